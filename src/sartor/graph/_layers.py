@@ -1,0 +1,88 @@
+"""Static facts of a traced network: layers, slots, groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+#: The unit of a channel that is never removed. Units of prunable channels are 0, 1, 2, …
+KEPT = -1
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """A Conv or Linear module and the facts that never change while it is compressed.
+
+    ``positions`` is the number of output positions a weight is applied to for one example (output height × width of a
+    convolution; 1 for a linear layer on a vector), summed over all calls of the module.
+    """
+
+    name: str
+    kind: Literal["conv", "depthwise", "linear"]
+    in_channels: int
+    out_channels: int
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    groups: int
+    input_size: tuple[int, ...]
+    output_size: tuple[int, ...]
+    positions: int
+    has_bias: bool
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates for a batch of one; the bias is not counted."""
+        return self.positions * self.weights
+
+    @property
+    def weights(self) -> int:
+        """Number of weights, without the bias."""
+        return self.out_channels * (self.in_channels // self.groups) * int(np.prod(self.kernel))
+
+
+@dataclass(frozen=True, eq=False)
+class Slot:
+    """A module whose tensors have channels: which unit each input and each output channel belongs to (or ``KEPT``).
+
+    ``select_dim`` is the channel axis of a `ChannelSelect`.
+    """
+
+    name: str
+    kind: Literal["layer", "norm", "select"]
+    in_units: IntArray
+    out_units: IntArray
+    select_dim: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Units removed alike: each removes the same number of channels from the same layers, so only their count matters.
+
+    ``units`` are the unit numbers; ``size`` of them can be kept at most, 1 at least. ``producers`` and ``consumers`` name
+    the layers whose outputs and inputs shrink.
+    """
+
+    name: str
+    units: IntArray
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of units."""
+        return len(self.units)
+
+
+@dataclass(frozen=True)
+class KeptWhole:
+    """Output channels of a layer that are never removed, and why."""
+
+    layer: str
+    channels: int
+    reason: str
