@@ -1,0 +1,71 @@
+"""Budgets: bounds on what a candidate costs, such as ``macs<=50%,params<=300K``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sartor.errors import BudgetError
+
+Quantity = Literal["macs", "params", "size", "bops"]
+QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
+
+_BOUND = re.compile(r"^\s*([a-z]+)\s*<=?\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*$", re.IGNORECASE)
+_SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+_BYTES = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One upper bound. ``value`` is a fraction of the original if ``relative``, else MACs, parameters, bytes or BOPs."""
+
+    quantity: Quantity
+    value: float
+    relative: bool
+
+    def limit(self, original: float) -> float:
+        """The bound in the quantity's own unit."""
+        return self.value * original if self.relative else self.value
+
+    def __str__(self) -> str:
+        return f"{self.quantity}<={self.value:.6g}" if not self.relative else f"{self.quantity}<={100 * self.value:.6g}%"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bounds that must all hold."""
+
+    bounds: tuple[Bound, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Bounds joined by commas: ``macs<=50%``, ``macs<=0.5`` (a number up to 1 is a fraction), ``params<=300K``, ``size<=500KB``.
+
+        Raises `BudgetError` for anything else.
+        """
+        return cls(tuple(_parse_bound(part) for part in text.split(",")) if text.strip() else ())
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.bounds))
+
+
+def _parse_bound(text: str) -> Bound:
+    match = _BOUND.match(text)
+    if not match:
+        raise BudgetError(f"budget {text.strip()!r} cannot be read; write for instance macs<=50%, params<=300K or size<=500KB")
+    quantity, number, unit = match[1].lower(), match[2], match[3].lower()
+    if quantity not in QUANTITIES:
+        raise BudgetError(f"budget {text.strip()!r} bounds {quantity!r}; allowed are {', '.join(QUANTITIES)}")
+    try:
+        value = float(number)
+    except ValueError:
+        raise BudgetError(f"budget {text.strip()!r}: {number!r} is not a number") from None
+    relative = unit == "%" or (unit == "" and value <= 1)
+    scales = {**_SCALE, **(_BYTES if quantity == "size" else {})}
+    if unit != "%" and unit not in scales:
+        raise BudgetError(f"budget {text.strip()!r} has the unit {match[3]!r}; allowed are %, {', '.join(filter(None, scales))}")
+    value *= 0.01 if unit == "%" else scales[unit]
+    if value <= 0 or (relative and value > 1):
+        raise BudgetError(f"budget {text.strip()!r} must lie above 0 and, if relative, be at most 100 %")
+    return Bound(quantity, value, relative)  # type: ignore[arg-type]

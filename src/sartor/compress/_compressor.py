@@ -1,0 +1,92 @@
+"""Turns policies into candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from sartor.compress._batchnorm import reestimate
+from sartor.compress._calibration import Calibration
+from sartor.compress._masks import Selection, choose_weights
+from sartor.compress._ranking import Ranking, rank
+from sartor.compress._reconstruct import Refitter, with_tensors
+from sartor.compress._slice import narrow
+from sartor.cost import CostModel
+from sartor.graph import Network
+from sartor.policy import Policy
+
+Refit = Literal["pruned", "original", "none"]
+
+
+@dataclass(frozen=True)
+class CompressOptions:
+    """How a policy is carried out.
+
+    ``select`` ranks channels and weights; ``refit`` says which inputs layers are refitted on (``none``: weights stay);
+    ``batchnorm`` re-estimates batch-norm statistics afterwards. ``images`` calibration images at ``positions`` places each
+    are used for every candidate of a search, ``final_images`` for the network that is delivered.
+    """
+
+    select: Selection = "error"
+    refit: Refit = "pruned"
+    batchnorm: bool = False
+    ridge: float = 1e-2
+    images: int = 256
+    positions: int = 16
+    final_images: int = 1024
+
+
+class Compressor:
+    """Candidates of one network.
+
+    ``calibration`` are normalised images, or None: then channels are ranked by magnitude and nothing is refitted.
+    """
+
+    def __init__(self, network: Network, calibration: Tensor | None, options: CompressOptions, seed: int = 0) -> None:
+        self.network, self.options, self.seed = network, options, seed
+        self.cost_model = CostModel(network)
+        self._images = calibration
+
+    @cached_property
+    def refitter(self) -> Refitter | None:
+        """Refits the candidates of a search."""
+        return self._refitter(self.options.images)
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """Which units of each group go first, and the error this causes."""
+        return rank(self.network, self.refitter, self.options.select)
+
+    def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
+        """The network with a policy applied. ``final``: refitted everywhere, from all calibration images."""
+        kept = self.ranking.kept(self.network, self.cost_model.counts(policy))
+        densities = {name: ratio for name, ratio in policy.weights.items() if ratio < 1}
+        candidate = narrow(self.network, kept)
+        refitter = self._refitter(self.options.final_images) if final else self.refitter
+        if refitter is None or self.options.refit == "none":
+            self._mask(candidate, densities)
+        else:
+            untouched = bool(kept.all()) and not densities
+            refitter.refit(candidate, kept, densities=densities, inputs=self.options.refit, everywhere=final and not untouched)
+        if self.options.batchnorm and refitter is not None:
+            reestimate(candidate, refitter.calibration.inputs)
+        return candidate
+
+    def _refitter(self, images: int) -> Refitter | None:
+        if self._images is None:
+            return None
+        generator = torch.Generator().manual_seed(self.seed)
+        calibration = Calibration(self.network, self._images[:images], self.options.positions, generator)
+        return Refitter(calibration, ridge=self.options.ridge, selection=self.options.select)
+
+    @staticmethod
+    def _mask(candidate: fx.GraphModule, densities: dict[str, float]) -> None:
+        for layer, density in densities.items():
+            module: nn.Module = candidate.get_submodule(layer)
+            weight = module.get_parameter("weight")
+            mask = choose_weights(weight, density).view_as(weight)
+            candidate.set_submodule(layer, with_tensors(module, weight=weight * mask))

@@ -1,0 +1,235 @@
+"""Refitting: the kept weights are solved anew so that each layer gives what the original gave.
+
+Least squares on sampled positions through its normal equations (G = XᵀX, C = XᵀY): the answer of He et al. (2017) and AMC,
+without stacking samples. Three refinements: the inputs may come from the already pruned network, so that later layers mend
+what earlier ones broke; a layer that ends in a residual addition is fitted to the sum, so that it also mends its shortcut;
+and the ridge pulls towards the current weights instead of towards zero.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from sartor.compress._calibration import Calibration, refittable, walk
+from sartor.compress._masks import Selection, choose_weights
+from sartor.compress._slice import kept_channels
+from sartor.compress._solve import least_squares
+from sartor.graph import BoolArray, IntArray
+
+Inputs = Literal["original", "pruned"]
+
+#: Layers with more inputs than this (channels × kernel) keep their weights: G alone would need over half a gigabyte.
+LARGEST_GRAM = 12_000
+
+
+class Refitter:
+    """Refits candidates of one network from its calibration record.
+
+    ``ridge`` is relative to the mean diagonal of G. ``selection`` ranks single weights where a policy prunes them. With
+    ``inputs='original'`` a layer's weights depend only on what of it is kept, and are remembered by that.
+    """
+
+    def __init__(self, calibration: Calibration, *, ridge: float = 1e-2, selection: Selection = "error") -> None:
+        self.calibration, self.ridge, self.selection = calibration, ridge, selection
+        self._grams: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._solved: dict[tuple[str, bytes, bytes, float], tuple[Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def refit(
+        self,
+        candidate: fx.GraphModule,
+        kept: BoolArray,
+        *,
+        densities: Mapping[str, float] | None = None,
+        inputs: Inputs = "pruned",
+        everywhere: bool = False,
+    ) -> None:
+        """Replace the weights of the layers of ``candidate`` that lost inputs (``everywhere``: of all layers but the first).
+
+        ``densities`` gives the share of single weights to keep, per layer.
+        """
+        densities = densities or {}
+        if inputs == "pruned":
+            _Sweep(self, candidate, kept, densities, everywhere).run()
+            return
+        for layer in self.calibration.places:
+            if self.wants(candidate, layer, kept, everywhere) or layer in densities:
+                self._refit_on_original(candidate, layer, kept, densities.get(layer, 1.0))
+
+    def gram(self, layer: str) -> tuple[Tensor, Tensor, Tensor]:
+        """G of the original inputs (centred, per row), their mean, and the output variance summed over channels."""
+        if not self._grams:
+            self._record_grams()
+        return self._grams[layer]
+
+    def wants(self, candidate: fx.GraphModule, layer: str, kept: BoolArray, everywhere: bool) -> bool:
+        """Whether a layer is to be refitted because of the channels it lost."""
+        if not solvable(candidate.get_submodule(layer)):
+            return False
+        slot = self.calibration.network.slot_by_name[layer]
+        lost = len(kept_channels(slot.in_units, kept)) < len(slot.in_units)
+        return lost or (everywhere and layer != self.calibration.network.layers[0].name)
+
+    def solve(self, gram: Tensor, cross: Tensor, start: Tensor, density: float) -> Tensor:
+        """Weights (out, in) for given G and C, sparse if ``density`` is below 1."""
+        weight = least_squares(gram, cross, start, self.ridge)
+        if density >= 1:
+            return weight
+        mask = choose_weights(weight, density, gram if self.selection == "error" else None)
+        return least_squares(gram, cross, weight, self.ridge, mask)
+
+    def install(self, candidate: fx.GraphModule, layer: str, weight: Tensor, shift: Tensor) -> None:
+        """Give a layer new weights; the constant part goes into its bias, or into the batch norm behind it."""
+        module = candidate.get_submodule(layer)
+        replacement = {"weight": weight.view_as(module.weight).contiguous()}
+        if module.bias is not None:
+            replacement["bias"] = shift
+        elif (norm := self.calibration.norms.get(layer)) is not None:
+            moved = candidate.get_submodule(norm)
+            candidate.set_submodule(norm, with_tensors(moved, running_mean=moved.get_buffer("running_mean") - shift))
+        candidate.set_submodule(layer, with_tensors(module, **replacement))
+
+    def takes_shift(self, candidate: fx.GraphModule, layer: str) -> bool:
+        """Whether there is a place for the constant part of a fit."""
+        return candidate.get_submodule(layer).bias is not None or layer in self.calibration.norms
+
+    def _record_grams(self) -> None:
+        module = self.calibration.network.module
+        readers: dict[str, list[str]] = {}
+        for node in module.graph.nodes:
+            if node.op == "call_module" and node.target in self.calibration.places:
+                readers.setdefault(node.all_input_nodes[0].name, []).append(str(node.target))
+
+        def record(node: fx.Node, value: Any) -> None:
+            for name in readers.get(node.name, ()):
+                layer = module.get_submodule(name)
+                if solvable(layer):
+                    x = self.calibration.windows(name, layer, value)
+                    mean = x.mean(0) if self.takes_shift(module, name) else torch.zeros(x.shape[1])
+                    x = x - mean
+                    energy = self.calibration.targets[name].var(0, correction=0).sum()
+                    self._grams[name] = (x.T @ x / len(x), mean, energy)
+
+        walk(module, self.calibration.inputs, record)
+
+    def _refit_on_original(self, candidate: fx.GraphModule, layer: str, kept: BoolArray, density: float) -> None:
+        if not solvable(candidate.get_submodule(layer)):
+            return
+        slot = self.calibration.network.slot_by_name[layer]
+        incoming, outgoing = kept_channels(slot.in_units, kept), kept_channels(slot.out_units, kept)
+        key = (layer, incoming.tobytes(), outgoing.tobytes(), density)
+        if key not in self._solved:
+            gram, mean, _ = self.gram(layer)
+            original = self.calibration.network.module.get_submodule(layer)
+            columns = columns_of(incoming, original.weight[0, 0].numel())
+            rows = torch.from_numpy(outgoing)
+            full = original.weight.flatten(1)[rows]
+            weight = self.solve(gram[columns][:, columns], gram[columns] @ full.T, full[:, columns], density)
+            shift = full @ mean - weight @ mean[columns]
+            if original.bias is not None:
+                shift = shift + original.bias[rows]
+            self._solved[key] = (weight, shift)
+        self.install(candidate, layer, *self._solved[key])
+
+
+class _Sweep:
+    """One pass over a candidate: each layer is refitted on the inputs that the layers before it now give."""
+
+    def __init__(
+        self, refitter: Refitter, candidate: fx.GraphModule, kept: BoolArray, densities: Mapping[str, float], everywhere: bool
+    ) -> None:
+        self.refitter, self.candidate, self.kept = refitter, candidate, kept
+        self.densities, self.everywhere = densities, everywhere
+        self.calibration = refitter.calibration
+        self.runner = fx.Interpreter(candidate)
+        self.values: dict[fx.Node, Any] = {}
+        self.uses = {node: len(node.users) for node in candidate.graph.nodes}
+        self.by_name = {node.name: node for node in candidate.graph.nodes}
+        self.feed = iter(self.calibration.inputs)
+
+    def run(self) -> None:
+        for node in self.candidate.graph.nodes:
+            self.value(node)
+
+    def value(self, node: fx.Node) -> Any:
+        """Value of a node, computed on demand: a residual sum may need its shortcut earlier than the trace has it."""
+        if node in self.values:
+            return self.values[node]
+        if node.op == "placeholder":
+            self.values[node] = next(self.feed, node.args[0] if node.args else None)
+            return self.values[node]
+        for source in node.all_input_nodes:
+            self.value(source)
+        if node.op == "call_module" and str(node.target) in self.calibration.places:
+            self._refit(str(node.target), self.values[node.all_input_nodes[0]])
+        args, kwargs = (fx.node.map_arg(item, lambda n: self.values[n]) for item in (node.args, node.kwargs))
+        if node.op == "call_module":
+            result = self.candidate.get_submodule(str(node.target))(*args, **kwargs)
+        else:
+            result = getattr(self.runner, node.op)(node.target, args, kwargs)
+        self.values[node] = result
+        for source in node.all_input_nodes:
+            self.uses[source] -= 1
+            if not self.uses[source]:
+                self.values[source] = None
+        return result
+
+    def _refit(self, layer: str, x: Tensor) -> None:
+        refitter, candidate = self.refitter, self.candidate
+        density = self.densities.get(layer, 1.0)
+        module = candidate.get_submodule(layer)
+        if not (refitter.wants(candidate, layer, self.kept, self.everywhere) or (density < 1 and solvable(module))):
+            return
+        y = self._target(layer)
+        x = self.calibration.windows(layer, module, x)
+        centred = refitter.takes_shift(candidate, layer)
+        mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
+        mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
+        x = x - mean_x
+        weight = refitter.solve(x.T @ x, x.T @ (y - mean_y), module.weight.flatten(1), density)
+        shift = mean_y - weight @ mean_x
+        refitter.install(candidate, layer, weight, shift)
+
+    def _target(self, layer: str) -> Tensor:
+        """What the layer should give: the original's output, corrected by what its shortcut now gives instead."""
+        slot = self.calibration.network.slot_by_name[layer]
+        rows = torch.from_numpy(kept_channels(slot.out_units, self.kept))
+        join = self.calibration.joins.get(layer)
+        if join is None:
+            return self.calibration.targets[layer][:, rows]
+        other = self.calibration.outputs(layer, self.value(self.by_name[join.other]))
+        target = self.calibration.sums[layer][:, rows] - other
+        if join.norm is None:
+            return target
+        norm = self.candidate.get_submodule(join.norm)
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        usable = scale.abs() > 1e-6
+        inverse = (target - norm.bias) / torch.where(usable, scale, 1) + norm.running_mean
+        return torch.where(usable, inverse, self.calibration.targets[layer][:, rows])
+
+
+def solvable(module: nn.Module) -> bool:
+    """Whether a layer can be refitted: of a kind that mixes all its inputs, and not too wide for its G."""
+    return refittable(module) and module.weight[0].numel() <= LARGEST_GRAM
+
+
+def columns_of(channels: IntArray, taps: int) -> Tensor:
+    """Columns of ``weight.flatten(1)`` that read the given input channels, ``taps`` each."""
+    return (torch.from_numpy(channels)[:, None] * taps + torch.arange(taps)).flatten()
+
+
+def with_tensors(module: nn.Module, **tensors: Tensor) -> nn.Module:
+    """A copy of a module with some parameters or buffers replaced."""
+    new = copy.copy(module)
+    new._parameters, new._buffers = dict(module._parameters), dict(module._buffers)
+    for name, tensor in tensors.items():
+        if name in new._buffers:
+            new._buffers[name] = tensor
+        else:
+            new._parameters[name] = nn.Parameter(tensor, requires_grad=False)
+    return new

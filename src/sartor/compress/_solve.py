@@ -1,0 +1,38 @@
+"""The small linear systems behind refitting."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+#: Memory, in elements, that one batch of row-wise systems may take.
+_BATCH_ELEMENTS = 40_000_000
+
+
+def ridge_solve(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
+    """D that solves (G + λI) D = R, with λ = ``ridge`` × mean diagonal of G; G (n, n), R (n, outputs)."""
+    gram = gram.clone()
+    gram.diagonal().add_(ridge * gram.diagonal().mean() + 1e-12)
+    factor, failed = torch.linalg.cholesky_ex(gram)
+    if failed:  # fewer samples than inputs, and hardly any ridge
+        return torch.linalg.lstsq(gram, right).solution
+    return torch.cholesky_solve(right, factor)
+
+
+def least_squares(gram: Tensor, cross: Tensor, start: Tensor, ridge: float, mask: Tensor | None = None) -> Tensor:
+    """W (outputs, n) with least ‖XWᵀ − Y‖² + λ‖W − start‖², given G = XᵀX and C = XᵀY; zero where ``mask`` is False."""
+    if mask is None:
+        return start + ridge_solve(gram, cross - gram @ start.T, ridge).T
+    start = start * mask
+    right = (cross - gram @ start.T).T * mask
+    weight = torch.empty_like(start)
+    shift = ridge * gram.diagonal().mean() + 1e-12
+    rows = max(1, _BATCH_ELEMENTS // gram.numel())
+    for first in range(0, len(start), rows):
+        keep = mask[first : first + rows].float()
+        systems = gram * keep[:, :, None] * keep[:, None, :]
+        systems.diagonal(dim1=1, dim2=2).add_(shift + (1 - keep))  # removed weights: 1 · d = 0
+        factor = torch.linalg.cholesky(systems)
+        solved = torch.cholesky_solve(right[first : first + rows, :, None], factor)
+        weight[first : first + rows] = start[first : first + rows] + solved[:, :, 0]
+    return weight * mask
