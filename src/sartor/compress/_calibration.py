@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from sartor.compress._fisher import output_sensitivity
 from sartor.errors import DataError
 from sartor.graph import LayerSpec, Network
 
@@ -46,6 +48,7 @@ class Calibration:
         self.joins = _find_joins(network)
         self.norms = _find_norms(network)
         self.places = {layer.name: _draw(layer, positions, generator) for layer in network.layers if _called_once(network, layer)}
+        self._generator = generator
         self.targets: dict[str, Tensor] = {}
         self.sums: dict[str, Tensor] = {}
         by_sum = {join.add: name for name, join in self.joins.items()}
@@ -62,6 +65,11 @@ class Calibration:
 
         walk(network.module, self.inputs, record)
         self.joins = {name: join for name, join in self.joins.items() if shapes.get(join.other) == shapes[join.add]}
+
+    @cached_property
+    def sensitivity(self) -> dict[str, Tensor]:
+        """KL divergence of the network's output per mean squared error at each layer's output channels."""
+        return output_sensitivity(self.network, self.inputs, self._generator)
 
     def outputs(self, layer: str, y: Tensor) -> Tensor:
         """Rows of an output (or of any tensor of the same height and width), (rows, channels)."""

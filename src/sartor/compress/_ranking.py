@@ -19,10 +19,10 @@ _STEPS = 64
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """For every group: its units, best first, and the relative reconstruction error with the first k of them kept.
+    """For every group: its units, best first, and the error with the first k of them kept.
 
-    ``errors[group][k]`` for k = 0 … size, summed over the layers that read the group, each relative to the variance of
-    its output; 0 at k = size, infinite at k = 0.
+    ``errors[group][k]`` for k = 0 … size: reconstruction error of the refitted layers that read the group, weighted by how
+    much it costs the network's output (an estimate of the KL divergence in nats); 0 at k = size, infinite at k = 0.
     """
 
     order: dict[str, IntArray]
@@ -83,7 +83,7 @@ class _Voter:
     """One reading layer's view of the elimination: inverse Gram matrix and compensated weights of what is left."""
 
     def __init__(self, network: Network, refitter: Refitter, group: Group, layer: str) -> None:
-        gram, _, energy = refitter.gram(layer)
+        gram, _ = refitter.gram(layer)
         module = network.module.get_submodule(layer)
         slot = network.slot_by_name[layer]
         taps = module.weight[0, 0].numel()
@@ -91,16 +91,15 @@ class _Voter:
         damped = gram.clone()
         damped.diagonal().add_(refitter.ridge * gram.diagonal().mean() + 1e-12)
         self.inverse = torch.linalg.inv(damped)
-        self.weight = module.weight.flatten(1).clone()
-        self.scale = 1 / float(energy.clamp_min(1e-12))
+        self.weight = module.weight.flatten(1) * refitter.calibration.sensitivity[layer].sqrt()[:, None]
 
     def increase(self, alive: Tensor) -> Tensor:
-        """Error increase for the removal of each unit that is left, relative to the output's variance."""
+        """Error increase for the removal of each unit that is left, in nats of KL divergence."""
         blocks = self.blocks[alive]
         inner = self.inverse[blocks[:, :, None], blocks[:, None, :]]
         own = self.weight[:, blocks].permute(1, 2, 0)  # unit, block, out
         solved = torch.linalg.solve(inner, own)
-        return (own * solved).sum((1, 2)) * self.scale
+        return (own * solved).sum((1, 2))
 
     def remove(self, units: Tensor) -> None:
         """Take units out and let the remaining weights adapt."""

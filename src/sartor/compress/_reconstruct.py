@@ -36,7 +36,7 @@ class Refitter:
 
     def __init__(self, calibration: Calibration, *, ridge: float = 1e-2, selection: Selection = "error") -> None:
         self.calibration, self.ridge, self.selection = calibration, ridge, selection
-        self._grams: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
+        self._grams: dict[str, tuple[Tensor, Tensor]] = {}
         self._solved: dict[tuple[str, bytes, bytes, float], tuple[Tensor, Tensor]] = {}
 
     @torch.no_grad()
@@ -61,8 +61,8 @@ class Refitter:
             if self.wants(candidate, layer, kept, everywhere) or layer in densities:
                 self._refit_on_original(candidate, layer, kept, densities.get(layer, 1.0))
 
-    def gram(self, layer: str) -> tuple[Tensor, Tensor, Tensor]:
-        """G of the original inputs (centred, per row), their mean, and the output variance summed over channels."""
+    def gram(self, layer: str) -> tuple[Tensor, Tensor]:
+        """G of the original inputs (centred, per row), and their mean."""
         if not self._grams:
             self._record_grams()
         return self._grams[layer]
@@ -112,8 +112,7 @@ class Refitter:
                     x = self.calibration.windows(name, layer, value)
                     mean = x.mean(0) if self.takes_shift(module, name) else torch.zeros(x.shape[1])
                     x = x - mean
-                    energy = self.calibration.targets[name].var(0, correction=0).sum()
-                    self._grams[name] = (x.T @ x / len(x), mean, energy)
+                    self._grams[name] = (x.T @ x / len(x), mean)
 
         walk(module, self.calibration.inputs, record)
 
@@ -124,7 +123,7 @@ class Refitter:
         incoming, outgoing = kept_channels(slot.in_units, kept), kept_channels(slot.out_units, kept)
         key = (layer, incoming.tobytes(), outgoing.tobytes(), density)
         if key not in self._solved:
-            gram, mean, _ = self.gram(layer)
+            gram, mean = self.gram(layer)
             original = self.calibration.network.module.get_submodule(layer)
             columns = columns_of(incoming, original.weight[0, 0].numel())
             rows = torch.from_numpy(outgoing)

@@ -7,6 +7,7 @@ the operator fails, a `ChannelSelect` restores the original width before it and 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -161,7 +162,7 @@ class Rewiring:
         found = channel_axis(twin)
         assert found is not None  # a tensor that spreads its channels is itself rigid, and so are its users
         dim, channels = found
-        name = f"select_{len(self.selects)}"
+        name = next(name for i in itertools.count() if not hasattr(self.labelled.network, name := f"select_{i}"))
         self.labelled.network.add_submodule(name, ChannelSelect(dim, torch.arange(len(channels))))
         full = np.full(len(channels), NEUTRAL - 1, dtype=np.int64)  # marks the side that stays at full width
         self.selects[name] = (channels, full) if entering_is_narrow else (full, channels)

@@ -18,6 +18,7 @@ from sartor.graph._labels import LabelPropagation
 from sartor.graph._layers import KEPT, Group, IntArray, KeptWhole, LayerSpec, Slot
 from sartor.graph._operators import costs_nothing, operator_name
 from sartor.graph._rewire import Rewiring, find_rigid
+from sartor.graph._select import ChannelSelect
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,11 @@ class Network:
     def slot_by_name(self) -> dict[str, Slot]:
         """Slots by module name."""
         return {slot.name: slot for slot in self.slots}
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, ChannelSelect) or super().is_leaf_module(m, module_qualified_name)
 
 
 def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Network:
@@ -103,7 +109,7 @@ def require_finite(model: nn.Module) -> None:
 
 def _symbolic(model: nn.Module, inputs: int) -> fx.GraphModule:
     model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
-    tracer = fx.Tracer()
+    tracer = _Tracer()
     try:
         parameters = list(inspect.signature(model.forward).parameters.values())
         defaults = {p.name: p.default for p in parameters[inputs:] if p.default is not p.empty}

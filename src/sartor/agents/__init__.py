@@ -1,0 +1,32 @@
+"""Agents: they see numbers and propose keep ratios, never layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sartor.agents._base import Agent, Float32Array, Setting, Trajectory, VectorAgent
+from sartor.agents._ddpg import DdpgAgent
+from sartor.agents._rules import RULES, RuleAgent, RuleName
+from sartor.agents._samplers import CmaEsAgent, RandomAgent, TpeAgent
+from sartor.errors import UsageError
+
+_AGENTS: dict[str, Callable[[Setting], Agent]] = {
+    "ddpg": DdpgAgent,
+    "random": RandomAgent,
+    "tpe": TpeAgent,
+    "cma-es": CmaEsAgent,
+    **{rule: (lambda setting, rule=rule: RuleAgent(setting, rule)) for rule in RULES},
+}
+
+#: Every name `make` knows.
+NAMES = tuple(_AGENTS)
+
+
+def make(name: str, setting: Setting) -> Agent:
+    """An agent by name. Raises `UsageError` for a name that is not in `NAMES`."""
+    if name not in _AGENTS:
+        raise UsageError(f"agent {name!r} is not known; allowed are {', '.join(NAMES)}")
+    return _AGENTS[name](setting)
+
+
+__all__ = ["NAMES", "RULES", "Agent", "Float32Array", "RuleName", "Setting", "Trajectory", "VectorAgent", "make"]

@@ -1,0 +1,80 @@
+"""What every agent is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sartor.cost import FloatArray
+from sartor.problem import Problem
+
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """One episode: observations (steps + 1, features), the keep ratios executed (steps,), the reward of the last step."""
+
+    observations: Float32Array
+    executed: FloatArray
+    reward: float
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What an agent is told before the first episode.
+
+    ``errors[d][i]`` is the relative reconstruction error of decision d with its i-th choice, 0 where nothing is removed;
+    ``None`` where it is not known. ``episodes`` is how many there will be.
+    """
+
+    problem: Problem
+    features: int
+    episodes: int
+    errors: list[FloatArray] | None
+    seed: int
+
+
+class Agent(ABC):
+    """Proposes keep ratios step by step and learns from whole episodes, its own or others'.
+
+    Determinism is the contract: an agent that is shown the same episodes in the same order proposes the same actions.
+    Resuming relies on it. All randomness comes from ``setting.seed``.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting = setting
+
+    def begin(self) -> None:
+        """A new episode of the agent's own starts."""
+
+    @abstractmethod
+    def act(self, observation: Float32Array, step: int) -> float:
+        """The keep ratio proposed for one decision, in [0, 1]."""
+
+    @abstractmethod
+    def learn(self, trajectory: Trajectory, *, own: bool) -> None:
+        """An episode ended; ``own`` unless somebody else's policy was executed."""
+
+
+class VectorAgent(Agent):
+    """An agent that settles a whole policy before the episode starts."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._plan: FloatArray = np.empty(0)
+
+    @abstractmethod
+    def propose(self) -> FloatArray:
+        """Keep ratios of all decisions."""
+
+    def begin(self) -> None:
+        """Settle the policy of the episode."""
+        self._plan = self.propose()
+
+    def act(self, observation: Float32Array, step: int) -> float:
+        """The settled ratio."""
+        return float(self._plan[step])

@@ -1,0 +1,151 @@
+"""Rules that need no search: the hand-made baselines of AMC (section 4), greedy removal and exact allocation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+
+from sartor.agents._base import Setting, Trajectory, VectorAgent
+from sartor.cost import FloatArray
+from sartor.errors import UsageError
+from sartor.graph import IntArray
+from sartor.problem import Problem
+
+RuleName = Literal["uniform", "shallow", "deep", "greedy", "knapsack"]
+
+#: Budget resolution of the exact allocation.
+_BUCKETS = 2000
+
+
+def scaled(problem: Problem, profile: FloatArray) -> FloatArray:
+    """Keep ratios proportional to ``profile``, as large as the budget allows (half of each where there is no budget)."""
+    low, high = 0.0, 1.0 / float(profile.min())
+    if not problem.budget.bounds:
+        return np.clip(0.5 * profile, problem.lowest / problem.sizes, 1.0)
+    for _ in range(50):
+        middle = (low + high) / 2
+        ratios = np.clip(middle * profile, problem.lowest / problem.sizes, 1.0)
+        affordable = problem.usage(np.rint(ratios * problem.sizes).astype(np.int64)[None])[0] <= 1
+        low, high = (middle, high) if affordable else (low, middle)
+    return np.clip(low * profile, problem.lowest / problem.sizes, 1.0)
+
+
+def uniform(setting: Setting) -> FloatArray:
+    """The same keep ratio everywhere."""
+    return scaled(setting.problem, np.ones(len(setting.problem)))
+
+
+def shallow(setting: Setting) -> FloatArray:
+    """Early layers pruned hardest: the ratio rises threefold from the first decision to the last."""
+    return scaled(setting.problem, np.linspace(0.5, 1.5, len(setting.problem)))
+
+
+def deep(setting: Setting) -> FloatArray:
+    """Late layers pruned hardest."""
+    return scaled(setting.problem, np.linspace(1.5, 0.5, len(setting.problem)))
+
+
+def greedy(setting: Setting) -> FloatArray:
+    """One choice at a time, give up what adds least error for what it saves, until the budget holds (NetAdapt-like)."""
+    problem, errors = setting.problem, _known_errors(setting)
+    level = np.array([len(decision.choices) - 1 for decision in problem.decisions])
+    counts = problem.sizes.copy()
+    while problem.usage(counts[None])[0] > 1:
+        movable = np.flatnonzero(level > 0)
+        rows = np.repeat(counts[None], len(movable), axis=0)
+        steps = np.maximum(1, np.ceil(0.05 * problem.sizes[movable]).astype(np.int64))
+        target = np.maximum(level[movable] - steps, 0)
+        rows[np.arange(len(movable)), movable] = [problem.decisions[d].choices[t] for d, t in zip(movable, target, strict=True)]
+        saved = problem.usage(counts[None])[0] - problem.usage(rows)
+        added = np.array([errors[d][t] - errors[d][level[d]] for d, t in zip(movable, target, strict=True)])
+        best = int(np.argmin(added / np.maximum(saved, 1e-12)))
+        level[movable[best]] = target[best]
+        counts = rows[best]
+    return counts / problem.sizes
+
+
+def knapsack(setting: Setting) -> FloatArray:
+    """Least summed error under the budget (SPDY's allocation, Frantar & Alistarh 2022, with measured errors)."""
+    return allocate(setting.problem, _known_errors(setting)) / setting.problem.sizes
+
+
+def allocate(problem: Problem, errors: list[FloatArray], start: IntArray | None = None, rounds: int = 3) -> IntArray:
+    """Counts with the least summed ``errors`` (per decision, per choice) under the budget, by dynamic programming.
+
+    Costs of coupled layers multiply; each round takes them as linear around the counts of the round before, and the
+    executed projection makes the result affordable exactly. The best of all rounds is returned.
+    """
+    counts = start if start is not None else problem.execute(scaled(problem, np.ones(len(problem))))
+    best, least = counts, np.inf
+    for _ in range(rounds):
+        counts = problem.execute(_linear_allocation(problem, errors, counts) / problem.sizes)
+        total = sum(
+            float(error[int(np.searchsorted(d.choices, c))])
+            for d, error, c in zip(problem.decisions, errors, counts, strict=True)
+        )
+        if total < least:
+            best, least = counts, total
+    return best
+
+
+def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntArray) -> IntArray:
+    """Dynamic programming over (decision, budget spent), with each decision's cost taken alone around given counts."""
+    here = float(problem.usage(around[None])[0])
+    costs = []
+    for index, decision in enumerate(problem.decisions):
+        rows = np.repeat(around[None], len(decision.choices), axis=0)
+        rows[:, index] = decision.choices
+        costs.append(problem.usage(rows))
+    least = np.array([cost[0] for cost in costs]) - here
+    room = 1.0 - (here + float(least.sum()))  # what is left when every decision takes its cheapest choice
+    if room <= 0:
+        return problem.lowest
+    best = np.zeros(_BUCKETS + 1)
+    picks = []
+    for cost, error in zip(costs, errors, strict=True):
+        price = np.ceil((cost - cost[0]) / room * _BUCKETS).astype(np.int64)
+        candidates = np.full((len(price), _BUCKETS + 1), np.inf)
+        for row, (p, e) in enumerate(zip(price.tolist(), error.tolist(), strict=True)):
+            if p <= _BUCKETS:
+                candidates[row, p:] = best[: _BUCKETS + 1 - p] + e
+        picks.append((candidates.argmin(0), price))
+        best = candidates.min(0)
+    counts = np.empty(len(problem), dtype=np.int64)
+    spent = _BUCKETS
+    for index in range(len(problem) - 1, -1, -1):
+        choice, price = picks[index]
+        counts[index] = problem.decisions[index].choices[choice[spent]]
+        spent -= int(price[choice[spent]])
+    return counts
+
+
+def _known_errors(setting: Setting) -> list[FloatArray]:
+    if setting.errors is None:
+        raise UsageError("greedy and knapsack need reconstruction errors, which need calibration data; give some, or choose another agent")
+    return setting.errors
+
+
+RULES: dict[RuleName, Callable[[Setting], FloatArray]] = {
+    "uniform": uniform,
+    "shallow": shallow,
+    "deep": deep,
+    "greedy": greedy,
+    "knapsack": knapsack,
+}
+
+
+class RuleAgent(VectorAgent):
+    """Proposes one rule's policy, every time."""
+
+    def __init__(self, setting: Setting, rule: RuleName) -> None:
+        super().__init__(setting)
+        self._ratios = RULES[rule](setting)
+
+    def propose(self) -> FloatArray:
+        """The rule's ratios."""
+        return self._ratios
+
+    def learn(self, trajectory: Trajectory, *, own: bool) -> None:
+        """Rules do not learn."""

@@ -1,0 +1,83 @@
+"""Searches that see only whole policies: random, Optuna's TPE, CMA-ES."""
+
+from __future__ import annotations
+
+import cmaes
+import numpy as np
+import optuna
+
+from sartor.agents._base import Setting, Trajectory, VectorAgent
+from sartor.cost import FloatArray
+
+
+class RandomAgent(VectorAgent):
+    """Independent uniform keep ratios, bounded by the budget as every agent's are."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._rng = np.random.default_rng(setting.seed)
+
+    def propose(self) -> FloatArray:
+        """A random policy."""
+        return self._rng.uniform(self.setting.problem.lowest / self.setting.problem.sizes, 1.0)
+
+    def learn(self, trajectory: Trajectory, *, own: bool) -> None:
+        """Random search does not learn."""
+
+
+class TpeAgent(VectorAgent):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), as Optuna ships it; it is told the executed ratios."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        low = setting.problem.lowest / setting.problem.sizes
+        self._space: dict[str, optuna.distributions.BaseDistribution] = {
+            f"{index:04d}": optuna.distributions.FloatDistribution(float(a), 1.0) for index, a in enumerate(low)
+        }
+        sampler = optuna.samplers.TPESampler(seed=setting.seed)
+        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+
+    def propose(self) -> FloatArray:
+        """The sampler's next suggestion."""
+        trial = self._study.ask(self._space)
+        ratios = np.array([trial.params[name] for name in self._space])
+        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)  # replaced by what was executed, below
+        return ratios
+
+    def learn(self, trajectory: Trajectory, *, own: bool) -> None:
+        """Add the executed policy to the sampler's history."""
+        params = dict(zip(self._space, trajectory.executed.tolist(), strict=True))
+        trial = optuna.trial.create_trial(params=params, distributions=self._space, value=trajectory.reward)
+        self._study.add_trial(trial)
+
+
+class CmaEsAgent(VectorAgent):
+    """CMA-ES (Hansen 2016) in the box of keep ratios; starts at the best policy it is shown, else in the middle."""
+
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._low = setting.problem.lowest / setting.problem.sizes
+        self._bounds = np.stack([np.minimum(self._low, 1 - 1e-6), np.ones(len(self._low))], axis=1)
+        self._start = self._bounds.mean(1)
+        self._best_shown = -np.inf
+        self._optimizer: cmaes.CMA | None = None
+        self._told: list[tuple[FloatArray, float]] = []
+
+    def propose(self) -> FloatArray:
+        """A sample of the current distribution."""
+        if self._optimizer is None:
+            self._optimizer = cmaes.CMA(mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.setting.seed)
+        return self._optimizer.ask()
+
+    def learn(self, trajectory: Trajectory, *, own: bool) -> None:
+        """Collect a generation, then update the distribution."""
+        if not own:
+            if trajectory.reward > self._best_shown and self._optimizer is None:
+                self._best_shown = trajectory.reward
+                self._start = np.clip(trajectory.executed, self._bounds[:, 0], self._bounds[:, 1])
+            return
+        assert self._optimizer is not None
+        self._told.append((self._plan, -trajectory.reward))
+        if len(self._told) == self._optimizer.population_size:
+            self._optimizer.tell(self._told)
+            self._told = []

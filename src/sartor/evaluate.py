@@ -1,0 +1,154 @@
+"""From a policy to an outcome: build the candidate, score it, stop early where it is hopeless, remember it.
+
+Knows nothing of agents or rewards.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from scipy.stats import binom
+from torch import Tensor, fx, nn
+
+from sartor.compress import Compressor, fast_form, fastest_dtype
+from sartor.cost import Cost
+from sartor.data import Images
+from sartor.errors import UsageError
+from sartor.policy import Policy
+
+#: Probability, over all looks together, that a candidate no worse than the best is given up.
+_FALSE_STOP = 1e-3
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy in [0, 1] on ``images`` images; ``correct`` says which of them were right (None for a custom measure)."""
+
+    accuracy: float
+    images: int
+    stopped: bool = False
+    correct: Tensor | None = None
+
+
+class Scorer(Protocol):
+    """Scores networks on validation data."""
+
+    def score(self, network: nn.Module, rival: Score | None = None) -> Score:
+        """Score a network; may stop early, with an estimate, once it is certain to be worse than ``rival``."""
+        ...
+
+
+class ImageScorer:
+    """Top-1 accuracy on images held in memory, in the form the processor runs fastest.
+
+    ``limit`` images are used, in an order drawn once from ``seed``. While scoring, after 1/8, 1/4 and 1/2 of them, an exact
+    one-sided sign test on the images where candidate and rival differ decides whether to go on; the chance of stopping a
+    candidate that is no worse stays below 0.1 % over all looks. A stopped candidate is credited with the rival's accuracy
+    plus the difference seen so far.
+    """
+
+    def __init__(self, images: Images, *, limit: int | None = None, dtype: torch.dtype | None = None, seed: int = 0) -> None:
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:limit]
+        self.dtype = dtype or fastest_dtype()
+        pixels = Images(images.pixels[order], images.labels[order], images.mean, images.std).normalized()
+        layout = torch.channels_last if pixels.dim() == 4 else torch.contiguous_format
+        self._pixels = pixels.to(self.dtype).contiguous(memory_format=layout)
+        self._labels = images.labels[order]
+        self._batch = 250
+        self._looks = sorted({max(1, len(order) // part) for part in (8, 4, 2)})
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    @torch.no_grad()
+    def score(self, network: nn.Module, rival: Score | None = None) -> Score:
+        """Accuracy of a network as it is (fp32) or folded and in bf16, as the scorer was told."""
+        assert isinstance(network, fx.GraphModule)
+        ready = fast_form(network, self.dtype)
+        count = len(self)
+        correct = torch.empty(0, dtype=torch.bool)
+        for look in [*self._looks, count]:
+            parts = [correct]
+            for start in range(len(correct), look, self._batch):
+                stop = min(start + self._batch, look)
+                parts.append(ready(self._pixels[start:stop]).argmax(-1) == self._labels[start:stop])
+            correct = torch.cat(parts)
+            if look < count and rival is not None and self._hopeless(correct, rival):
+                assert rival.correct is not None
+                behind = float(correct.float().mean() - rival.correct[:look].float().mean())
+                return Score(max(0.0, rival.accuracy + behind), look, stopped=True)
+        return Score(float(correct.float().mean()), count, correct=correct)
+
+    def _hopeless(self, correct: Tensor, rival: Score) -> bool:
+        if rival.correct is None or len(rival.correct) != len(self):
+            return False
+        theirs = rival.correct[: len(correct)]
+        wins, losses = int((correct & ~theirs).sum()), int((theirs & ~correct).sum())
+        return losses > wins and float(binom.cdf(wins, wins + losses, 0.5)) < _FALSE_STOP / len(self._looks)
+
+
+class CallableScorer:
+    """Any measure of quality, larger is better, of a network in fp32."""
+
+    def __init__(self, evaluate: Callable[[nn.Module], float]) -> None:
+        self._evaluate = evaluate
+
+    def score(self, network: nn.Module, rival: Score | None = None) -> Score:
+        """What the callable says. Raises `UsageError` unless that is a number in [0, 1]."""
+        value = float(self._evaluate(network))
+        if not 0 <= value <= 1:
+            raise UsageError(f"evaluate(model) returned {value}; it must return a number from 0 to 1, larger is better")
+        return Score(value, 0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was measured of a candidate. ``stopped``: hopeless, its accuracy is an estimate on the first ``images``."""
+
+    accuracy: float
+    images: int
+    stopped: bool
+    cost: Cost
+    seconds_build: float = 0.0
+    seconds_score: float = 0.0
+
+
+class Evaluator:
+    """Scores policies; those seen before are answered from the record."""
+
+    def __init__(self, compressor: Compressor, scorer: Scorer) -> None:
+        self.compressor, self.scorer = compressor, scorer
+        self._best: Score | None = None
+        self._record: dict[str, Outcome] = {}
+
+    def evaluate(self, policy: Policy) -> Outcome:
+        """Outcome of a policy before fine-tuning."""
+        key = policy.to_json()
+        if key not in self._record:
+            started = time.perf_counter()
+            candidate = self.compressor.candidate(policy)
+            built = time.perf_counter()
+            score = self.scorer.score(candidate, self._best)
+            scored = time.perf_counter()
+            self._compare(score)
+            cost = self.compressor.cost_model.cost(policy)
+            self._record[key] = Outcome(score.accuracy, score.images, score.stopped, cost, built - started, scored - built)
+        return self._record[key]
+
+    def remember(self, policy: Policy, outcome: Outcome, correct: Tensor | None) -> None:
+        """Take over an outcome measured earlier, as when a run is resumed."""
+        self._record[policy.to_json()] = outcome
+        self._compare(Score(outcome.accuracy, outcome.images, outcome.stopped, correct))
+
+    @property
+    def best_correct(self) -> Tensor | None:
+        """Which images the best candidate so far gets right."""
+        return self._best.correct if self._best else None
+
+    def _compare(self, score: Score) -> None:
+        if not score.stopped and (self._best is None or score.accuracy > self._best.accuracy):
+            self._best = score

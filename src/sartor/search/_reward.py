@@ -1,0 +1,32 @@
+"""Rewards: from an outcome to the number the agents maximise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from sartor.evaluate import Outcome
+
+RewardName = Literal["accuracy", "accuracy-macs", "accuracy-params"]
+
+
+def _accuracy(outcome: Outcome) -> float:
+    return -(1 - outcome.accuracy)
+
+
+def _accuracy_macs(outcome: Outcome) -> float:
+    return -(1 - outcome.accuracy) * math.log(max(outcome.cost.macs, 2))
+
+
+def _accuracy_params(outcome: Outcome) -> float:
+    return -(1 - outcome.accuracy) * math.log(max(outcome.cost.params, 2))
+
+
+#: R = −error under a budget; −error · log(MACs) and −error · log(parameters) find how far compression goes for free
+#: (AMC, section 3.4).
+REWARDS: dict[RewardName, Callable[[Outcome], float]] = {
+    "accuracy": _accuracy,
+    "accuracy-macs": _accuracy_macs,
+    "accuracy-params": _accuracy_params,
+}
