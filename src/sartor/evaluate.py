@@ -14,12 +14,14 @@ import torch
 from scipy.stats import binom
 from torch import Tensor, fx, nn
 
-from sartor.compress import Compressor, fast_form, fastest_dtype
+from sartor.compress import Compressor, fastest_dtype, fold
 from sartor.cost import Cost
 from sartor.data import Images
 from sartor.errors import UsageError
 from sartor.policy import Policy
 
+#: Images per forward pass: small enough for activations to stay in the processor's cache.
+_BATCH = 100
 #: Probability, over all looks together, that a candidate no worse than the best is given up.
 _FALSE_STOP = 1e-3
 
@@ -58,7 +60,7 @@ class ImageScorer:
         layout = torch.channels_last if pixels.dim() == 4 else torch.contiguous_format
         self._pixels = pixels.to(self.dtype).contiguous(memory_format=layout)
         self._labels = images.labels[order]
-        self._batch = 250
+        self._batch = _BATCH
         self._looks = sorted({max(1, len(order) // part) for part in (8, 4, 2)})
 
     def __len__(self) -> int:
@@ -68,7 +70,7 @@ class ImageScorer:
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
         """Accuracy of a network as it is (fp32) or folded and in bf16, as the scorer was told."""
         assert isinstance(network, fx.GraphModule)
-        ready = fast_form(network, self.dtype)
+        ready = fold(network, self.dtype)
         count = len(self)
         correct = torch.empty(0, dtype=torch.bool)
         for look in [*self._looks, count]:
@@ -118,37 +120,42 @@ class Outcome:
 
 
 class Evaluator:
-    """Scores policies; those seen before are answered from the record."""
+    """Scores policies; those seen before are answered from the record.
 
-    def __init__(self, compressor: Compressor, scorer: Scorer) -> None:
-        self.compressor, self.scorer = compressor, scorer
-        self._best: Score | None = None
+    ``race``: give up candidates that are certain to be less accurate than the best so far. Only for rewards that rise with
+    accuracy alone.
+    """
+
+    def __init__(self, compressor: Compressor, scorer: Scorer, *, race: bool = True) -> None:
+        self.compressor, self.scorer, self.race = compressor, scorer, race
         self._record: dict[str, Outcome] = {}
+        self._best_policy: Policy | None = None
+        self._best_score: Score | None = None
 
     def evaluate(self, policy: Policy) -> Outcome:
         """Outcome of a policy before fine-tuning."""
         key = policy.to_json()
         if key not in self._record:
+            rival = self._rival() if self.race else None
             started = time.perf_counter()
             candidate = self.compressor.candidate(policy)
             built = time.perf_counter()
-            score = self.scorer.score(candidate, self._best)
+            score = self.scorer.score(candidate, rival)
             scored = time.perf_counter()
-            self._compare(score)
             cost = self.compressor.cost_model.cost(policy)
-            self._record[key] = Outcome(score.accuracy, score.images, score.stopped, cost, built - started, scored - built)
+            outcome = Outcome(score.accuracy, score.images, score.stopped, cost, built - started, scored - built)
+            self.remember(policy, outcome, score)
         return self._record[key]
 
-    def remember(self, policy: Policy, outcome: Outcome, correct: Tensor | None) -> None:
-        """Take over an outcome measured earlier, as when a run is resumed."""
+    def remember(self, policy: Policy, outcome: Outcome, score: Score | None = None) -> None:
+        """Take over an outcome, as when a run is resumed."""
         self._record[policy.to_json()] = outcome
-        self._compare(Score(outcome.accuracy, outcome.images, outcome.stopped, correct))
+        best = None if self._best_policy is None else self._record[self._best_policy.to_json()]
+        if not outcome.stopped and (best is None or outcome.accuracy > best.accuracy):
+            self._best_policy, self._best_score = policy, score
 
-    @property
-    def best_correct(self) -> Tensor | None:
-        """Which images the best candidate so far gets right."""
-        return self._best.correct if self._best else None
-
-    def _compare(self, score: Score) -> None:
-        if not score.stopped and (self._best is None or score.accuracy > self._best.accuracy):
-            self._best = score
+    def _rival(self) -> Score | None:
+        """Score of the best policy so far; scored again if only its outcome was taken over."""
+        if self._best_policy is not None and self._best_score is None:
+            self._best_score = self.scorer.score(self.compressor.candidate(self._best_policy))
+        return self._best_score

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 from sartor.agents._base import Agent, Float32Array, Setting, Trajectory, VectorAgent
 from sartor.agents._ddpg import DdpgAgent
+from sartor.agents._evolution import EvolutionAgent
 from sartor.agents._rules import RULES, RuleAgent, RuleName
 from sartor.agents._samplers import CmaEsAgent, RandomAgent, TpeAgent
 from sartor.errors import UsageError
 
 _AGENTS: dict[str, Callable[[Setting], Agent]] = {
     "ddpg": DdpgAgent,
+    "evolution": EvolutionAgent,
     "random": RandomAgent,
     "tpe": TpeAgent,
     "cma-es": CmaEsAgent,

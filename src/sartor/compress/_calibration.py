@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 
 from sartor.compress._fisher import output_sensitivity
 from sartor.errors import DataError
-from sartor.graph import LayerSpec, Network
+from sartor.graph import IntArray, LayerSpec, Network
 
 _ADDITIONS = ("add", "iadd", "add_")
 
@@ -78,20 +78,36 @@ class Calibration:
         return y.flatten(2)[:, :, self.places[layer]].permute(0, 2, 1).reshape(-1, y.shape[1]).float()
 
     def windows(self, layer: str, module: nn.Module, x: Tensor) -> Tensor:
-        """Inputs that produce the sampled outputs, (rows, in channels × kernel), in the order of ``weight.flatten(1)``."""
+        """Inputs that produce the sampled outputs, (rows, kernel × in channels), in the order of `as_matrix`."""
         if isinstance(module, nn.Linear):
             return x.reshape(-1, x.shape[-1]).float()
         kernel, stride, padding, dilation = module.kernel_size, module.stride, module.padding, module.dilation
         assert isinstance(padding, tuple)
-        if len(kernel) != 2:
-            return x.flatten(2)[:, :, self.places[layer]].permute(0, 2, 1).reshape(-1, x.shape[1]).float()
-        x = F.pad(x, (padding[1], padding[1], padding[0], padding[0]))
-        width = (x.shape[3] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
         place = self.places[layer]
+        if len(kernel) != 2:
+            return x.flatten(2)[:, :, place].permute(0, 2, 1).reshape(-1, x.shape[1]).float()
+        x = F.pad(x.permute(0, 2, 3, 1), (0, 0, padding[1], padding[1], padding[0], padding[0]))
+        width = (x.shape[2] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
         rows = (place // width)[:, None] * stride[0] + torch.arange(kernel[0]) * dilation[0]
         columns = (place % width)[:, None] * stride[1] + torch.arange(kernel[1]) * dilation[1]
-        picked = x[:, :, rows[:, :, None], columns[:, None, :]]  # image, channel, place, kernel row, kernel column
-        return picked.permute(0, 2, 1, 3, 4).reshape(picked.shape[0] * len(place), -1).float()
+        pixels = (rows[:, :, None] * x.shape[2] + columns[:, None, :]).flatten()
+        picked = x.reshape(x.shape[0], -1, x.shape[3]).index_select(1, pixels)  # image, place × kernel, channel
+        return picked.reshape(x.shape[0] * len(place), -1).float()
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """Weights of a layer as (out channels, kernel × in channels): the channels of one kernel position side by side."""
+    return weight.movedim(1, -1).flatten(1)
+
+
+def from_matrix(matrix: Tensor, like: Tensor) -> Tensor:
+    """Inverse of `as_matrix`, with the shape of ``like``."""
+    return matrix.view(like.shape[0], *like.shape[2:], like.shape[1]).movedim(-1, 1).contiguous()
+
+
+def columns_of(channels: IntArray, width: int, taps: int) -> Tensor:
+    """Columns of a matrix of ``width`` channels that read the given ones, ``taps`` each."""
+    return (torch.arange(taps)[:, None] * width + torch.from_numpy(channels)).flatten()
 
 
 def refittable(module: nn.Module) -> bool:

@@ -11,12 +11,13 @@ from torch import Tensor, fx, nn
 
 from sartor.compress._batchnorm import reestimate
 from sartor.compress._calibration import Calibration
+from sartor.compress._fold import fastest_dtype
 from sartor.compress._masks import Selection, choose_weights
 from sartor.compress._ranking import Ranking, rank
 from sartor.compress._reconstruct import Refitter, with_tensors
 from sartor.compress._slice import narrow
 from sartor.cost import CostModel
-from sartor.graph import Network
+from sartor.graph import BoolArray, Network
 from sartor.policy import Policy
 
 Refit = Literal["pruned", "original", "none"]
@@ -54,19 +55,23 @@ class Compressor:
     @cached_property
     def refitter(self) -> Refitter | None:
         """Refits the candidates of a search."""
-        return self._refitter(self.options.images)
+        return self._refitter(self.options.images, fastest_dtype())
 
     @cached_property
     def ranking(self) -> Ranking:
         """Which units of each group go first, and the error this causes."""
         return rank(self.network, self.refitter, self.options.select)
 
+    def kept(self, policy: Policy) -> BoolArray:
+        """One flag per unit of the network."""
+        return self.ranking.kept(self.network, self.cost_model.counts(policy))
+
     def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
         """The network with a policy applied. ``final``: refitted everywhere, from all calibration images."""
-        kept = self.ranking.kept(self.network, self.cost_model.counts(policy))
+        kept = self.kept(policy)
         densities = {name: ratio for name, ratio in policy.weights.items() if ratio < 1}
         candidate = narrow(self.network, kept)
-        refitter = self._refitter(self.options.final_images) if final else self.refitter
+        refitter = self._refitter(self.options.final_images, torch.float32) if final else self.refitter
         if refitter is None or self.options.refit == "none":
             self._mask(candidate, densities)
         else:
@@ -76,12 +81,12 @@ class Compressor:
             reestimate(candidate, refitter.calibration.inputs)
         return candidate
 
-    def _refitter(self, images: int) -> Refitter | None:
+    def _refitter(self, images: int, dtype: torch.dtype) -> Refitter | None:
         if self._images is None:
             return None
         generator = torch.Generator().manual_seed(self.seed)
         calibration = Calibration(self.network, self._images[:images], self.options.positions, generator)
-        return Refitter(calibration, ridge=self.options.ridge, selection=self.options.select)
+        return Refitter(calibration, ridge=self.options.ridge, selection=self.options.select, dtype=dtype)
 
     @staticmethod
     def _mask(candidate: fx.GraphModule, densities: dict[str, float]) -> None:

@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
+from sartor.compress._reconstruct import with_tensors
 from sartor.compress._slice import share
 
 
 @torch.no_grad()
-def fold(network: fx.GraphModule) -> fx.GraphModule:
-    """A copy in which every batch norm behind a convolution is part of its weights; same outputs up to rounding."""
+def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.GraphModule:
+    """A copy in ``dtype``, channels last, whose batch norms are part of the convolutions before them where they can be."""
     folded = share(network)
-    modules = dict(folded.named_modules())
-    for node in list(folded.graph.nodes):
-        if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+    scales: dict[str, tuple[Tensor, Tensor]] = {}
+    for node in network.graph.nodes:
+        norm = network.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if not isinstance(norm, nn.BatchNorm2d):
             continue
         (source,) = node.all_input_nodes
-        layer = modules.get(str(source.target)) if source.op == "call_module" else None
-        if not isinstance(layer, nn.Conv2d) or len(source.users) > 1:
+        layer = network.get_submodule(str(source.target)) if source.op == "call_module" else None
+        if isinstance(layer, nn.Conv2d) and len(source.users) == 1 and source.target not in scales:
+            scales[str(source.target)] = _affine(norm)
+            folded.set_submodule(str(node.target), nn.Identity())
+    for name, module in list(folded.named_modules()):
+        if not module._parameters and not module._buffers:
             continue
-        folded.set_submodule(str(source.target), torch.nn.utils.fuse_conv_bn_eval(layer, modules[node.target]))
-        folded.set_submodule(str(node.target), nn.Identity())
+        tensors = {key: value for key, value in (*module._parameters.items(), *module._buffers.items()) if value is not None}
+        if name in scales:
+            scale, shift = scales[name]
+            tensors["bias"] = shift + scale * tensors.get("bias", torch.zeros_like(scale))
+            tensors["weight"] = tensors["weight"] * scale.view(-1, *(1,) * (tensors["weight"].dim() - 1))
+        folded.set_submodule(name, with_tensors(module, **{key: _cast(value, dtype) for key, value in tensors.items()}))
     return folded
 
 
-def fast_form(network: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
-    """Folded, in ``dtype`` and channels last; outputs in ``dtype``."""
-    return fold(network).to(dtype=dtype, memory_format=torch.channels_last)
+def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Scale and shift a batch norm applies in evaluation mode."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.affine:
+        return scale * norm.weight, norm.bias - norm.running_mean * scale * norm.weight
+    return scale, -norm.running_mean * scale
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    tensor = tensor.to(dtype)
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 def fastest_dtype() -> torch.dtype:

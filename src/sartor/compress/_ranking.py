@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sartor.compress._masks import Selection
-from sartor.compress._reconstruct import Refitter, columns_of, solvable
+from sartor.compress._calibration import as_matrix, columns_of
+from sartor.compress._reconstruct import Refitter, solvable
 from sartor.graph import BoolArray, Group, IntArray, Network
 
 #: At most this many removals per group are decided one after the other; wider groups give up several units at once.
@@ -87,11 +88,11 @@ class _Voter:
         module = network.module.get_submodule(layer)
         slot = network.slot_by_name[layer]
         taps = module.weight[0, 0].numel()
-        self.blocks = torch.stack([columns_of(np.flatnonzero(slot.in_units == unit), taps) for unit in group.units])
+        self.blocks = torch.stack([columns_of(np.flatnonzero(slot.in_units == unit), len(slot.in_units), taps) for unit in group.units])
         damped = gram.clone()
         damped.diagonal().add_(refitter.ridge * gram.diagonal().mean() + 1e-12)
         self.inverse = torch.linalg.inv(damped)
-        self.weight = module.weight.flatten(1) * refitter.calibration.sensitivity[layer].sqrt()[:, None]
+        self.weight = as_matrix(module.weight) * refitter.calibration.sensitivity[layer].sqrt()[:, None]
 
     def increase(self, alive: Tensor) -> Tensor:
         """Error increase for the removal of each unit that is left, in nats of KL divergence."""

@@ -15,11 +15,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compress._calibration import Calibration, refittable, walk
+from sartor.compress._calibration import Calibration, as_matrix, columns_of, from_matrix, refittable, walk
 from sartor.compress._masks import Selection, choose_weights
 from sartor.compress._slice import kept_channels
 from sartor.compress._solve import least_squares
-from sartor.graph import BoolArray, IntArray
+from sartor.graph import BoolArray
 
 Inputs = Literal["original", "pruned"]
 
@@ -34,8 +34,15 @@ class Refitter:
     ``inputs='original'`` a layer's weights depend only on what of it is kept, and are remembered by that.
     """
 
-    def __init__(self, calibration: Calibration, *, ridge: float = 1e-2, selection: Selection = "error") -> None:
-        self.calibration, self.ridge, self.selection = calibration, ridge, selection
+    def __init__(
+        self,
+        calibration: Calibration,
+        *,
+        ridge: float = 1e-2,
+        selection: Selection = "error",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.calibration, self.ridge, self.selection, self.dtype = calibration, ridge, selection, dtype
         self._grams: dict[str, tuple[Tensor, Tensor]] = {}
         self._solved: dict[tuple[str, bytes, bytes, float], tuple[Tensor, Tensor]] = {}
 
@@ -86,7 +93,7 @@ class Refitter:
     def install(self, candidate: fx.GraphModule, layer: str, weight: Tensor, shift: Tensor) -> None:
         """Give a layer new weights; the constant part goes into its bias, or into the batch norm behind it."""
         module = candidate.get_submodule(layer)
-        replacement = {"weight": weight.view_as(module.weight).contiguous()}
+        replacement = {"weight": from_matrix(weight, module.weight)}
         if module.bias is not None:
             replacement["bias"] = shift
         elif (norm := self.calibration.norms.get(layer)) is not None:
@@ -125,9 +132,9 @@ class Refitter:
         if key not in self._solved:
             gram, mean = self.gram(layer)
             original = self.calibration.network.module.get_submodule(layer)
-            columns = columns_of(incoming, original.weight[0, 0].numel())
+            columns = columns_of(incoming, len(slot.in_units), original.weight[0, 0].numel())
             rows = torch.from_numpy(outgoing)
-            full = original.weight.flatten(1)[rows]
+            full = as_matrix(original.weight)[rows]
             weight = self.solve(gram[columns][:, columns], gram[columns] @ full.T, full[:, columns], density)
             shift = full @ mean - weight @ mean[columns]
             if original.bias is not None:
@@ -168,7 +175,8 @@ class _Sweep:
             self._refit(str(node.target), self.values[node.all_input_nodes[0]])
         args, kwargs = (fx.node.map_arg(item, lambda n: self.values[n]) for item in (node.args, node.kwargs))
         if node.op == "call_module":
-            result = self.candidate.get_submodule(str(node.target))(*args, **kwargs)
+            with torch.autocast("cpu", self.refitter.dtype, enabled=self.refitter.dtype != torch.float32):
+                result = self.candidate.get_submodule(str(node.target))(*args, **kwargs)
         else:
             result = getattr(self.runner, node.op)(node.target, args, kwargs)
         self.values[node] = result
@@ -190,7 +198,7 @@ class _Sweep:
         mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
         mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
         x = x - mean_x
-        weight = refitter.solve(x.T @ x, x.T @ (y - mean_y), module.weight.flatten(1), density)
+        weight = refitter.solve(x.T @ x, x.T @ (y - mean_y), as_matrix(module.weight), density)
         shift = mean_y - weight @ mean_x
         refitter.install(candidate, layer, weight, shift)
 
@@ -215,11 +223,6 @@ class _Sweep:
 def solvable(module: nn.Module) -> bool:
     """Whether a layer can be refitted: of a kind that mixes all its inputs, and not too wide for its G."""
     return refittable(module) and module.weight[0].numel() <= LARGEST_GRAM
-
-
-def columns_of(channels: IntArray, taps: int) -> Tensor:
-    """Columns of ``weight.flatten(1)`` that read the given input channels, ``taps`` each."""
-    return (torch.from_numpy(channels)[:, None] * taps + torch.arange(taps)).flatten()
 
 
 def with_tensors(module: nn.Module, **tensors: Tensor) -> nn.Module:

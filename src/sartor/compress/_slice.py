@@ -33,9 +33,18 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
 
 
 def share(module: fx.GraphModule) -> fx.GraphModule:
-    """A copy whose module tree is its own but whose tensors are shared: replace modules, do not write into them."""
-    memo: dict[int, object] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, memo)
+    """A copy with a module tree of its own; tensors, graph and compiled code are shared.
+
+    Replace modules in it; never write into them.
+    """
+    return _share_tree(module)  # type: ignore[return-value]
+
+
+def _share_tree(module: nn.Module) -> nn.Module:
+    new = object.__new__(type(module))  # not copy.copy: GraphModule would compile its code anew
+    new.__dict__.update(module.__dict__)
+    new._modules = {name: child and _share_tree(child) for name, child in module._modules.items()}
+    return new
 
 
 def _narrow_module(module: nn.Module, slot: Slot, kept: BoolArray, incoming: IntArray, outgoing: IntArray) -> nn.Module:

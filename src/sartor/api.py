@@ -1,0 +1,213 @@
+"""The public line: from a trained network, data and a budget to a smaller network."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+import sartor
+from sartor import agents
+from sartor._files import write_text
+from sartor.agents import RuleName, Setting
+from sartor.budget import Budget
+from sartor.compress import CompressOptions, Compressor, keep_safe_groups
+from sartor.data import Data
+from sartor.errors import UsageError
+from sartor.evaluate import CallableScorer, Evaluator, ImageScorer, Scorer
+from sartor.graph import Network, trace
+from sartor.policy import Policy
+from sartor.problem import Granularity, Problem
+from sartor.search import FEATURES, Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
+from sartor.storage import Origin, save
+
+#: The agent that won the comparison in docs/results.md, and the rules it starts from.
+DEFAULT_AGENT = "evolution"
+DEFAULT_SEEDS: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
+
+    ``reward_images`` validation images give the reward; the ``finalists`` best policies are refitted from more calibration
+    images and scored on all of them in fp32. ``granularity``: whole channels, or single weights. ``min_keep``: smallest keep
+    ratio of a group. ``multiple``: channel counts are multiples of this. ``baselines``: rules that are scored like the
+    finalists, for comparison.
+    """
+
+    agent: str = DEFAULT_AGENT
+    episodes: int = 300
+    seed: int = 0
+    seed_with: tuple[RuleName, ...] = DEFAULT_SEEDS
+    reward: RewardName = "accuracy"
+    granularity: Granularity = "channels"
+    min_keep: float = 0.2
+    multiple: int = 1
+    reward_images: int = 1000
+    finalists: int = 5
+    baselines: tuple[RuleName, ...] = ("uniform",)
+    max_time_s: float | None = None
+    compress: CompressOptions = field(default_factory=CompressOptions)
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "reward_images", "finalists"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for rule in (*self.seed_with, *self.baselines):
+            if rule not in agents.RULES:
+                raise UsageError(f"rule {rule!r} is not known; allowed are {', '.join(agents.RULES)}")
+        if self.agent not in agents.NAMES:
+            raise UsageError(f"agent {self.agent!r} is not known; allowed are {', '.join(agents.NAMES)}")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a search found. ``model`` is a plain `nn.Module` in evaluation mode; ``report`` is what result.json holds."""
+
+    policy: Policy
+    model: fx.GraphModule
+    network: Network
+    report: dict[str, Any]
+    origin: Origin
+    compressor: Compressor
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``model.safetensors``, ``policy.json``, ``network.json`` and ``result.json``; `sartor.load` reads them."""
+        import json
+
+        folder = Path(folder)
+        kept = self.compressor.kept(self.policy)
+        save(folder, self.network, self.model, self.policy, kept, self.origin)
+        write_text(folder / "result.json", json.dumps(self.report, indent=1) + "\n")
+        return folder
+
+
+def compress(
+    model: nn.Module,
+    data: Data | None = None,
+    *,
+    budget: str | Budget = "macs<=50%",
+    evaluate: Callable[[nn.Module], float] | None = None,
+    example_inputs: Tensor | Sequence[Tensor] | None = None,
+    options: SearchOptions | None = None,
+    out: str | Path | None = None,
+    on_episode: Callable[[Episode, Episode], None] | None = None,
+    origin: Origin | None = None,
+) -> Result:
+    """Search how much of each layer to prune so that ``model`` meets ``budget`` and stays as accurate as possible.
+
+    Give ``data``, or ``evaluate`` (accuracy of a network, from 0 to 1) with ``example_inputs`` (a batch of one). With
+    ``data.calibration`` the pruned layers are refitted. With ``out``, every episode is on disk at once and an interrupted
+    search goes on where it stopped when it is called again. ``model`` is not changed.
+
+    Raises `BudgetError` for a budget that cannot be met, `TraceError` for a network that cannot be traced, `WeightsError`
+    for NaN weights, `DataError` for data that does not fit.
+    """
+    options = options or SearchOptions()
+    started = time.perf_counter()
+    if data is None and (evaluate is None or example_inputs is None):
+        raise UsageError("compress needs data, or both evaluate and example_inputs")
+    calibration = data.calibration.normalized() if data else None
+    network = keep_safe_groups(trace(model, example_inputs if example_inputs is not None else calibration[:1]))  # type: ignore[index]
+    compressor = Compressor(network, calibration, options.compress, options.seed)
+    parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
+    problem = Problem(
+        compressor.cost_model, parsed, granularity=options.granularity, min_keep=options.min_keep, multiple=options.multiple
+    )
+    scorer: Scorer = CallableScorer(evaluate) if evaluate else ImageScorer(data.validation, limit=options.reward_images, seed=options.seed)  # type: ignore[union-attr]
+    evaluator = Evaluator(compressor, scorer, race=options.reward == "accuracy")
+    plan = Plan(options.agent, options.episodes, options.seed, options.seed_with, options.reward, options.max_time_s)
+    record = Study(Path(out)) if out else MemoryRecord()
+    search = Search(problem, evaluator, plan, record, on_episode or (lambda episode, best: None))
+    episodes = search.run()
+    if not finalists(problem, episodes, 1):
+        raise UsageError("the search was ended before its first episode; nothing to deliver")
+    judge = _Judge(compressor, scorer, evaluate, data)
+    policy, final = judge.choose([_policy(problem, e) for e in finalists(problem, episodes, options.finalists)])
+    report = {
+        "budget": str(parsed),
+        "agent": options.agent,
+        "seed_with": list(options.seed_with),
+        "reward": options.reward,
+        "granularity": options.granularity,
+        "seed": options.seed,
+        "original": judge.entry(network.module, Policy()),
+        "baselines": {rule: judge.rule(rule, search.setting) for rule in options.baselines},
+        "best": judge.entry(final, policy),
+        "episodes": len(episodes),
+        "interrupted": search.interrupted,
+        "seconds": round(time.perf_counter() - started, 3),
+        "seconds_per_episode": _split(episodes),
+        "policy": {"channels": dict(policy.channels), "weights": dict(policy.weights)},
+        "kept_whole": [asdict(item) for item in network.kept_whole],
+        "unknown_operators": list(network.unknown_operators),
+        "versions": {"sartor": sartor.__version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+    result = Result(policy, final, network, report, origin or Origin(), compressor)
+    if out:
+        result.save(out)
+    return result
+
+
+class _Judge:
+    """Scores networks for the report: all validation images in fp32, and the test images once."""
+
+    def __init__(
+        self, compressor: Compressor, scorer: Scorer, evaluate: Callable[[nn.Module], float] | None, data: Data | None
+    ) -> None:
+        self.compressor = compressor
+        self.validation: Scorer = scorer
+        self.test: Scorer | None = None
+        if data is not None and evaluate is None:
+            self.validation = ImageScorer(data.validation, dtype=torch.float32)
+            self.test = ImageScorer(data.test, dtype=torch.float32) if data.test is not None else None
+
+    def choose(self, policies: list[Policy]) -> tuple[Policy, fx.GraphModule]:
+        """The policy that is most accurate on all validation images when delivered, and its network."""
+        best: tuple[float, Policy, fx.GraphModule] | None = None
+        for policy in policies:
+            network = self.compressor.candidate(policy, final=True)
+            accuracy = self.validation.score(network).accuracy
+            if best is None or accuracy > best[0]:
+                best = (accuracy, policy, network)
+        assert best is not None
+        return best[1], best[2]
+
+    def rule(self, rule: RuleName, setting: Setting) -> dict[str, Any]:
+        """Entry of a rule's policy, refitted like the finalists."""
+        policy = setting.problem.policy(setting.problem.execute(agents.RULES[rule](setting)))
+        return self.entry(self.compressor.candidate(policy, final=True), policy)
+
+    def entry(self, network: fx.GraphModule, policy: Policy) -> dict[str, Any]:
+        """Accuracies and costs, absolute and as ratios."""
+        cost = self.compressor.cost_model.cost(policy)
+        return {
+            "validation": self.validation.score(network).accuracy,
+            "test": self.test.score(network).accuracy if self.test else None,
+            **asdict(cost),
+            "ratio": cost.ratio(self.compressor.cost_model.original),
+        }
+
+
+def _policy(problem: Problem, episode: Episode) -> Policy:
+    return Policy(channels=episode.executed) if problem.granularity == "channels" else Policy(weights=episode.executed)
+
+
+def _split(episodes: Sequence[Episode]) -> dict[str, float]:
+    """Mean seconds of an episode, and where they went."""
+    count = len(episodes)
+    parts = {
+        "total": sum(e.seconds for e in episodes) / count,
+        "refit": sum(e.outcome.seconds_build for e in episodes) / count,
+        "evaluate": sum(e.outcome.seconds_score for e in episodes) / count,
+        "agent": sum(e.seconds_agent for e in episodes) / count,
+    }
+    parts["rest"] = max(0.0, parts["total"] - parts["refit"] - parts["evaluate"] - parts["agent"])
+    return {name: round(value, 4) for name, value in parts.items()}

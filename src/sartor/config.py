@@ -1,0 +1,116 @@
+"""The options of a run: from the command line, a TOML file, or the folder of an earlier run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sartor._files import write_text
+from sartor.api import SearchOptions
+from sartor.errors import RunError, UsageError
+
+SCHEMA = 1
+FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What to compress, on which data, to which budget."""
+
+    model: str = ""
+    """Zoo name, timm:NAME, or package.module:callable."""
+    weights: Path | None = None
+    """A .safetensors file with the trained weights."""
+    data: str = ""
+    """Folder of Parquet files or images, or digits."""
+    budget: str = "macs<=50%"
+    """Bounds joined by commas: macs<=50%, params<=300K, size<=500KB. Empty: none."""
+    out: Path | None = None
+    """Folder of the run."""
+    threads: int | None = None
+    """Threads of PyTorch; all cores if not given."""
+    options: SearchOptions = field(default_factory=SearchOptions)
+
+    def require_complete(self) -> None:
+        """Raise `UsageError` naming the first option that is missing."""
+        for name, value in (("model", self.model), ("data", self.data), ("out", self.out)):
+            if not value:
+                raise UsageError(f"--{name} is missing; it can be given on the command line or in the file of --config")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
+
+    def save(self, folder: Path) -> None:
+        """Write ``run.json``."""
+        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        write_text(folder / FILE, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def from_folder(folder: Path) -> RunConfig:
+    """The options an earlier run was started with. Raises `RunError` if there is no run."""
+    path = folder / FILE
+    if not path.is_file():
+        raise RunError(f"--resume {folder}: {path} does not exist; nothing can be resumed there")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(f"--resume {folder}: {path} is not JSON: {error}") from error
+    if content.pop("schema", None) != SCHEMA:
+        raise RunError(f"--resume {folder}: {path} is not a run of schema {SCHEMA}")
+    return _build(RunConfig, content, str(path))
+
+
+def from_toml(path: Path) -> RunConfig:
+    """Options from a TOML file with the names of the command line, underscores for hyphens.
+
+    Options of the search stand in ``[options]``, those of pruning in ``[options.compress]``.
+    """
+    if not path.is_file():
+        raise UsageError(f"--config {path} does not exist")
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--config {path} is not TOML: {error}") from error
+    return _build(RunConfig, content, str(path))
+
+
+def _build(kind: Any, content: dict[str, Any], place: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    values = {}
+    for key, value in content.items():
+        if key not in hints:
+            raise UsageError(f"{place}: unknown key {key!r}; allowed are {', '.join(sorted(hints))}")
+        values[key] = _convert(hints[key], value, f"{place}: {key}")
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, place: str) -> Any:
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, dict):
+            raise UsageError(f"{place} is {value!r}; it must be a table")
+        return _build(hint, value, place)
+    origin = typing.get_origin(hint)
+    if origin is typing.Literal:
+        if value not in typing.get_args(hint):
+            raise UsageError(f"{place} is {value!r}; allowed are {', '.join(typing.get_args(hint))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UsageError(f"{place} is {value!r}; it must be a list")
+        return tuple(_convert(typing.get_args(hint)[0], item, place) for item in value)
+    if hint is Path:
+        return Path(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise UsageError(f"{place} is {value!r}; it must be of type {hint.__name__}")
+    return value

@@ -1,0 +1,78 @@
+"""Networks and their weights by name: the zoo, timm, or any callable of the user's."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from sartor import zoo
+from sartor._optional import require
+from sartor.errors import UsageError, WeightsError
+from sartor.graph import require_finite
+
+
+def build(name: str, *, classes: int, pixels: int) -> nn.Module:
+    """A network with fresh weights: a zoo name, ``timm:NAME``, or ``package.module:callable`` (called without arguments).
+
+    Raises `UsageError` for a name that is none of these.
+    """
+    if name.startswith("timm:"):
+        timm = require("timm", extra="timm")
+        model = timm.create_model(name.removeprefix("timm:"), num_classes=classes, pretrained=False)
+        return _require_module(model, name)
+    if ":" in name:
+        module_name, _, attribute = name.partition(":")
+        try:
+            target = getattr(importlib.import_module(module_name), attribute)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"model {name!r} cannot be imported: {error}") from error
+        return _require_module(target(), name)
+    return zoo.build(name, classes=classes, pixels=pixels)
+
+
+def _require_module(model: object, name: str) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model {name!r} gives a {type(model).__name__}; it must give a torch.nn.Module")
+    return model
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Fill a network from a safetensors file. Raises `WeightsError` naming the keys or shapes that do not fit."""
+    if not path.is_file():
+        raise WeightsError(f"weights {str(path)!r} do not exist; a .safetensors file is needed")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"weights {str(path)!r} cannot be read as safetensors: {error}") from error
+    expected = model.state_dict()
+    missing = [key for key in expected if key not in tensors and not key.endswith("num_batches_tracked")]
+    unknown = [key for key in tensors if key not in expected and not key.endswith("num_batches_tracked")]
+    wrong = [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]
+    for problem, keys in (("lacks", missing), ("has the unknown", unknown)):
+        if keys:
+            raise WeightsError(f"weights {str(path)!r}: the file {problem} key {keys[0]!r} ({len(keys)} such); {type(model).__name__} does not match it")
+    if wrong:
+        key = wrong[0]
+        raise WeightsError(
+            f"weights {str(path)!r}: {key} has shape {tuple(tensors[key].shape)}, the network wants {tuple(expected[key].shape)}"
+        )
+    model.load_state_dict(tensors, strict=False)
+    require_finite(model)
+
+
+def normalisation(path: Path | None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """``mean`` and ``std`` from the metadata of a weights file; empty where there are none."""
+    if path is None or not path.is_file():
+        return (), ()
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        return tuple(
+            tuple(float(number) for number in metadata.get(key, "").split(",") if number) for key in ("mean", "std")
+        )  # type: ignore[return-value]
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"metadata of {str(path)!r} cannot be read: {error}") from error

@@ -1,0 +1,66 @@
+"""A search from names and files: what the command line runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from sartor import data, models
+from sartor.api import Result, compress
+from sartor.config import FILE, RunConfig
+from sartor.errors import RunError, UsageError
+from sartor.search import Episode
+from sartor.storage import Origin
+
+
+def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False) -> Result:
+    """Load, search and save; everything is in ``config.out`` when this returns.
+
+    Raises `RunError` if the folder already holds a run and ``resume`` is not set.
+    """
+    config.require_complete()
+    assert config.out is not None
+    if not resume:
+        if (config.out / FILE).exists():
+            raise RunError(f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder")
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    options = config.options.compress
+    mean, std = models.normalisation(config.weights)
+    count = max(options.images, options.final_images)
+    images = data.load(config.data, calibration=count, seed=config.options.seed, mean=mean, std=std)
+    labels = torch.cat([images.validation.labels, images.calibration.labels])
+    origin = Origin(config.model, int(labels.max()) + 1, images.validation.pixels.shape[-1])
+    torch.manual_seed(config.options.seed)  # fresh weights, where no file is given
+    model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
+    if config.weights is not None:
+        models.load_weights(model, config.weights)
+    elif not config.model.partition(":")[2]:
+        raise UsageError(f"--weights is missing: {config.model} would be searched with random weights")
+    config.save(config.out)
+    return compress(
+        model,
+        images,
+        budget=config.budget,
+        options=config.options,
+        out=config.out,
+        on_episode=on_episode,
+        origin=origin,
+    )
+
+
+def read_result(folder: Path) -> dict[str, object]:
+    """What ``result.json`` of a finished run holds. Raises `RunError` if there is none."""
+    import json
+
+    path = folder / "result.json"
+    if not path.is_file():
+        raise RunError(f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is not JSON: {error}") from error
+    assert isinstance(content, dict)
+    return content

@@ -1,0 +1,163 @@
+"""The search itself: episodes, one after the other, until there are enough or the time is up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from sartor import agents
+from sartor.agents import Agent, RuleName, Setting, Trajectory
+from sartor.errors import RunError
+from sartor.evaluate import Evaluator, Outcome
+from sartor.graph import IntArray
+from sartor.problem import Problem
+from sartor.search._env import FEATURES, PruningEnv
+from sartor.search._reward import REWARDS, RewardName
+from sartor.search._study import Episode
+
+
+class Record(Protocol):
+    """Where episodes are kept."""
+
+    def episodes(self) -> list[Episode]:
+        """All episodes so far."""
+        ...
+
+    def append(self, episode: Episode) -> None:
+        """Add one."""
+        ...
+
+
+class MemoryRecord:
+    """Episodes of a search that has no folder."""
+
+    def __init__(self) -> None:
+        self._episodes: list[Episode] = []
+
+    def episodes(self) -> list[Episode]:
+        """All episodes so far."""
+        return list(self._episodes)
+
+    def append(self, episode: Episode) -> None:
+        """Add one."""
+        self._episodes.append(episode)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to search, how long: ``episodes`` in all, those of ``seed_with`` among them; ``max_time_s`` of wall time."""
+
+    agent: str
+    episodes: int
+    seed: int = 0
+    seed_with: tuple[RuleName, ...] = ()
+    reward: RewardName = "accuracy"
+    max_time_s: float | None = None
+
+
+@dataclass
+class Search:
+    """Runs a plan on a problem.
+
+    Resuming is replaying: agents are deterministic, so a new agent that is shown the recorded episodes is in the state the
+    killed one was in, and the next episode is the one that would have come.
+    """
+
+    problem: Problem
+    evaluator: Evaluator
+    plan: Plan
+    record: Record
+    on_episode: Callable[[Episode, Episode], None] = lambda episode, best: None
+    interrupted: bool = field(default=False, init=False)
+    _number: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        ranking = self.evaluator.compressor.ranking
+        channels = self.problem.granularity == "channels"
+        errors = [ranking.errors[d.name][d.choices] for d in self.problem.decisions] if channels else None
+        self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed)
+        self._recorded = self.record.episodes()
+        self._outcome: Outcome | None = None
+        self._env = PruningEnv(self.problem, self._reward_of)
+        self._best: Episode | None = None
+
+    def run(self) -> list[Episode]:
+        """All episodes, recorded ones included. Ctrl-C and the time limit end it cleanly, with what there is."""
+        agent = agents.make(self.plan.agent, self.setting)
+        started = time.perf_counter()
+        done: list[Episode] = []
+        for number in range(self.plan.episodes):
+            late = self.plan.max_time_s is not None and time.perf_counter() - started > self.plan.max_time_s
+            if late and number >= len(self._recorded):
+                break
+            try:
+                done.append(self._episode(number, agent))
+            except KeyboardInterrupt:
+                self.interrupted = True
+                break
+        return done
+
+    def _episode(self, number: int, agent: Agent) -> Episode:
+        own = number >= len(self.plan.seed_with)
+        source = self.plan.agent if own else self.plan.seed_with[number]
+        started = time.perf_counter()
+        trajectory = self._walk(agent if own else agents.make(source, self.setting))
+        assert self._outcome is not None
+        outcome = self._outcome
+        learning = time.perf_counter()
+        agent.learn(trajectory, own=own)
+        finished = time.perf_counter()
+        executed = {d.name: float(a) for d, a in zip(self.problem.decisions, trajectory.executed, strict=True)}
+        deciding = learning - started - outcome.seconds_build - outcome.seconds_score
+        episode = Episode(
+            number, source, executed, trajectory.reward, outcome, finished - started, max(0.0, deciding) + finished - learning
+        )
+        if number < len(self._recorded):
+            episode = self._recorded[number]
+        else:
+            self.record.append(episode)
+        if self._best is None or episode.reward > self._best.reward:
+            self._best = episode
+        self.on_episode(episode, self._best)
+        return episode
+
+    def _walk(self, agent: Agent) -> Trajectory:
+        """One pass over all decisions."""
+        observation, _ = self._env.reset()
+        observations, executed, reward = [observation], [], 0.0
+        agent.begin()
+        for step in range(len(self.problem)):
+            observation, reward, _, _, info = self._env.step(agent.act(observation, step))
+            observations.append(observation)
+            executed.append(info["executed"])
+        return Trajectory(np.array(observations), np.array(executed), reward)
+
+    def _reward_of(self, counts: IntArray) -> float:
+        policy = self.problem.policy(counts)
+        number = self._number
+        self._number += 1
+        if number < len(self._recorded):
+            recorded = self._recorded[number]
+            table = policy.channels or policy.weights
+            if {name: round(value, 9) for name, value in table.items()} != {n: round(v, 9) for n, v in recorded.executed.items()}:
+                raise RunError(
+                    f"episode {number} of the record cannot be replayed: it was made by another version, seed or network; start a new run"
+                )
+            self._outcome = recorded.outcome
+            self.evaluator.remember(policy, recorded.outcome)
+        else:
+            self._outcome = self.evaluator.evaluate(policy)
+        return REWARDS[self.plan.reward](self._outcome)
+
+
+def finalists(problem: Problem, episodes: Sequence[Episode], count: int) -> list[Episode]:
+    """The best different policies that were scored in full, best first."""
+    chosen: list[Episode] = []
+    for episode in sorted(episodes, key=lambda e: (-e.reward, e.number)):
+        if not episode.outcome.stopped and all(episode.executed != other.executed for other in chosen):
+            chosen.append(episode)
+    return chosen[:count]

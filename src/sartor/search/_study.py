@@ -1,0 +1,87 @@
+"""The record of episodes: an Optuna study in the run folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+from sartor.cost import Cost
+from sartor.errors import RunError
+from sartor.evaluate import Outcome
+
+FILE = "episodes.journal"
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One policy proposed and scored. ``source`` is the agent, or the rule that put it into the study first."""
+
+    number: int
+    source: str
+    executed: dict[str, float]
+    reward: float
+    outcome: Outcome
+    seconds: float
+    seconds_agent: float
+
+
+class Study:
+    """Episodes on disk, one line each, safe against a kill at any moment."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / FILE
+        _drop_half_written_line(path)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
+        try:
+            self._study = optuna.create_study(
+                storage=JournalStorage(backend), study_name="sartor", direction="maximize", load_if_exists=True
+            )
+        except Exception as error:
+            raise RunError(f"{path} cannot be read as a study: {error}") from error
+
+    def episodes(self) -> list[Episode]:
+        """All episodes, in order."""
+        return [self._episode(trial) for trial in self._study.get_trials(deepcopy=False)]
+
+    def append(self, episode: Episode) -> None:
+        """Record an episode; it is on disk when this returns."""
+        outcome = asdict(episode.outcome)
+        attributes: dict[str, Any] = {
+            "source": episode.source, "outcome": outcome, "seconds": episode.seconds, "seconds_agent": episode.seconds_agent,
+        }  # fmt: skip
+        space: dict[str, optuna.distributions.BaseDistribution] = {
+            name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in episode.executed
+        }
+        trial = optuna.trial.create_trial(
+            params=episode.executed, distributions=space, value=episode.reward, user_attrs=attributes
+        )
+        self._study.add_trial(trial)
+
+    @staticmethod
+    def _episode(trial: optuna.trial.FrozenTrial) -> Episode:
+        attributes = trial.user_attrs
+        stored = dict(attributes["outcome"])
+        outcome = Outcome(**{**stored, "cost": Cost(**stored["cost"])})
+        assert trial.value is not None
+        return Episode(
+            trial.number, attributes["source"], trial.params, trial.value, outcome, attributes["seconds"], attributes["seconds_agent"]
+        )
+
+
+def _drop_half_written_line(path: Path) -> None:
+    """A process killed while writing leaves a line without its end; what follows it could never be read."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+            os.fsync(file.fileno())

@@ -1,0 +1,99 @@
+"""A pruned network as a folder: ``model.safetensors``, ``policy.json``, ``network.json``. No pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import fx, nn
+
+from sartor import models
+from sartor._files import write_atomically, write_text
+from sartor.compress import narrow
+from sartor.errors import PolicyError, RunError, WeightsError
+from sartor.graph import BoolArray, Network, trace
+from sartor.policy import Policy
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How to rebuild the original network: the name `sartor.models.build` takes, or empty if only the user can."""
+
+    model: str = ""
+    classes: int = 0
+    pixels: int = 0
+
+
+def save(folder: Path, network: Network, candidate: fx.GraphModule, policy: Policy, kept: BoolArray, origin: Origin) -> None:
+    """Write a candidate; each file appears whole or not at all."""
+    layout = {
+        "schema": SCHEMA,
+        "origin": asdict(origin),
+        "inputs": [list(item.shape) for item in network.example_inputs],
+        "groups": {g.name: {"size": g.size, "kept": np.flatnonzero(kept[g.units]).tolist()} for g in network.groups},
+    }
+    tensors = {name: tensor.contiguous().clone() for name, tensor in candidate.state_dict().items()}
+    write_atomically(folder / "model.safetensors", lambda path: save_file(tensors, path, {"format": "pt"}))
+    write_text(folder / "network.json", json.dumps(layout, indent=1))
+    write_text(folder / "policy.json", policy.to_json() + "\n")
+
+
+def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
+    """The network of a folder that `save` wrote, in evaluation mode.
+
+    ``model`` is the original network (its weights do not matter); it can be left out for networks that sartor can build by
+    name. Raises `RunError`, `PolicyError` or `WeightsError` if the folder is incomplete or does not belong to the network.
+    """
+    folder = Path(folder)
+    layout = _read_layout(folder / "network.json")
+    origin = Origin(**layout["origin"])
+    if model is None:
+        if not origin.model:
+            raise RunError(f"{folder} was made from a network of yours; give it as the second argument: sartor.load(folder, model)")
+        model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
+    network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])
+    kept = np.zeros(network.units, dtype=np.bool_)
+    sizes = {group.name: group.size for group in network.groups}
+    stored = {name: entry["size"] for name, entry in layout["groups"].items()}
+    if sizes != stored:
+        differing = sorted(name for name in sizes.keys() | stored.keys() if sizes.get(name) != stored.get(name))
+        raise PolicyError(f"{folder} was made from another network: group {differing[0]!r} has {stored.get(differing[0])} units there, {sizes.get(differing[0])} here")
+    for group in network.groups:
+        kept[group.units[layout["groups"][group.name]["kept"]]] = True
+    candidate = _owned(narrow(network, kept))
+    path = folder / "model.safetensors"
+    try:
+        tensors = load_file(path)
+        candidate.load_state_dict(tensors)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise WeightsError(f"{path} does not fit the network: {error}") from error
+    return candidate.eval()
+
+
+def _read_layout(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise RunError(f"{path} does not exist; it is written by a finished search")
+    try:
+        layout = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is not JSON: {error}") from error
+    if not isinstance(layout, dict) or layout.get("schema") != SCHEMA:
+        raise RunError(f"{path} is not a network of schema {SCHEMA}")
+    return layout
+
+
+def _owned(candidate: fx.GraphModule) -> fx.GraphModule:
+    """A copy that shares no tensor with anything: safe to train or to load into."""
+    import copy
+
+    return copy.deepcopy(candidate)
