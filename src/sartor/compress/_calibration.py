@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from sartor.compress._fisher import output_sensitivity
+from sartor.compress._sensitivity import output_sensitivity
 from sartor.errors import DataError
 from sartor.graph import IntArray, LayerSpec, Network
 
@@ -68,7 +68,7 @@ class Calibration:
 
     @cached_property
     def sensitivity(self) -> dict[str, Tensor]:
-        """KL divergence of the network's output per mean squared error at each layer's output channels."""
+        """Squared change of the network's outputs per mean squared error at each layer's output channels."""
         return output_sensitivity(self.network, self.inputs, self._generator)
 
     def outputs(self, layer: str, y: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class Ranking:
     """For every group: its units, best first, and the error with the first k of them kept.
 
     ``errors[group][k]`` for k = 0 … size: reconstruction error of the refitted layers that read the group, weighted by how
-    much it costs the network's output (an estimate of the KL divergence in nats); 0 at k = size, infinite at k = 0.
+    much it changes the network's outputs (an estimate of their mean squared change); 0 at k = size, infinite at k = 0.
     """
 
     order: dict[str, IntArray]
@@ -95,7 +95,7 @@ class _Voter:
         self.weight = as_matrix(module.weight) * refitter.calibration.sensitivity[layer].sqrt()[:, None]
 
     def increase(self, alive: Tensor) -> Tensor:
-        """Error increase for the removal of each unit that is left, in nats of KL divergence."""
+        """Error increase for the removal of each unit that is left, in mean squared change of the outputs."""
         blocks = self.blocks[alive]
         inner = self.inverse[blocks[:, :, None], blocks[:, None, :]]
         own = self.weight[:, blocks].permute(1, 2, 0)  # unit, block, out

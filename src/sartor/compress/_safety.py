@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from sartor.compress._sensitivity import tensors_in
 from sartor.compress._slice import mask, narrow
 from sartor.graph import BoolArray, Group, KeptWhole, Network
 
@@ -46,9 +46,9 @@ def _random_kept(network: Network, groups: tuple[Group, ...], rng: np.random.Gen
 
 @torch.no_grad()
 def _problem(network: Network, kept: BoolArray) -> str | None:
-    expected = _flat(mask(network, kept)(*network.example_inputs))
+    expected = tensors_in(mask(network, kept)(*network.example_inputs))
     try:
-        actual = _flat(narrow(network, kept)(*network.example_inputs))
+        actual = tensors_in(narrow(network, kept)(*network.example_inputs))
     except Exception as error:  # whatever the user's own forward pass raises
         return f"{type(error).__name__}: {error}".splitlines()[0]
     if [item.shape for item in actual] != [item.shape for item in expected]:
@@ -57,10 +57,3 @@ def _problem(network: Network, kept: BoolArray) -> str | None:
         if float((mine - theirs).abs().max()) > TOLERANCE * max(1.0, float(theirs.abs().max())):
             return "the output changes"
     return None
-
-
-def _flat(output: object) -> list[Tensor]:
-    if isinstance(output, Tensor):
-        return [output]
-    items = output.values() if isinstance(output, dict) else output
-    return [tensor for item in items for tensor in _flat(item)] if isinstance(items, (tuple, list)) or isinstance(output, dict) else []  # type: ignore[union-attr]
