@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sartor.budget import QUANTITIES, Quantity
 from sartor.errors import PolicyError
 from sartor.graph import KEPT, IntArray, Network
 from sartor.policy import Policy, kept_count
@@ -85,28 +86,27 @@ class CostModel:
         inputs, outputs = self._channels(self._in, counts), self._channels(self._out, counts)
         return outputs * np.where(self._depthwise, 1.0, inputs) * self._taps
 
-    def totals(self, counts: FloatArray | IntArray, densities: FloatArray | None = None) -> dict[str, FloatArray]:
-        """``macs``, ``params``, ``size``, ``bops``, each (policies,), for counts (policies, groups), densities (policies, layers)."""
+    def total(self, quantity: Quantity, counts: FloatArray | IntArray, densities: FloatArray | None = None) -> FloatArray:
+        """One quantity, (policies,), for counts (policies, groups) and densities (policies, layers)."""
         weights = self.weights(counts)
+        if quantity == "macs":
+            return weights @ self._positions
+        if quantity == "bops":
+            return weights @ self._positions * FULL_WIDTH * FULL_WIDTH
         kept = weights if densities is None else weights * densities
-        bitmaps = 0.0 if densities is None else (weights * (densities < 1)).sum(1) / 8  # which weights are not zero
-        macs = (weights * self._positions).sum(1)
-        others = (self._channels(self._out, counts) * self._bias).sum(1) + self._other_params
+        params = np.rint(kept.sum(1)) + self._channels(self._out, counts) @ self._bias + self._other_params
         if len(self._norm):
-            others = others + (self._channels(self._norm, counts) * self._norm_params).sum(1)
-        params = np.rint(kept.sum(1)) + others
-        return {
-            "macs": macs,
-            "params": params,
-            "size": params * (FULL_WIDTH / 8) + bitmaps,
-            "bops": macs * FULL_WIDTH * FULL_WIDTH,
-        }
+            params = params + self._channels(self._norm, counts) @ self._norm_params
+        if quantity == "params":
+            return params
+        bitmaps = 0.0 if densities is None else (weights * (densities < 1)).sum(1) / 8  # which weights are not zero
+        return params * (FULL_WIDTH / 8) + bitmaps
 
     def cost(self, policy: Policy) -> Cost:
         """Cost of one policy. Raises `PolicyError` for a group or layer the network does not have."""
         counts = np.array([list(self.counts(policy).values())], dtype=np.int64)
-        totals = self.totals(counts, self.densities(policy)[None])
-        return Cost(**{key: round(float(value[0])) for key, value in totals.items()})
+        densities = self.densities(policy)[None]
+        return Cost(**{quantity: round(float(self.total(quantity, counts, densities)[0])) for quantity in QUANTITIES})
 
     def counts(self, policy: Policy) -> dict[str, int]:
         """Units kept of every group."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from sartor.budget import Budget
+from sartor.budget import Budget, Quantity
 from sartor.cost import Cost, CostModel, FloatArray
 from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import IntArray, LayerSpec, Network
@@ -69,19 +69,17 @@ class Problem:
     def __len__(self) -> int:
         return len(self.decisions)
 
-    def totals(self, counts: IntArray) -> dict[str, FloatArray]:
-        """Costs of many policies, given as counts (policies, decisions)."""
+    def total(self, quantity: Quantity, counts: IntArray) -> FloatArray:
+        """One quantity of many policies, given as counts (policies, decisions)."""
         if self.granularity == "channels":
-            return self.cost_model.totals(counts)
+            return self.cost_model.total(quantity, counts)
         full = np.broadcast_to(self.cost_model.sizes, (len(counts), len(self.cost_model.sizes)))
-        return self.cost_model.totals(full, counts / _PERCENT)
+        return self.cost_model.total(quantity, full, counts / _PERCENT)
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""
-        if not self._limits:
-            return np.zeros(len(counts))
-        totals = self.totals(counts)
-        return np.max([totals[bound.quantity] / limit for bound, limit in self._limits.items()], axis=0)
+        shares = [self.total(bound.quantity, counts) / limit for bound, limit in self._limits.items()]
+        return np.max(shares, axis=0) if shares else np.zeros(len(counts))
 
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts."""
@@ -115,9 +113,8 @@ class Problem:
         return decided
 
     def _require_reachable(self) -> None:
-        totals = self.totals(self.lowest[None])
         for bound, limit in self._limits.items():
-            smallest = float(totals[bound.quantity][0])
+            smallest = float(self.total(bound.quantity, self.lowest[None])[0])
             if smallest > limit:
                 original = getattr(self.original, bound.quantity)
                 raise BudgetError(

@@ -18,7 +18,7 @@ from sartor.cost import FloatArray
 from sartor.graph import IntArray
 
 #: Mutants ranked by the surrogate for each proposal.
-_MUTANTS = 48
+_MUTANTS = 32
 #: Individuals that may be parents.
 _PARENTS = 6
 #: Episodes before the surrogate is asked.

@@ -20,6 +20,7 @@ from sartor.errors import SartorError
 from sartor.run import read_result, run_search
 
 _INTERRUPTED = 130
+_LIST_OPTIONS = ("--seed-with", "--baselines")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = _split_lists(sys.argv[1:] if arguments is None else arguments)
     console = Console()
     try:
         _dispatch(_parse(arguments), console)
@@ -75,6 +76,15 @@ def _parse(arguments: list[str]) -> Search | Show | Demo:
     if file is None or arguments[:1] != ["search"]:
         return tyro.cli(Command, args=arguments, prog="sartor", description="Tailors a trained network to its hardware.")  # type: ignore[arg-type, return-value]
     return tyro.cli(Search, args=arguments[1:], prog="sartor search", default=Search(from_toml(file)))
+
+
+def _split_lists(arguments: Sequence[str]) -> list[str]:
+    """Lists may be written with commas (``--seed-with uniform,greedy``) or spaces; an empty one is ``--seed-with ''``."""
+    split: list[str] = []
+    for index, argument in enumerate(arguments):
+        is_list = index > 0 and arguments[index - 1] in _LIST_OPTIONS
+        split += [item for item in argument.split(",") if item] if is_list else [argument]
+    return split
 
 
 def _config_file(arguments: list[str]) -> Path | None:

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
+from sartor.budget import Quantity
 from sartor.cost import FloatArray
 from sartor.graph import IntArray
 from sartor.problem import Problem
@@ -32,7 +33,8 @@ class PruningEnv(gymnasium.Env[Float32Array, Float32Array]):
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)
         self.action_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
         self._static = _static_features(problem)
-        self._share = _cost_shares(problem)
+        self._quantity: Quantity = "macs" if problem.granularity == "channels" else "params"
+        self._share = _cost_shares(problem, self._quantity)
         self._counts = np.empty(0, dtype=np.int64)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Float32Array, dict[str, Any]]:
@@ -54,8 +56,7 @@ class PruningEnv(gymnasium.Env[Float32Array, Float32Array]):
         step = len(self._counts)
         row = min(step, len(self.problem) - 1)
         done = np.concatenate([self._counts, self.problem.sizes[step:]])[None]
-        quantity = "macs" if self.problem.granularity == "channels" else "params"
-        left = float(self.problem.totals(done)[quantity][0]) / getattr(self.problem.original, quantity)
+        left = float(self.problem.total(self._quantity, done)[0]) / getattr(self.problem.original, self._quantity)
         rest = float(self._share[step:].sum()) if step < len(self.problem) else 0.0
         previous = float(self._counts[-1] / self.problem.sizes[step - 1]) if step else 1.0
         dynamic = np.clip([1 - left, rest, previous], 0, 1)
@@ -73,10 +74,9 @@ def _static_features(problem: Problem) -> FloatArray:
     return np.divide(table - low, span, out=np.zeros_like(table), where=span > 0)
 
 
-def _cost_shares(problem: Problem) -> FloatArray:
+def _cost_shares(problem: Problem, quantity: Quantity) -> FloatArray:
     """What each decision alone can save at most, as a share of what all of them can."""
-    quantity = "macs" if problem.granularity == "channels" else "params"
     alone = np.repeat(problem.sizes[None], len(problem), axis=0)
     np.fill_diagonal(alone, problem.lowest)
-    saved = getattr(problem.original, quantity) - problem.totals(alone)[quantity]
+    saved = getattr(problem.original, quantity) - problem.total(quantity, alone)
     return saved / max(saved.sum(), 1e-30)
