@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.errors import PolicyError
-from sartor.graph import KEPT, BoolArray, ChannelSelect, IntArray, Network, Slot
+from sartor.graph import BoolArray, ChannelSelect, IntArray, Network, Slot
 
 
 def kept_channels(units: IntArray, kept: BoolArray) -> IntArray:
     """Indices of the channels that stay, given the unit of each channel and which units stay."""
-    return np.flatnonzero((units == KEPT) | kept[units])
+    return np.flatnonzero(np.append(kept, True)[units])  # the unit KEPT is −1: the last
 
 
 def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:

@@ -41,7 +41,7 @@ class _NarrowTrial:
         if found is not None:
             dim, channels = found
             units = self.unit_of(channels)
-            keep = np.flatnonzero((units == KEPT) | self.kept[units])
+            keep = np.flatnonzero(np.append(self.kept, True)[units])  # the unit KEPT is −1: the last
             return twin.index_select(dim, torch.from_numpy(keep))
         if twin.dim() and (self.unit_of(np.unique(twin.numpy()).astype(np.int64)) != KEPT).any():
             raise ValueError("channels spread over several axes")
@@ -114,14 +114,15 @@ class Rewiring:
     def __init__(self, labelled: LabelPropagation, rigid: set[fx.Node]) -> None:
         self.labelled, self.rigid = labelled, rigid
         self.selects: dict[str, tuple[IntArray, IntArray]] = {}
+        self._original: dict[fx.Node, tuple[Any, Any]] = {}
         self._full: dict[fx.Node, fx.Node] = {}
         self._narrow: dict[fx.Node, fx.Node] = {}
 
     def apply(self) -> dict[str, tuple[IntArray, IntArray]]:
         """Rewire the graph in place; labels entering and leaving each new module, by its name."""
         graph = self.labelled.network.graph
-        nodes = list(graph.nodes)
-        for node in nodes:
+        self._original = {node: (node.args, node.kwargs) for node in graph.nodes}
+        for node in self._original:
             if node in self.rigid:
                 with graph.inserting_before(node):
                     node.args = fx.node.map_arg(node.args, self._widened)
@@ -147,7 +148,10 @@ class Rewiring:
             elif node.op in ("placeholder", "get_attr"):
                 return node
             else:
-                self._full[node] = graph.node_copy(node, self._widened)
+                args, kwargs = (fx.node.map_arg(item, self._widened) for item in self._original[node])
+                copy = graph.node_copy(node)  # after its arguments, which may be new nodes too
+                copy.args, copy.kwargs = args, kwargs
+                self._full[node] = copy
         return self._full[node]
 
     def _narrowed(self, node: fx.Node) -> fx.Node:

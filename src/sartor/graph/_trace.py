@@ -76,7 +76,7 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
             f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape {shapes}: {error}"
         ) from error
     unit_of, units = unit_table(labelled)
-    slots = _slots(labelled, unit_of)
+    slots, layers, kept_whole = _slots(labelled, unit_of), _layers(labelled), _kept_whole(labelled, unit_of)
     groups = find_groups(slots, units)
     rigid = find_rigid(labelled, lambda labels: unit_of[labels], [group.units for group in groups])
     selects = Rewiring(labelled, rigid).apply()
@@ -88,10 +88,10 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     return Network(
         module=network,
         example_inputs=inputs,
-        layers=_layers(labelled),
+        layers=layers,
         slots=slots,
         groups=groups,
-        kept_whole=_kept_whole(labelled, unit_of),
+        kept_whole=kept_whole,
         unknown_operators=_unknown_operators(labelled),
         units=units,
     )

@@ -1,0 +1,146 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import topologies
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sartor import zoo
+from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow
+from sartor.compress._sensitivity import tensors_in
+from sartor.errors import PolicyError
+from sartor.graph import trace
+from sartor.policy import Policy
+from sartor.storage import Origin, load, save
+
+ZOO = [(name, 32) for name in zoo.NAMES if name != "resnet50"] + [("resnet50", 64), ("mobilenet_v2", 224)]
+
+
+def random_kept(network, rng):
+    kept = np.zeros(network.units, dtype=bool)
+    for group in network.groups:
+        kept[rng.permutation(group.units)[: rng.integers(1, group.size + 1)]] = True
+    return kept
+
+
+def largest_difference(a, b):
+    scale = max(float(item.abs().max()) for item in tensors_in(b))
+    return max(float((x - y).abs().max()) for x, y in zip(tensors_in(a), tensors_in(b), strict=True)) / max(scale, 1e-6)
+
+
+def assert_sliced_equals_masked(model, network, inputs, seed):
+    kept = random_kept(network, np.random.default_rng(seed))
+    with torch.no_grad():
+        sliced, masked = narrow(network, kept)(*inputs), mask(network, kept)(*inputs)
+        untouched = narrow(network, np.ones(network.units, dtype=bool))(*inputs)
+        assert largest_difference(untouched, model(*inputs)) < 1e-5
+    assert largest_difference(sliced, masked) < 1e-4
+
+
+@pytest.mark.parametrize("kind", topologies.ALL, ids=lambda kind: kind.__name__)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_sliced_and_masked_topologies_agree(kind, seed):
+    model = topologies.randomized(kind())
+    network = trace(model, topologies.example_inputs(kind))
+    assert_sliced_equals_masked(model, network, topologies.example_inputs(kind, batch=3, seed=1), seed)
+    assert len(keep_safe_groups(network).groups) == len(network.groups)
+
+
+@pytest.mark.parametrize(("name", "pixels"), ZOO, ids=lambda value: str(value))
+def test_sliced_and_masked_zoo_networks_agree(name, pixels):
+    model = topologies.randomized(zoo.build(name, pixels=pixels, classes=10))
+    network = trace(model, torch.randn(1, 3, pixels, pixels))
+    for seed in range(2):
+        assert_sliced_equals_masked(model, network, (torch.randn(2, 3, pixels, pixels),), seed)
+
+
+def test_a_removed_channel_has_no_influence_through_its_producer():
+    """Independent of `mask`: zero what the removed channels carry, right where it is made."""
+    model = topologies.randomized(topologies.Residual())
+    network = trace(model, torch.randn(1, 3, 16, 16))
+    kept = random_kept(network, np.random.default_rng(3))
+    x = torch.randn(4, 3, 16, 16)
+    stream = torch.from_numpy(kept[network.slot_by_name["a.1"].out_units]).float().view(1, -1, 1, 1)
+    inner = torch.from_numpy(kept[network.slot_by_name["b.1"].out_units]).float().view(1, -1, 1, 1)
+    with torch.no_grad():
+        y = torch.relu(model.a(x)) * stream
+        y = torch.relu(y + model.c(torch.relu(model.b(y)) * inner)) * stream
+        assert torch.allclose(narrow(network, kept)(x), model.head(y.mean((2, 3))), atol=1e-5)
+
+
+def test_slicing_copies_and_never_writes_into_the_original():
+    model = topologies.randomized(topologies.Residual())
+    network = trace(model, torch.randn(1, 3, 16, 16))
+    before = {key: value.clone() for key, value in network.module.state_dict().items()}
+    narrow(network, random_kept(network, np.random.default_rng(0)))
+    assert all(torch.equal(before[key], value) for key, value in network.module.state_dict().items())
+
+
+def test_a_candidate_can_be_traced_and_pruned_again():
+    model = topologies.randomized(topologies.ZeroPadShortcut())
+    network = trace(model, torch.randn(1, 3, 16, 16))
+    candidate = narrow(network, random_kept(network, np.random.default_rng(0)))
+    again = trace(candidate, torch.randn(1, 3, 16, 16))
+    assert_sliced_equals_masked(candidate, again, (torch.randn(2, 3, 16, 16),), 5)
+
+
+def test_removing_a_whole_group_is_refused():
+    network = trace(topologies.Residual(), torch.zeros(1, 3, 16, 16))
+    with pytest.raises(PolicyError, match="would lose all its channels"):
+        narrow(network, np.zeros(network.units, dtype=bool))
+
+
+def save_random(folder, model, inputs, origin):
+    network = trace(model, inputs)
+    compressor = Compressor(network, None, CompressOptions())
+    rng = np.random.default_rng(1)
+    policy = Policy({group.name: float(rng.uniform(0.2, 1)) for group in network.groups})
+    candidate = compressor.candidate(policy)
+    save(folder, network, candidate, policy, compressor.kept(policy), origin)
+    return candidate
+
+
+FRESH = """
+import sys, torch, sartor
+sys.path.insert(0, {tests!r})
+import topologies
+torch.manual_seed(0)
+for folder, kind in {jobs!r}:
+    network = sartor.load(folder, getattr(topologies, kind)() if kind else None)
+    inputs = torch.load(folder + "/inputs.pt", weights_only=True)
+    with torch.no_grad():
+        torch.save([item for item in sartor.compress_tensors(network(*inputs))], folder + "/again.pt")
+"""
+
+
+def test_saved_and_reloaded_in_a_fresh_process_bit_equal(tmp_path):
+    jobs, expected = [], {}
+    subjects = [(kind.__name__, topologies.randomized(kind()), topologies.example_inputs(kind, 2), Origin()) for kind in topologies.ALL]
+    for name, pixels in ZOO:
+        model = topologies.randomized(zoo.build(name, pixels=pixels, classes=10))
+        subjects.append(("", model, (torch.randn(2, 3, pixels, pixels),), Origin(name, 10, pixels)))
+    for index, (kind, model, inputs, origin) in enumerate(subjects):
+        folder = tmp_path / str(index)
+        candidate = save_random(folder, model, tuple(item[:1] for item in inputs), origin)
+        torch.save(list(inputs), folder / "inputs.pt")
+        with torch.no_grad():
+            expected[folder] = tensors_in(candidate(*inputs))
+        jobs.append((str(folder), kind))
+    code = FRESH.format(tests=str(next(p for p in map(str, sys.path) if p.endswith("tests"))), jobs=jobs)
+    code = code.replace("sartor.compress_tensors", "tensors_in").replace(
+        "import topologies", "import topologies\nfrom sartor.compress._sensitivity import tensors_in", 1
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+    for folder, outputs in expected.items():
+        again = torch.load(folder / "again.pt", weights_only=True)
+        assert all(torch.equal(a, b) for a, b in zip(again, outputs, strict=True)), folder
+
+
+def test_a_folder_made_from_another_network_is_refused(tmp_path):
+    save_random(tmp_path, topologies.Residual(), (torch.zeros(1, 3, 16, 16),), Origin())
+    with pytest.raises(PolicyError, match="was made from another network: group 'a.0' has 12 units there, 8 here"):
+        load(tmp_path, topologies.DenseBlock())
