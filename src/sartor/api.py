@@ -50,7 +50,7 @@ class SearchOptions:
     granularity: Granularity = "channels"
     min_keep: float = 0.2
     multiple: int = 1
-    reward_images: int = 1000
+    reward_images: int = 2000
     finalists: int = 5
     baselines: tuple[RuleName, ...] = ("uniform",)
     max_time_s: float | None = None

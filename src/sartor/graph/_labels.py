@@ -259,8 +259,6 @@ class LabelPropagation:
             source: self.twins[source] if self.twins[source] is not None else self.values[source]
             for source in node.all_input_nodes
         }
-        if operator_name(node) == "view":  # needs memory, which a twin that merely repeats itself has not
-            arguments = {source: t.contiguous() if isinstance(t, Tensor) else t for source, t in arguments.items()}
         args, kwargs = self._lookup(arguments, node.args), self._lookup(arguments, node.kwargs)
         twin = getattr(self._runner, node.op)(node.target, args, kwargs)
         return self._label_padding(twin) if isinstance(twin, Tensor) else twin

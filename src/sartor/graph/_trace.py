@@ -113,11 +113,15 @@ def _symbolic(model: nn.Module, inputs: int) -> fx.GraphModule:
     try:
         parameters = list(inspect.signature(model.forward).parameters.values())
         defaults = {p.name: p.default for p in parameters[inputs:] if p.default is not p.empty}
-        return fx.GraphModule(model, tracer.trace(model, concrete_args=defaults or None))
+        graph = tracer.trace(model, concrete_args=defaults or None)
     except Exception as error:  # fx raises many kinds; all mean the same to the user
         raise TraceError(
             f"{type(model).__name__} cannot be traced: {error}. The forward pass must not branch on tensor values"
         ) from error
+    for node in graph.nodes:
+        if node.op == "call_method" and node.target == "view":  # fails on channels-last tensors; reshape is the same otherwise
+            node.target = "reshape"
+    return fx.GraphModule(model, graph)
 
 
 def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:

@@ -1,0 +1,105 @@
+"""Which search is worth using: every agent on the same environment, budget, refitting and number of episodes.
+
+    python bench/agents.py --model resnet20 --budgets 'macs<=50%' 'macs<=35%' --out runs/agents
+    python bench/agents.py --out runs/agents --table
+
+Each run leaves one JSON file, so the comparison can be interrupted and taken up again. Rewards are top-1 on the same 1,000
+validation images for all; the two best policies of a run are refitted from 512 images and scored on all 5,000 in fp32, the
+better one once on the test images.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from sartor import data, models
+from sartor._files import write_text
+from sartor.api import SearchOptions, compress
+from sartor.compress import CompressOptions
+
+RULES = ("uniform", "shallow", "deep", "greedy", "knapsack")
+SEEDED = ("uniform", "greedy", "knapsack")
+SEARCHES = {
+    "random": ("random", ()),
+    "tpe": ("tpe", ()),
+    "cma-es": ("cma-es", ()),
+    "ddpg": ("ddpg", ()),
+    "ddpg, seeded": ("ddpg", SEEDED),
+    "evolution, seeded": ("evolution", SEEDED),
+}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Comparison of agents."""
+
+    model: str = "resnet20"
+    budgets: tuple[str, ...] = ("macs<=50%",)
+    out: Path = Path("runs/agents")
+    shared: Path = Path("../shared")
+    episodes: int = 300
+    seeds: int = 3
+    threads: int = 1
+    table: bool = False
+    """Only print the table of what has been run."""
+
+
+def main() -> None:
+    """Run what is missing, print the table."""
+    arguments = tyro.cli(Arguments)
+    if not arguments.table:
+        torch.set_num_threads(arguments.threads)
+        jobs = [(seed, b, name) for seed in range(arguments.seeds) for b in arguments.budgets for name in (*RULES, *SEARCHES)]
+        for seed, budget, name in jobs:
+            path = arguments.out / f"{arguments.model}-{re.sub('[^0-9a-z]', '', budget)}-{re.sub('[^a-z]', '', name)}-{seed}.json"
+            if not path.exists():
+                write_text(path, json.dumps(_run(arguments, budget, name, seed)))
+    _print_table(arguments.out)
+
+
+def _run(arguments: Arguments, budget: str, name: str, seed: int) -> dict[str, object]:
+    weights = arguments.shared / f"models/{arguments.model}-cifar10.safetensors"
+    mean, std = models.normalisation(weights)
+    images = data.load(arguments.shared / "data/cifar10", calibration=512, seed=seed, mean=mean, std=std)
+    model = models.build(arguments.model, classes=10, pixels=32)
+    models.load_weights(model, weights)
+    agent, seed_with = SEARCHES.get(name, (name, ()))
+    options = SearchOptions(
+        agent=agent, episodes=arguments.episodes if name in SEARCHES else 1, seed=seed, seed_with=seed_with, baselines=(),
+        reward_images=1000, finalists=2, compress=CompressOptions(images=128, final_images=512),
+    )  # fmt: skip
+    report = compress(model, images, budget=budget, options=options).report
+    kept = ("original", "best", "episodes", "seconds", "seconds_per_episode", "policy")
+    return {"model": arguments.model, "budget": budget, "name": name, "seed": seed, **{key: report[key] for key in kept}}
+
+
+def _print_table(folder: Path) -> None:
+    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    for model, budget in sorted({(run["model"], run["budget"]) for run in runs}):
+        here = [run for run in runs if (run["model"], run["budget"]) == (model, budget)]
+        original = here[0]["original"]
+        print(f"\n{model}, {budget} (original: validation {100 * original['validation']:.2f}, test {100 * original['test']:.2f})\n")
+        print("| agent | validation | test | MACs | seeds | s per episode |\n|---|---|---|---|---|---|")
+        for name in (*RULES, *SEARCHES):
+            mine = [run for run in here if run["name"] == name]
+            if mine:
+                ratio = max(run["best"]["ratio"]["macs"] for run in mine)
+                seconds = statistics.mean(run["seconds_per_episode"]["total"] for run in mine)
+                cells = [_spread([100 * run["best"][part] for run in mine]) for part in ("validation", "test")]
+                print(f"| {name} | {cells[0]} | {cells[1]} | {100 * ratio:.1f} % | {len(mine)} | {seconds:.2f} |")
+
+
+def _spread(values: list[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{spread}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What an episode costs, as a ratio of one fp32 eager forward pass of the original over the 5,000 validation images.
+
+Both are timed in this process, with the same threads, in turns: the machine may be shared.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from sartor import data, models
+from sartor.api import SearchOptions, compress
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Cost of an episode."""
+
+    shared: Path = Path("../shared")
+    model: str = "resnet56"
+    budget: str = "macs<=50%"
+    episodes: int = 60
+    threads: int | None = None
+
+
+def main() -> None:
+    """Print seconds per episode, where they go, and the ratio."""
+    arguments = tyro.cli(Arguments)
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    weights = arguments.shared / f"models/{arguments.model}-cifar10.safetensors"
+    mean, std = models.normalisation(weights)
+    images = data.load(arguments.shared / "data/cifar10", calibration=1024, mean=mean, std=std)
+    model = models.build(arguments.model, classes=10, pixels=32).eval()
+    models.load_weights(model, weights)
+    pixels = images.validation.normalized()
+    before = _forward_seconds(model, pixels)
+    started = time.perf_counter()
+    options = SearchOptions(episodes=arguments.episodes, baselines=())
+    report = compress(model, images, budget=arguments.budget, options=options).report
+    whole = (time.perf_counter() - started) / arguments.episodes
+    forward = min(before, _forward_seconds(model, pixels))
+    print(f"{arguments.model}, {arguments.budget}, {torch.get_num_threads()} threads, {arguments.episodes} episodes")
+    print(f"one fp32 eager forward pass over {len(pixels)} images: {forward:.2f} s (the faster of two, before and after)")
+    for name, seconds in report["seconds_per_episode"].items():
+        print(f"  {name:10s} {seconds:.3f} s = {seconds / forward:.3f} of it")
+    print(f"  everything {whole:.3f} s = {whole / forward:.3f} of it (tracing, ranking, finalists and test included)")
+
+
+@torch.no_grad()
+def _forward_seconds(model: torch.nn.Module, pixels: torch.Tensor) -> float:
+    started = time.perf_counter()
+    for batch in pixels.split(500):
+        model(batch)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import topologies
+import torch
+import torch.nn.functional as F
+
+from sartor.compress import CompressOptions, Compressor
+from sartor.compress._calibration import Calibration, as_matrix, from_matrix
+from sartor.compress._masks import choose_weights
+from sartor.compress._solve import least_squares
+from sartor.errors import DataError
+from sartor.graph import trace
+from sartor.policy import Policy
+
+
+def traced(kind=topologies.Residual):
+    model = topologies.randomized(kind())
+    return model, trace(model, topologies.example_inputs(kind))
+
+
+def test_normal_equations_give_the_least_squares_solution():
+    x, w = torch.randn(400, 30, dtype=torch.float64), torch.randn(7, 30, dtype=torch.float64)
+    y = x @ w.T + 0.1 * torch.randn(400, 7, dtype=torch.float64)
+    expected = torch.linalg.lstsq(x, y).solution.T
+    assert torch.allclose(least_squares(x.T @ x, x.T @ y, torch.zeros(7, 30, dtype=torch.float64), 1e-9), expected, atol=1e-6)
+
+
+def test_masked_rows_are_solved_each_on_its_own_support():
+    x, y = torch.randn(300, 12), torch.randn(300, 5)
+    mask = torch.rand(5, 12) < 0.5
+    weight = least_squares(x.T @ x, x.T @ y, torch.randn(5, 12), 1e-6, mask)
+    assert (weight[~mask] == 0).all()
+    for row in range(5):
+        expected = torch.linalg.lstsq(x[:, mask[row]], y[:, row : row + 1]).solution[:, 0]
+        assert torch.allclose(weight[row, mask[row]], expected, atol=1e-4)
+
+
+def test_a_strong_ridge_keeps_the_weights():
+    x, start = torch.randn(50, 6), torch.randn(3, 6)
+    assert torch.allclose(least_squares(x.T @ x, x.T @ torch.randn(50, 3), start, 1e6), start, atol=1e-3)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_windows_times_weights_are_the_sampled_outputs(stride):
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 5, (3, 5), stride, (1, 2), bias=False), torch.nn.ReLU(), torch.nn.Conv2d(5, 2, 1))
+    network = trace(model, torch.randn(1, 3, 9, 11))
+    images = torch.randn(4, 3, 9, 11)
+    calibration = Calibration(network, images, 7, torch.Generator().manual_seed(0))
+    layer = network.module.get_submodule("0")
+    rows = calibration.windows("0", layer, images) @ as_matrix(layer.weight).T
+    assert torch.allclose(rows, calibration.targets["0"], atol=1e-5)
+    assert torch.equal(from_matrix(as_matrix(layer.weight), layer.weight), layer.weight)
+
+
+def test_refitting_on_original_inputs_is_least_squares_of_the_layer_output():
+    """Independent: stack every window with unfold, solve with lstsq, compare the layer the compressor built."""
+    model, network = traced()
+    images = torch.randn(24, 3, 16, 16)
+    options = CompressOptions(refit="original", ridge=1e-8, images=24, positions=256)
+    compressor = Compressor(network, images, options)
+    policy = Policy({"b.0": 0.5})
+    candidate = compressor.candidate(policy)
+    kept = torch.from_numpy(np.flatnonzero(compressor.kept(policy)[network.slot_by_name["c.0"].in_units]))
+    with torch.no_grad():
+        inner = F.relu(model.b(F.relu(model.a(images))))
+        target = model.c[0](inner).flatten(2).permute(0, 2, 1).reshape(-1, 12)
+        x = F.unfold(inner[:, kept], 3, padding=1).permute(0, 2, 1).reshape(len(target), -1)
+    centred = torch.linalg.lstsq(x - x.mean(0), target - target.mean(0)).solution.T
+    assert torch.allclose(candidate.get_submodule("c.0").weight.flatten(1), centred, atol=2e-3)
+    shift = target.mean(0) - x.mean(0) @ centred.T
+    moved = model.c[1].running_mean - candidate.get_submodule("c.1").running_mean
+    assert torch.allclose(moved, shift, atol=2e-3)
+
+
+def error(network, candidate, images):
+    with torch.no_grad():
+        return float((network.module(images) - candidate(images)).square().mean())
+
+
+def test_refitting_brings_unseen_outputs_closer_and_the_pruned_inputs_closest():
+    torch.manual_seed(1)
+    _, network = traced()
+    policy = Policy({"a.0": 0.75, "b.0": 0.5})
+    images, unseen = torch.randn(64, 3, 16, 16), torch.randn(64, 3, 16, 16)
+    errors = {
+        refit: error(network, Compressor(network, images, CompressOptions(refit=refit)).candidate(policy), unseen)
+        for refit in ("none", "original", "pruned")
+    }
+    assert errors["original"] < 0.5 * errors["none"]
+    assert errors["pruned"] < errors["original"]
+
+
+def test_the_untouched_policy_gives_the_original_network():
+    _, network = traced()
+    images = torch.randn(32, 3, 16, 16)
+    for options in (CompressOptions(), CompressOptions(refit="original"), CompressOptions(refit="none")):
+        compressor = Compressor(network, images, options)
+        for final in (False, True):
+            assert error(network, compressor.candidate(Policy(), final=final), images) < 1e-10
+
+
+@pytest.mark.parametrize("kind", topologies.ALL, ids=lambda kind: kind.__name__)
+def test_every_topology_can_be_refitted(kind):
+    _, network = traced(kind)
+    images = topologies.example_inputs(kind, batch=16)
+    if len(images) > 1:
+        pytest.skip("a compressor takes one tensor of images; networks with several inputs are pruned without refitting")
+    compressor = Compressor(network, images[0], CompressOptions(images=16))
+    candidate = compressor.candidate(Policy({group.name: 0.6 for group in network.groups}))
+    with torch.no_grad():
+        assert torch.isfinite(candidate(*images)).all()
+
+
+def test_fine_grained_policies_leave_exactly_that_many_weights():
+    _, network = traced()
+    for refit in ("none", "original", "pruned"):
+        compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions(refit=refit))
+        candidate = compressor.candidate(Policy(weights={"b.0": 0.3, "head": 0.5}))
+        assert int((candidate.get_submodule("b.0").weight != 0).sum()) == round(0.3 * 12 * 20 * 9)
+        assert int((candidate.get_submodule("head").weight != 0).sum()) == 30
+
+
+def test_magnitude_keeps_the_largest_weights():
+    weight = torch.tensor([[3.0, -1.0], [0.5, -4.0]])
+    assert choose_weights(weight, 0.5).tolist() == [[True, False], [False, True]]
+
+
+def test_error_selection_prefers_inputs_that_vary():
+    weight, gram = torch.tensor([[1.0, 1.1]]), torch.diag(torch.tensor([9.0, 0.1]))
+    assert choose_weights(weight, 0.5).tolist() == [[False, True]]
+    assert choose_weights(weight, 0.5, gram).tolist() == [[True, False]]
+
+
+def test_calibration_images_of_the_wrong_shape_are_refused():
+    _, network = traced()
+    with pytest.raises(DataError, match=r"calibration images have shape \(\(3, 8, 8\),\), the network was traced with"):
+        Calibration(network, torch.zeros(4, 3, 8, 8), 4, torch.Generator())
+
+
+def test_batch_norm_statistics_can_be_estimated_anew():
+    _, network = traced()
+    images = torch.randn(64, 3, 16, 16)
+    candidate = Compressor(network, images, CompressOptions(batchnorm=True, images=64)).candidate(Policy({"b.0": 0.4}))
+    with torch.no_grad():
+        out = candidate.get_submodule("a.0")(images)
+    norm = candidate.get_submodule("a.1")
+    assert torch.allclose(norm.running_mean, out.mean((0, 2, 3)), atol=1e-5)
+    assert torch.allclose(norm.running_var, out.var((0, 2, 3), correction=0), atol=1e-4)
