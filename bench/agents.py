@@ -85,7 +85,9 @@ def _print_table(folder: Path) -> None:
     for model, budget in sorted({(run["model"], run["budget"]) for run in runs}):
         here = [run for run in runs if (run["model"], run["budget"]) == (model, budget)]
         original = here[0]["original"]
-        print(f"\n{model}, {budget} (original: validation {100 * original['validation']:.2f}, test {100 * original['test']:.2f})\n")
+        print(
+            f"\n{model}, {budget} (original: validation {100 * original['validation']:.2f}, test {100 * original['test']:.2f})\n"
+        )
         print("| agent | validation | test | MACs | seeds | s per episode |\n|---|---|---|---|---|---|")
         for name in (*RULES, *SEARCHES):
             mine = [run for run in here if run["name"] == name]

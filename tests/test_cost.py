@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import topologies
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import topologies
 from sartor import zoo
 from sartor.compress import CompressOptions, Compressor
 from sartor.cost import CostModel

@@ -13,4 +13,6 @@ def require(package: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise MissingPackageError(f"{package} is needed for this and cannot be imported ({error}); run: pip install 'sartor[{extra}]'") from error
+        raise MissingPackageError(
+            f"{package} is needed for this and cannot be imported ({error}); run: pip install 'sartor[{extra}]'"
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -17,14 +18,14 @@ from sartor import agents
 from sartor._files import write_text
 from sartor.agents import RuleName, Setting
 from sartor.budget import Budget
-from sartor.compress import CompressOptions, Compressor, keep_safe_groups
+from sartor.compress import CompressOptions, Compressor, keep_safe_groups, owned
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.evaluate import CallableScorer, Evaluator, ImageScorer, Scorer
 from sartor.graph import Network, trace
 from sartor.policy import Policy
 from sartor.problem import Granularity, Problem
-from sartor.search import FEATURES, Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
+from sartor.search import Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
 from sartor.storage import Origin, save
 
 #: The agent that won the comparison in docs/results.md, and the rules it starts from.
@@ -50,10 +51,10 @@ class SearchOptions:
     granularity: Granularity = "channels"
     min_keep: float = 0.2
     multiple: int = 1
-    reward_images: int = 2000
-    finalists: int = 5
+    reward_images: int = 2500
+    finalists: int = 8
     baselines: tuple[RuleName, ...] = ("uniform",)
-    max_time_s: float | None = None
+    max_time: float | None = None
     compress: CompressOptions = field(default_factory=CompressOptions)
 
     def __post_init__(self) -> None:
@@ -80,11 +81,9 @@ class Result:
 
     def save(self, folder: str | Path) -> Path:
         """Write ``model.safetensors``, ``policy.json``, ``network.json`` and ``result.json``; `sartor.load` reads them."""
-        import json
-
         folder = Path(folder)
         kept = self.compressor.kept(self.policy)
-        save(folder, self.network, self.model, self.policy, kept, self.origin)
+        save(folder, self.network, self.model, self.policy, kept=kept, origin=self.origin)
         write_text(folder / "result.json", json.dumps(self.report, indent=1) + "\n")
         return folder
 
@@ -112,25 +111,26 @@ def compress(
     """
     options = options or SearchOptions()
     started = time.perf_counter()
-    if data is None and (evaluate is None or example_inputs is None):
-        raise UsageError("compress needs data, or both evaluate and example_inputs")
     calibration = data.calibration.normalized() if data else None
-    network = keep_safe_groups(trace(model, example_inputs if example_inputs is not None else calibration[:1]))  # type: ignore[index]
+    examples = example_inputs if example_inputs is not None else calibration
+    scorer = _scorer(data, evaluate, options)
+    if examples is None:
+        raise UsageError("compress needs data, or both evaluate and example_inputs")
+    network = keep_safe_groups(trace(model, examples))
     compressor = Compressor(network, calibration, options.compress, options.seed)
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     problem = Problem(
         compressor.cost_model, parsed, granularity=options.granularity, min_keep=options.min_keep, multiple=options.multiple
     )
-    scorer: Scorer = CallableScorer(evaluate) if evaluate else ImageScorer(data.validation, limit=options.reward_images, seed=options.seed)  # type: ignore[union-attr]
     evaluator = Evaluator(compressor, scorer, race=options.reward == "accuracy")
-    plan = Plan(options.agent, options.episodes, options.seed, options.seed_with, options.reward, options.max_time_s)
+    plan = Plan(options.agent, options.episodes, options.seed, options.seed_with, options.reward, options.max_time)
     record = Study(Path(out)) if out else MemoryRecord()
     search = Search(problem, evaluator, plan, record, on_episode or (lambda episode, best: None))
     episodes = search.run()
-    if not finalists(problem, episodes, 1):
+    if not finalists(episodes, 1):
         raise UsageError("the search was ended before its first episode; nothing to deliver")
     judge = _Judge(compressor, scorer, evaluate, data)
-    policy, final = judge.choose([_policy(problem, e) for e in finalists(problem, episodes, options.finalists)])
+    policy, final = judge.choose([_policy(problem, e) for e in finalists(episodes, options.finalists)])
     report = {
         "budget": str(parsed),
         "agent": options.agent,
@@ -156,6 +156,15 @@ def compress(
     return result
 
 
+def _scorer(data: Data | None, evaluate: Callable[[nn.Module], float] | None, options: SearchOptions) -> Scorer:
+    """What gives the reward."""
+    if evaluate is not None:
+        return CallableScorer(evaluate)
+    if data is None:
+        raise UsageError("compress needs data, or both evaluate and example_inputs")
+    return ImageScorer(data.validation, limit=options.reward_images, seed=options.seed)
+
+
 class _Judge:
     """Scores networks for the report: all validation images in fp32, and the test images once."""
 
@@ -178,7 +187,7 @@ class _Judge:
             if best is None or accuracy > best[0]:
                 best = (accuracy, policy, network)
         assert best is not None
-        return best[1], best[2]
+        return best[1], owned(best[2])
 
     def rule(self, rule: RuleName, setting: Setting) -> dict[str, Any]:
         """Entry of a rule's policy, refitted like the finalists."""

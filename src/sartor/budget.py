@@ -40,7 +40,7 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Bounds joined by commas: ``macs<=50%``, ``macs<=0.5`` (a number up to 1 is a fraction), ``params<=300K``, ``size<=500KB``.
+        """Bounds joined by commas: ``macs<=50%``, ``params<=300K``, ``size<=500KB``. A plain number up to 1 is a fraction.
 
         Raises `BudgetError` for anything else.
         """
@@ -68,4 +68,4 @@ def _parse_bound(text: str) -> Bound:
     value *= 0.01 if unit == "%" else scales[unit]
     if value <= 0 or (relative and value > 1):
         raise BudgetError(f"budget {text.strip()!r} must lie above 0 and, if relative, be at most 100 %")
-    return Bound(quantity, value, relative)  # type: ignore[arg-type]
+    return Bound(quantity, value, relative)

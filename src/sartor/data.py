@@ -75,10 +75,14 @@ def load(source: str | Path, *, calibration: int, seed: int = 0, mean: Sequence[
     if str(source) == "digits":
         return _digits(calibration)
     if str(source).startswith("hf:"):
-        raise UsageError(f"data {source!r}: download the data set first and give the folder of its Parquet files; nothing is fetched silently")
+        raise UsageError(
+            f"data {source!r}: download the data set first and give the folder of its Parquet files; nothing is fetched silently"
+        )
     folder = Path(source)
     if not folder.is_dir():
-        raise DataError(f"data {str(source)!r} is not a folder; allowed are a folder of Parquet files, an image folder, or digits")
+        raise DataError(
+            f"data {str(source)!r} is not a folder; allowed are a folder of Parquet files, an image folder, or digits"
+        )
     reader = _read_parquet if any(folder.glob("*.parquet")) else _read_folder
     rng = np.random.default_rng(seed)
     train = reader(folder, ("train",), calibration, rng)
@@ -93,6 +97,7 @@ def load(source: str | Path, *, calibration: int, seed: int = 0, mean: Sequence[
 
 
 def _read_parquet(folder: Path, names: tuple[str, ...], count: int | None, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     files = [file for name in names for file in sorted(folder.glob(f"{name}*.parquet"))]
@@ -110,11 +115,9 @@ def _read_parquet(folder: Path, names: tuple[str, ...], count: int | None, rng: 
     rows = sum(len(table) for table in tables)
     if not rows:
         raise DataError(f"{files[0]} is empty: at least one image is needed")
-    chosen = np.sort(rng.choice(rows, min(count, rows), replace=False)) if count else np.arange(rows)
-    import pyarrow as pa
-
-    table = pa.concat_tables(tables).take(pa.array(chosen))
-    encoded = [row["bytes"] for row in table.column(image).to_pylist()]
+    chosen = rng.permutation(rows)[:count] if count else np.arange(rows)
+    table = pa.concat_tables(tables).take(chosen)
+    encoded = [row["bytes"] if row else b"" for row in table.column(image).to_pylist()]
     return _decode(encoded, str(files[0])), torch.tensor(table.column(label).to_pylist(), dtype=torch.int64)
 
 
@@ -141,7 +144,9 @@ def _decode(encoded: Sequence[bytes], place: str) -> Tensor:
         except Exception as error:
             raise DataError(f"image {index} of {place} cannot be decoded: {error}") from error
         if arrays[-1].shape != arrays[0].shape:
-            raise DataError(f"image {index} of {place} is {arrays[-1].shape[:2]} pixels, the first is {arrays[0].shape[:2]}; all must agree")
+            raise DataError(
+                f"image {index} of {place} is {arrays[-1].shape[:2]} pixels, the first is {arrays[0].shape[:2]}; all must agree"
+            )
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 

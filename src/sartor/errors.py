@@ -1,14 +1,14 @@
 """Every error sartor raises on purpose; each message names the value, where it came from and what is allowed.
 
-    SartorError
-    ├── UsageError        the caller asked for something that cannot be (exit status 2)
-    │   ├── BudgetError   a budget that cannot be read or cannot be met
-    │   ├── PolicyError   a policy that does not fit the network, or a file that is not a policy
-    │   └── MissingPackageError
-    ├── DataError         data that is missing, empty or of the wrong shape
-    ├── WeightsError      weights that are missing, do not fit or are not finite
-    ├── TraceError        a network that cannot be traced
-    └── RunError          a run folder that cannot be used as asked
+SartorError
+├── UsageError        the caller asked for something that cannot be (exit status 2)
+│   ├── BudgetError   a budget that cannot be read or cannot be met
+│   ├── PolicyError   a policy that does not fit the network, or a file that is not a policy
+│   └── MissingPackageError
+├── DataError         data that is missing, empty or of the wrong shape
+├── WeightsError      weights that are missing, do not fit or are not finite
+├── TraceError        a network that cannot be traced
+└── RunError          a run folder that cannot be used as asked
 """
 
 

@@ -54,7 +54,10 @@ def load_weights(model: nn.Module, path: Path) -> None:
     wrong = [key for key in expected if key in tensors and tensors[key].shape != expected[key].shape]
     for problem, keys in (("lacks", missing), ("has the unknown", unknown)):
         if keys:
-            raise WeightsError(f"weights {str(path)!r}: the file {problem} key {keys[0]!r} ({len(keys)} such); {type(model).__name__} does not match it")
+            raise WeightsError(
+                f"weights {str(path)!r}: the file {problem} key {keys[0]!r} ({len(keys)} such); "
+                f"{type(model).__name__} does not match it"
+            )
     if wrong:
         key = wrong[0]
         raise WeightsError(
@@ -71,8 +74,6 @@ def normalisation(path: Path | None) -> tuple[tuple[float, ...], tuple[float, ..
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-        return tuple(
-            tuple(float(number) for number in metadata.get(key, "").split(",") if number) for key in ("mean", "std")
-        )  # type: ignore[return-value]
+        return tuple(tuple(float(number) for number in metadata.get(key, "").split(",") if number) for key in ("mean", "std"))  # type: ignore[return-value]
     except (SafetensorError, ValueError) as error:
         raise WeightsError(f"metadata of {str(path)!r} cannot be read: {error}") from error

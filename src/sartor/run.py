@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,9 +23,8 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
     """
     config.require_complete()
     assert config.out is not None
-    if not resume:
-        if (config.out / FILE).exists():
-            raise RunError(f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder")
+    if not resume and (config.out / FILE).exists():
+        raise RunError(f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder")
     if config.threads:
         torch.set_num_threads(config.threads)
     options = config.options.compress
@@ -53,8 +53,6 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
 
 def read_result(folder: Path) -> dict[str, object]:
     """What ``result.json`` of a finished run holds. Raises `RunError` if there is none."""
-    import json
-
     path = folder / "result.json"
     if not path.is_file():
         raise RunError(f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}")

@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from sartor import models
 from sartor._files import write_atomically, write_text
-from sartor.compress import narrow
+from sartor.compress import narrow, owned
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
 from sartor.policy import Policy
@@ -32,7 +32,7 @@ class Origin:
     pixels: int = 0
 
 
-def save(folder: Path, network: Network, candidate: fx.GraphModule, policy: Policy, kept: BoolArray, origin: Origin) -> None:
+def save(folder: Path, network: Network, candidate: fx.GraphModule, policy: Policy, *, kept: BoolArray, origin: Origin) -> None:
     """Write a candidate; each file appears whole or not at all."""
     layout = {
         "schema": SCHEMA,
@@ -57,7 +57,9 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     origin = Origin(**layout["origin"])
     if model is None:
         if not origin.model:
-            raise RunError(f"{folder} was made from a network of yours; give it as the second argument: sartor.load(folder, model)")
+            raise RunError(
+                f"{folder} was made from a network of yours; give it as the second argument: sartor.load(folder, model)"
+            )
         model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
     network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])
     kept = np.zeros(network.units, dtype=np.bool_)
@@ -65,10 +67,13 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     stored = {name: entry["size"] for name, entry in layout["groups"].items()}
     if sizes != stored:
         differing = sorted(name for name in sizes.keys() | stored.keys() if sizes.get(name) != stored.get(name))
-        raise PolicyError(f"{folder} was made from another network: group {differing[0]!r} has {stored.get(differing[0])} units there, {sizes.get(differing[0])} here")
+        name = differing[0]
+        raise PolicyError(
+            f"{folder} was made from another network: group {name!r} has {stored.get(name)} units there, {sizes.get(name)} here"
+        )
     for group in network.groups:
         kept[group.units[layout["groups"][group.name]["kept"]]] = True
-    candidate = _owned(narrow(network, kept))
+    candidate = owned(narrow(network, kept))
     path = folder / "model.safetensors"
     try:
         tensors = load_file(path)
@@ -77,7 +82,7 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
         raise RunError(f"{path} is missing") from None
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit the network: {error}") from error
-    return candidate.eval()
+    return candidate
 
 
 def _read_layout(path: Path) -> dict[str, Any]:
@@ -90,10 +95,3 @@ def _read_layout(path: Path) -> dict[str, Any]:
     if not isinstance(layout, dict) or layout.get("schema") != SCHEMA:
         raise RunError(f"{path} is not a network of schema {SCHEMA}")
     return layout
-
-
-def _owned(candidate: fx.GraphModule) -> fx.GraphModule:
-    """A copy that shares no tensor with anything: safe to train or to load into."""
-    import copy
-
-    return copy.deepcopy(candidate)

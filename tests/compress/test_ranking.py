@@ -1,11 +1,11 @@
 import itertools
 
 import numpy as np
-import topologies
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+import topologies
 from sartor.compress import CompressOptions, Compressor
 from sartor.compress._calibration import as_matrix
 from sartor.graph import trace
@@ -20,7 +20,9 @@ def refit_error(x, y, kept, taps, channels, scale):
 
 def test_elimination_follows_the_exact_error_of_refitting():
     """Brute force: the error after k removals is that of least squares on what is left; each removal is the best single one."""
-    model = nn.Sequential(nn.Conv2d(3, 6, 3, 1, 1), nn.ReLU(), nn.Conv2d(6, 4, 3, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3))
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 3, 1, 1), nn.ReLU(), nn.Conv2d(6, 4, 3, 1, 1), nn.ReLU(), nn.Flatten(), nn.Linear(400, 3)
+    )
     network = trace(model, torch.randn(1, 3, 10, 10))
     images = torch.randn(60, 3, 10, 10)
     compressor = Compressor(network, images, CompressOptions(ridge=1e-7, images=60, positions=100))

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-import topologies
 import torch
 import torch.nn.functional as F
 
+import topologies
 from sartor.compress import CompressOptions, Compressor
 from sartor.compress._calibration import Calibration, as_matrix, from_matrix
-from sartor.compress._masks import choose_weights
+from sartor.compress._masks import keep_largest, removal_errors
 from sartor.compress._solve import least_squares
 from sartor.errors import DataError
 from sartor.graph import trace
@@ -42,7 +42,9 @@ def test_a_strong_ridge_keeps_the_weights():
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_windows_times_weights_are_the_sampled_outputs(stride):
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 5, (3, 5), stride, (1, 2), bias=False), torch.nn.ReLU(), torch.nn.Conv2d(5, 2, 1))
+    model = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 5, (3, 5), stride, (1, 2), bias=False), torch.nn.ReLU(), torch.nn.Conv2d(5, 2, 1)
+    )
     network = trace(model, torch.randn(1, 3, 9, 11))
     images = torch.randn(4, 3, 9, 11)
     calibration = Calibration(network, images, 7, torch.Generator().manual_seed(0))
@@ -120,15 +122,19 @@ def test_fine_grained_policies_leave_exactly_that_many_weights():
         assert int((candidate.get_submodule("head").weight != 0).sum()) == 30
 
 
-def test_magnitude_keeps_the_largest_weights():
-    weight = torch.tensor([[3.0, -1.0], [0.5, -4.0]])
-    assert choose_weights(weight, 0.5).tolist() == [[True, False], [False, True]]
+def test_the_largest_scores_are_kept():
+    assert keep_largest(torch.tensor([[3.0, 1.0], [0.5, 4.0]]), 0.5).tolist() == [[True, False], [False, True]]
 
 
-def test_error_selection_prefers_inputs_that_vary():
-    weight, gram = torch.tensor([[1.0, 1.1]]), torch.diag(torch.tensor([9.0, 0.1]))
-    assert choose_weights(weight, 0.5).tolist() == [[False, True]]
-    assert choose_weights(weight, 0.5, gram).tolist() == [[True, False]]
+def test_removal_errors_are_those_of_refitting_the_row_without_the_weight():
+    x, w = torch.randn(4000, 5) @ torch.randn(5, 5), torch.randn(2, 5)
+    errors = removal_errors(w, x.T @ x / len(x), torch.tensor([1.0, 3.0]))
+    for row, scale in ((0, 1.0), (1, 3.0)):
+        for column in range(5):
+            rest = [index for index in range(5) if index != column]
+            y = x @ w[row]
+            residual = y - x[:, rest] @ torch.linalg.lstsq(x[:, rest], y[:, None]).solution[:, 0]
+            assert errors[row, column] == pytest.approx(scale * float(residual.square().mean()), rel=0.15)
 
 
 def test_calibration_images_of_the_wrong_shape_are_refused():

@@ -3,11 +3,11 @@ import sys
 
 import numpy as np
 import pytest
-import topologies
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import topologies
 from sartor import zoo
 from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow
 from sartor.compress._sensitivity import tensors_in
@@ -50,7 +50,7 @@ def test_sliced_and_masked_topologies_agree(kind, seed):
     assert len(keep_safe_groups(network).groups) == len(network.groups)
 
 
-@pytest.mark.parametrize(("name", "pixels"), ZOO, ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "pixels"), ZOO, ids=str)
 def test_sliced_and_masked_zoo_networks_agree(name, pixels):
     model = topologies.randomized(zoo.build(name, pixels=pixels, classes=10))
     network = trace(model, torch.randn(1, 3, pixels, pixels))
@@ -100,7 +100,7 @@ def save_random(folder, model, inputs, origin):
     rng = np.random.default_rng(1)
     policy = Policy({group.name: float(rng.uniform(0.2, 1)) for group in network.groups})
     candidate = compressor.candidate(policy)
-    save(folder, network, candidate, policy, compressor.kept(policy), origin)
+    save(folder, network, candidate, policy, kept=compressor.kept(policy), origin=origin)
     return candidate
 
 
@@ -119,7 +119,9 @@ for folder, kind in {jobs!r}:
 
 def test_saved_and_reloaded_in_a_fresh_process_bit_equal(tmp_path):
     jobs, expected = [], {}
-    subjects = [(kind.__name__, topologies.randomized(kind()), topologies.example_inputs(kind, 2), Origin()) for kind in topologies.ALL]
+    subjects = [
+        (kind.__name__, topologies.randomized(kind()), topologies.example_inputs(kind, 2), Origin()) for kind in topologies.ALL
+    ]
     for name, pixels in ZOO:
         model = topologies.randomized(zoo.build(name, pixels=pixels, classes=10))
         subjects.append(("", model, (torch.randn(2, 3, pixels, pixels),), Origin(name, 10, pixels)))
@@ -142,5 +144,5 @@ def test_saved_and_reloaded_in_a_fresh_process_bit_equal(tmp_path):
 
 def test_a_folder_made_from_another_network_is_refused(tmp_path):
     save_random(tmp_path, topologies.Residual(), (torch.zeros(1, 3, 16, 16),), Origin())
-    with pytest.raises(PolicyError, match="was made from another network: group 'a.0' has 12 units there, 8 here"):
+    with pytest.raises(PolicyError, match=r"was made from another network: group 'a\.0' has 12 units there, 8 here"):
         load(tmp_path, topologies.DenseBlock())

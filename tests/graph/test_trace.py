@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-import topologies
 import torch
 from torch import nn
 
+import topologies
 from sartor import zoo
 from sartor.errors import TraceError, WeightsError
 from sartor.graph import trace
@@ -113,7 +113,7 @@ class Branching(nn.Module):
 
 
 def test_a_network_that_branches_on_values_is_refused_with_one_sentence():
-    with pytest.raises(TraceError, match="Branching cannot be traced: .* must not branch on tensor values"):
+    with pytest.raises(TraceError, match=r"Branching cannot be traced: .* must not branch on tensor values"):
         trace(Branching(), torch.zeros(1, 3))
 
 

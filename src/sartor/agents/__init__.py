@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from sartor.agents._base import Agent, Float32Array, Setting, Trajectory, VectorAgent
@@ -17,7 +18,7 @@ _AGENTS: dict[str, Callable[[Setting], Agent]] = {
     "random": RandomAgent,
     "tpe": TpeAgent,
     "cma-es": CmaEsAgent,
-    **{rule: (lambda setting, rule=rule: RuleAgent(setting, rule)) for rule in RULES},
+    **{rule: functools.partial(RuleAgent, rule=rule) for rule in RULES},
 }
 
 #: Every name `make` knows.

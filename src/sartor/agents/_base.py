@@ -27,14 +27,14 @@ class Trajectory:
 class Setting:
     """What an agent is told before the first episode.
 
-    ``errors[d][i]`` is the relative reconstruction error of decision d with its i-th choice, 0 where nothing is removed;
-    ``None`` where it is not known. ``episodes`` is how many there will be.
+    ``errors[d][i]`` is the estimated error of decision d with its i-th choice, 0 where nothing is removed. ``episodes`` is
+    how many there will be.
     """
 
     problem: Problem
     features: int
     episodes: int
-    errors: list[FloatArray] | None
+    errors: list[FloatArray]
     seed: int
 
 

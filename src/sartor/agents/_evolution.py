@@ -31,7 +31,7 @@ class EvolutionAgent(VectorAgent):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self._rng = np.random.default_rng(setting.seed)
-        self._errors = _curves(setting)
+        self._errors = setting.errors
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
         self._seen: set[bytes] = set()
@@ -124,10 +124,3 @@ def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
     distance = np.square(a[:, None] - b[None]).sum(2)
     linear = (a - b.mean(0)) @ (b - b.mean(0)).T
     return 0.5 * np.exp(-0.5 * distance) + 0.5 * linear
-
-
-def _curves(setting: Setting) -> list[FloatArray]:
-    """Error curves; where none were measured, the square of the share removed."""
-    if setting.errors is not None:
-        return [np.maximum(error, 0) for error in setting.errors]
-    return [np.square(1 - decision.choices / decision.size) for decision in setting.problem.decisions]

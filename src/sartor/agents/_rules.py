@@ -9,7 +9,6 @@ import numpy as np
 
 from sartor.agents._base import Setting, Trajectory, VectorAgent
 from sartor.cost import FloatArray
-from sartor.errors import UsageError
 from sartor.graph import IntArray
 from sartor.problem import Problem
 
@@ -49,7 +48,7 @@ def deep(setting: Setting) -> FloatArray:
 
 def greedy(setting: Setting) -> FloatArray:
     """One choice at a time, give up what adds least error for what it saves, until the budget holds (NetAdapt-like)."""
-    problem, errors = setting.problem, _known_errors(setting)
+    problem, errors = setting.problem, setting.errors
     level = np.array([len(decision.choices) - 1 for decision in problem.decisions])
     counts = problem.sizes.copy()
     while problem.usage(counts[None])[0] > 1:
@@ -68,7 +67,7 @@ def greedy(setting: Setting) -> FloatArray:
 
 def knapsack(setting: Setting) -> FloatArray:
     """Least summed error under the budget (SPDY's allocation, Frantar & Alistarh 2022, with measured errors)."""
-    return allocate(setting.problem, _known_errors(setting)) / setting.problem.sizes
+    return allocate(setting.problem, setting.errors) / setting.problem.sizes
 
 
 def allocate(problem: Problem, errors: list[FloatArray], start: IntArray | None = None, rounds: int = 3) -> IntArray:
@@ -119,12 +118,6 @@ def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntAr
         counts[index] = problem.decisions[index].choices[choice[spent]]
         spent -= int(price[choice[spent]])
     return counts
-
-
-def _known_errors(setting: Setting) -> list[FloatArray]:
-    if setting.errors is None:
-        raise UsageError("greedy and knapsack need reconstruction errors, which need calibration data; give some, or choose another agent")
-    return setting.errors
 
 
 RULES: dict[RuleName, Callable[[Setting], FloatArray]] = {

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parse(arguments: list[str]) -> Search | Show | Demo:
     file = _config_file(arguments)
     if file is None or arguments[:1] != ["search"]:
-        return tyro.cli(Command, args=arguments, prog="sartor", description="Tailors a trained network to its hardware.")  # type: ignore[arg-type, return-value]
+        return tyro.cli(Command, args=arguments, prog="sartor", description="Tailors a trained network to its hardware.")
     return tyro.cli(Search, args=arguments[1:], prog="sartor search", default=Search(from_toml(file)))
 
 
@@ -119,7 +119,9 @@ def _search(config: RunConfig, console: Console, *, resume: bool = False) -> Non
     for operator in report["unknown_operators"]:
         console.print(f"not counted: the MACs of {operator} are unknown", highlight=False)
     if report["interrupted"]:
-        console.print(f"stopped after {report['episodes']} episodes; go on with: sartor search --resume {config.out}", highlight=False)
+        console.print(
+            f"stopped after {report['episodes']} episodes; go on with: sartor search --resume {config.out}", highlight=False
+        )
     console.print(f"{report['episodes']} episodes in {report['seconds']:.0f} s, results in {config.out}", highlight=False)
     console.print(f"next: sartor show {config.out}", highlight=False)
 

@@ -31,7 +31,8 @@ class SearchProgress:
     def show(self, episode: Episode, best: Episode) -> None:
         """Called after every episode."""
         done = episode.number + 1
-        text = f"best {100 * best.outcome.accuracy:.2f} % of the reward images at {best.outcome.cost.macs / 1e6:.2f} M MACs ({best.source})"
+        accuracy, macs = 100 * best.outcome.accuracy, best.outcome.cost.macs / 1e6
+        text = f"best {accuracy:.2f} % of the reward images at {macs:.2f} M MACs ({best.source})"
         self._bar.update(self._task, completed=done, description=text)
         if not self._console.is_terminal and done % max(1, self._episodes // 10) == 0:
             self._console.print(f"episode {done}/{self._episodes}: {text}", highlight=False)

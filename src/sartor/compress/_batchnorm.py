@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.compress._calibration import walk
-from sartor.compress._reconstruct import with_tensors
+from sartor.compress._modules import with_tensors
 
 
 @torch.no_grad()
@@ -26,6 +26,6 @@ def reestimate(network: fx.GraphModule, inputs: tuple[Tensor, ...]) -> None:
         for name in feeding.get(node.name, ()):
             axes = [0, *range(2, value.dim())]
             statistics = {"running_mean": value.mean(axes), "running_var": value.var(axes, correction=0)}
-            network.set_submodule(name, with_tensors(network.get_submodule(name), **statistics))
+            network.set_submodule(name, with_tensors(network.get_submodule(name), statistics))
 
     walk(network, inputs, visit)

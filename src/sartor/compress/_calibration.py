@@ -81,6 +81,7 @@ class Calibration:
         """Inputs that produce the sampled outputs, (rows, kernel × in channels), in the order of `as_matrix`."""
         if isinstance(module, nn.Linear):
             return x.reshape(-1, x.shape[-1]).float()
+        assert isinstance(module, (nn.Conv1d, nn.Conv2d))
         kernel, stride, padding, dilation = module.kernel_size, module.stride, module.padding, module.dilation
         assert isinstance(padding, tuple)
         place = self.places[layer]
@@ -134,6 +135,7 @@ def walk(module: fx.GraphModule, inputs: tuple[Tensor, ...], visit: Callable[[fx
     for node in module.graph.nodes:
         if node.op == "placeholder":
             values[node] = next(feed, node.args[0] if node.args else None)
+            visit(node, values[node])
             continue
         args, kwargs = (fx.node.map_arg(item, lambda n: values[n]) for item in (node.args, node.kwargs))
         values[node] = getattr(runner, node.op)(node.target, args, kwargs)  # modules are looked up anew: visit may replace them

@@ -7,16 +7,17 @@ from functools import cached_property
 from typing import Literal
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from sartor.compress._batchnorm import reestimate
-from sartor.compress._calibration import Calibration
+from sartor.compress._calibration import Calibration, as_matrix
 from sartor.compress._fold import fastest_dtype
-from sartor.compress._masks import Selection, choose_weights
+from sartor.compress._masks import Selection, error_curve, keep_largest, removal_errors
+from sartor.compress._modules import weight_of, with_tensors
 from sartor.compress._ranking import Ranking, rank
-from sartor.compress._reconstruct import Refitter, with_tensors
+from sartor.compress._reconstruct import Refitter, solvable
 from sartor.compress._slice import narrow
-from sartor.cost import CostModel
+from sartor.cost import CostModel, FloatArray
 from sartor.graph import BoolArray, Network
 from sartor.policy import Policy
 
@@ -35,10 +36,10 @@ class CompressOptions:
     select: Selection = "error"
     refit: Refit = "pruned"
     batchnorm: bool = False
-    ridge: float = 1e-2
+    ridge: float = 0.05
     images: int = 256
     positions: int = 16
-    final_images: int = 1024
+    final_images: int = 2048
 
 
 class Compressor:
@@ -62,12 +63,22 @@ class Compressor:
         """Which units of each group go first, and the error this causes."""
         return rank(self.network, self.refitter, self.options.select)
 
+    def weight_errors(self, layer: str, keep: FloatArray) -> FloatArray:
+        """Estimated error for each share of single weights of a layer kept, comparable between layers."""
+        matrix = as_matrix(weight_of(self.network.module.get_submodule(layer)))
+        sensitivity = self.refitter.calibration.sensitivity[layer] if self.refitter else torch.ones(len(matrix))
+        solved = self.refitter is not None and layer in self.refitter.calibration.places
+        if solved and solvable(self.network.module.get_submodule(layer)):
+            assert self.refitter is not None
+            return error_curve(removal_errors(matrix, self.refitter.gram(layer)[0], sensitivity), keep)
+        return error_curve(matrix.square() * sensitivity[:, None], keep)
+
     def kept(self, policy: Policy) -> BoolArray:
         """One flag per unit of the network."""
         return self.ranking.kept(self.network, self.cost_model.counts(policy))
 
     def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
-        """The network with a policy applied. ``final``: refitted everywhere, from all calibration images."""
+        """The network with a policy applied. ``final``: refitted from more calibration images, in fp32."""
         kept = self.kept(policy)
         densities = {name: ratio for name, ratio in policy.weights.items() if ratio < 1}
         candidate = narrow(self.network, kept)
@@ -76,7 +87,7 @@ class Compressor:
             self._mask(candidate, densities)
         else:
             untouched = bool(kept.all()) and not densities
-            refitter.refit(candidate, kept, densities=densities, inputs=self.options.refit, everywhere=final and not untouched)
+            refitter.refit(candidate, kept, densities=densities, inputs=self.options.refit, everywhere=not untouched)
         if self.options.batchnorm and refitter is not None:
             reestimate(candidate, refitter.calibration.inputs)
         return candidate
@@ -91,7 +102,7 @@ class Compressor:
     @staticmethod
     def _mask(candidate: fx.GraphModule, densities: dict[str, float]) -> None:
         for layer, density in densities.items():
-            module: nn.Module = candidate.get_submodule(layer)
-            weight = module.get_parameter("weight")
-            mask = choose_weights(weight, density).view_as(weight)
-            candidate.set_submodule(layer, with_tensors(module, weight=weight * mask))
+            module = candidate.get_submodule(layer)
+            weight = weight_of(module)
+            mask = keep_largest(weight.abs(), density)
+            candidate.set_submodule(layer, with_tensors(module, {"weight": weight * mask}))

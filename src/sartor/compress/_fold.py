@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compress._reconstruct import with_tensors
-from sartor.compress._slice import share
+from sartor.compress._modules import share, with_tensors
 
 
 @torch.no_grad()
@@ -21,7 +20,7 @@ def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.Grap
         (source,) = node.all_input_nodes
         layer = network.get_submodule(str(source.target)) if source.op == "call_module" else None
         if isinstance(layer, nn.Conv2d) and len(source.users) == 1 and source.target not in scales:
-            scales[str(source.target)] = _affine(norm)
+            scales[str(source.target)] = affine(norm)
             folded.set_submodule(str(node.target), nn.Identity())
     for name, module in list(folded.named_modules()):
         if not module._parameters and not module._buffers:
@@ -31,11 +30,11 @@ def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.Grap
             scale, shift = scales[name]
             tensors["bias"] = shift + scale * tensors.get("bias", torch.zeros_like(scale))
             tensors["weight"] = tensors["weight"] * scale.view(-1, *(1,) * (tensors["weight"].dim() - 1))
-        folded.set_submodule(name, with_tensors(module, **{key: _cast(value, dtype) for key, value in tensors.items()}))
+        folded.set_submodule(name, with_tensors(module, {key: _cast(value, dtype) for key, value in tensors.items()}))
     return folded
 
 
-def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Scale and shift a batch norm applies in evaluation mode."""
     assert norm.running_mean is not None
     assert norm.running_var is not None

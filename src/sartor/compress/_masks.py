@@ -4,25 +4,34 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-#: How channels and weights are ranked: by their size, or by the reconstruction error their removal causes.
+#: How channels and weights are ranked: by their size, or by the error their removal causes.
 Selection = Literal["magnitude", "error"]
 
 
-def choose_weights(weight: Tensor, keep: float, gram: Tensor | None = None) -> Tensor:
-    """True for the weights that stay: round(``keep`` × count) of them, at least one.
+def removal_errors(matrix: Tensor, gram: Tensor, sensitivity: Tensor) -> Tensor:
+    """Error each weight's removal causes once the others of its row adapt: sₒ · w² / [G⁻¹]ⱼⱼ, the shape of ``matrix``.
 
-    Largest magnitude first; with ``gram`` (of the layer's inputs, (n, n)) largest w² / [G⁻¹]ⱼⱼ first, the error a weight's
-    removal causes once the others of its row adapt (optimal brain surgeon, Hassibi & Stork 1993).
+    Optimal brain surgeon (Hassibi & Stork 1993) on the layer's inputs, G (n, n); ``sensitivity`` s, (out,), says what an
+    error at each output channel costs.
     """
-    rows = weight.flatten(1)
-    score = rows.abs()
-    if gram is not None:
-        damped = gram + torch.eye(len(gram)) * (1e-2 * gram.diagonal().mean() + 1e-12)
-        score = rows.square() / torch.linalg.inv(damped).diagonal().clamp_min(1e-30)
-    count = max(1, round(keep * rows.numel()))
-    mask = torch.zeros(rows.numel(), dtype=torch.bool)
-    mask[score.flatten().topk(count).indices] = True
-    return mask.view_as(rows)
+    damped = gram + torch.eye(len(gram)) * (1e-2 * gram.diagonal().mean() + 1e-12)
+    return matrix.square() * sensitivity[:, None] / torch.linalg.inv(damped).diagonal().clamp_min(1e-30)
+
+
+def keep_largest(score: Tensor, keep: float) -> Tensor:
+    """True for the round(``keep`` × count) largest scores, at least one."""
+    mask = torch.zeros(score.numel(), dtype=torch.bool)
+    mask[score.flatten().topk(max(1, round(keep * score.numel()))).indices] = True
+    return mask.view_as(score)
+
+
+def error_curve(errors: Tensor, keep: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Summed removal errors of a layer for each share of weights kept, those with the smallest errors removed."""
+    total = np.concatenate([[0.0], np.cumsum(np.sort(errors.flatten().double().numpy()))])
+    curve: npt.NDArray[np.float64] = total[errors.numel() - np.rint(keep * errors.numel()).astype(np.int64)]
+    return curve

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sartor.compress._masks import Selection
 from sartor.compress._calibration import as_matrix, columns_of
+from sartor.compress._masks import Selection
+from sartor.compress._modules import weight_of
 from sartor.compress._reconstruct import Refitter, solvable
 from sartor.graph import BoolArray, Group, IntArray, Network
 
@@ -72,7 +73,7 @@ def _votes(network: Network, refitter: Refitter, layer: str) -> bool:
 def _magnitude(network: Network, group: Group) -> npt.NDArray[np.float64]:
     score = np.zeros(network.units)
     for name in group.consumers:
-        slot, weight = network.slot_by_name[name], network.module.get_submodule(name).weight
+        slot, weight = network.slot_by_name[name], weight_of(network.module.get_submodule(name))
         per_channel = weight.abs().flatten(2).sum((0, 2)) if weight.dim() > 2 else weight.abs().sum(0)
         repeated = np.resize(per_channel.double().numpy(), len(slot.in_units))  # grouped: every group reads the same slots
         member = slot.in_units >= 0
@@ -87,12 +88,14 @@ class _Voter:
         gram, _ = refitter.gram(layer)
         module = network.module.get_submodule(layer)
         slot = network.slot_by_name[layer]
-        taps = module.weight[0, 0].numel()
-        self.blocks = torch.stack([columns_of(np.flatnonzero(slot.in_units == unit), len(slot.in_units), taps) for unit in group.units])
+        taps = weight_of(module)[0, 0].numel()
+        self.blocks = torch.stack(
+            [columns_of(np.flatnonzero(slot.in_units == unit), len(slot.in_units), taps) for unit in group.units]
+        )
         damped = gram.clone()
         damped.diagonal().add_(refitter.ridge * gram.diagonal().mean() + 1e-12)
         self.inverse = torch.linalg.inv(damped)
-        self.weight = as_matrix(module.weight) * refitter.calibration.sensitivity[layer].sqrt()[:, None]
+        self.weight = as_matrix(weight_of(module)) * refitter.calibration.sensitivity[layer].sqrt()[:, None]
 
     def increase(self, alive: Tensor) -> Tensor:
         """Error increase for the removal of each unit that is left, in mean squared change of the outputs."""

@@ -8,7 +8,6 @@ and the ridge pulls towards the current weights instead of towards zero.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -16,7 +15,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.compress._calibration import Calibration, as_matrix, columns_of, from_matrix, refittable, walk
-from sartor.compress._masks import Selection, choose_weights
+from sartor.compress._fold import affine
+from sartor.compress._masks import Selection, keep_largest, removal_errors
+from sartor.compress._modules import bias_of, weight_of, with_tensors
 from sartor.compress._slice import kept_channels
 from sartor.compress._solve import least_squares
 from sartor.graph import BoolArray
@@ -38,7 +39,7 @@ class Refitter:
         self,
         calibration: Calibration,
         *,
-        ridge: float = 1e-2,
+        ridge: float = 0.05,
         selection: Selection = "error",
         dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -82,28 +83,28 @@ class Refitter:
         lost = len(kept_channels(slot.in_units, kept)) < len(slot.in_units)
         return lost or (everywhere and layer != self.calibration.network.layers[0].name)
 
-    def solve(self, gram: Tensor, cross: Tensor, start: Tensor, density: float) -> Tensor:
+    def solve(self, gram: Tensor, cross: Tensor, start: Tensor, density: float, sensitivity: Tensor) -> Tensor:
         """Weights (out, in) for given G and C, sparse if ``density`` is below 1."""
         weight = least_squares(gram, cross, start, self.ridge)
         if density >= 1:
             return weight
-        mask = choose_weights(weight, density, gram if self.selection == "error" else None)
-        return least_squares(gram, cross, weight, self.ridge, mask)
+        score = removal_errors(weight, gram, sensitivity) if self.selection == "error" else weight.abs()
+        return least_squares(gram, cross, weight, self.ridge, keep_largest(score, density))
 
     def install(self, candidate: fx.GraphModule, layer: str, weight: Tensor, shift: Tensor) -> None:
         """Give a layer new weights; the constant part goes into its bias, or into the batch norm behind it."""
         module = candidate.get_submodule(layer)
-        replacement = {"weight": from_matrix(weight, module.weight)}
-        if module.bias is not None:
+        replacement = {"weight": from_matrix(weight, weight_of(module))}
+        if bias_of(module) is not None:
             replacement["bias"] = shift
         elif (norm := self.calibration.norms.get(layer)) is not None:
             moved = candidate.get_submodule(norm)
-            candidate.set_submodule(norm, with_tensors(moved, running_mean=moved.get_buffer("running_mean") - shift))
-        candidate.set_submodule(layer, with_tensors(module, **replacement))
+            candidate.set_submodule(norm, with_tensors(moved, {"running_mean": moved.get_buffer("running_mean") - shift}))
+        candidate.set_submodule(layer, with_tensors(module, replacement))
 
     def takes_shift(self, candidate: fx.GraphModule, layer: str) -> bool:
         """Whether there is a place for the constant part of a fit."""
-        return candidate.get_submodule(layer).bias is not None or layer in self.calibration.norms
+        return bias_of(candidate.get_submodule(layer)) is not None or layer in self.calibration.norms
 
     def _record_grams(self) -> None:
         module = self.calibration.network.module
@@ -132,13 +133,15 @@ class Refitter:
         if key not in self._solved:
             gram, mean = self.gram(layer)
             original = self.calibration.network.module.get_submodule(layer)
-            columns = columns_of(incoming, len(slot.in_units), original.weight[0, 0].numel())
+            columns = columns_of(incoming, len(slot.in_units), weight_of(original)[0, 0].numel())
             rows = torch.from_numpy(outgoing)
-            full = as_matrix(original.weight)[rows]
-            weight = self.solve(gram[columns][:, columns], gram[columns] @ full.T, full[:, columns], density)
+            full = as_matrix(weight_of(original))[rows]
+            sensitivity = self.calibration.sensitivity[layer][rows]
+            weight = self.solve(gram[columns][:, columns], gram[columns] @ full.T, full[:, columns], density, sensitivity)
             shift = full @ mean - weight @ mean[columns]
-            if original.bias is not None:
-                shift = shift + original.bias[rows]
+            bias = bias_of(original)
+            if bias is not None:
+                shift = shift + bias[rows]
             self._solved[key] = (weight, shift)
         self.install(candidate, layer, *self._solved[key])
 
@@ -173,7 +176,8 @@ class _Sweep:
             self.value(source)
         if node.op == "call_module" and str(node.target) in self.calibration.places:
             self._refit(str(node.target), self.values[node.all_input_nodes[0]])
-        args, kwargs = (fx.node.map_arg(item, lambda n: self.values[n]) for item in (node.args, node.kwargs))
+        args: Any = fx.node.map_arg(node.args, lambda n: self.values[n])
+        kwargs: Any = fx.node.map_arg(node.kwargs, lambda n: self.values[n])
         if node.op == "call_module":
             with torch.autocast("cpu", self.refitter.dtype, enabled=self.refitter.dtype != torch.float32):
                 result = self.candidate.get_submodule(str(node.target))(*args, **kwargs)
@@ -198,7 +202,9 @@ class _Sweep:
         mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
         mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
         x = x - mean_x
-        weight = refitter.solve(x.T @ x, x.T @ (y - mean_y), as_matrix(module.weight), density)
+        rows = torch.from_numpy(kept_channels(self.calibration.network.slot_by_name[layer].out_units, self.kept))
+        sensitivity = self.calibration.sensitivity[layer][rows]
+        weight = refitter.solve(x.T @ x, x.T @ (y - mean_y), as_matrix(weight_of(module)), density, sensitivity)
         shift = mean_y - weight @ mean_x
         refitter.install(candidate, layer, weight, shift)
 
@@ -214,24 +220,13 @@ class _Sweep:
         if join.norm is None:
             return target
         norm = self.candidate.get_submodule(join.norm)
-        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        assert isinstance(norm, nn.BatchNorm2d)
+        scale, shift = affine(norm)
         usable = scale.abs() > 1e-6
-        inverse = (target - norm.bias) / torch.where(usable, scale, 1) + norm.running_mean
+        inverse = (target - shift) / torch.where(usable, scale, 1)
         return torch.where(usable, inverse, self.calibration.targets[layer][:, rows])
 
 
 def solvable(module: nn.Module) -> bool:
     """Whether a layer can be refitted: of a kind that mixes all its inputs, and not too wide for its G."""
-    return refittable(module) and module.weight[0].numel() <= LARGEST_GRAM
-
-
-def with_tensors(module: nn.Module, **tensors: Tensor) -> nn.Module:
-    """A copy of a module with some parameters or buffers replaced."""
-    new = copy.copy(module)
-    new._parameters, new._buffers = dict(module._parameters), dict(module._buffers)
-    for name, tensor in tensors.items():
-        if name in new._buffers:
-            new._buffers[name] = tensor
-        else:
-            new._parameters[name] = nn.Parameter(tensor, requires_grad=False)
-    return new
+    return refittable(module) and weight_of(module)[0].numel() <= LARGEST_GRAM

@@ -5,5 +5,6 @@ from sartor.graph._select import ChannelSelect
 from sartor.graph._trace import Network, require_finite, trace
 
 __all__ = [
-    "KEPT", "BoolArray", "ChannelSelect", "Group", "IntArray", "KeptWhole", "LayerSpec", "Network", "Slot", "require_finite", "trace",
+    "KEPT", "BoolArray", "ChannelSelect", "Group", "IntArray", "KeptWhole", "LayerSpec", "Network", "Slot",
+    "require_finite", "trace",
 ]  # fmt: skip

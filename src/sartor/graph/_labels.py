@@ -55,7 +55,7 @@ class Labels:
     def merge(self, a: int, b: int) -> None:
         """Make two channels one unit; pinned if either is."""
         low, high = sorted((self.find(a), self.find(b)))
-        if low == high or low == NEUTRAL:
+        if low in (high, NEUTRAL):
             return
         self._parent[high] = low
         if high in self._reason:

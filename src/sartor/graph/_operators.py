@@ -24,22 +24,150 @@ class Effect(Enum):
 
 
 _POINTWISE = frozenset(
-    """add sub mul div truediv iadd imul isub itruediv neg abs pow sqrt rsqrt exp log sigmoid tanh relu relu_ relu6 gelu silu mish
-    hardswish hardsigmoid hardtanh leaky_relu elu selu celu softplus clamp clamp_min clamp_max clip where maximum minimum
-    dropout dropout2d alpha_dropout feature_dropout contiguous to float half bfloat16 clone detach type_as add_ mul_ sub_
-    div_ sigmoid_ hardswish_ identity rsub square reciprocal erf""".split()
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "truediv",
+        "iadd",
+        "imul",
+        "isub",
+        "itruediv",
+        "neg",
+        "abs",
+        "pow",
+        "sqrt",
+        "rsqrt",
+        "exp",
+        "log",
+        "sigmoid",
+        "tanh",
+        "relu",
+        "relu_",
+        "relu6",
+        "gelu",
+        "silu",
+        "mish",
+        "hardswish",
+        "hardsigmoid",
+        "hardtanh",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "softplus",
+        "clamp",
+        "clamp_min",
+        "clamp_max",
+        "clip",
+        "where",
+        "maximum",
+        "minimum",
+        "dropout",
+        "dropout2d",
+        "alpha_dropout",
+        "feature_dropout",
+        "contiguous",
+        "to",
+        "float",
+        "half",
+        "bfloat16",
+        "clone",
+        "detach",
+        "type_as",
+        "add_",
+        "mul_",
+        "sub_",
+        "div_",
+        "sigmoid_",
+        "hardswish_",
+        "identity",
+        "rsub",
+        "square",
+        "reciprocal",
+        "erf",
+    ]
 )
 _SPATIAL = frozenset(
-    """max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
-    adaptive_max_pool1d adaptive_max_pool2d interpolate upsample boolean_dispatch""".split()
+    [
+        "max_pool1d",
+        "max_pool2d",
+        "max_pool3d",
+        "avg_pool1d",
+        "avg_pool2d",
+        "avg_pool3d",
+        "adaptive_avg_pool1d",
+        "adaptive_avg_pool2d",
+        "adaptive_avg_pool3d",
+        "adaptive_max_pool1d",
+        "adaptive_max_pool2d",
+        "interpolate",
+        "upsample",
+        "boolean_dispatch",
+    ]
 )
-_REDUCE = frozenset("mean sum amax amin".split())
+_REDUCE = frozenset(["mean", "sum", "amax", "amin"])
 _MOVE = frozenset(
-    """view reshape flatten unflatten permute transpose swapaxes movedim squeeze unsqueeze cat concat stack chunk split
-    tensor_split unbind getitem pad expand expand_as repeat narrow select index_select roll flip pixel_shuffle pixel_unshuffle
-    channel_shuffle T t tile repeat_interleave split_with_sizes""".split()
+    [
+        "view",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "permute",
+        "transpose",
+        "swapaxes",
+        "movedim",
+        "squeeze",
+        "unsqueeze",
+        "cat",
+        "concat",
+        "stack",
+        "chunk",
+        "split",
+        "tensor_split",
+        "unbind",
+        "getitem",
+        "pad",
+        "expand",
+        "expand_as",
+        "repeat",
+        "narrow",
+        "select",
+        "index_select",
+        "roll",
+        "flip",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "channel_shuffle",
+        "T",
+        "t",
+        "tile",
+        "repeat_interleave",
+        "split_with_sizes",
+    ]
 )
-_SIZE = frozenset("size dim numel len floordiv mod getattr int eq ne lt gt le ge sym_int ndimension is_floating_point".split())
+_SIZE = frozenset(
+    [
+        "size",
+        "dim",
+        "numel",
+        "len",
+        "floordiv",
+        "mod",
+        "getattr",
+        "int",
+        "eq",
+        "ne",
+        "lt",
+        "gt",
+        "le",
+        "ge",
+        "sym_int",
+        "ndimension",
+        "is_floating_point",
+    ]
+)
 
 _LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _SCALES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.PReLU)
@@ -58,7 +186,9 @@ _MOVE_MODULES = (
 )  # fmt: skip
 #: Modules that cost no MACs by convention though sartor does not prune through them.
 _FREE = (nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.Softmax, nn.LogSoftmax, nn.Embedding, nn.GLU)
-_FREE_FUNCTIONS = frozenset("softmax log_softmax layer_norm group_norm glu normalize cumsum argmax topk sort".split())
+_FREE_FUNCTIONS = frozenset(
+    ["softmax", "log_softmax", "layer_norm", "group_norm", "glu", "normalize", "cumsum", "argmax", "topk", "sort"]
+)
 
 
 def operator_name(node: fx.Node) -> str:

@@ -81,7 +81,6 @@ class _NarrowTrial:
             return expected
         return actual
 
-
     def _same(self, actual: Any, expected: Any) -> bool:
         """Equal labels; padding counts as equal where it is never removed."""
         if isinstance(expected, (tuple, list)):

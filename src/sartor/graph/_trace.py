@@ -82,7 +82,7 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     selects = Rewiring(labelled, rigid).apply()
     unit_of = np.append(unit_of, KEPT)  # label −1: the side of a selection that stays at full width
     slots += tuple(
-        Slot(name, "select", unit_of[entering], unit_of[leaving], network.get_submodule(name).dim)
+        Slot(name, "select", unit_of[entering], unit_of[leaving], _dim_of(network, name))
         for name, (entering, leaving) in selects.items()
     )
     return Network(
@@ -102,9 +102,7 @@ def require_finite(model: nn.Module) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
-            raise WeightsError(
-                f"{name} of {type(model).__name__} has {bad} NaN or infinite values; all weights must be finite"
-            )
+            raise WeightsError(f"{name} of {type(model).__name__} has {bad} NaN or infinite values; all weights must be finite")
 
 
 def _symbolic(model: nn.Module, inputs: int) -> fx.GraphModule:
@@ -122,6 +120,12 @@ def _symbolic(model: nn.Module, inputs: int) -> fx.GraphModule:
         if node.op == "call_method" and node.target == "view":  # fails on channels-last tensors; reshape is the same otherwise
             node.target = "reshape"
     return fx.GraphModule(model, graph)
+
+
+def _dim_of(network: fx.GraphModule, name: str) -> int:
+    select = network.get_submodule(name)
+    assert isinstance(select, ChannelSelect)
+    return select.dim
 
 
 def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:

@@ -6,5 +6,6 @@ from sartor.search._reward import REWARDS, RewardName
 from sartor.search._study import Episode, Study
 
 __all__ = [
-    "FEATURES", "REWARDS", "Episode", "MemoryRecord", "Plan", "PruningEnv", "Record", "RewardName", "Search", "Study", "finalists",
+    "FEATURES", "REWARDS", "Episode", "MemoryRecord", "Plan", "PruningEnv", "Record", "RewardName", "Search", "Study",
+    "finalists",
 ]  # fmt: skip

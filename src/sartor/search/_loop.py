@@ -76,9 +76,11 @@ class Search:
     _number: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        ranking = self.evaluator.compressor.ranking
-        channels = self.problem.granularity == "channels"
-        errors = [ranking.errors[d.name][d.choices] for d in self.problem.decisions] if channels else None
+        compressor, decisions = self.evaluator.compressor, self.problem.decisions
+        if self.problem.granularity == "channels":
+            errors = [compressor.ranking.errors[d.name][d.choices] for d in decisions]
+        else:
+            errors = [compressor.weight_errors(d.name, d.choices / d.size) for d in decisions]
         self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed)
         self._recorded = self.record.episodes()
         self._outcome: Outcome | None = None
@@ -145,7 +147,8 @@ class Search:
             table = policy.channels or policy.weights
             if {name: round(value, 9) for name, value in table.items()} != {n: round(v, 9) for n, v in recorded.executed.items()}:
                 raise RunError(
-                    f"episode {number} of the record cannot be replayed: it was made by another version, seed or network; start a new run"
+                    f"episode {number} of the record cannot be replayed: it was made by another version, seed or network; "
+                    "start a new run"
                 )
             self._outcome = recorded.outcome
             self.evaluator.remember(policy, recorded.outcome)
@@ -154,7 +157,7 @@ class Search:
         return REWARDS[self.plan.reward](self._outcome)
 
 
-def finalists(problem: Problem, episodes: Sequence[Episode], count: int) -> list[Episode]:
+def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:
     """The best different policies that were scored in full, best first."""
     chosen: list[Episode] = []
     for episode in sorted(episodes, key=lambda e: (-e.reward, e.number)):

@@ -72,7 +72,13 @@ class Study:
         outcome = Outcome(**{**stored, "cost": Cost(**stored["cost"])})
         assert trial.value is not None
         return Episode(
-            trial.number, attributes["source"], trial.params, trial.value, outcome, attributes["seconds"], attributes["seconds_agent"]
+            trial.number,
+            attributes["source"],
+            trial.params,
+            trial.value,
+            outcome,
+            attributes["seconds"],
+            attributes["seconds_agent"],
         )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-def _conv(in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1, *, act: type[nn.Module] | None) -> list[nn.Module]:
+def _conv(
+    in_channels: int, channels: int, kernel: int, stride: int = 1, groups: int = 1, *, act: type[nn.Module] | None
+) -> list[nn.Module]:
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(channels),

@@ -47,6 +47,11 @@ class _Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(out)) + self.shortcut(x))
 
 
+def _stage(block: type[_Basic] | type[_Bottleneck], in_channels: int, channels: int, count: int, stride: int) -> nn.Sequential:
+    rest = [block(channels * block.expansion, channels, 1) for _ in range(count - 1)]
+    return nn.Sequential(block(in_channels, channels, stride), *rest)
+
+
 class ResNet(nn.Module):
     """Stages of 64, 128, 256, 512 channels; ``pixels`` below 64 takes the CIFAR stem."""
 
@@ -55,14 +60,11 @@ class ResNet(nn.Module):
         self.small = pixels < 64
         self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False) if self.small else nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        in_channels = 64
-        for stage, count in enumerate(blocks):
-            channels, modules = 64 * 2**stage, []
-            for index in range(count):
-                modules.append(block(in_channels, channels, 2 if stage and not index else 1))
-                in_channels = channels * block.expansion
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*modules))
-        self.linear = nn.Linear(in_channels, classes)
+        self.layer1 = _stage(block, 64, 64, blocks[0], 1)
+        self.layer2 = _stage(block, 64 * block.expansion, 128, blocks[1], 2)
+        self.layer3 = _stage(block, 128 * block.expansion, 256, blocks[2], 2)
+        self.layer4 = _stage(block, 256 * block.expansion, 512, blocks[3], 2)
+        self.linear = nn.Linear(512 * block.expansion, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn1(self.conv1(x)))

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+import torch
+
+import topologies
+from sartor import agents
+from sartor.agents import Setting, Trajectory
+from sartor.budget import Budget
+from sartor.compress import CompressOptions, Compressor
+from sartor.graph import trace
+from sartor.problem import Problem
+from sartor.testing import AgentConformance
+
+
+@pytest.fixture(scope="module")
+def setting():
+    network = trace(topologies.randomized(topologies.SqueezeExcitation()), torch.randn(1, 3, 16, 16))
+    compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions())
+    problem = Problem(compressor.cost_model, Budget.parse("macs<=50%"), min_keep=0.1)
+    errors = [compressor.ranking.errors[d.name][d.choices] for d in problem.decisions]
+    return Setting(problem, 11, 40, errors, seed=0)
+
+
+@pytest.mark.parametrize("name", agents.NAMES)
+class TestEveryAgent(AgentConformance):
+    @pytest.fixture
+    def make(self, name, setting):
+        return lambda: agents.make(name, setting)
+
+
+def reward_near(problem, wanted, counts):
+    return -float(np.square(counts / problem.sizes - wanted).mean())
+
+
+@pytest.mark.parametrize("name", ["tpe", "cma-es", "evolution"])
+def test_searches_beat_random_on_a_smooth_reward(name, setting):
+    problem = setting.problem
+    wanted = problem.execute(np.array([0.9, 0.2, 0.8, 0.3])) / problem.sizes
+
+    def late_mean_of(agent):
+        rewards = []
+        for _ in range(40):
+            agent.begin()
+            counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+            reward = reward_near(problem, wanted, counts)
+            agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, reward), own=True)
+            rewards.append(reward)
+        return np.mean(rewards[-10:])
+
+    assert late_mean_of(agents.make(name, setting)) > late_mean_of(agents.make("random", setting))
+
+
+def test_ddpg_learns_which_action_is_rewarded(setting):
+    """After enough episodes the undisturbed actor prefers what was rewarded: keep little."""
+    agent = agents.make("ddpg", setting)
+    rng = np.random.default_rng(0)
+    observations = rng.uniform(size=(len(setting.problem) + 1, 11)).astype(np.float32)
+    before = np.mean([agent._actor(torch.from_numpy(o)).item() for o in observations[:-1]])
+    for _ in range(60):
+        executed = rng.uniform(0.1, 1, len(setting.problem))
+        agent.learn(Trajectory(observations, executed, -float(executed.mean())), own=True)
+    after = np.mean([agent._actor(torch.from_numpy(o)).item() for o in observations[:-1]])
+    assert after < before - 0.1
+
+
+def test_the_exact_allocation_is_never_worse_than_greedy_or_uniform(setting):
+    problem = setting.problem
+
+    def total(rule):
+        counts = problem.execute(agents.RULES[rule](setting))
+        assert problem.usage(counts[None])[0] <= 1 + 1e-9
+        return sum(
+            float(error[np.searchsorted(d.choices, c)])
+            for d, error, c in zip(problem.decisions, setting.errors, counts, strict=True)
+        )
+
+    assert total("knapsack") <= total("greedy") + 1e-12
+    assert total("knapsack") <= total("uniform") + 1e-12
+
+
+def test_hand_made_rules_slope_as_their_names_say(setting):
+    shallow, deep = (agents.RULES[rule](setting) for rule in ("shallow", "deep"))
+    assert (np.diff(shallow) >= 0).all()
+    assert (np.diff(deep) <= 0).all()
+
+
+def test_unknown_agents_are_refused_by_name(setting):
+    with pytest.raises(agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, evolution, random"):
+        agents.make("sarsa", setting)

@@ -1,0 +1,165 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import sartor
+import topologies
+from sartor import agents, demo
+from sartor.errors import BudgetError, RunError, UsageError
+from sartor.search import Study
+from sartor.search._study import FILE
+
+QUICK = sartor.SearchOptions(episodes=8, finalists=2, compress=sartor.CompressOptions(images=16, final_images=32))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sartor.data.load("digits", calibration=64)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
+    demo.train(path, epochs=4)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(weights):
+    network = demo.DigitsNet()
+    sartor.models.load_weights(network, weights)
+    return network
+
+
+@pytest.mark.parametrize("agent", agents.NAMES)
+def test_every_agent_meets_the_budget_and_is_deterministic(agent, model, data):
+    options = dataclasses.replace(QUICK, agent=agent, seed_with=("knapsack",))
+    first, second = (sartor.compress(model, data, budget="macs<=50%", options=options) for _ in range(2))
+    assert 0.45 < first.report["best"]["ratio"]["macs"] <= 0.5
+    assert first.policy == second.policy
+    assert first.report["best"]["validation"] == second.report["best"]["validation"]
+
+
+def test_the_report_tells_the_truth_about_the_delivered_network(model, data, tmp_path):
+    result = sartor.compress(model, data, budget="params<=60%", options=QUICK)
+    best = result.report["best"]
+    assert best["params"] == sum(parameter.numel() for parameter in result.model.parameters())
+    for name, images in (("validation", data.validation), ("test", data.test)):
+        with torch.no_grad():
+            right = (result.model(images.normalized()).argmax(1) == images.labels).float().mean()
+        assert best[name] == pytest.approx(float(right), abs=1e-6)
+    again = sartor.load(result.save(tmp_path / "out"), demo.DigitsNet())
+    with torch.no_grad():
+        assert torch.equal(again(data.test.normalized()), result.model(data.test.normalized()))
+    assert json.loads((tmp_path / "out/result.json").read_text()) == result.report
+    assert sartor.Policy.from_json((tmp_path / "out/policy.json").read_text()) == result.policy
+
+
+@pytest.mark.parametrize("reward", ["accuracy-macs", "accuracy-params"])
+def test_accuracy_guaranteed_rewards_need_no_budget(reward, model, data):
+    result = sartor.compress(model, data, budget="", options=dataclasses.replace(QUICK, reward=reward))
+    assert result.report["budget"] == ""
+    assert result.report["best"]["params"] <= result.report["original"]["params"]
+
+
+def test_fine_grained_search_removes_single_weights(model, data):
+    options = dataclasses.replace(QUICK, granularity="weights", seed_with=("uniform", "knapsack"))
+    result = sartor.compress(model, data, budget="params<=40%", options=options)
+    nonzero = sum(int((parameter != 0).sum()) for name, parameter in result.model.named_parameters() if parameter.dim() > 1)
+    others = sum(parameter.numel() for parameter in result.model.parameters() if parameter.dim() == 1)
+    assert nonzero + others == pytest.approx(result.report["best"]["params"], abs=len(list(result.model.modules())))
+    assert result.report["best"]["ratio"]["params"] <= 0.4
+
+
+def test_any_module_with_any_measure():
+    model = topologies.randomized(topologies.TwoInputsTwoOutputs())
+    inputs = topologies.example_inputs(topologies.TwoInputsTwoOutputs)
+    calls = []
+
+    def evaluate(network):
+        calls.append(network)
+        return 1 / (1 + float((network(*inputs)["mask"] - model(*inputs)["mask"]).detach().square().mean()))
+
+    result = sartor.compress(model, budget="macs<=60%", evaluate=evaluate, example_inputs=inputs, options=QUICK)
+    assert result.report["best"]["ratio"]["macs"] <= 0.6
+    assert result.report["best"]["test"] is None
+    assert len(calls) >= 5
+
+
+def test_compress_needs_something_to_measure_with(model):
+    with pytest.raises(UsageError, match="needs data, or both evaluate and example_inputs"):
+        sartor.compress(model)
+
+
+def test_a_budget_that_cannot_be_met_is_refused_before_any_episode(model, data, tmp_path):
+    with pytest.raises(BudgetError, match="cannot be met: the smallest reachable value is params<="):
+        sartor.compress(model, data, budget="params<=10", options=QUICK, out=tmp_path)
+    assert not (tmp_path / FILE).exists()
+
+
+def command(weights, out, episodes=40):
+    options = {
+        "model": "sartor.demo:DigitsNet", "weights": weights, "data": "digits", "budget": "macs<=50%", "episodes": episodes,
+        "images": 32, "final-images": 64, "threads": 1, "out": out,
+    }  # fmt: skip
+    return [sys.executable, "-m", "sartor", "search", *(f"--{name}={value}" for name, value in options.items())]
+
+
+def lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_kill_and_resume_equals_an_uninterrupted_run(weights, tmp_path):
+    subprocess.run(command(weights, tmp_path / "whole"), check=True, capture_output=True, timeout=240)
+    killed = tmp_path / "killed"
+    process = subprocess.Popen(command(weights, killed), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while lines(killed / FILE) < 15 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 15 <= lines(killed / FILE) < lines(tmp_path / "whole" / FILE)
+    assert not (killed / "result.json").exists()
+    with (killed / FILE).open("ab") as file:
+        file.write(b'{"op_code": 4, "half a li')  # what a kill in the middle of a write leaves
+    subprocess.run(
+        [sys.executable, "-m", "sartor", "search", "--resume", str(killed)], check=True, capture_output=True, timeout=240
+    )
+    whole, resumed = (Study(folder).episodes() for folder in (tmp_path / "whole", killed))
+    assert [e.executed for e in whole] == [e.executed for e in resumed]
+    assert [e.outcome.accuracy for e in whole] == [e.outcome.accuracy for e in resumed]
+    reports = [json.loads((folder / "result.json").read_text()) for folder in (tmp_path / "whole", killed)]
+    assert reports[0]["policy"] == reports[1]["policy"]
+    assert reports[0]["best"] == reports[1]["best"]
+
+
+def test_ctrl_c_delivers_the_best_so_far(weights, tmp_path):
+    process = subprocess.Popen(command(weights, tmp_path / "run", 4000), stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while lines(tmp_path / "run" / FILE) < 12 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "go on with: sartor search --resume" in output
+    report = json.loads((tmp_path / "run/result.json").read_text())
+    assert report["interrupted"]
+    assert report["best"]["ratio"]["macs"] <= 0.5
+
+
+def test_the_time_limit_ends_a_search(model, data):
+    result = sartor.compress(model, data, options=dataclasses.replace(QUICK, episodes=10_000, max_time=2.0))
+    assert 1 <= result.report["episodes"] < 10_000
+
+
+def test_a_record_of_another_seed_cannot_be_continued(model, data, tmp_path):
+    sartor.compress(model, data, options=QUICK, out=tmp_path)
+    with pytest.raises(RunError, match="episode 3 of the record cannot be replayed"):
+        sartor.compress(model, data, options=dataclasses.replace(QUICK, seed=1), out=tmp_path)
