@@ -76,4 +76,4 @@ def normalisation(path: Path | None) -> tuple[tuple[float, ...], tuple[float, ..
             metadata = file.metadata() or {}
         return tuple(tuple(float(number) for number in metadata.get(key, "").split(",") if number) for key in ("mean", "std"))  # type: ignore[return-value]
     except (SafetensorError, ValueError) as error:
-        raise WeightsError(f"metadata of {str(path)!r} cannot be read: {error}") from error
+        raise WeightsError(f"weights {str(path)!r} cannot be read as safetensors: {error}") from error

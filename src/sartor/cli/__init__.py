@@ -81,9 +81,14 @@ def _parse(arguments: list[str]) -> Search | Show | Demo:
 def _split_lists(arguments: Sequence[str]) -> list[str]:
     """Lists may be written with commas (``--seed-with uniform,greedy``) or spaces; an empty one is ``--seed-with ''``."""
     split: list[str] = []
-    for index, argument in enumerate(arguments):
-        is_list = index > 0 and arguments[index - 1] in _LIST_OPTIONS
-        split += [item for item in argument.split(",") if item] if is_list else [argument]
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in _LIST_OPTIONS and equals:
+            split += [name, *filter(None, value.split(","))]
+        elif split and split[-1] in _LIST_OPTIONS:
+            split += filter(None, argument.split(","))
+        else:
+            split.append(argument)
     return split
 
 

@@ -1,0 +1,191 @@
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from sartor import demo
+from sartor.cli import main
+
+
+class Branching(nn.Module):
+    """A network whose forward pass depends on a value."""
+
+    def forward(self, x):
+        return x.flatten(1)[:, :10] if x.sum() > 0 else -x.flatten(1)[:, :10]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
+    demo.train(path, epochs=1)
+    return path
+
+
+def changed(weights, folder, change):
+    tensors = load_file(weights)
+    change(tensors)
+    path = folder / "changed.safetensors"
+    save_file(tensors, path)
+    return path
+
+
+def parquet(folder, columns):
+    folder.mkdir()
+    for name in ("train", "test"):
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    return folder
+
+
+def search(folder, weights, **options):
+    given = {
+        "model": "sartor.demo:DigitsNet",
+        "weights": weights,
+        "data": "digits",
+        "out": folder / "run",
+        "episodes": 4,
+        **options,
+    }
+    return ["search", *(f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None)]
+
+
+def set_key(key, value):
+    return lambda tensors: tensors.__setitem__(key, value)
+
+
+EMPTY = {"img": pa.array([], pa.struct([("bytes", pa.binary()), ("path", pa.string())])), "label": pa.array([], pa.int64())}
+BROKEN = {"img": [{"bytes": b"no image", "path": "a.png"}] * 4, "label": [0, 1, 0, 1]}
+
+#: What is wrong → (arguments, exit status, what the sentence must say).
+BAD_INPUT = {
+    "weights that do not exist": lambda f, w: (search(f, f / "no.safetensors"), 1, r"no\.safetensors' do not exist"),
+    "weights that are no safetensors": lambda f, w: (search(f, f / "torn.safetensors"), 1, "cannot be read as safetensors"),
+    "a missing key": lambda f, w: (search(f, changed(w, f, lambda t: t.pop("linear.bias"))), 1, r"lacks key 'linear\.bias'"),
+    "an unknown key": lambda f, w: (search(f, changed(w, f, set_key("fc.weight", torch.zeros(1)))), 1, "unknown key 'fc.weight'"),
+    "a wrong shape": lambda f, w: (
+        search(f, changed(w, f, set_key("linear.bias", torch.zeros(7)))), 1, r"linear\.bias has shape \(7,\), the network wants \(10,\)",
+    ),
+    "NaN weights": lambda f, w: (
+        search(f, changed(w, f, set_key("linear.bias", torch.full((10,), float("nan"))))), 1, r"linear\.bias of DigitsNet has 10 NaN",
+    ),
+    "no weights for a network with a name": lambda f, w: (search(f, None, model="resnet20"), 2, "--weights is missing"),
+    "a data folder that does not exist": lambda f, w: (search(f, w, data=f / "nowhere"), 1, "nowhere' is not a folder"),
+    "an empty data set": lambda f, w: (search(f, w, data=parquet(f / "d", EMPTY)), 1, r"train\.parquet is empty: at least one image"),
+    "Parquet with other columns": lambda f, w: (
+        search(f, w, data=parquet(f / "d", {"a": [1]})), 1, r"has columns \['a'\]; expected img or image, and label",
+    ),
+    "an image that cannot be decoded": lambda f, w: (search(f, w, data=parquet(f / "d", BROKEN)), 1, "image 0 of .* cannot be decoded"),
+    "a data set that would have to be fetched": lambda f, w: (search(f, w, data="hf:cifar10"), 2, "nothing is fetched silently"),
+    "a budget that cannot be read": lambda f, w: (search(f, w, budget="half"), 2, "budget 'half' cannot be read; write for instance"),
+    "a budget on an unknown quantity": lambda f, w: (search(f, w, budget="watts<=5"), 2, "allowed are macs, params, size, bops"),
+    "an impossible budget": lambda f, w: (search(f, w, budget="params<=5"), 2, r"the smallest reachable value is params<=\d+"),
+    "an unknown model": lambda f, w: (search(f, w, model="resnet21"), 2, "model 'resnet21' is not in the zoo; known names: plain20"),
+    "a model that cannot be imported": lambda f, w: (search(f, w, model="no.such:Net"), 2, "model 'no.such:Net' cannot be imported"),
+    "a network that cannot be traced": lambda f, w: (
+        search(f, None, model=f"{__name__}:Branching"), 1, "Branching cannot be traced: .* must not branch on tensor values",
+    ),
+    "an unknown agent": lambda f, w: (search(f, w, agent="sarsa"), 2, "agent 'sarsa' is not known; allowed are"),
+    "no episodes": lambda f, w: (search(f, w, episodes=0), 2, "episodes is 0; it must be at least 1"),
+    "a keep ratio out of range": lambda f, w: (search(f, w, min_keep=1.5), 2, r"min_keep is 1\.5; it must lie in \(0, 1\]"),
+    "an option left out": lambda f, w: (search(f, w, out=None), 2, "--out is missing"),
+    "an unknown key in the file of --config": lambda f, w: (
+        ["search", f"--config={f / 'wrong.toml'}"], 2, r"wrong\.toml: options: unknown key 'episods'; allowed are .*episodes",
+    ),
+    "a wrong type in the file of --config": lambda f, w: (
+        ["search", "--config", str(f / "type.toml")], 2, "episodes is 'many'; it must be of type int",
+    ),
+    "nothing to resume": lambda f, w: (["search", "--resume", str(f / "run")], 1, r"run\.json does not exist; nothing can be resumed"),
+    "nothing to show": lambda f, w: (["show", str(f / "run")], 1, "the run is not finished. Resume it with"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_INPUT)
+def test_bad_input_gets_one_clear_sentence(kind, weights, tmp_path, capsys):
+    (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00")
+    (tmp_path / "wrong.toml").write_text("model = 'resnet20'\n[options]\nepisods = 5\n")
+    (tmp_path / "type.toml").write_text("[options]\nepisodes = 'many'\n")
+    arguments, status, sentence = BAD_INPUT[kind](tmp_path, weights)
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    error = capsys.readouterr().err
+    assert stop.value.code == status
+    assert "Traceback" not in error
+    assert error.startswith("sartor: ")
+    assert error.count("\n") == 1
+    assert re.search(sentence, error), error
+    assert not (tmp_path / "run/result.json").exists()
+
+
+def test_wrong_usage_ends_with_status_2(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["search", "--no-such-option"])
+    assert stop.value.code == 2
+    assert "no-such-option" in capsys.readouterr().err
+
+
+def test_a_second_run_does_not_overwrite_the_first(weights, tmp_path, capsys):
+    main(search(tmp_path, weights, images=16, final_images=16, finalists=1))
+    result = (tmp_path / "run/result.json").read_text()
+    with pytest.raises(SystemExit) as stop:
+        main(search(tmp_path, weights))
+    assert stop.value.code == 1
+    assert "already holds a run; resume it with --resume" in capsys.readouterr().err
+    assert (tmp_path / "run/result.json").read_text() == result
+
+
+def test_search_show_and_resume_agree(weights, tmp_path, capsys):
+    options = {"images": 16, "final_images": 16, "finalists": 1, "seed_with": "uniform,knapsack", "baselines": "uniform,deep"}
+    main(search(tmp_path, weights, **options))
+    searched = capsys.readouterr().out
+    report = json.loads((tmp_path / "run/result.json").read_text())
+    assert report["seed_with"] == ["uniform", "knapsack"]
+    assert set(report["baselines"]) == {"uniform", "deep"}
+    main(["show", str(tmp_path / "run")])
+    shown = capsys.readouterr().out
+    table = searched[searched.index("budget macs<=50%") : searched.index("kept whole")]
+    assert table.strip() in shown
+    assert all(group in shown for group in report["policy"]["channels"])
+    main(["search", "--resume", str(tmp_path / "run")])
+    again = json.loads((tmp_path / "run/result.json").read_text())
+    assert (again["policy"], again["best"]) == (report["policy"], report["best"])
+
+
+def test_a_config_file_holds_the_same_options_and_the_command_line_wins(weights, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f"model = 'sartor.demo:DigitsNet'\nweights = '{weights}'\ndata = 'digits'\nbudget = 'params<=70%'\nout = '{tmp_path / 'a'}'\n"
+        "[options]\nepisodes = 9\nfinalists = 1\nseed_with = ['uniform']\n[options.compress]\nimages = 16\nfinal_images = 16\n"
+    )
+    main(["search", "--config", str(config), "--episodes", "5"])
+    report = json.loads((tmp_path / "a/result.json").read_text())
+    assert (report["budget"], report["episodes"], report["seed_with"]) == ("params<=70%", 5, ["uniform"])
+
+
+def test_an_image_folder_can_be_searched(tmp_path):
+    from PIL import Image
+
+    from sartor import data
+
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 5)):
+        for label in ("cat", "dog"):
+            folder = tmp_path / "images" / split / label
+            folder.mkdir(parents=True)
+            for index in range(count):
+                Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    loaded = data.load(tmp_path / "images", calibration=7)
+    assert (len(loaded.calibration), len(loaded.validation), len(loaded.test)) == (7, 5, 5)
+    assert set(loaded.validation.labels.tolist()) == {0, 1}
+
+
+def test_cifar_splits_are_those_of_the_shared_data(shared):
+    from sartor import data
+
+    loaded = data.load(shared / "data/cifar10", calibration=10)
+    assert (len(loaded.validation), len(loaded.test)) == (5000, 5000)
+    assert loaded.validation.labels.bincount().min() > 400
