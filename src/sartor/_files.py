@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from sartor.errors import SartorError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -27,6 +31,19 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path, *, missing: str, error: type[SartorError]) -> dict[str, Any]:
+    """The object a JSON file holds; raises ``error``, with the sentence ``missing`` if the file is not there."""
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise error(missing) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as cause:
+        raise error(f"{path} is not JSON: {cause}") from cause
+    if not isinstance(content, dict):
+        raise error(f"{path} holds a {type(content).__name__}; it must hold an object")
+    return content
 
 
 def _umask() -> int:

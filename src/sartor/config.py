@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sartor._files import write_text
+from sartor._files import read_json, write_text
 from sartor.api import SearchOptions
 from sartor.errors import RunError, UsageError
 
@@ -54,12 +54,8 @@ class RunConfig:
 def from_folder(folder: Path) -> RunConfig:
     """The options an earlier run was started with. Raises `RunError` if there is no run."""
     path = folder / FILE
-    if not path.is_file():
-        raise RunError(f"--resume {folder}: {path} does not exist; nothing can be resumed there")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunError(f"--resume {folder}: {path} is not JSON: {error}") from error
+    missing = f"--resume {folder}: {path} does not exist; nothing can be resumed there"
+    content = read_json(path, missing=missing, error=RunError)
     if content.pop("schema", None) != SCHEMA:
         raise RunError(f"--resume {folder}: {path} is not a run of schema {SCHEMA}")
     return _build(RunConfig, content, str(path))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from sartor import data, models
+from sartor._files import read_json
 from sartor.api import Result, compress
 from sartor.config import FILE, RunConfig
 from sartor.errors import RunError, UsageError
@@ -51,14 +52,8 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
     )
 
 
-def read_result(folder: Path) -> dict[str, object]:
+def read_result(folder: Path) -> dict[str, Any]:
     """What ``result.json`` of a finished run holds. Raises `RunError` if there is none."""
     path = folder / "result.json"
-    if not path.is_file():
-        raise RunError(f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is not JSON: {error}") from error
-    assert isinstance(content, dict)
-    return content
+    missing = f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}"
+    return read_json(path, missing=missing, error=RunError)

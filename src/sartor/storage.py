@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import fx, nn
 
 from sartor import models
-from sartor._files import write_atomically, write_text
+from sartor._files import read_json, write_atomically, write_text
 from sartor.compress import narrow, owned
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
@@ -86,12 +86,7 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
 
 
 def _read_layout(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise RunError(f"{path} does not exist; it is written by a finished search")
-    try:
-        layout = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path} is not JSON: {error}") from error
-    if not isinstance(layout, dict) or layout.get("schema") != SCHEMA:
+    layout = read_json(path, missing=f"{path} does not exist; it is written by a finished search", error=RunError)
+    if layout.get("schema") != SCHEMA:
         raise RunError(f"{path} is not a network of schema {SCHEMA}")
     return layout

@@ -41,12 +41,16 @@ def assert_sliced_equals_masked(model, network, inputs, seed):
 
 
 @pytest.mark.parametrize("kind", topologies.ALL, ids=lambda kind: kind.__name__)
-@settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_sliced_and_masked_topologies_agree(kind, seed):
+def test_sliced_and_masked_topologies_agree(kind):
     model = topologies.randomized(kind())
     network = trace(model, topologies.example_inputs(kind))
-    assert_sliced_equals_masked(model, network, topologies.example_inputs(kind, batch=3, seed=1), seed)
+
+    @settings(max_examples=20, deadline=None)
+    @given(seed=st.integers(0, 2**32))
+    def check(seed):
+        assert_sliced_equals_masked(model, network, topologies.example_inputs(kind, batch=3, seed=1), seed)
+
+    check()
     assert len(keep_safe_groups(network).groups) == len(network.groups)
 
 
