@@ -59,6 +59,11 @@ class Compressor:
         return self._refitter(self.options.images, fastest_dtype())
 
     @cached_property
+    def final_refitter(self) -> Refitter | None:
+        """Refits what is delivered."""
+        return self._refitter(self.options.final_images, torch.float32)
+
+    @cached_property
     def ranking(self) -> Ranking:
         """Which units of each group go first, and the error this causes."""
         return rank(self.network, self.refitter, self.options.select)
@@ -82,7 +87,7 @@ class Compressor:
         kept = self.kept(policy)
         densities = {name: ratio for name, ratio in policy.weights.items() if ratio < 1}
         candidate = narrow(self.network, kept)
-        refitter = self._refitter(self.options.final_images, torch.float32) if final else self.refitter
+        refitter = self.final_refitter if final else self.refitter
         if refitter is None or self.options.refit == "none":
             self._mask(candidate, densities)
         else:
