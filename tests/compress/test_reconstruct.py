@@ -122,12 +122,22 @@ def test_fine_grained_policies_leave_exactly_that_many_weights():
         assert int((candidate.get_submodule("head").weight != 0).sum()) == 30
 
 
+@pytest.mark.parametrize("kind", [topologies.Depthwise, topologies.Grouped, topologies.SharedLayer])
+def test_layers_that_cannot_be_refitted_lose_their_smallest_weights_all_the_same(kind):
+    _, network = traced(kind)
+    compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions())
+    policy = Policy(weights={layer.name: 0.5 for layer in network.layers})
+    candidate = compressor.candidate(policy)
+    zeros = sum(int((parameter == 0).sum()) for parameter in candidate.parameters() if parameter.dim() > 1)
+    assert zeros == compressor.cost_model.original.params - compressor.cost_model.cost(policy).params
+
+
 def test_the_largest_scores_are_kept():
     assert keep_largest(torch.tensor([[3.0, 1.0], [0.5, 4.0]]), 0.5).tolist() == [[True, False], [False, True]]
 
 
 def test_removal_errors_are_those_of_refitting_the_row_without_the_weight():
-    x, w = torch.randn(4000, 5) @ torch.randn(5, 5), torch.randn(2, 5)
+    x, w = torch.randn(4000, 5) @ (torch.eye(5) + 0.2 * torch.randn(5, 5)), torch.randn(2, 5)
     errors = removal_errors(w, x.T @ x / len(x), torch.tensor([1.0, 3.0]))
     for row, scale in ((0, 1.0), (1, 3.0)):
         for column in range(5):

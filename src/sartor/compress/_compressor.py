@@ -15,7 +15,7 @@ from sartor.compress._fold import fastest_dtype
 from sartor.compress._masks import Selection, error_curve, keep_largest, removal_errors
 from sartor.compress._modules import weight_of, with_tensors
 from sartor.compress._ranking import Ranking, rank
-from sartor.compress._reconstruct import Refitter, solvable
+from sartor.compress._reconstruct import Refitter
 from sartor.compress._slice import narrow
 from sartor.cost import CostModel, FloatArray
 from sartor.graph import BoolArray, Network
@@ -72,9 +72,7 @@ class Compressor:
         """Estimated error for each share of single weights of a layer kept, comparable between layers."""
         matrix = as_matrix(weight_of(self.network.module.get_submodule(layer)))
         sensitivity = self.refitter.calibration.sensitivity[layer] if self.refitter else torch.ones(len(matrix))
-        solved = self.refitter is not None and layer in self.refitter.calibration.places
-        if solved and solvable(self.network.module.get_submodule(layer)):
-            assert self.refitter is not None
+        if self.refitter is not None and self.refitter.can_solve(layer):
             return error_curve(removal_errors(matrix, self.refitter.gram(layer)[0], sensitivity), keep)
         return error_curve(matrix.square() * sensitivity[:, None], keep)
 
@@ -91,6 +89,7 @@ class Compressor:
         if refitter is None or self.options.refit == "none":
             self._mask(candidate, densities)
         else:
+            self._mask(candidate, {name: ratio for name, ratio in densities.items() if not refitter.can_solve(name)})
             untouched = bool(kept.all()) and not densities
             refitter.refit(candidate, kept, densities=densities, inputs=self.options.refit, everywhere=not untouched)
         if self.options.batchnorm and refitter is not None:

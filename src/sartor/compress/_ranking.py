@@ -12,7 +12,7 @@ from torch import Tensor
 from sartor.compress._calibration import as_matrix, columns_of
 from sartor.compress._masks import Selection
 from sartor.compress._modules import weight_of
-from sartor.compress._reconstruct import Refitter, solvable
+from sartor.compress._reconstruct import Refitter
 from sartor.graph import BoolArray, Group, IntArray, Network
 
 #: At most this many removals per group are decided one after the other; wider groups give up several units at once.
@@ -52,7 +52,7 @@ def rank(network: Network, refitter: Refitter | None, selection: Selection) -> R
     for group in network.groups:
         voters = []
         if refitter is not None:
-            voters = [_Voter(network, refitter, group, name) for name in group.consumers if _votes(network, refitter, name)]
+            voters = [_Voter(network, refitter, group, name) for name in group.consumers if refitter.can_solve(name)]
         magnitude = _magnitude(network, group)
         if voters:
             by_magnitude = magnitude if selection == "magnitude" else None
@@ -64,10 +64,6 @@ def rank(network: Network, refitter: Refitter | None, selection: Selection) -> R
         order[group.name] = group.units[removed[::-1]]
         errors[group.name] = np.array([np.inf, *curve[1:]])
     return Ranking(order, errors)
-
-
-def _votes(network: Network, refitter: Refitter, layer: str) -> bool:
-    return layer in refitter.calibration.places and solvable(network.module.get_submodule(layer))
 
 
 def _magnitude(network: Network, group: Group) -> npt.NDArray[np.float64]:

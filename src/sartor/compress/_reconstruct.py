@@ -75,6 +75,10 @@ class Refitter:
             self._record_grams()
         return self._grams[layer]
 
+    def can_solve(self, layer: str) -> bool:
+        """Whether a layer of the network can be refitted at all."""
+        return layer in self.calibration.places and solvable(self.calibration.network.module.get_submodule(layer))
+
     def wants(self, candidate: fx.GraphModule, layer: str, kept: BoolArray, everywhere: bool) -> bool:
         """Whether a layer is to be refitted because of the channels it lost."""
         if not solvable(candidate.get_submodule(layer)):
