@@ -35,7 +35,7 @@ class DigitsNet(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
-def train(path: Path, epochs: int = 15, seed: int = 0) -> None:
+def train(path: str | Path, epochs: int = 15, seed: int = 0) -> None:
     """Train a `DigitsNet` in a few seconds and write its weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -52,4 +52,4 @@ def train(path: Path, epochs: int = 15, seed: int = 0) -> None:
             loss.backward()
             optimizer.step()
             schedule.step()
-    write_atomically(path, lambda temporary: save_file(model.state_dict(), temporary, {"format": "pt"}))
+    write_atomically(Path(path), lambda temporary: save_file(model.state_dict(), temporary, {"format": "pt"}))

@@ -40,8 +40,9 @@ def _require_module(model: object, name: str) -> nn.Module:
     return model
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: str | Path) -> None:
     """Fill a network from a safetensors file. Raises `WeightsError` naming the keys or shapes that do not fit."""
+    path = Path(path)
     if not path.is_file():
         raise WeightsError(f"weights {str(path)!r} do not exist; a .safetensors file is needed")
     try:
