@@ -15,7 +15,6 @@ import tyro
 from sartor import data, models
 from sartor.api import SearchOptions, compress
 
-
 #: Length of the search that what happens once is shared out over.
 SEARCH = 400
 

@@ -19,7 +19,7 @@ from sartor.compress._fold import affine
 from sartor.compress._masks import Selection, keep_largest, removal_errors
 from sartor.compress._modules import bias_of, weight_of, with_tensors
 from sartor.compress._slice import kept_channels
-from sartor.compress._solve import least_squares
+from sartor.compress._solve import inverse_diagonals, least_squares
 from sartor.graph import BoolArray
 
 Inputs = Literal["original", "pruned"]
@@ -42,8 +42,10 @@ class Refitter:
         ridge: float = 0.05,
         selection: Selection = "error",
         dtype: torch.dtype = torch.float32,
+        mask_rounds: int = 1,
     ) -> None:
         self.calibration, self.ridge, self.selection, self.dtype = calibration, ridge, selection, dtype
+        self.mask_rounds = mask_rounds
         self._grams: dict[str, tuple[Tensor, Tensor]] = {}
         self._solved: dict[tuple[str, bytes, bytes, float], tuple[Tensor, Tensor]] = {}
 
@@ -92,8 +94,16 @@ class Refitter:
         weight = least_squares(gram, cross, start, self.ridge)
         if density >= 1:
             return weight
-        score = removal_errors(weight, gram, sensitivity) if self.selection == "error" else weight.abs()
-        return least_squares(gram, cross, weight, self.ridge, keep_largest(score, density))
+        if self.selection == "magnitude":
+            return least_squares(gram, cross, weight, self.ridge, keep_largest(weight.abs(), density))
+        mask = torch.ones_like(weight, dtype=torch.bool)
+        score = removal_errors(weight, gram, sensitivity)
+        for step in range(1, self.mask_rounds + 1):
+            mask = keep_largest(score.masked_fill(~mask, -1), density ** (step / self.mask_rounds))
+            weight = least_squares(gram, cross, weight, self.ridge, mask)
+            if step < self.mask_rounds:
+                score = weight.square() * sensitivity[:, None] / inverse_diagonals(gram, mask, self.ridge)
+        return weight
 
     def install(self, candidate: fx.GraphModule, layer: str, weight: Tensor, shift: Tensor) -> None:
         """Give a layer new weights; the constant part goes into its bias, or into the batch norm behind it."""

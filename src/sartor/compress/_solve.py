@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -26,13 +28,26 @@ def least_squares(gram: Tensor, cross: Tensor, start: Tensor, ridge: float, mask
     start = start * mask
     right = (cross - gram @ start.T).T * mask
     weight = torch.empty_like(start)
-    shift = ridge * gram.diagonal().mean() + 1e-12
-    rows = max(1, _BATCH_ELEMENTS // gram.numel())
-    for first in range(0, len(start), rows):
-        keep = mask[first : first + rows].float()
-        systems = gram * keep[:, :, None] * keep[:, None, :]
-        systems.diagonal(dim1=1, dim2=2).add_(shift + (1 - keep))  # removed weights: 1 · d = 0
-        factor = torch.linalg.cholesky(systems)
-        solved = torch.cholesky_solve(right[first : first + rows, :, None], factor)
-        weight[first : first + rows] = start[first : first + rows] + solved[:, :, 0]
+    for rows, factor in _row_systems(gram, mask, ridge):
+        weight[rows] = start[rows] + torch.cholesky_solve(right[rows, :, None], factor)[:, :, 0]
     return weight * mask
+
+
+def inverse_diagonals(gram: Tensor, mask: Tensor, ridge: float) -> Tensor:
+    """Diagonal of (G + λI)⁻¹ of every row's kept inputs, the shape of ``mask``; 1 where ``mask`` is False."""
+    diagonals = torch.empty(mask.shape)
+    for rows, factor in _row_systems(gram, mask, ridge):
+        diagonals[rows] = torch.cholesky_inverse(factor).diagonal(dim1=1, dim2=2)
+    return diagonals
+
+
+def _row_systems(gram: Tensor, mask: Tensor, ridge: float) -> Iterator[tuple[slice, Tensor]]:
+    """Cholesky factors of G + λI restricted to what each row keeps; removed inputs have an equation 1 · d = 0 instead."""
+    shift = ridge * gram.diagonal().mean() + 1e-12
+    step = max(1, _BATCH_ELEMENTS // gram.numel())
+    for first in range(0, len(mask), step):
+        rows = slice(first, first + step)
+        keep = mask[rows].float()
+        systems = gram * keep[:, :, None] * keep[:, None, :]
+        systems.diagonal(dim1=1, dim2=2).add_(shift * keep + (1 - keep))
+        yield rows, torch.linalg.cholesky(systems)
