@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import topologies
 from sartor import zoo
-from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow
+from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow, owned
 from sartor.compress._sensitivity import tensors_in
 from sartor.errors import PolicyError
 from sartor.graph import trace
@@ -105,7 +105,7 @@ def save_random(folder, model, inputs, origin):
     policy = Policy({group.name: float(rng.uniform(0.2, 1)) for group in network.groups})
     candidate = compressor.candidate(policy)
     save(folder, network, candidate, policy, kept=compressor.kept(policy), origin=origin)
-    return candidate
+    return owned(candidate)  # as it is delivered and loaded: whether weights can be trained changes how PyTorch multiplies
 
 
 FRESH = """

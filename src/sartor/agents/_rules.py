@@ -74,19 +74,21 @@ def allocate(problem: Problem, errors: list[FloatArray], start: IntArray | None 
     """Counts with the least summed ``errors`` (per decision, per choice) under the budget, by dynamic programming.
 
     Costs of coupled layers multiply; each round takes them as linear around the counts of the round before, and the
-    executed projection makes the result affordable exactly. The best of all rounds is returned.
+    executed projection makes the result affordable exactly. The best of the start and all rounds is returned.
     """
     counts = start if start is not None else problem.execute(scaled(problem, np.ones(len(problem))))
-    best, least = counts, np.inf
+    best, least = counts, _total_error(problem, errors, counts)
     for _ in range(rounds):
         counts = problem.execute(_linear_allocation(problem, errors, counts) / problem.sizes)
-        total = sum(
-            float(error[int(np.searchsorted(d.choices, c))])
-            for d, error, c in zip(problem.decisions, errors, counts, strict=True)
-        )
+        total = _total_error(problem, errors, counts)
         if total < least:
             best, least = counts, total
     return best
+
+
+def _total_error(problem: Problem, errors: list[FloatArray], counts: IntArray) -> float:
+    levels = [int(np.searchsorted(decision.choices, count)) for decision, count in zip(problem.decisions, counts, strict=True)]
+    return float(sum(error[level] for error, level in zip(errors, levels, strict=True)))
 
 
 def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntArray) -> IntArray:
