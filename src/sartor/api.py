@@ -35,26 +35,32 @@ DEFAULT_SEEDS: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How to search.
-
-    ``reward_images`` validation images give the reward; the ``finalists`` best policies are refitted from more calibration
-    images and scored on all of them in fp32. ``granularity``: whole channels, or single weights. ``min_keep``: smallest keep
-    ratio of a group. ``multiple``: channel counts are multiples of this. ``baselines``: rules that are scored like the
-    finalists, for comparison.
-    """
+    """How to search."""
 
     agent: str = DEFAULT_AGENT
+    """Who decides: evolution, ddpg, random, tpe, cma-es, or a rule."""
     episodes: int = 300
+    """Policies scored in all."""
     seed: int = 0
+    """Fixes everything."""
     seed_with: tuple[RuleName, ...] = DEFAULT_SEEDS
+    """Rules whose policies come first; the agent learns from them."""
     reward: RewardName = "accuracy"
+    """accuracy under a budget; accuracy-macs and accuracy-params need none."""
     granularity: Granularity = "channels"
+    """Remove whole channels, or single weights."""
     min_keep: float = 0.2
+    """Smallest keep ratio of a group of channels."""
     multiple: int = 1
+    """Channel counts are multiples of this."""
     reward_images: int = 2500
+    """Validation images that give the reward."""
     finalists: int = 8
+    """Best policies that are refitted from more images and scored on all validation images in fp32."""
     baselines: tuple[RuleName, ...] = ("uniform",)
+    """Rules that are scored like the finalists, for comparison."""
     max_time: float | None = None
+    """Seconds after which no new episode starts."""
     compress: CompressOptions = field(default_factory=CompressOptions)
 
     def __post_init__(self) -> None:

@@ -26,20 +26,22 @@ Refit = Literal["pruned", "original", "none"]
 
 @dataclass(frozen=True)
 class CompressOptions:
-    """How a policy is carried out.
-
-    ``select`` ranks channels and weights; ``refit`` says which inputs layers are refitted on (``none``: weights stay);
-    ``batchnorm`` re-estimates batch-norm statistics afterwards. ``images`` calibration images at ``positions`` places each
-    are used for every candidate of a search, ``final_images`` for the network that is delivered.
-    """
+    """How a policy is carried out."""
 
     select: Selection = "error"
+    """What ranks channels and weights: the error their removal causes, or their magnitude."""
     refit: Refit = "pruned"
+    """Layers are refitted on the inputs the pruned network gives, on the original's, or not at all."""
     batchnorm: bool = False
+    """Estimate batch-norm statistics anew afterwards."""
     ridge: float = 0.05
+    """Pull towards the original weights, relative to the mean diagonal of the Gram matrix."""
     images: int = 256
+    """Calibration images for every candidate of a search."""
     positions: int = 16
+    """Places sampled per image and layer."""
     final_images: int = 2048
+    """Calibration images for the network that is delivered."""
 
 
 class Compressor:

@@ -49,14 +49,14 @@ class MemoryRecord:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to search, how long: ``episodes`` in all, those of ``seed_with`` among them; ``max_time_s`` of wall time."""
+    """What to search, how long: ``episodes`` in all, those of ``seed_with`` among them; ``max_time`` seconds of wall time."""
 
     agent: str
     episodes: int
     seed: int = 0
     seed_with: tuple[RuleName, ...] = ()
     reward: RewardName = "accuracy"
-    max_time_s: float | None = None
+    max_time: float | None = None
 
 
 @dataclass
@@ -93,7 +93,7 @@ class Search:
         started = time.perf_counter()
         done: list[Episode] = []
         for number in range(self.plan.episodes):
-            late = self.plan.max_time_s is not None and time.perf_counter() - started > self.plan.max_time_s
+            late = self.plan.max_time is not None and time.perf_counter() - started > self.plan.max_time
             if late and number >= len(self._recorded):
                 break
             try:
