@@ -88,14 +88,13 @@ def _print_table(folder: Path) -> None:
         print(
             f"\n{model}, {budget} (original: validation {100 * original['validation']:.2f}, test {100 * original['test']:.2f})\n"
         )
-        print("| agent | validation | test | MACs | seeds | s per episode |\n|---|---|---|---|---|---|")
+        print("| agent | validation | test | MACs | seeds |\n|---|---|---|---|---|")
         for name in (*RULES, *SEARCHES):
             mine = [run for run in here if run["name"] == name]
             if mine:
                 ratio = max(run["best"]["ratio"]["macs"] for run in mine)
-                seconds = statistics.mean(run["seconds_per_episode"]["total"] for run in mine)
                 cells = [_spread([100 * run["best"][part] for run in mine]) for part in ("validation", "test")]
-                print(f"| {name} | {cells[0]} | {cells[1]} | {100 * ratio:.1f} % | {len(mine)} | {seconds:.2f} |")
+                print(f"| {name} | {cells[0]} | {cells[1]} | {100 * ratio:.1f} % | {len(mine)} |")
 
 
 def _spread(values: list[float]) -> str:

@@ -28,7 +28,7 @@ from sartor.problem import Granularity, Problem
 from sartor.search import Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
 from sartor.storage import Origin, save
 
-#: The agent that won the comparison in docs/results.md, and the rules it starts from.
+#: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
 DEFAULT_SEEDS: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
 
