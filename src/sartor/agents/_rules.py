@@ -70,13 +70,13 @@ def knapsack(setting: Setting) -> FloatArray:
     return allocate(setting.problem, setting.errors) / setting.problem.sizes
 
 
-def allocate(problem: Problem, errors: list[FloatArray], start: IntArray | None = None, rounds: int = 3) -> IntArray:
+def allocate(problem: Problem, errors: list[FloatArray], rounds: int = 3) -> IntArray:
     """Counts with the least summed ``errors`` (per decision, per choice) under the budget, by dynamic programming.
 
     Costs of coupled layers multiply; each round takes them as linear around the counts of the round before, and the
-    executed projection makes the result affordable exactly. The best of the start and all rounds is returned.
+    executed projection makes the result affordable exactly. The best of the uniform start and all rounds is returned.
     """
-    counts = start if start is not None else problem.execute(scaled(problem, np.ones(len(problem))))
+    counts = problem.execute(scaled(problem, np.ones(len(problem))))
     best, least = counts, _total_error(problem, errors, counts)
     for _ in range(rounds):
         counts = problem.execute(_linear_allocation(problem, errors, counts) / problem.sizes)

@@ -89,13 +89,15 @@ class Refitter:
         lost = len(kept_channels(slot.in_units, kept)) < len(slot.in_units)
         return lost or (everywhere and layer != self.calibration.network.layers[0].name)
 
-    def solve(self, gram: Tensor, cross: Tensor, start: Tensor, density: float, sensitivity: Tensor) -> Tensor:
+    def solve(self, layer: str, gram: Tensor, cross: Tensor, start: Tensor, *, kept: BoolArray, density: float) -> Tensor:
         """Weights (out, in) for given G and C, sparse if ``density`` is below 1."""
         weight = least_squares(gram, cross, start, self.ridge)
         if density >= 1:
             return weight
         if self.selection == "magnitude":
             return least_squares(gram, cross, weight, self.ridge, keep_largest(weight.abs(), density))
+        rows = kept_channels(self.calibration.network.slot_by_name[layer].out_units, kept)
+        sensitivity = self.calibration.sensitivity[layer][torch.from_numpy(rows)]
         mask = torch.ones_like(weight, dtype=torch.bool)
         score = removal_errors(weight, gram, sensitivity)
         for step in range(1, self.mask_rounds + 1):
@@ -150,8 +152,8 @@ class Refitter:
             columns = columns_of(incoming, len(slot.in_units), weight_of(original)[0, 0].numel())
             rows = torch.from_numpy(outgoing)
             full = as_matrix(weight_of(original))[rows]
-            sensitivity = self.calibration.sensitivity[layer][rows]
-            weight = self.solve(gram[columns][:, columns], gram[columns] @ full.T, full[:, columns], density, sensitivity)
+            reduced, cross = gram[columns][:, columns], gram[columns] @ full.T
+            weight = self.solve(layer, reduced, cross, full[:, columns], kept=kept, density=density)
             shift = full @ mean - weight @ mean[columns]
             bias = bias_of(original)
             if bias is not None:
@@ -216,9 +218,8 @@ class _Sweep:
         mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
         mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
         x = x - mean_x
-        rows = torch.from_numpy(kept_channels(self.calibration.network.slot_by_name[layer].out_units, self.kept))
-        sensitivity = self.calibration.sensitivity[layer][rows]
-        weight = refitter.solve(x.T @ x, x.T @ (y - mean_y), as_matrix(weight_of(module)), density, sensitivity)
+        cross, start = x.T @ (y - mean_y), as_matrix(weight_of(module))
+        weight = refitter.solve(layer, x.T @ x, cross, start, kept=self.kept, density=density)
         shift = mean_y - weight @ mean_x
         refitter.install(candidate, layer, weight, shift)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -35,7 +35,7 @@ class Network:
     groups: tuple[Group, ...]
     kept_whole: tuple[KeptWhole, ...]
     unknown_operators: tuple[str, ...]
-    units: int = field(default=0)
+    units: int
 
     @cached_property
     def layer_by_name(self) -> dict[str, LayerSpec]:
