@@ -47,6 +47,8 @@ class Arguments:
     episodes: int = 300
     seeds: int = 3
     threads: int = 1
+    agents: tuple[str, ...] = (*RULES, *SEARCHES)
+    """Which of them to run."""
     table: bool = False
     """Only print the table of what has been run."""
 
@@ -56,7 +58,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     if not arguments.table:
         torch.set_num_threads(arguments.threads)
-        jobs = [(seed, b, name) for seed in range(arguments.seeds) for b in arguments.budgets for name in (*RULES, *SEARCHES)]
+        jobs = [(seed, b, name) for seed in range(arguments.seeds) for b in arguments.budgets for name in arguments.agents]
         for seed, budget, name in jobs:
             path = arguments.out / f"{arguments.model}-{re.sub('[^0-9a-z]', '', budget)}-{re.sub('[^a-z]', '', name)}-{seed}.json"
             if not path.exists():

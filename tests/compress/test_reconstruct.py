@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ import torch.nn.functional as F
 import topologies
 from sartor.compress import CompressOptions, Compressor
 from sartor.compress._calibration import Calibration, as_matrix, from_matrix
-from sartor.compress._masks import keep_largest, removal_errors
+from sartor.compress._masks import keep_largest, least_error_mask
 from sartor.compress._solve import least_squares
 from sartor.errors import DataError
 from sartor.graph import trace
@@ -138,15 +140,40 @@ def test_the_largest_scores_are_kept():
     assert keep_largest(torch.tensor([[3.0, 1.0], [0.5, 4.0]]), 0.5).tolist() == [[True, False], [False, True]]
 
 
-def test_removal_errors_are_those_of_refitting_the_row_without_the_weight():
-    x, w = torch.randn(4000, 5) @ (torch.eye(5) + 0.2 * torch.randn(5, 5)), torch.randn(2, 5)
-    errors = removal_errors(w, x.T @ x / len(x), torch.tensor([1.0, 3.0]))
-    for row, scale in ((0, 1.0), (1, 3.0)):
-        for column in range(5):
-            rest = [index for index in range(5) if index != column]
-            y = x @ w[row]
-            residual = y - x[:, rest] @ torch.linalg.lstsq(x[:, rest], y[:, None]).solution[:, 0]
-            assert errors[row, column] == pytest.approx(scale * float(residual.square().mean()), rel=0.15)
+def weighted_error(change, gram, sensitivity):
+    return float(((change @ gram * change).sum(1) * sensitivity).sum())
+
+
+def test_the_mask_comes_close_to_the_best_of_all_masks():
+    x, w = torch.randn(500, 5) @ torch.randn(5, 5), torch.randn(2, 5)
+    gram, sensitivity = x.T @ x / len(x), torch.tensor([1.0, 9.0])
+
+    def error(mask):
+        return weighted_error(least_squares(gram, gram @ w.T, w, 1e-4, mask) - w, gram, sensitivity)
+
+    every = [torch.tensor([index in chosen for index in range(10)]).view(2, 5) for chosen in combinations(range(10), 5)]
+    errors = sorted(error(mask) for mask in every)
+    found = least_error_mask(gram, gram @ w.T, w, sensitivity, keep=0.5, ridge=1e-4)
+    assert found.sum() == 5
+    assert error(found) <= errors[len(errors) // 20]  # among the best 5 %
+    assert error(found) <= error(keep_largest(w.abs(), 0.5))
+
+
+def test_errors_of_fine_grained_pruning_are_those_of_the_layer_refitted_on_the_original_inputs():
+    _, network = traced()
+    images = torch.randn(64, 3, 16, 16)
+    compressor = Compressor(network, images, CompressOptions(refit="original", positions=256, images=64))
+    errors = compressor.weight_errors("b.0", np.array([0.1, 0.2, 0.4, 0.5, 1.0]))
+    assert (np.diff(errors) < 0).all()
+    assert errors[-1] == 0
+    candidate = compressor.candidate(Policy(weights={"b.0": 0.4}))
+    with torch.no_grad():
+        first = network.module.get_submodule("a.1")(network.module.get_submodule("a.0")(images))
+        inputs = F.relu(first)
+        change = candidate.get_submodule("b.0")(inputs) - network.module.get_submodule("b.0")(inputs)
+    change = change - change.mean((0, 2, 3), keepdim=True)  # the batch norm behind it takes the shift
+    sensitivity = compressor.refitter.calibration.sensitivity["b.0"]
+    assert errors[2] == pytest.approx(float((change.square().mean((0, 2, 3)) * sensitivity).sum()), rel=1e-3)
 
 
 def test_calibration_images_of_the_wrong_shape_are_refused():

@@ -1,126 +1,115 @@
-"""Evolution over exact allocations: the policy is decoded by dynamic programming, mutations move its coefficients.
+"""Evolution of whole policies, led by a surrogate: of many mutants the one that promises most improvement is scored.
 
-An individual is one coefficient per decision that scales its error curve; `allocate` turns coefficients into the policy with
-the least scaled error under the budget, so every individual is affordable and wastes nothing (SPDY's space, Frantar &
-Alistarh 2022). One scalar per decision cannot express how layers interact, so half of the proposals move units from one
-decision to another in the policy itself (EvoPress's swaps, Sieberling et al. 2025). Of several mutants the one that a
-Gaussian process, fitted to all episodes, expects most of is proposed.
+A policy is mutated by moving units between decisions (EvoPress's swaps, Sieberling et al. 2025), by crossing it with another
+good one, or by decoding new coefficients of the error curves with the exact allocation (SPDY, Frantar & Alistarh 2022). All
+mutants lie on the budget, so nothing is wasted. Scoring one costs as much as predicting thousands: a Gaussian process fitted
+to all episodes chooses among them by expected improvement.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 from sartor.agents._base import Setting, Trajectory, VectorAgent
 from sartor.agents._rules import allocate
+from sartor.agents._surrogate import Surrogate
 from sartor.cost import FloatArray
 from sartor.graph import IntArray
 
-#: Mutants ranked by the surrogate for each proposal.
-_MUTANTS = 32
-#: Individuals that may be parents.
-_PARENTS = 6
-#: Episodes before the surrogate is asked.
-_BLIND = 8
+#: Mutants per generation, and generations bred on predictions alone, for each proposal.
+_MUTANTS, _GENERATIONS = 96, 3
+#: Policies that may be parents.
+_PARENTS = 8
+#: Policies scored before the surrogate leads, beside those of the rules.
+_BLIND = 16
+#: New hyperparameters every so many episodes.
+_TUNE = 10
 
 
 class EvolutionAgent(VectorAgent):
-    """Elitist evolution with a surrogate; starts from the exact allocation."""
+    """Elitist evolution with a surrogate; starts from the exact allocation or from whatever policies it is shown."""
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self._rng = np.random.default_rng(setting.seed)
-        self._errors = setting.errors
+        self._surrogate = Surrogate()
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
         self._seen: set[bytes] = set()
+        self._own = 0
 
     def propose(self) -> FloatArray:
-        """The most promising of several mutants of the best policies so far."""
+        """The most promising of all mutants."""
         problem = self.setting.problem
         if not self._counts:
-            return self._decode(np.zeros(len(problem))) / problem.sizes
-        mutants = [mutant for _ in range(_MUTANTS) if (mutant := self._mutate()).tobytes() not in self._seen]
-        if not mutants:
-            return self._rng.uniform(problem.lowest / problem.sizes, 1.0)
-        if len(self._rewards) < _BLIND:
-            return mutants[0] / problem.sizes
-        return mutants[int(np.argmax(self._acquisition(np.array(mutants))))] / problem.sizes
+            return self._decode(0.0) / problem.sizes
+        if self._own < _BLIND:
+            return (self._decode(0.7) if self._own % 2 else self._random()) / problem.sizes
+        features, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
+        self._surrogate.fit(features, rewards, tune=self._own % _TUNE == 0 or self._own == _BLIND)
+        parents = np.array(self._counts)[np.argsort(self._surrogate.predict(features)[0])[::-1][:_PARENTS]]
+        pool = self._breed(parents, _MUTANTS)
+        for _ in range(_GENERATIONS):
+            gain = self._surrogate.improvement(self._features(pool))
+            pool = pool[np.argsort(-gain, kind="stable")[:_PARENTS]]
+            pool = np.concatenate([pool, self._breed(pool, _MUTANTS)])
+        gain = self._surrogate.improvement(self._features(pool))
+        for index in np.argsort(-gain, kind="stable"):
+            executed = problem.execute(pool[index] / problem.sizes)
+            if executed.tobytes() not in self._seen:
+                return executed / problem.sizes
+        return self._random() / problem.sizes
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Remember the executed policy, whoever proposed it."""
+        self._own += own
         counts = np.rint(trajectory.executed * self.setting.problem.sizes).astype(np.int64)
         if counts.tobytes() not in self._seen:
             self._seen.add(counts.tobytes())
             self._counts.append(counts)
             self._rewards.append(trajectory.reward)
 
-    def _decode(self, log_coefficients: FloatArray) -> IntArray:
-        scaled = [error * np.exp(c) for error, c in zip(self._errors, log_coefficients, strict=True)]
-        return allocate(self.setting.problem, scaled, rounds=2)
+    def _decode(self, sigma: float) -> IntArray:
+        """Exact allocation over error curves with disturbed coefficients."""
+        coefficients = np.exp(self._rng.normal(0, sigma, len(self.setting.problem)))
+        return allocate(self.setting.problem, [e * c for e, c in zip(self.setting.errors, coefficients, strict=True)], rounds=2)
 
-    def _mutate(self) -> IntArray:
-        """A swap around a good policy, or (while the search is young: mostly) new coefficients for all."""
-        age = len(self._counts) / max(1, self.setting.episodes)
-        best = np.argsort(self._rewards)[::-1][:_PARENTS]
-        parent = self._counts[int(best[int(self._rng.exponential(1.5)) % len(best)])]
-        if self._rng.uniform() < 0.35 * (1 - age):
-            sigma = 0.7 - 0.5 * age
-            return self._decode(self._rng.normal(0, sigma, len(parent)))
-        if self._rng.uniform() < 0.3 and len(best) > 1:
-            other = self._counts[int(self._rng.choice(best))]
-            mixed = np.where(self._rng.uniform(size=len(parent)) < 0.5, parent, other)
-            return self._project(mixed.astype(np.float64))
-        return self._swap(parent, age)
-
-    def _swap(self, parent: IntArray, age: float) -> IntArray:
-        """Move a few decisions up or down by a random share of their range; the others pay for it or gain by it."""
+    def _random(self) -> IntArray:
         problem = self.setting.problem
-        moved = parent.astype(np.float64)
-        for index in self._rng.choice(len(parent), size=min(len(parent), 1 + self._rng.geometric(0.5)), replace=False):
-            span = (problem.sizes[index] - problem.lowest[index]) * (0.3 - 0.2 * age)
-            moved[index] += self._rng.normal(0, max(span, 1.0))
-        return self._project(moved)
+        return self._onto_budget(self._rng.uniform(problem.lowest, problem.sizes + 1)[None])[0]
 
-    def _project(self, counts: FloatArray) -> IntArray:
-        """Scale onto the budget by giving or taking where the error curves say it matters least, then execute."""
+    def _breed(self, parents: IntArray, count: int) -> IntArray:
+        """Mutants (count, decisions): a few decisions moved far, many moved little, or two parents crossed."""
+        problem, rng = self.setting.problem, self._rng
+        span = (problem.sizes - problem.lowest).astype(np.float64)
+        first = parents[rng.integers(len(parents), size=count)].astype(np.float64)
+        second = parents[rng.integers(len(parents), size=count)]
+        crossed = (rng.uniform(size=count) < 0.3)[:, None] & (rng.uniform(size=first.shape) < 0.5)
+        first = np.where(crossed, second, first)
+        share = rng.choice([1.5, 3.0, len(problem)], size=count)[:, None] / len(problem)
+        reach = np.exp(rng.uniform(np.log(0.03), np.log(0.4), size=count))[:, None]
+        moved = rng.uniform(size=first.shape) < share
+        return self._onto_budget(first + moved * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0))
+
+    def _onto_budget(self, counts: FloatArray) -> IntArray:
+        """Scale every row (policies, decisions) so that it just meets the budget."""
         problem = self.setting.problem
         counts = np.clip(counts, problem.lowest, problem.sizes)
-        low, high = 0.3, 3.0
-        for _ in range(25):
-            middle = (low * high) ** 0.5
-            scaled = np.clip(np.rint(counts * middle), problem.lowest, problem.sizes).astype(np.int64)
-            low, high = (middle, high) if problem.usage(scaled[None])[0] <= 1 else (low, middle)
-        return problem.execute(np.clip(counts * low, problem.lowest, problem.sizes) / problem.sizes)
-
-    def _acquisition(self, mutants: IntArray) -> FloatArray:
-        """Upper confidence bound of a Gaussian process over the error each decision contributes."""
-        seen, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
-        new = self._features(mutants)
-        order = np.argsort(rewards)
-        ranks = np.empty(len(rewards))
-        ranks[order] = np.linspace(-1, 1, len(rewards))  # ranks: a few ruined candidates must not set the scale
-        scale = seen.std(0) + 1e-6
-        length = np.sqrt(seen.shape[1])
-        kernel = _kernel(seen / scale / length, seen / scale / length) + 0.1 * np.eye(len(seen))
-        cross = _kernel(new / scale / length, seen / scale / length)
-        factor = cho_factor(kernel)
-        mean = cross @ cho_solve(factor, ranks)
-        variance = 1 - np.einsum("ij,ji->i", cross, cho_solve(factor, cross.T))
-        return mean + 0.5 * np.sqrt(np.maximum(variance, 0))
+        if not problem.budget.bounds:
+            return np.rint(counts).astype(np.int64)
+        low, high = np.full(len(counts), 0.2), np.full(len(counts), 5.0)
+        for _ in range(14):
+            middle = np.sqrt(low * high)
+            scaled = np.clip(np.rint(counts * middle[:, None]), problem.lowest, problem.sizes).astype(np.int64)
+            fits = problem.usage(scaled) <= 1
+            low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+        return np.clip(np.rint(counts * low[:, None]), problem.lowest, problem.sizes).astype(np.int64)
 
     def _features(self, counts: IntArray) -> FloatArray:
-        """Square root of each decision's error: small changes near the full width count little."""
+        """Keep ratios and the square roots of the errors they cause (policies, 2 × decisions)."""
+        problem = self.setting.problem
         columns = [
-            np.sqrt(error[np.searchsorted(decision.choices, counts[:, index])])
-            for index, (decision, error) in enumerate(zip(self.setting.problem.decisions, self._errors, strict=True))
+            np.sqrt(error[np.searchsorted(decision.choices, counts[:, index]).clip(max=len(error) - 1)])
+            for index, (decision, error) in enumerate(zip(problem.decisions, self.setting.errors, strict=True))
         ]
-        return np.stack(columns, axis=1)
-
-
-def _kernel(a: FloatArray, b: FloatArray) -> FloatArray:
-    """Half linear (errors add up), half squared-exponential (they interact)."""
-    distance = np.square(a[:, None] - b[None]).sum(2)
-    linear = (a - b.mean(0)) @ (b - b.mean(0)).T
-    return 0.5 * np.exp(-0.5 * distance) + 0.5 * linear
+        return np.concatenate([counts / problem.sizes, np.stack(columns, axis=1)], axis=1)

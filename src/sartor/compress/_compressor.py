@@ -12,7 +12,7 @@ from torch import Tensor, fx
 from sartor.compress._batchnorm import reestimate
 from sartor.compress._calibration import Calibration, as_matrix
 from sartor.compress._fold import fastest_dtype
-from sartor.compress._masks import Selection, error_curve, keep_largest, removal_errors
+from sartor.compress._masks import Selection, error_curve, keep_largest
 from sartor.compress._modules import weight_of, with_tensors
 from sartor.compress._ranking import Ranking, rank
 from sartor.compress._reconstruct import Refitter
@@ -71,11 +71,11 @@ class Compressor:
         return rank(self.network, self.refitter, self.options.select)
 
     def weight_errors(self, layer: str, keep: FloatArray) -> FloatArray:
-        """Estimated error for each share of single weights of a layer kept, comparable between layers."""
+        """Error for each share of single weights of a layer kept, comparable between layers."""
+        if self.refitter is not None and self.refitter.can_solve(layer):
+            return self.refitter.weight_errors(layer, keep)
         matrix = as_matrix(weight_of(self.network.module.get_submodule(layer)))
         sensitivity = self.refitter.calibration.sensitivity[layer] if self.refitter else torch.ones(len(matrix))
-        if self.refitter is not None and self.refitter.can_solve(layer):
-            return error_curve(removal_errors(matrix, self.refitter.gram(layer)[0], sensitivity), keep)
         return error_curve(matrix.square() * sensitivity[:, None], keep)
 
     def kept(self, policy: Policy) -> BoolArray:

@@ -11,21 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from sartor.compress._calibration import Calibration, as_matrix, columns_of, from_matrix, refittable, walk
 from sartor.compress._fold import affine
-from sartor.compress._masks import Selection, keep_largest, removal_errors
+from sartor.compress._masks import Selection, keep_largest, least_error_mask
 from sartor.compress._modules import bias_of, weight_of, with_tensors
 from sartor.compress._slice import kept_channels
-from sartor.compress._solve import inverse_diagonals, least_squares
+from sartor.compress._solve import least_squares
+from sartor.cost import FloatArray
 from sartor.graph import BoolArray
 
 Inputs = Literal["original", "pruned"]
 
 #: Layers with more inputs than this (channels × kernel) keep their weights: G alone would need over half a gigabyte.
 LARGEST_GRAM = 12_000
+#: Shares of single weights kept at which errors are measured.
+_SHARES = (0.02, 0.1, 0.2, 0.3, 0.4, 0.55, 0.75)
 
 
 class Refitter:
@@ -42,10 +46,8 @@ class Refitter:
         ridge: float = 0.05,
         selection: Selection = "error",
         dtype: torch.dtype = torch.float32,
-        mask_rounds: int = 1,
     ) -> None:
         self.calibration, self.ridge, self.selection, self.dtype = calibration, ridge, selection, dtype
-        self.mask_rounds = mask_rounds
         self._grams: dict[str, tuple[Tensor, Tensor]] = {}
         self._solved: dict[tuple[str, bytes, bytes, float], tuple[Tensor, Tensor]] = {}
 
@@ -91,21 +93,32 @@ class Refitter:
 
     def solve(self, layer: str, gram: Tensor, cross: Tensor, start: Tensor, *, kept: BoolArray, density: float) -> Tensor:
         """Weights (out, in) for given G and C, sparse if ``density`` is below 1."""
-        weight = least_squares(gram, cross, start, self.ridge)
         if density >= 1:
-            return weight
+            return least_squares(gram, cross, start, self.ridge)
         if self.selection == "magnitude":
+            weight = least_squares(gram, cross, start, self.ridge)
             return least_squares(gram, cross, weight, self.ridge, keep_largest(weight.abs(), density))
         rows = kept_channels(self.calibration.network.slot_by_name[layer].out_units, kept)
         sensitivity = self.calibration.sensitivity[layer][torch.from_numpy(rows)]
-        mask = torch.ones_like(weight, dtype=torch.bool)
-        score = removal_errors(weight, gram, sensitivity)
-        for step in range(1, self.mask_rounds + 1):
-            mask = keep_largest(score.masked_fill(~mask, -1), density ** (step / self.mask_rounds))
-            weight = least_squares(gram, cross, weight, self.ridge, mask)
-            if step < self.mask_rounds:
-                score = weight.square() * sensitivity[:, None] / inverse_diagonals(gram, mask, self.ridge)
-        return weight
+        mask = least_error_mask(gram, cross, start, sensitivity, keep=density, ridge=self.ridge)
+        return least_squares(gram, cross, start, self.ridge, mask)
+
+    def weight_errors(self, layer: str, keep: FloatArray) -> FloatArray:
+        """Error at a layer's output, weighted by sensitivity, for each share of single weights kept; 0 where all are.
+
+        Measured with mask and refit on the original inputs at a few shares, log-linear between them.
+        """
+        gram, _ = self.gram(layer)
+        full = as_matrix(weight_of(self.calibration.network.module.get_submodule(layer)))
+        everything = np.ones(self.calibration.network.units, dtype=np.bool_)
+        sensitivity = self.calibration.sensitivity[layer]
+        measured = []
+        for share in _SHARES:
+            change = self.solve(layer, gram, gram @ full.T, full, kept=everything, density=share) - full
+            measured.append(float((change @ gram * change).sum(1) @ sensitivity))
+        floor = 1e-3 * measured[-1] + 1e-30
+        curve = np.exp(np.interp(keep, (*_SHARES, 1.0), np.log(np.maximum([*measured, floor], floor))))
+        return np.where(keep >= 1, 0.0, np.minimum.accumulate(curve))
 
     def install(self, candidate: fx.GraphModule, layer: str, weight: Tensor, shift: Tensor) -> None:
         """Give a layer new weights; the constant part goes into its bias, or into the batch norm behind it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -28,26 +26,12 @@ def least_squares(gram: Tensor, cross: Tensor, start: Tensor, ridge: float, mask
     start = start * mask
     right = (cross - gram @ start.T).T * mask
     weight = torch.empty_like(start)
-    for rows, factor in _row_systems(gram, mask, ridge):
-        weight[rows] = start[rows] + torch.cholesky_solve(right[rows, :, None], factor)[:, :, 0]
-    return weight * mask
-
-
-def inverse_diagonals(gram: Tensor, mask: Tensor, ridge: float) -> Tensor:
-    """Diagonal of (G + λI)⁻¹ of every row's kept inputs, the shape of ``mask``; 1 where ``mask`` is False."""
-    diagonals = torch.empty(mask.shape)
-    for rows, factor in _row_systems(gram, mask, ridge):
-        diagonals[rows] = torch.cholesky_inverse(factor).diagonal(dim1=1, dim2=2)
-    return diagonals
-
-
-def _row_systems(gram: Tensor, mask: Tensor, ridge: float) -> Iterator[tuple[slice, Tensor]]:
-    """Cholesky factors of G + λI restricted to what each row keeps; removed inputs have an equation 1 · d = 0 instead."""
     shift = ridge * gram.diagonal().mean() + 1e-12
     step = max(1, _BATCH_ELEMENTS // gram.numel())
     for first in range(0, len(mask), step):
         rows = slice(first, first + step)
         keep = mask[rows].float()
         systems = gram * keep[:, :, None] * keep[:, None, :]
-        systems.diagonal(dim1=1, dim2=2).add_(shift * keep + (1 - keep))
-        yield rows, torch.linalg.cholesky(systems)
+        systems.diagonal(dim1=1, dim2=2).add_(shift * keep + (1 - keep))  # removed inputs: an equation 1 · d = 0
+        weight[rows] = start[rows] + torch.cholesky_solve(right[rows, :, None], torch.linalg.cholesky(systems))[:, :, 0]
+    return weight * mask
