@@ -2,7 +2,7 @@
 
 A layer's input width is linear in the number of units kept of each group, and so is its output width; its weights and MACs
 are their product. Units: one multiply-accumulate counts once, for a batch of one; bias, batch norm and activations cost no
-MACs. BOPs = MACs × weight bits × activation bits.
+MACs. BOPs = MACs × weight bits × activation bits. Bytes count weights at their stored width, all else at 32 bits.
 """
 
 from __future__ import annotations
@@ -15,12 +15,24 @@ import numpy.typing as npt
 from sartor.budget import QUANTITIES, Quantity
 from sartor.errors import PolicyError
 from sartor.graph import KEPT, IntArray, Network
-from sartor.policy import Policy, kept_count
+from sartor.policy import FULL_WIDTH, Policy, kept_count
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Bits of a weight or activation that is not quantized.
-FULL_WIDTH = 32
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """What policies do to single layers, each (policies, layers): ``densities`` is the share of single weights kept.
+
+    Whatever is None is left as it is in the original network.
+    """
+
+    densities: FloatArray | None = None
+    weight_bits: IntArray | None = None
+    activation_bits: IntArray | None = None
+
+
+_AS_IT_IS = Options()
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,7 @@ class Cost:
 class CostModel:
     """Costs of all policies of one network.
 
-    Counts are given per group, in the order of ``network.groups``; densities (share of single weights kept) per layer, in
-    the order of ``network.layers``.
+    Counts are given per group, in the order of ``network.groups``; `Options` per layer, in the order of ``network.layers``.
     """
 
     def __init__(self, network: Network) -> None:
@@ -86,27 +97,34 @@ class CostModel:
         inputs, outputs = self._channels(self._in, counts), self._channels(self._out, counts)
         return outputs * np.where(self._depthwise, 1.0, inputs) * self._taps
 
-    def total(self, quantity: Quantity, counts: FloatArray | IntArray, densities: FloatArray | None = None) -> FloatArray:
-        """One quantity, (policies,), for counts (policies, groups) and densities (policies, layers)."""
+    def total(self, quantity: Quantity, counts: FloatArray | IntArray, options: Options = _AS_IT_IS) -> FloatArray:
+        """One quantity, (policies,), for counts (policies, groups) and what is done to single layers."""
         weights = self.weights(counts)
+        weight_bits = np.full((1, 1), FULL_WIDTH) if options.weight_bits is None else options.weight_bits
         if quantity == "macs":
             return weights @ self._positions
         if quantity == "bops":
-            return weights @ self._positions * FULL_WIDTH * FULL_WIDTH
+            activation_bits = FULL_WIDTH if options.activation_bits is None else options.activation_bits
+            return (weights * weight_bits * activation_bits) @ self._positions
+        densities = options.densities
         kept = weights if densities is None else weights * densities
-        params = np.rint(kept.sum(1)) + self._channels(self._out, counts) @ self._bias + self._other_params
+        others = self._channels(self._out, counts) @ self._bias + self._other_params
         if len(self._norm):
-            params = params + self._channels(self._norm, counts) @ self._norm_params
+            others = others + self._channels(self._norm, counts) @ self._norm_params
         if quantity == "params":
-            return params
+            return np.rint(kept.sum(1)) + others
         bitmaps = 0.0 if densities is None else (weights * (densities < 1)).sum(1) / 8  # which weights are not zero
-        return params * (FULL_WIDTH / 8) + bitmaps
+        return (kept * weight_bits / 8).sum(1) + others * (FULL_WIDTH / 8) + bitmaps
 
     def cost(self, policy: Policy) -> Cost:
         """Cost of one policy. Raises `PolicyError` for a group or layer the network does not have."""
         counts = np.array([list(self.counts(policy).values())], dtype=np.int64)
-        densities = self.densities(policy)[None]
-        return Cost(**{quantity: round(float(self.total(quantity, counts, densities)[0])) for quantity in QUANTITIES})
+        names = [layer.name for layer in self.network.layers]
+        for table in (policy.weight_bits, policy.activation_bits):
+            self._require_known(table, names, "layer")
+        bits = np.array([[policy.bits(name) for name in names]], dtype=np.int64)
+        options = Options(self.densities(policy)[None], bits[:, :, 0], bits[:, :, 1])
+        return Cost(**{quantity: round(float(self.total(quantity, counts, options)[0])) for quantity in QUANTITIES})
 
     def counts(self, policy: Policy) -> dict[str, int]:
         """Units kept of every group."""

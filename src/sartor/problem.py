@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from sartor.budget import Budget, Quantity
-from sartor.cost import Cost, CostModel, FloatArray
+from sartor.cost import Cost, CostModel, FloatArray, Options
 from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import IntArray, LayerSpec, Network
 from sartor.policy import Policy
@@ -74,7 +74,7 @@ class Problem:
         if self.granularity == "channels":
             return self.cost_model.total(quantity, counts)
         full = np.broadcast_to(self.cost_model.sizes, (len(counts), len(self.cost_model.sizes)))
-        return self.cost_model.total(quantity, full, counts / _PERCENT)
+        return self.cost_model.total(quantity, full, Options(densities=counts / _PERCENT))
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""

@@ -1,13 +1,25 @@
-"""Contracts as tests: a new agent inherits `AgentConformance` and supplies one fixture."""
+"""Contracts as tests: a new agent inherits `AgentConformance`, a new target `TargetConformance`, and supplies one fixture."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
+import pytest
+import torch
+from torch import Tensor, fx, nn
 
+from sartor import models
+from sartor._files import write_text
 from sartor.agents import Agent, Float32Array, Trajectory
+from sartor.compress import fold, quantize
 from sartor.cost import FloatArray
+from sartor.errors import PolicyError
+from sartor.graph import Network, trace
+from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets import Description, Patience, Support, Target, precisions
 
 
 class AgentConformance:
@@ -59,3 +71,120 @@ def _episodes(agent: Agent, count: int) -> list[FloatArray]:
         agent.learn(Trajectory(observations, executed, float(executed[0] - executed[-1]) - 1), own=True)
         proposals.append(proposal)
     return proposals
+
+
+class FakeTarget(Target):
+    """A target without a runtime: latency is a fixed function of shapes and bits, outputs are PyTorch's.
+
+    A multiply-accumulate takes 1 ns in fp32, 0.25 ns at 8 bits, and less in proportion to the product of the bits below; each
+    layer costs 1 µs more. Artifacts are JSON files of the latency; only the object that built one can run it.
+    """
+
+    name = "fake"
+    suffix = ".json"
+
+    def __init__(self, threads: int = 1, widths: tuple[int, ...] = (32, 8)) -> None:
+        self.threads, self._widths = threads, widths
+        self._built: dict[Path, fx.GraphModule] = {}
+
+    def describe(self) -> Description:
+        """Every pair of the given widths, for every kind of layer."""
+        pairs = tuple((w, a) for w in self._widths for a in self._widths if (w == FULL_WIDTH) == (a == FULL_WIDTH))
+        support = Support(pairs)
+        kinds = {"conv": support, "depthwise": support, "linear": support}
+        return Description(self.name, "no device", "fake 1", self.threads, kinds, measured=False)
+
+    def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
+        """A JSON file with the latency."""
+        seconds = 0.0
+
+        def add(module: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
+            nonlocal seconds
+            weight = module.get_parameter("weight")
+            macs = weight.numel() * output[0].numel() / len(weight)
+            bits = getattr(module, "weight_bits", FULL_WIDTH)
+            seconds += 1e-6 + 1e-9 * macs * (1.0 if bits == FULL_WIDTH else bits / 32)
+
+        layers = [m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear))]
+        handles = [layer.register_forward_hook(add) for layer in layers]
+        try:
+            with torch.no_grad():
+                network(*inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        write_text(path, json.dumps({"seconds": seconds}))
+        self._built[path] = network
+        return path
+
+    def load(self, artifact: Path) -> FakeSession:
+        """The network that was built."""
+        return FakeSession(self._built.get(artifact), json.loads(artifact.read_text(encoding="utf-8"))["seconds"])
+
+
+class FakeSession:
+    """A network and its made-up latency."""
+
+    def __init__(self, network: fx.GraphModule | None, seconds: float) -> None:
+        self._network, self._seconds = network, seconds
+
+    def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
+        """PyTorch's output."""
+        assert self._network is not None, "only the object that built an artifact can run it"
+        with torch.no_grad():
+            return [self._network(*map(torch.from_numpy, inputs)).numpy()]
+
+    def seconds(self) -> float:
+        """Always the same."""
+        return self._seconds
+
+
+class TargetConformance:
+    """What every target must do. The fixture ``target`` returns one; ``tmp_path`` is pytest's."""
+
+    def test_it_describes_itself(self, target: Target) -> None:
+        """Names, threads and fp32 for convolutions."""
+        description = target.describe()
+        assert description.target == target.name
+        assert description.threads >= 1
+        assert (FULL_WIDTH, FULL_WIDTH) in description.supports["conv"].precisions
+
+    def test_artifacts_compute_what_the_network_computes(self, target: Target, tmp_path: Path) -> None:
+        """fp32 within 1e-3; quantized within two steps of rounding of the largest output."""
+        network, images = _example_network()
+        folded = fold(network.module)
+        layers = [layer.name for layer in network.layers if (8, 8) in precisions(target.describe().supports, layer)]
+        policy = Policy(weight_bits=dict.fromkeys(layers, 8), activation_bits=dict.fromkeys(layers, 8))
+        quantized = quantize(folded, policy, (images,), target.scheme)
+        for kind, candidate, tolerance in (("fp32", folded, 1e-3), ("int8", quantized, 2e-2)):
+            artifact = target.build(candidate, (images[:1],), tmp_path / f"{kind}{target.suffix}")
+            with torch.no_grad():
+                expected = candidate(images).numpy()
+            (outputs,) = target.load(artifact).run([images.numpy()])
+            assert np.abs(outputs - expected).max() <= tolerance * np.abs(expected).max()
+
+    def test_latency_is_relative_to_the_original(self, target: Target, tmp_path: Path) -> None:
+        """A network is about as fast as itself; intervals hold the middle."""
+        network, images = _example_network()
+        folded = fold(network.module)
+        first, second = (target.build(folded, (images[:1],), tmp_path / f"{name}{target.suffix}") for name in "ab")
+        comparison = target.compare(first, second, Patience(tolerance=0.1, limit_s=2))
+        assert comparison.low <= comparison.relative <= comparison.high
+        assert 0.5 < comparison.relative < 2
+        assert comparison.candidate.samples >= 1
+
+    def test_unsupported_widths_are_refused(self, target: Target) -> None:
+        """By name of layer and target."""
+        network, _ = _example_network()
+        name = network.layers[0].name
+        with pytest.raises(PolicyError, match=f"{target.name} cannot run layer '{name}' at 5/7 bits"):
+            target.check(network, Policy(weight_bits={name: 5}, activation_bits={name: 7}))
+
+
+def _example_network() -> tuple[Network, Tensor]:
+    """A small residual network with random weights, and images."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = models.build("resnet20", classes=10, pixels=16).eval()
+        images = torch.randn(8, 3, 16, 16)
+    return trace(model, images[:1]), images

@@ -1,0 +1,104 @@
+"""Modules that round as the target will: fake quantization with a straight-through gradient.
+
+A number x at b bits is (q − z) · s with q a whole number of b bits, s the scale and z the zero point (Galen's scheme in the
+form runtimes use; Jacob et al. 2018, eq. 1). Gradients pass the rounding unchanged and stop where values are clipped.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from sartor.compress._modules import weight_of
+
+
+class ActivationQuantizer(nn.Module):
+    """Rounds a tensor to ``bits`` unsigned bits with one scale and zero point."""
+
+    scale: Tensor
+    zero_point: Tensor
+
+    def __init__(self, bits: int, low: float, high: float) -> None:
+        super().__init__()
+        self.bits = bits
+        low, high = min(low, 0.0), max(high, 0.0)  # zero must be exact: padding is made of it
+        scale = max((high - low) / (2**bits - 1), 1e-12)
+        self.register_buffer("scale", torch.tensor(scale))
+        self.register_buffer("zero_point", torch.tensor(round(-low / scale), dtype=torch.int32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The rounded tensor, in float32."""
+        return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, 2**self.bits - 1)
+
+
+class _QuantizedWeight:
+    """A layer whose weight is rounded per output channel whenever it is used; ``weight`` stays the real one."""
+
+    weight: Tensor
+    weight_scale: Tensor
+    weight_zero_point: Tensor
+    weight_bits: int
+
+    def rounded(self) -> Tensor:
+        """The weight as the target holds it."""
+        half = 2 ** (self.weight_bits - 1)
+        return torch.fake_quantize_per_channel_affine(self.weight, self.weight_scale, self.weight_zero_point, 0, -half, half - 1)
+
+
+class QuantizedConv1d(_QuantizedWeight, nn.Conv1d):
+    """Convolution with a rounded weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Output, not rounded."""
+        return self._conv_forward(x, self.rounded(), self.bias)
+
+
+class QuantizedConv2d(_QuantizedWeight, nn.Conv2d):
+    """Convolution with a rounded weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Output, not rounded."""
+        return self._conv_forward(x, self.rounded(), self.bias)
+
+
+class QuantizedLinear(_QuantizedWeight, nn.Linear):
+    """Linear layer with a rounded weight."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Output, not rounded."""
+        return nn.functional.linear(x, self.rounded(), self.bias)
+
+
+_KINDS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.Conv1d: QuantizedConv1d,
+    nn.Conv2d: QuantizedConv2d,
+    nn.Linear: QuantizedLinear,
+}
+
+
+def with_rounded_weight(layer: nn.Module, bits: int, *, symmetric: bool) -> nn.Module:
+    """A layer like ``layer`` (whose tensors it shares) with its weight at ``bits``, ranges per output channel."""
+    weight = weight_of(layer).detach()
+    flat = weight.flatten(1)
+    half = 2 ** (bits - 1)
+    if symmetric and bits > 1:
+        scale = flat.abs().amax(1) / (half - 1)
+        zero_point = torch.zeros(len(flat), dtype=torch.int32)
+    else:
+        low, high = flat.amin(1).clamp_max(0), flat.amax(1).clamp_min(0)
+        scale = (high - low) / (2**bits - 1)
+        zero_point = (-half - low / scale.clamp_min(1e-12)).round().clamp(-half, half - 1).to(torch.int32)
+    new: nn.Module = object.__new__(_KINDS[type(layer)])
+    new.__dict__.update(layer.__dict__)
+    new._parameters, new._buffers = dict(layer._parameters), dict(layer._buffers)
+    new.register_buffer("weight_scale", scale.clamp_min(1e-12))
+    new.register_buffer("weight_zero_point", zero_point)
+    cast("_QuantizedWeight", new).weight_bits = bits
+    return new
+
+
+def can_be_quantized(layer: nn.Module) -> bool:
+    """Whether there is a quantized form of this kind of layer."""
+    return type(layer) in _KINDS

@@ -1,0 +1,31 @@
+"""Where candidates run and are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sartor.errors import UsageError
+from sartor.targets._base import Description, Session, Support, Target, precisions
+from sartor.targets._command import CommandTarget
+from sartor.targets._onnxruntime import OnnxRuntimeTarget
+from sartor.targets._openvino import OpenVinoTarget
+from sartor.targets._timing import Comparison, Latency, Patience, compare
+
+#: Targets by the names of the command line.
+TARGETS: dict[str, Callable[..., Target]] = {
+    "onnxruntime": OnnxRuntimeTarget,
+    "openvino": OpenVinoTarget,
+}
+
+
+def make(name: str, *, threads: int = 1) -> Target:
+    """A target by name. Raises `UsageError` for unknown names, `MissingPackageError` if its runtime is not installed."""
+    if name not in TARGETS:
+        raise UsageError(f"target {name!r} is not known; allowed are {', '.join(TARGETS)}")
+    return TARGETS[name](threads=threads)
+
+
+__all__ = [
+    "TARGETS", "CommandTarget", "Comparison", "Description", "Latency", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience",
+    "Session", "Support", "Target", "compare", "make", "precisions",
+]  # fmt: skip

@@ -1,0 +1,102 @@
+"""What a target is: a runtime on a device that says what it supports, builds candidates for itself and measures them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, fx
+
+from sartor.compress import INTEGER, Scheme
+from sartor.errors import PolicyError
+from sartor.graph import LayerSpec, Network
+from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._timing import Comparison, Patience, compare
+
+FloatArray = npt.NDArray[np.float32]
+Kind = str
+
+
+@dataclass(frozen=True)
+class Support:
+    """What a target runs for one kind of layer: pairs of weight and activation bits, and the channel counts it likes."""
+
+    precisions: tuple[tuple[int, int], ...] = ((FULL_WIDTH, FULL_WIDTH),)
+    channel_multiple: int = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """Where candidates run. ``measured`` is False for targets that only estimate."""
+
+    target: str
+    device: str
+    runtime: str
+    threads: int
+    supports: Mapping[Kind, Support]
+    measured: bool = True
+
+
+class Session(Protocol):
+    """A loaded artifact."""
+
+    def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+        """Outputs for inputs of the shapes it was built with."""
+        ...
+
+    def seconds(self) -> float:
+        """Wall time of one run on fixed inputs of a batch of one."""
+        ...
+
+
+class Target(ABC):
+    """A runtime on a device. The conformance tests are `sartor.testing.TargetConformance`."""
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+    #: How the runtime rounds; simulated accuracy follows it.
+    scheme: ClassVar[Scheme] = INTEGER
+
+    @abstractmethod
+    def describe(self) -> Description:
+        """Device, runtime with version, threads, and what is supported."""
+
+    @abstractmethod
+    def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
+        """Write the artifact of a network, its batch norms folded or quantized, to a new file; return its path.
+
+        ``inputs`` have a batch of one. The file appears whole or not at all.
+        """
+
+    @abstractmethod
+    def load(self, artifact: Path) -> Session:
+        """Make an artifact ready to run."""
+
+    def check(self, network: Network, policy: Policy) -> None:
+        """Raise `PolicyError` naming the first layer whose precision the target lacks, and what it has instead."""
+        supports = self.describe().supports
+        for name in policy.quantized:
+            layer = network.layer_by_name.get(name)
+            if layer is None:
+                raise PolicyError(f"the policy quantizes the layer {name!r}, which the network lacks")
+            if policy.bits(name) not in precisions(supports, layer):
+                allowed = ", ".join(f"{w}/{a}" for w, a in precisions(supports, layer))
+                raise PolicyError(
+                    f"target {self.name} cannot run layer {name!r} at {'/'.join(map(str, policy.bits(name)))} bits "
+                    f"(weights/activations); allowed for {layer.kind} layers are {allowed}"
+                )
+
+    def compare(self, candidate: Path, original: Path, patience: Patience | None = None) -> Comparison:
+        """Latency of a candidate beside the original's, measured in turns."""
+        sessions = self.load(candidate), self.load(original)
+        return compare(sessions[0].seconds, sessions[1].seconds, patience or Patience())
+
+
+def precisions(supports: Mapping[Kind, Support], layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+    """Weight and activation bits at which a target runs a layer; fp32 where it says nothing."""
+    return supports.get(layer.kind, Support()).precisions

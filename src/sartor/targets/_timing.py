@@ -1,0 +1,116 @@
+"""Measuring time on machines that drift: two networks in turns, until the answer is sure enough."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+from scipy.stats import binom
+
+from sartor.cost import FloatArray
+
+#: Seconds that one network runs before it is the other's turn: short against drift, long against a cold cache.
+_TURN = 0.02
+#: Turns before the first look at the interval.
+_LEAST = 12
+
+
+@dataclass(frozen=True)
+class Patience:
+    """When to stop: once the 95 % confidence interval of the median ratio is within ± ``tolerance``, or at ``limit_s``."""
+
+    tolerance: float = 0.02
+    limit_s: float = 10.0
+    warm_up: int = 5
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds of one run with a batch of one: median, its 95 % confidence interval, and how many runs it rests on."""
+
+    median_s: float
+    low_s: float
+    high_s: float
+    samples: int
+    measured: bool = True
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate's latency relative to the original's, from pairs of turns; ``low`` to ``high`` holds it with 95 %."""
+
+    relative: float
+    low: float
+    high: float
+    candidate: Latency
+    original: Latency
+
+
+def compare(
+    candidate: Callable[[], float], original: Callable[[], float], patience: Patience, *, runs: int | None = None
+) -> Comparison:
+    """Run both in turns; each call runs a network once and returns its seconds. A turn has ``runs``, or lasts 20 ms.
+
+    What slows the machine for longer than a turn slows both, so that the ratio of neighbouring turns does not notice.
+    """
+    with quiet():
+        each = [runs or max(1, round(_TURN / _warm_up(call, patience.warm_up))) for call in (candidate, original)]
+        started = time.perf_counter()
+        turns: list[tuple[float, float]] = []
+        while True:
+            turns.append((_turn(candidate, each[0]), _turn(original, each[1])))
+            late = time.perf_counter() - started > patience.limit_s
+            if len(turns) < _LEAST and not late:
+                continue
+            mine, theirs = np.array(turns).T
+            low, high = median_interval(mine / theirs)
+            middle = float(np.median(mine / theirs))
+            if late or max(high - middle, middle - low) <= patience.tolerance * middle:
+                break
+    return Comparison(middle, low, high, _latency(mine, each[0]), _latency(theirs, each[1]))
+
+
+def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
+    """Confidence interval of the median from order statistics; assumes nothing about the distribution."""
+    ordered = np.sort(values)
+    below = int(binom.ppf((1 - confidence) / 2, len(ordered), 0.5))
+    below = max(0, below - 1)
+    return float(ordered[below]), float(ordered[len(ordered) - 1 - below])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """The calling thread stays on the core that is least busy, and nothing is collected meanwhile."""
+    collecting = gc.isenabled()
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if len(allowed) > 1:
+        load = psutil.cpu_percent(interval=0.1, percpu=True)
+        os.sched_setaffinity(0, {min(allowed, key=lambda core: load[core] if core < len(load) else 0.0)})
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+        if len(allowed) > 1:
+            os.sched_setaffinity(0, allowed)
+
+
+def _warm_up(call: Callable[[], float], runs: int) -> float:
+    return max(float(np.median([call() for _ in range(max(1, runs))])), 1e-7)
+
+
+def _turn(call: Callable[[], float], runs: int) -> float:
+    """Median of a turn; where there are several runs, one more comes first and finds a cold cache."""
+    times = [call() for _ in range(runs + (runs > 1))]
+    return float(np.median(times[runs > 1 :]))
+
+
+def _latency(turns: FloatArray, runs: int) -> Latency:
+    return Latency(float(np.median(turns)), *median_interval(turns), samples=len(turns) * runs)

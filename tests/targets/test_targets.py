@@ -1,0 +1,138 @@
+import sys
+
+import numpy as np
+import pytest
+
+from sartor import targets
+from sartor.errors import MissingPackageError, RunError, UsageError
+from sartor.targets import CommandTarget, OnnxRuntimeTarget, OpenVinoTarget, Patience, compare
+from sartor.targets._timing import median_interval
+from sartor.testing import FakeTarget, TargetConformance, _example_network
+
+
+class TestFake(TargetConformance):
+    @pytest.fixture
+    def target(self):
+        return FakeTarget()
+
+
+class TestOnnxRuntime(TargetConformance):
+    @pytest.fixture
+    def target(self):
+        return OnnxRuntimeTarget()
+
+
+class TestOpenVino(TargetConformance):
+    @pytest.fixture
+    def target(self):
+        return OpenVinoTarget()
+
+
+def test_int8_layers_become_integer_kernels(tmp_path):
+    import onnx
+
+    from sartor.compress import INTEGER, fold, quantize
+    from sartor.policy import Policy
+
+    network, images = _example_network()
+    names = [layer.name for layer in network.layers if layer.kind == "conv"]
+    bits = dict.fromkeys(names, 8)
+    target = OnnxRuntimeTarget()
+    candidate = quantize(fold(network.module), Policy(weight_bits=bits, activation_bits=bits), (images,), INTEGER)
+    artifact = target.build(candidate, (images[:1],), tmp_path / "a.onnx")
+    stored = {item.data_type for item in onnx.load(artifact).graph.initializer if len(item.dims) == 4}
+    assert stored == {onnx.TensorProto.INT8}
+    nodes = target.profile(artifact, runs=5)
+    assert sum("Conv" in name for name in nodes) >= len(names)
+    assert all(seconds >= 0 for seconds in nodes.values())
+
+
+def test_unknown_targets_are_refused():
+    with pytest.raises(UsageError, match="target 'tpu' is not known; allowed are onnxruntime, openvino"):
+        targets.make("tpu")
+
+
+def test_a_missing_runtime_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingPackageError, match=r"pip install 'sartor\[openvino\]'"):
+        targets.make("openvino")
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(b"nothing")
+    for target in (OnnxRuntimeTarget(), OpenVinoTarget()):
+        with pytest.raises(RunError, match=rf"a.onnx cannot be loaded by {target.name}"):
+            target.load(path)
+
+
+# a program that prints a latency that depends on the size of the file it is given
+PROGRAM = "import os,sys; print('warming up 3'); print('median:', os.path.getsize(sys.argv[1]) / 1e6, 'ms')"
+
+
+def command(program=PROGRAM, **options):
+    return CommandTarget(f'{sys.executable} -c "{program}" {{model}}', **options)
+
+
+def test_a_command_measures_what_it_prints(tmp_path):
+    small, large = tmp_path / "small file; rm x", tmp_path / "large"
+    small.write_bytes(b"0" * 1000)
+    large.write_bytes(b"0" * 4000)
+    comparison = command().compare(small, large, Patience(limit_s=1.0, warm_up=0))
+    assert comparison.relative == pytest.approx(0.25)
+    assert comparison.original.median_s == pytest.approx(4e-6)
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "error", "message"),
+    [
+        ("import sys; sys.exit('no device')", {}, RunError, "ended with status 1: no device"),
+        ("print('done')", {}, RunError, "printed no number"),
+        ("import time; time.sleep(9)", {"timeout_s": 0.2}, RunError, "timed out"),
+        ("print(1)", {"pattern": "[0-9]"}, UsageError, "has no group"),
+        ("print(1)", {"pattern": "("}, UsageError, "cannot be read"),
+        ("print(1)", {"unit": "h"}, UsageError, "unit 'h' is not known; allowed are s, ms, us, ns"),
+    ],
+)
+def test_commands_that_fail_say_why(tmp_path, program, options, error, message):
+    path = tmp_path / "model"
+    path.write_bytes(b"0")
+    with pytest.raises(error, match=message):
+        command(program, **options).load(path).seconds()
+
+
+def test_commands_without_a_place_for_the_model_or_that_do_not_exist_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"has no \{model\}"):
+        CommandTarget("benchmark")
+    with pytest.raises(MissingPackageError, match="'no-such-benchmark' does not exist"):
+        CommandTarget("no-such-benchmark {model}").load(tmp_path).seconds()
+
+
+def test_drift_cancels_between_neighbours():
+    """A machine that gets ever slower, and slower still at times, changes both sides alike."""
+    rng, calls = np.random.default_rng(0), iter(range(10**9))
+
+    def timed(seconds):
+        return lambda: seconds * (1 + next(calls) * 1e-3) * (3.0 if rng.uniform() < 0.05 else 1.0)
+
+    comparison = compare(timed(3e-3), timed(10e-3), Patience())
+    assert comparison.relative == pytest.approx(0.3, rel=0.03)
+    assert comparison.low <= 0.3 * 1.02
+    assert comparison.high >= 0.3 * 0.98
+
+
+def test_the_interval_of_the_median_covers_it():
+    rng = np.random.default_rng(0)
+    intervals = [median_interval(rng.lognormal(size=25)) for _ in range(2000)]
+    covered = np.mean([low <= 1.0 <= high for low, high in intervals])
+    assert 0.94 <= covered <= 0.99
+
+
+def test_batches_of_any_size_run(tmp_path):
+    network, images = _example_network()
+    from sartor.compress import fold
+
+    for target in (OnnxRuntimeTarget(), OpenVinoTarget()):
+        session = target.load(target.build(fold(network.module), (images[:1],), tmp_path / f"{target.name}.onnx"))
+        (outputs,) = session.run([images.numpy()])
+        assert outputs.shape == (len(images), 10)
