@@ -7,7 +7,7 @@ import topologies
 from sartor.compress import CompressOptions, Compressor, fold
 from sartor.data import Images
 from sartor.errors import DataError, UsageError
-from sartor.evaluate import CallableScorer, Evaluator, ImageScorer, Score
+from sartor.evaluate import CallableScorer, Evaluator, ImageScorer, Score, divergence
 from sartor.graph import trace
 from sartor.policy import Policy
 
@@ -114,3 +114,24 @@ def test_any_callable_can_be_the_measure_but_must_give_an_accuracy():
 def test_an_empty_data_set_is_refused():
     with pytest.raises(DataError, match="the data set is empty"):
         Images(torch.zeros(0, 3, 4, 4), torch.zeros(0, dtype=torch.int64))
+
+
+def test_divergence_is_the_mean_kl_of_candidate_from_original():
+    candidate, original = torch.randn(50, 4, dtype=torch.float64), torch.randn(50, 4, dtype=torch.float64)
+    p, q = candidate.softmax(-1), original.softmax(-1)
+    expected = sum(float(p[i, j] * torch.log(p[i, j] / q[i, j])) for i in range(50) for j in range(4)) / 50
+    assert divergence(candidate, original) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_scorer_with_the_original_measures_how_far_candidates_are_from_it():
+    model = topologies.randomized(topologies.Residual())
+    network = trace(model, topologies.example_inputs(topologies.Residual))
+    images = Images(torch.randn(64, 3, 16, 16), torch.zeros(64, dtype=torch.int64))
+    scorer = ImageScorer(images, dtype=torch.float32, original=network.module)
+    compressor = Compressor(network, None, CompressOptions())
+    assert scorer.score(compressor.candidate(Policy())).divergence == pytest.approx(0, abs=1e-6)
+    candidate = compressor.candidate(Policy({"b.0": 0.3}))
+    with torch.no_grad():
+        expected = divergence(candidate(images.pixels), network.module(images.pixels))
+    assert scorer.score(candidate).divergence == pytest.approx(expected, rel=1e-2)
+    assert expected > 0

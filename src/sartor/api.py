@@ -46,7 +46,7 @@ class SearchOptions:
     seed_with: tuple[RuleName, ...] = DEFAULT_SEEDS
     """Rules whose policies come first; the agent learns from them."""
     reward: RewardName = "accuracy"
-    """accuracy under a budget; accuracy-macs and accuracy-params need none."""
+    """accuracy or fidelity (closeness to the original's outputs) under a budget; those with -macs or -params need none."""
     granularity: Granularity = "channels"
     """Remove whole channels, or single weights."""
     min_keep: float = 0.2
@@ -119,10 +119,10 @@ def compress(
     started = time.perf_counter()
     calibration = data.calibration.normalized() if data else None
     examples = example_inputs if example_inputs is not None else calibration
-    scorer = _scorer(data, evaluate, options)
-    if examples is None:
+    if examples is None or (data is None and evaluate is None):
         raise UsageError("compress needs data, or both evaluate and example_inputs")
     network = keep_safe_groups(trace(model, examples))
+    scorer = _scorer(data, evaluate, options, network)
     compressor = Compressor(network, calibration, options.compress, options.seed)
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     problem = Problem(
@@ -135,7 +135,7 @@ def compress(
     episodes = search.run()
     if not finalists(episodes, 1):
         raise UsageError("the search was ended before its first episode; nothing to deliver")
-    judge = _Judge(compressor, scorer, evaluate, data)
+    judge = _Judge(compressor, scorer, evaluate, data, faithful=options.reward.startswith("fidelity"))
     policy, final = judge.choose([_policy(problem, e) for e in finalists(episodes, options.finalists)])
     report = {
         "budget": str(parsed),
@@ -162,36 +162,47 @@ def compress(
     return result
 
 
-def _scorer(data: Data | None, evaluate: Callable[[nn.Module], float] | None, options: SearchOptions) -> Scorer:
+def _scorer(data: Data | None, evaluate: Callable[[nn.Module], float] | None, options: SearchOptions, network: Network) -> Scorer:
     """What gives the reward."""
+    faithful = options.reward.startswith("fidelity")
     if evaluate is not None:
+        if faithful:
+            raise UsageError(f"reward {options.reward!r} compares outputs on images; with evaluate, use an accuracy reward")
         return CallableScorer(evaluate)
-    if data is None:
-        raise UsageError("compress needs data, or both evaluate and example_inputs")
-    return ImageScorer(data.validation, limit=options.reward_images, seed=options.seed)
+    assert data is not None
+    original = network.module if faithful else None
+    return ImageScorer(data.validation, limit=options.reward_images, seed=options.seed, original=original)
 
 
 class _Judge:
     """Scores networks for the report: all validation images in fp32, and the test images once."""
 
     def __init__(
-        self, compressor: Compressor, scorer: Scorer, evaluate: Callable[[nn.Module], float] | None, data: Data | None
+        self,
+        compressor: Compressor,
+        scorer: Scorer,
+        evaluate: Callable[[nn.Module], float] | None,
+        data: Data | None,
+        *,
+        faithful: bool,
     ) -> None:
         self.compressor = compressor
         self.validation: Scorer = scorer
         self.test: Scorer | None = None
         if data is not None and evaluate is None:
-            self.validation = ImageScorer(data.validation, dtype=torch.float32)
+            original = compressor.network.module if faithful else None
+            self.validation = ImageScorer(data.validation, dtype=torch.float32, original=original)
             self.test = ImageScorer(data.test, dtype=torch.float32) if data.test is not None else None
 
     def choose(self, policies: list[Policy]) -> tuple[Policy, fx.GraphModule]:
-        """The policy that is most accurate on all validation images when delivered, and its network."""
+        """The policy that is most accurate (or most faithful) on all validation images when delivered, and its network."""
         best: tuple[float, Policy, fx.GraphModule] | None = None
         for policy in policies:
             network = self.compressor.candidate(policy, final=True)
-            accuracy = self.validation.score(network).accuracy
-            if best is None or accuracy > best[0]:
-                best = (accuracy, policy, network)
+            score = self.validation.score(network)
+            quality = score.accuracy if score.divergence is None else -score.divergence
+            if best is None or quality > best[0]:
+                best = (quality, policy, network)
         assert best is not None
         return best[1], owned(best[2])
 

@@ -28,12 +28,16 @@ _FALSE_STOP = 1e-3
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy in [0, 1] on ``images`` images; ``correct`` says which of them were right (None for a custom measure)."""
+    """Accuracy in [0, 1] on ``images`` images; ``correct`` says which of them were right (None for a custom measure).
+
+    ``divergence`` from the original network, in nats per image, is None where there is nothing to compare with.
+    """
 
     accuracy: float
     images: int
     stopped: bool = False
     correct: Tensor | None = None
+    divergence: float | None = None
 
 
 class Scorer(Protocol):
@@ -50,10 +54,18 @@ class ImageScorer:
     ``limit`` images are used, in an order drawn once from ``seed``. While scoring, after 1/8, 1/4 and 1/2 of them, an exact
     one-sided sign test on the images where candidate and rival differ decides whether to go on; the chance of stopping a
     candidate that is no worse stays below 0.1 % over all looks. A stopped candidate is credited with the rival's accuracy
-    plus the difference seen so far.
+    plus the difference seen so far. With an ``original`` network the divergence from it is measured too.
     """
 
-    def __init__(self, images: Images, *, limit: int | None = None, dtype: torch.dtype | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        images: Images,
+        *,
+        limit: int | None = None,
+        dtype: torch.dtype | None = None,
+        seed: int = 0,
+        original: fx.GraphModule | None = None,
+    ) -> None:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:limit]
         self.dtype = dtype or fastest_dtype()
         pixels = Images(images.pixels[order], images.labels[order], images.mean, images.std).normalized()
@@ -62,6 +74,7 @@ class ImageScorer:
         self._labels = images.labels[order]
         self._batch = _BATCH
         self._looks = sorted({max(1, len(order) // part) for part in (8, 4, 2)})
+        self._original = self._outputs(original) if original is not None else None
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -73,17 +86,25 @@ class ImageScorer:
         ready = fold(network, self.dtype)
         count = len(self)
         correct = torch.empty(0, dtype=torch.bool)
+        outputs: list[Tensor] = []
         for look in [*self._looks, count]:
             parts = [correct]
             for start in range(len(correct), look, self._batch):
                 stop = min(start + self._batch, look)
-                parts.append(ready(self._pixels[start:stop]).argmax(-1) == self._labels[start:stop])
+                outputs.append(ready(self._pixels[start:stop]))
+                parts.append(outputs[-1].argmax(-1) == self._labels[start:stop])
             correct = torch.cat(parts)
             if look < count and rival is not None and self._hopeless(correct, rival):
                 assert rival.correct is not None
                 behind = float(correct.float().mean() - rival.correct[:look].float().mean())
                 return Score(max(0.0, rival.accuracy + behind), look, stopped=True)
-        return Score(float(correct.float().mean()), count, correct=correct)
+        far = None if self._original is None else divergence(torch.cat(outputs), self._original)
+        return Score(float(correct.float().mean()), count, correct=correct, divergence=far)
+
+    @torch.no_grad()
+    def _outputs(self, network: fx.GraphModule) -> Tensor:
+        ready = fold(network, self.dtype)
+        return torch.cat([ready(self._pixels[start : start + self._batch]) for start in range(0, len(self), self._batch)])
 
     def _hopeless(self, correct: Tensor, rival: Score) -> bool:
         if rival.correct is None or len(rival.correct) != len(self):
@@ -91,6 +112,12 @@ class ImageScorer:
         theirs = rival.correct[: len(correct)]
         wins, losses = int((correct & ~theirs).sum()), int((theirs & ~correct).sum())
         return losses > wins and float(binom.cdf(wins, wins + losses, 0.5)) < _FALSE_STOP / len(self._looks)
+
+
+def divergence(candidate: Tensor, original: Tensor) -> float:
+    """Mean KL(p_candidate ‖ p_original) of the class distributions of outputs (images, classes), in nats (Galen, Ω)."""
+    mine, theirs = candidate.float().log_softmax(-1), original.float().log_softmax(-1)
+    return float((mine.exp() * (mine - theirs)).sum(-1).mean())
 
 
 class CallableScorer:
@@ -117,6 +144,7 @@ class Outcome:
     cost: Cost
     seconds_build: float = 0.0
     seconds_score: float = 0.0
+    divergence: float | None = None
 
 
 class Evaluator:
@@ -143,7 +171,8 @@ class Evaluator:
             score = self.scorer.score(candidate, rival)
             scored = time.perf_counter()
             cost = self.compressor.cost_model.cost(policy)
-            outcome = Outcome(score.accuracy, score.images, score.stopped, cost, built - started, scored - built)
+            seconds = built - started, scored - built
+            outcome = Outcome(score.accuracy, score.images, score.stopped, cost, *seconds, score.divergence)
             self.remember(policy, outcome, score)
         return self._record[key]
 
