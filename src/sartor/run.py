@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from sartor import data, models
 from sartor._files import read_json
@@ -29,17 +30,8 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
     if config.threads:
         torch.set_num_threads(config.threads)
     options = config.options.compress
-    mean, std = models.normalisation(config.weights)
     count = max(options.images, options.final_images)
-    images = data.load(config.data, calibration=count, seed=config.options.seed, mean=mean, std=std)
-    labels = torch.cat([images.validation.labels, images.calibration.labels])
-    origin = Origin(config.model, int(labels.max()) + 1, images.validation.pixels.shape[-1])
-    torch.manual_seed(config.options.seed)  # fresh weights, where no file is given
-    model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
-    if config.weights is not None:
-        models.load_weights(model, config.weights)
-    elif not config.model.partition(":")[2]:
-        raise UsageError(f"--weights is missing: {config.model} would be searched with random weights")
+    model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=config.options.seed)
     config.save(config.out)
     return compress(
         model,
@@ -50,6 +42,26 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
         on_episode=on_episode,
         origin=origin,
     )
+
+
+def load_subject(
+    name: str, weights: Path | None, place: str, *, calibration: int, seed: int
+) -> tuple[nn.Module, data.Data, Origin]:
+    """The trained network and the data that the command line names.
+
+    Raises `UsageError` for a zoo network without weights, and what loading each of them raises.
+    """
+    mean, std = models.normalisation(weights)
+    images = data.load(place, calibration=calibration, seed=seed, mean=mean, std=std)
+    labels = torch.cat([images.validation.labels, images.calibration.labels])
+    origin = Origin(name, int(labels.max()) + 1, images.validation.pixels.shape[-1])
+    torch.manual_seed(seed)  # fresh weights, where no file is given
+    model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
+    if weights is not None:
+        models.load_weights(model, weights)
+    elif not name.partition(":")[2]:
+        raise UsageError(f"--weights is missing: {name} would be compressed with random weights")
+    return model, images, origin
 
 
 def read_result(folder: Path) -> dict[str, Any]:

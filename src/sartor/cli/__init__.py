@@ -14,7 +14,9 @@ from rich.console import Console
 
 from sartor import demo
 from sartor.cli._progress import SearchProgress
+from sartor.cli._sensitivity import MeasureSensitivity
 from sartor.cli._table import policy_table, results_table
+from sartor.cli._targets import ListTargets
 from sartor.config import RunConfig, from_folder, from_toml
 from sartor.errors import SartorError
 from sartor.run import read_result, run_search
@@ -52,6 +54,8 @@ class Demo:
 
 Command = (
     Annotated[Search, tyro.conf.subcommand("search")]
+    | Annotated[MeasureSensitivity, tyro.conf.subcommand("sensitivity")]
+    | Annotated[ListTargets, tyro.conf.subcommand("targets")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )
@@ -71,7 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_INTERRUPTED)
 
 
-def _parse(arguments: list[str]) -> Search | Show | Demo:
+AnyCommand = Search | MeasureSensitivity | ListTargets | Show | Demo
+
+
+def _parse(arguments: list[str]) -> AnyCommand:
     file = _config_file(arguments)
     if file is None or arguments[:1] != ["search"]:
         return tyro.cli(Command, args=arguments, prog="sartor", description="Tailors a trained network to its hardware.")
@@ -100,8 +107,10 @@ def _config_file(arguments: list[str]) -> Path | None:
     return None
 
 
-def _dispatch(command: Search | Show | Demo, console: Console) -> None:
-    if isinstance(command, Show):
+def _dispatch(command: AnyCommand, console: Console) -> None:
+    if isinstance(command, (MeasureSensitivity, ListTargets)):
+        command.run(console)
+    elif isinstance(command, Show):
         report = read_result(command.folder)
         console.print(results_table(report), policy_table(report))
     elif isinstance(command, Demo):
