@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 import sartor
-from sartor import agents
+from sartor import agents, targets
 from sartor._files import write_text
-from sartor.agents import RuleName, Setting
+from sartor.agents import RuleName
 from sartor.budget import Budget
-from sartor.compress import CompressOptions, Compressor, keep_safe_groups, owned
+from sartor.compress import INTEGER, CompressOptions, Compressor, keep_safe_groups, owned
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.evaluate import CallableScorer, Evaluator, ImageScorer, Scorer
 from sartor.graph import Network, trace
+from sartor.judge import Judge
 from sartor.policy import Policy
-from sartor.problem import Granularity, Problem
+from sartor.problem import Granularity, Method, Problem
 from sartor.search import Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
 from sartor.storage import Origin, save
+from sartor.targets import LatencyMeter, LatencyTable, Target
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
@@ -47,6 +51,12 @@ class SearchOptions:
     """Rules whose policies come first; the agent learns from them."""
     reward: RewardName = "accuracy"
     """accuracy or fidelity (closeness to the original's outputs) under a budget; those with -macs or -params need none."""
+    methods: tuple[Method, ...] = ("prune",)
+    """prune, quantize, or both searched together."""
+    target: str = ""
+    """Runtime that latency is measured on and whose precisions are used: onnxruntime or openvino."""
+    target_threads: int = 1
+    """Threads of the target's runtime."""
     granularity: Granularity = "channels"
     """Remove whole channels, or single weights."""
     min_keep: float = 0.2
@@ -64,9 +74,13 @@ class SearchOptions:
     compress: CompressOptions = field(default_factory=CompressOptions)
 
     def __post_init__(self) -> None:
-        for name in ("episodes", "reward_images", "finalists"):
+        for name in ("episodes", "reward_images", "finalists", "target_threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.methods or set(self.methods) - {"prune", "quantize"}:
+            raise UsageError(f"methods are {', '.join(self.methods) or 'empty'}; allowed are prune, quantize, or both")
+        if "quantize" in self.methods and not self.target:
+            raise UsageError("the method quantize needs a target that says which precisions there are; give --target onnxruntime")
         for rule in (*self.seed_with, *self.baselines):
             if rule not in agents.RULES:
                 raise UsageError(f"rule {rule!r} is not known; allowed are {', '.join(agents.RULES)}")
@@ -89,7 +103,7 @@ class Result:
         """Write ``model.safetensors``, ``policy.json``, ``network.json`` and ``result.json``; `sartor.load` reads them."""
         folder = Path(folder)
         kept = self.compressor.kept(self.policy)
-        save(folder, self.network, self.model, self.policy, kept=kept, origin=self.origin)
+        save(folder, self.network, self.model, self.policy, kept=kept, origin=self.origin, scheme=self.compressor.scheme)
         write_text(folder / "result.json", json.dumps(self.report, indent=1) + "\n")
         return folder
 
@@ -123,35 +137,52 @@ def compress(
         raise UsageError("compress needs data, or both evaluate and example_inputs")
     network = keep_safe_groups(trace(model, examples))
     scorer = _scorer(data, evaluate, options, network)
-    compressor = Compressor(network, calibration, options.compress, options.seed)
+    target = targets.make(options.target, threads=options.target_threads) if options.target else None
+    scheme = target.scheme if target else INTEGER
+    compressor = Compressor(network, calibration, options.compress, options.seed, scheme=scheme)
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
-    problem = Problem(
-        compressor.cost_model, parsed, granularity=options.granularity, min_keep=options.min_keep, multiple=options.multiple
-    )
-    evaluator = Evaluator(compressor, scorer, race=options.reward == "accuracy")
-    plan = Plan(options.agent, options.episodes, options.seed, options.seed_with, options.reward, options.max_time)
-    record = Study(Path(out)) if out else MemoryRecord()
-    search = Search(problem, evaluator, plan, record, on_episode or (lambda episode, best: None))
-    episodes = search.run()
-    if not finalists(episodes, 1):
-        raise UsageError("the search was ended before its first episode; nothing to deliver")
-    judge = _Judge(compressor, scorer, evaluate, data, faithful=options.reward.startswith("fidelity"))
-    policy, final = judge.choose([_policy(problem, e) for e in finalists(episodes, options.finalists)])
+    with tempfile.TemporaryDirectory() as scratch:
+        meter = LatencyMeter(target, network, Path(scratch)) if target else None
+        problem = _problem(compressor, parsed, options, target, Path(out) / "latency.json" if out else None)
+        evaluator = Evaluator(compressor, scorer, race=options.reward == "accuracy", meter=meter)
+        plan = Plan(
+            options.agent,
+            options.episodes,
+            options.seed,
+            options.seed_with,
+            options.reward,
+            options.max_time,
+            _ceiling(problem, parsed),
+        )
+        record = Study(Path(out)) if out else MemoryRecord()
+        search = Search(problem, evaluator, plan, record, on_episode or (lambda episode, best: None))
+        episodes = search.run()
+        if not finalists(episodes, 1):
+            raise UsageError("the search was ended before its first episode; nothing to deliver")
+        faithful = options.reward.startswith("fidelity")
+        judge = Judge(compressor, scorer, data, custom=evaluate, faithful=faithful, meter=meter)
+        chosen = [problem.counts(episode.executed) for episode in finalists(episodes, options.finalists)]
+        verdict = judge.choose(problem, chosen)
+        policy, final = verdict.policy, owned(verdict.network)
+        baselines = {rule: judge.rule(rule, search.setting) for rule in options.baselines}
     report = {
         "budget": str(parsed),
+        "budget_met": verdict.met,
         "agent": options.agent,
         "seed_with": list(options.seed_with),
         "reward": options.reward,
+        "methods": list(options.methods),
+        "target": None if target is None else asdict(target.describe()),
         "granularity": options.granularity,
         "seed": options.seed,
         "original": judge.entry(network.module, Policy()),
-        "baselines": {rule: judge.rule(rule, search.setting) for rule in options.baselines},
-        "best": judge.entry(final, policy),
+        "baselines": baselines,
+        "best": judge.entry(final, policy, verdict.latency),
         "episodes": len(episodes),
         "interrupted": search.interrupted,
         "seconds": round(time.perf_counter() - started, 3),
         "seconds_per_episode": _split(episodes),
-        "policy": {"channels": dict(policy.channels), "weights": dict(policy.weights)},
+        "policy": json.loads(policy.to_json()),
         "kept_whole": [asdict(item) for item in network.kept_whole],
         "unknown_operators": list(network.unknown_operators),
         "versions": {"sartor": sartor.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -174,56 +205,54 @@ def _scorer(data: Data | None, evaluate: Callable[[nn.Module], float] | None, op
     return ImageScorer(data.validation, limit=options.reward_images, seed=options.seed, original=original)
 
 
-class _Judge:
-    """Scores networks for the report: all validation images in fp32, and the test images once."""
+def _problem(
+    compressor: Compressor, budget: Budget, options: SearchOptions, target: Target | None, table: Path | None
+) -> Problem:
+    """Decisions that the methods leave open, with the precisions of the target and its predicted latency."""
+    cost_model, layers = compressor.cost_model, compressor.network.layers
+    supports = target.describe().supports if target else {}
+    quantizing = "quantize" in options.methods
+    precisions = {layer.name: targets.precisions(supports, layer) for layer in layers} if quantizing else {}
+    latency = None
+    if target is not None and budget.latency is not None:
+        latency = LatencyTable(cost_model, target, precisions, table)
 
-    def __init__(
-        self,
-        compressor: Compressor,
-        scorer: Scorer,
-        evaluate: Callable[[nn.Module], float] | None,
-        data: Data | None,
-        *,
-        faithful: bool,
-    ) -> None:
-        self.compressor = compressor
-        self.validation: Scorer = scorer
-        self.test: Scorer | None = None
-        if data is not None and evaluate is None:
-            original = compressor.network.module if faithful else None
-            self.validation = ImageScorer(data.validation, dtype=torch.float32, original=original)
-            self.test = ImageScorer(data.test, dtype=torch.float32) if data.test is not None else None
+    def problem(bounds: Budget) -> Problem:
+        return Problem(
+            cost_model, bounds, methods=options.methods, granularity=options.granularity, min_keep=options.min_keep,
+            multiple=options.multiple, precisions=precisions, latency=latency,
+        )  # fmt: skip
 
-    def choose(self, policies: list[Policy]) -> tuple[Policy, fx.GraphModule]:
-        """The policy that is most accurate (or most faithful) on all validation images when delivered, and its network."""
-        best: tuple[float, Policy, fx.GraphModule] | None = None
-        for policy in policies:
-            network = self.compressor.candidate(policy, final=True)
-            score = self.validation.score(network)
-            quality = score.accuracy if score.divergence is None else -score.divergence
-            if best is None or quality > best[0]:
-                best = (quality, policy, network)
-        assert best is not None
-        return best[1], owned(best[2])
-
-    def rule(self, rule: RuleName, setting: Setting) -> dict[str, Any]:
-        """Entry of a rule's policy, refitted like the finalists."""
-        policy = setting.problem.policy(setting.problem.execute(agents.RULES[rule](setting)))
-        return self.entry(self.compressor.candidate(policy, final=True), policy)
-
-    def entry(self, network: fx.GraphModule, policy: Policy) -> dict[str, Any]:
-        """Accuracies and costs, absolute and as ratios."""
-        cost = self.compressor.cost_model.cost(policy)
-        return {
-            "validation": self.validation.score(network).accuracy,
-            "test": self.test.score(network).accuracy if self.test else None,
-            **asdict(cost),
-            "ratio": cost.ratio(self.compressor.cost_model.original),
-        }
+    if latency is not None:
+        _measure_corners(problem(Budget(())), compressor, latency, options.seed)
+    if options.reward == "absolute":
+        budget = Budget(tuple(bound for bound in budget.bounds if bound.quantity != "latency"))
+    return problem(budget)
 
 
-def _policy(problem: Problem, episode: Episode) -> Policy:
-    return Policy(channels=episode.executed) if problem.granularity == "channels" else Policy(weights=episode.executed)
+def _measure_corners(problem: Problem, compressor: Compressor, latency: LatencyTable, seed: int) -> None:
+    """Correct predicted latencies by a few whole networks: widths and precisions from least to most, and two mixtures."""
+    bits = np.array([decision.kind == "bits" for decision in problem.decisions])
+    middle = (problem.lowest + problem.sizes) // 2
+    widths = (problem.lowest, middle, problem.sizes)
+    rows = [np.where(bits, precision, width) for precision in (problem.lowest, problem.sizes) for width in widths]
+    rng = np.random.default_rng(seed)
+    rows += [np.where(bits & (rng.uniform(size=len(bits)) < 0.5), problem.lowest, row) for row in (middle, problem.sizes)]
+    for ratios in {row.tobytes(): row / problem.sizes for row in rows}.values():
+        counts = problem.execute(ratios)
+        policy = problem.policy(counts)
+        latency.measure_whole(
+            *problem.split(counts),
+            policy.to_json(),
+            lambda policy=policy: compressor.candidate(policy),  # type: ignore[misc]
+        )
+
+
+def _ceiling(problem: Problem, budget: Budget) -> float | None:
+    """The bound on latency as a share of the original's, whether the problem enforces it or only the reward knows of it."""
+    if budget.latency is None:
+        return None
+    return budget.latency.limit(problem.of_original("latency")) / problem.of_original("latency")
 
 
 def _split(episodes: Sequence[Episode]) -> dict[str, float]:
@@ -233,7 +262,8 @@ def _split(episodes: Sequence[Episode]) -> dict[str, float]:
         "total": sum(e.seconds for e in episodes) / count,
         "refit": sum(e.outcome.seconds_build for e in episodes) / count,
         "evaluate": sum(e.outcome.seconds_score for e in episodes) / count,
+        "latency": sum(e.outcome.seconds_latency for e in episodes) / count,
         "agent": sum(e.seconds_agent for e in episodes) / count,
     }
-    parts["rest"] = max(0.0, parts["total"] - parts["refit"] - parts["evaluate"] - parts["agent"])
+    parts["rest"] = max(0.0, 2 * parts["total"] - sum(parts.values()))
     return {name: round(value, 4) for name, value in parts.items()}

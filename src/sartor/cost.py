@@ -92,9 +92,13 @@ class CostModel:
         known = {f"{slot.name}.{name}" for slot in self.network.slots for name in ("weight", "bias")}
         return sum(p.numel() for name, p in self.network.module.named_parameters() if name not in known)
 
+    def channels(self, counts: FloatArray | IntArray) -> tuple[FloatArray, FloatArray]:
+        """Input and output channels of each layer, both (policies, layers), for counts (policies, groups)."""
+        return self._channels(self._in, counts), self._channels(self._out, counts)
+
     def weights(self, counts: FloatArray | IntArray) -> FloatArray:
         """Weights of each layer, (policies, layers), for counts (policies, groups)."""
-        inputs, outputs = self._channels(self._in, counts), self._channels(self._out, counts)
+        inputs, outputs = self.channels(counts)
         return outputs * np.where(self._depthwise, 1.0, inputs) * self._taps
 
     def total(self, quantity: Quantity, counts: FloatArray | IntArray, options: Options = _AS_IT_IS) -> FloatArray:

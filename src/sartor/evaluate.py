@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from scipy.stats import binom
 from torch import Tensor, fx, nn
 
-from sartor.compress import Compressor, fastest_dtype, fold
+from sartor.compress import Compressor, fastest_dtype, fold, is_quantized
 from sartor.cost import Cost
 from sartor.data import Images
 from sartor.errors import UsageError
 from sartor.policy import Policy
+from sartor.targets import LatencyMeter
 
 #: Images per forward pass: small enough for activations to stay in the processor's cache.
 _BATCH = 100
@@ -68,7 +70,8 @@ class ImageScorer:
     ) -> None:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:limit]
         self.dtype = dtype or fastest_dtype()
-        pixels = Images(images.pixels[order], images.labels[order], images.mean, images.std).normalized()
+        self._images = Images(images.pixels[order], images.labels[order], images.mean, images.std)
+        pixels = self._images.normalized()
         layout = torch.channels_last if pixels.dim() == 4 else torch.contiguous_format
         self._pixels = pixels.to(self.dtype).contiguous(memory_format=layout)
         self._labels = images.labels[order]
@@ -83,7 +86,7 @@ class ImageScorer:
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
         """Accuracy of a network as it is (fp32) or folded and in bf16, as the scorer was told."""
         assert isinstance(network, fx.GraphModule)
-        ready = fold(network, self.dtype)
+        run = self._runner(network)
         count = len(self)
         correct = torch.empty(0, dtype=torch.bool)
         outputs: list[Tensor] = []
@@ -91,7 +94,7 @@ class ImageScorer:
             parts = [correct]
             for start in range(len(correct), look, self._batch):
                 stop = min(start + self._batch, look)
-                outputs.append(ready(self._pixels[start:stop]))
+                outputs.append(run(start, stop))
                 parts.append(outputs[-1].argmax(-1) == self._labels[start:stop])
             correct = torch.cat(parts)
             if look < count and rival is not None and self._hopeless(correct, rival):
@@ -103,8 +106,20 @@ class ImageScorer:
 
     @torch.no_grad()
     def _outputs(self, network: fx.GraphModule) -> Tensor:
+        run = self._runner(network)
+        return torch.cat([run(start, start + self._batch) for start in range(0, len(self), self._batch)])
+
+    def _runner(self, network: fx.GraphModule) -> Callable[[int, int], Tensor]:
+        """Outputs for images from … to; rounding is simulated in fp32, on fp32 images, as the target will do it."""
+        if is_quantized(network):
+            return lambda start, stop: network(self._exact[start:stop])
         ready = fold(network, self.dtype)
-        return torch.cat([ready(self._pixels[start : start + self._batch]) for start in range(0, len(self), self._batch)])
+        return lambda start, stop: ready(self._pixels[start:stop])
+
+    @cached_property
+    def _exact(self) -> Tensor:
+        """The images in fp32."""
+        return self._images.normalized()
 
     def _hopeless(self, correct: Tensor, rival: Score) -> bool:
         if rival.correct is None or len(rival.correct) != len(self):
@@ -136,7 +151,10 @@ class CallableScorer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was measured of a candidate. ``stopped``: hopeless, its accuracy is an estimate on the first ``images``."""
+    """What was measured of a candidate. ``stopped``: hopeless, its accuracy is an estimate on the first ``images``.
+
+    ``relative_latency`` is relative to the original's, measured in turns with it; None where nothing was measured.
+    """
 
     accuracy: float
     images: int
@@ -145,17 +163,20 @@ class Outcome:
     seconds_build: float = 0.0
     seconds_score: float = 0.0
     divergence: float | None = None
+    latency_s: float | None = None
+    relative_latency: float | None = None
+    seconds_latency: float = 0.0
 
 
 class Evaluator:
     """Scores policies; those seen before are answered from the record.
 
     ``race``: give up candidates that are certain to be less accurate than the best so far. Only for rewards that rise with
-    accuracy alone.
+    accuracy alone. With a ``meter`` the latency of every candidate that was scored in full is measured.
     """
 
-    def __init__(self, compressor: Compressor, scorer: Scorer, *, race: bool = True) -> None:
-        self.compressor, self.scorer, self.race = compressor, scorer, race
+    def __init__(self, compressor: Compressor, scorer: Scorer, *, race: bool = True, meter: LatencyMeter | None = None) -> None:
+        self.compressor, self.scorer, self.race, self.meter = compressor, scorer, race, meter
         self._record: dict[str, Outcome] = {}
         self._best_policy: Policy | None = None
         self._best_score: Score | None = None
@@ -173,6 +194,14 @@ class Evaluator:
             cost = self.compressor.cost_model.cost(policy)
             seconds = built - started, scored - built
             outcome = Outcome(score.accuracy, score.images, score.stopped, cost, *seconds, score.divergence)
+            if self.meter is not None and not score.stopped:
+                comparison = self.meter.measure(candidate)
+                outcome = replace(
+                    outcome,
+                    latency_s=comparison.candidate.median_s,
+                    relative_latency=comparison.relative,
+                    seconds_latency=time.perf_counter() - scored,
+                )
             self.remember(policy, outcome, score)
         return self._record[key]
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
-from sartor.budget import Budget, Quantity
+from sartor.budget import QUANTITIES, Bound, Bounded, Budget
 from sartor.cost import Cost, CostModel, FloatArray, Options
 from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import IntArray, LayerSpec, Network
-from sartor.policy import Policy
+from sartor.policy import FULL_WIDTH, Policy
 
 Granularity = Literal["channels", "weights"]
+Method = Literal["prune", "quantize"]
+Kind = Literal["channels", "weights", "bits"]
+#: Weight and activation bits of a layer.
+Precision = tuple[int, int]
 
 #: Fine-grained keep ratios are whole percents.
 _PERCENT = 100
@@ -21,20 +26,41 @@ _PERCENT = 100
 _FINE_GRAINED_LIMIT = {"conv": 0.8, "depthwise": 0.8, "linear": 0.98}
 
 
+class LatencyPredictor(Protocol):
+    """Estimates latency from what policies do to layers; ``original_s`` is what the original takes."""
+
+    original_s: float
+
+    def seconds(self, counts: IntArray, options: Options) -> FloatArray:
+        """Seconds of policies given as counts (policies, groups) and `Options` (policies, layers)."""
+        ...
+
+    def correct(self, counts: IntArray, options: Options, seconds: float) -> None:
+        """Learn from one policy, given as rows of one, that was measured as a whole."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """One step of an episode: how many of ``size`` units (or percents) to keep, out of the ascending ``choices``."""
+    """One step of an episode: how many of ``size`` to keep, out of the ascending ``choices``.
+
+    Kept are channels of a group, percents of a layer's weights, or precision: then choice k of a layer is the k-th of its
+    ``precisions``, coarsest first.
+    """
 
     name: str
     size: int
     choices: IntArray
     layer: LayerSpec
+    kind: Kind = "channels"
+    precisions: tuple[Precision, ...] = ()
 
 
 class Problem:
     """All decisions in forward order, their joint cost, and the budget.
 
-    ``min_keep`` is the smallest keep ratio of a group; ``multiple`` rounds channel counts to what a target likes.
+    ``min_keep`` is the smallest keep ratio of a group; ``multiple`` rounds channel counts to what a target likes;
+    ``precisions`` are those a target has for each layer (with the method quantize), ``latency`` predicts for bounds on it.
     Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met.
     """
 
@@ -43,38 +69,76 @@ class Problem:
         cost_model: CostModel,
         budget: Budget,
         *,
+        methods: Sequence[Method] = ("prune",),
         granularity: Granularity = "channels",
         min_keep: float = 0.2,
         multiple: int = 1,
+        precisions: Mapping[str, Sequence[Precision]] | None = None,
+        latency: LatencyPredictor | None = None,
     ) -> None:
         if not 0 < min_keep <= 1:
             raise UsageError(f"min_keep is {min_keep}; it must lie in (0, 1]")
         if multiple < 1:
             raise UsageError(f"multiple is {multiple}; it must be at least 1")
         self.cost_model, self.budget, self.granularity = cost_model, budget, granularity
+        self.latency = latency
         network = cost_model.network
-        if granularity == "channels":
-            self.decisions = _channel_decisions(network, min_keep, multiple)
-        else:
-            self.decisions = _weight_decisions(network)
+        decisions: list[Decision] = []
+        if "prune" in methods:
+            decisions += (
+                _channel_decisions(network, min_keep, multiple) if granularity == "channels" else _weight_decisions(network)
+            )
+        if "quantize" in methods:
+            decisions += _bit_decisions(network, precisions or {})
+        position = {layer.name: index for index, layer in enumerate(network.layers)}
+        self.decisions = sorted(decisions, key=lambda decision: position[decision.layer.name])
         if not self.decisions:
             reasons = sorted({item.reason for item in network.kept_whole})
-            raise TraceError(f"the network has nothing to prune: {'; '.join(reasons) or 'it has no Conv or Linear layer'}")
+            raise TraceError(f"the network has nothing to prune or quantize: {'; '.join(reasons) or 'it has no Conv or Linear layer'}")
+        self._columns = _Columns(cost_model, self.decisions)
         self.sizes = np.array([decision.size for decision in self.decisions], dtype=np.int64)
         self.lowest = np.array([decision.choices[0] for decision in self.decisions], dtype=np.int64)
         self.original: Cost = cost_model.original
-        self._limits = {bound: bound.limit(getattr(self.original, bound.quantity)) for bound in budget.bounds}
+        self._limits = {bound: bound.limit(self.of_original(bound.quantity)) for bound in budget.bounds}
         self._require_reachable()
 
     def __len__(self) -> int:
         return len(self.decisions)
 
-    def total(self, quantity: Quantity, counts: IntArray) -> FloatArray:
-        """One quantity of many policies, given as counts (policies, decisions)."""
-        if self.granularity == "channels":
-            return self.cost_model.total(quantity, counts)
-        full = np.broadcast_to(self.cost_model.sizes, (len(counts), len(self.cost_model.sizes)))
-        return self.cost_model.total(quantity, full, Options(densities=counts / _PERCENT))
+    @property
+    def latency_ceiling(self) -> float | None:
+        """The bound on latency, relative to the original's."""
+        bound = self.budget.latency
+        return None if bound is None else bound.limit(self.of_original("latency")) / self.of_original("latency")
+
+    def of_original(self, quantity: Bounded) -> float:
+        """A quantity of the original network."""
+        if quantity != "latency":
+            return float(getattr(self.original, quantity))
+        if self.latency is None:
+            raise UsageError("a budget on latency needs a target; give for instance --target onnxruntime")
+        return self.latency.original_s
+
+    def correct(self, policy_counts: IntArray, relative_latency: float) -> None:
+        """Tell the latency predictor what the policy with these counts took, relative to the original."""
+        if self.latency is not None:
+            self.latency.correct(*self.split(policy_counts), relative_latency * self.latency.original_s)
+
+    def split(self, counts: IntArray) -> tuple[IntArray, Options]:
+        """What the counts of one policy do: counts per group (1, groups) and `Options` per layer (1, layers)."""
+        return self._columns.split(counts[None])
+
+    def tighten(self, factor: float) -> None:
+        """Aim lower than the budget on latency, because what was aimed at was missed by ``factor`` > 1."""
+        self._limits = {bound: limit / factor if bound.quantity == "latency" else limit for bound, limit in self._limits.items()}
+
+    def total(self, quantity: Bounded, counts: IntArray) -> FloatArray:
+        """One quantity of many policies, given as counts (policies, decisions); latency in seconds, as predicted."""
+        groups, options = self._columns.split(counts)
+        if quantity == "latency":
+            assert self.latency is not None
+            return self.latency.seconds(groups, options)
+        return self.cost_model.total(quantity, groups, options)
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""
@@ -83,11 +147,22 @@ class Problem:
 
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts."""
-        ratios = {d.name: int(count) / d.size for d, count in zip(self.decisions, counts, strict=True)}
-        return Policy(channels=ratios) if self.granularity == "channels" else Policy(weights=ratios)
+        tables: dict[str, dict[str, float]] = {"channels": {}, "weights": {}}
+        weight_bits, activation_bits = {}, {}
+        for decision, count in zip(self.decisions, counts, strict=True):
+            if decision.kind == "bits":
+                name = decision.layer.name
+                weight_bits[name], activation_bits[name] = decision.precisions[int(count) - 1]
+            else:
+                tables[decision.kind][decision.name] = int(count) / decision.size
+        return Policy(**tables, weight_bits=weight_bits, activation_bits=activation_bits)
+
+    def counts(self, ratios: Mapping[str, float]) -> IntArray:
+        """Counts of ratios recorded by the names of the decisions."""
+        return np.array([round(ratios[decision.name] * decision.size) for decision in self.decisions], dtype=np.int64)
 
     def choose(self, decided: IntArray, ratio: float) -> int:
-        """The count executed for a proposed keep ratio, after the counts ``decided`` so far.
+        """The count executed for a proposed ratio, after the counts ``decided`` so far.
 
         Bounded above so that the budget can still be met if all later decisions keep least, and below so that it is not
         wasted if all later decisions keep everything.
@@ -100,9 +175,9 @@ class Problem:
             return int(choices[wanted])
         rows = np.repeat(np.concatenate([decided, [0], self.lowest[step + 1 :]])[None], len(choices), axis=0)
         rows[:, step] = choices
-        affordable = int(np.searchsorted(self.usage(rows), 1 + 1e-12, side="right")) - 1
+        affordable = int(np.searchsorted(np.maximum.accumulate(self.usage(rows)), 1 + 1e-12, side="right")) - 1
         rows[:, step + 1 :] = self.sizes[step + 1 :]
-        frugal = int(np.searchsorted(self.usage(rows), 1 - 1e-12, side="left"))
+        frugal = int(np.searchsorted(np.maximum.accumulate(self.usage(rows)), 1 - 1e-12, side="left"))
         return int(choices[max(0, min(max(wanted, frugal), affordable))])
 
     def execute(self, ratios: FloatArray) -> IntArray:
@@ -116,11 +191,47 @@ class Problem:
         for bound, limit in self._limits.items():
             smallest = float(self.total(bound.quantity, self.lowest[None])[0])
             if smallest > limit:
-                original = getattr(self.original, bound.quantity)
                 raise BudgetError(
-                    f"budget {bound} cannot be met: the smallest reachable value is {bound.quantity}<={smallest:.0f} "
-                    f"({100 * smallest / original:.1f}% of {original}) with the allowed keep ratios"
+                    f"budget {bound} cannot be met: the smallest reachable value is {_reached(bound, smallest)} "
+                    f"({100 * smallest / self.of_original(bound.quantity):.1f}% of the original's) with the allowed choices"
                 )
+
+
+def _reached(bound: Bound, value: float) -> str:
+    return (
+        f"{bound.quantity}<={1e3 * value:.3g}ms (predicted)" if bound.quantity == "latency" else f"{bound.quantity}<={value:.0f}"
+    )
+
+
+class _Columns:
+    """Splits counts per decision into counts per group and options per layer."""
+
+    def __init__(self, cost_model: CostModel, decisions: Sequence[Decision]) -> None:
+        self._cost_model = cost_model
+        groups = {group.name: index for index, group in enumerate(cost_model.network.groups)}
+        layers = {layer.name: index for index, layer in enumerate(cost_model.network.layers)}
+        self._layers = len(layers)
+        self._channels = [(column, groups[d.name]) for column, d in enumerate(decisions) if d.kind == "channels"]
+        self._weights = [(column, layers[d.name]) for column, d in enumerate(decisions) if d.kind == "weights"]
+        self._bits = [
+            (column, layers[d.layer.name], np.array(d.precisions)) for column, d in enumerate(decisions) if d.kind == "bits"
+        ]
+
+    def split(self, counts: IntArray) -> tuple[IntArray, Options]:
+        groups = np.repeat(self._cost_model.sizes[None], len(counts), axis=0)
+        for column, group in self._channels:
+            groups[:, group] = counts[:, column]
+        densities = None
+        if self._weights:
+            densities = np.ones((len(counts), self._layers))
+            for column, layer in self._weights:
+                densities[:, layer] = counts[:, column] / _PERCENT
+        if not self._bits:
+            return groups, Options(densities)
+        bits = np.full((2, len(counts), self._layers), FULL_WIDTH, dtype=np.int64)
+        for column, layer, precisions in self._bits:
+            bits[:, :, layer] = precisions[counts[:, column] - 1].T
+        return groups, Options(densities, bits[0], bits[1])
 
 
 def _channel_decisions(network: Network, min_keep: float, multiple: int) -> list[Decision]:
@@ -137,5 +248,19 @@ def _weight_decisions(network: Network) -> list[Decision]:
     decisions = []
     for layer in network.layers:
         lowest = max(1, round(_PERCENT * (1 - _FINE_GRAINED_LIMIT[layer.kind])))
-        decisions.append(Decision(layer.name, _PERCENT, np.arange(lowest, _PERCENT + 1), layer))
+        decisions.append(Decision(layer.name, _PERCENT, np.arange(lowest, _PERCENT + 1), layer, "weights"))
     return decisions
+
+
+def _bit_decisions(network: Network, precisions: Mapping[str, Sequence[Precision]]) -> list[Decision]:
+    """One per layer with a choice, its precisions ordered by the product of their widths."""
+    decisions = []
+    for layer in network.layers:
+        ordered = tuple(sorted(precisions.get(layer.name, ()), key=lambda pair: (pair[0] * pair[1], pair)))
+        if len(ordered) > 1:
+            choices = np.arange(1, len(ordered) + 1)
+            decisions.append(Decision(f"{layer.name} bits", len(ordered), choices, layer, "bits", ordered))
+    return decisions
+
+
+__all__ = ["QUANTITIES", "Decision", "Granularity", "LatencyPredictor", "Method", "Precision", "Problem"]

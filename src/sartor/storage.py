@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from sartor import models
 from sartor._files import read_json, write_atomically, write_text
-from sartor.compress import narrow, owned
+from sartor.compress import INTEGER, Scheme, fold, narrow, owned, quantize
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
 from sartor.policy import Policy
@@ -32,12 +32,22 @@ class Origin:
     pixels: int = 0
 
 
-def save(folder: Path, network: Network, candidate: fx.GraphModule, policy: Policy, *, kept: BoolArray, origin: Origin) -> None:
-    """Write a candidate; each file appears whole or not at all."""
+def save(
+    folder: Path,
+    network: Network,
+    candidate: fx.GraphModule,
+    policy: Policy,
+    *,
+    kept: BoolArray,
+    origin: Origin,
+    scheme: Scheme = INTEGER,
+) -> None:
+    """Write a candidate; each file appears whole or not at all. ``scheme`` is how it rounds, where the policy has bits."""
     layout = {
         "schema": SCHEMA,
         "origin": asdict(origin),
         "inputs": [list(item.shape) for item in network.example_inputs],
+        "scheme": asdict(scheme),
         "groups": {g.name: {"size": g.size, "kept": np.flatnonzero(kept[g.units]).tolist()} for g in network.groups},
     }
     tensors = {name: tensor.contiguous().clone() for name, tensor in candidate.state_dict().items()}
@@ -73,7 +83,11 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
         )
     for group in network.groups:
         kept[group.units[layout["groups"][group.name]["kept"]]] = True
-    candidate = owned(narrow(network, kept))
+    candidate = narrow(network, kept)
+    policy = _read_policy(folder / "policy.json")
+    if policy.quantized:
+        candidate = quantize(fold(candidate), policy, None, Scheme(**layout["scheme"]))
+    candidate = owned(candidate)
     path = folder / "model.safetensors"
     try:
         tensors = load_file(path)
@@ -83,6 +97,13 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit the network: {error}") from error
     return candidate
+
+
+def _read_policy(path: Path) -> Policy:
+    try:
+        return Policy.from_json(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
 
 
 def _read_layout(path: Path) -> dict[str, Any]:

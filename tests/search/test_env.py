@@ -89,7 +89,7 @@ def test_observations_hold_the_eleven_features_in_their_range():
 
 def test_a_network_with_nothing_to_prune_is_refused():
     model = CostModel(trace(torch.nn.Sequential(torch.nn.Linear(4, 2)), torch.zeros(1, 4)))
-    with pytest.raises(TraceError, match="nothing to prune: network output"):
+    with pytest.raises(TraceError, match="nothing to prune or quantize: network output"):
         Problem(model, Budget.parse("macs<=50%"))
 
 

@@ -99,14 +99,14 @@ def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntAr
         rows = np.repeat(around[None], len(decision.choices), axis=0)
         rows[:, index] = decision.choices
         costs.append(problem.usage(rows))
-    least = np.array([cost[0] for cost in costs]) - here
+    least = np.array([cost.min() for cost in costs]) - here  # not always the smallest choice: latency need not rise with width
     room = 1.0 - (here + float(least.sum()))  # what is left when every decision takes its cheapest choice
     if room <= 0:
         return problem.lowest
     best = np.zeros(_BUCKETS + 1)
     picks = []
     for cost, error in zip(costs, errors, strict=True):
-        price = np.ceil((cost - cost[0]) / room * _BUCKETS).astype(np.int64)
+        price = np.ceil((cost - cost.min()) / room * _BUCKETS).astype(np.int64)
         candidates = np.full((len(price), _BUCKETS + 1), np.inf)
         for row, (p, e) in enumerate(zip(price.tolist(), error.tolist(), strict=True)):
             if p <= _BUCKETS:

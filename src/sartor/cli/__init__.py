@@ -22,7 +22,7 @@ from sartor.errors import SartorError
 from sartor.run import read_result, run_search
 
 _INTERRUPTED = 130
-_LIST_OPTIONS = ("--seed-with", "--baselines")
+_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods")
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,8 @@ def _search(config: RunConfig, console: Console, *, resume: bool = False) -> Non
         console.print(f"kept whole: {item['channels']} output channels of {item['layer']} ({item['reason']})", highlight=False)
     for operator in report["unknown_operators"]:
         console.print(f"not counted: the MACs of {operator} are unknown", highlight=False)
+    if not report["budget_met"]:
+        console.print(f"the budget {report['budget']} was NOT met: no finalist was fast enough when measured", highlight=False)
     if report["interrupted"]:
         console.print(
             f"stopped after {report['episodes']} episodes; go on with: sartor search --resume {config.out}", highlight=False

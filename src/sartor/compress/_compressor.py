@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, fx
 
 from sartor.compress._batchnorm import reestimate
 from sartor.compress._calibration import Calibration, as_matrix
-from sartor.compress._fold import fastest_dtype
+from sartor.compress._fold import fastest_dtype, fold
 from sartor.compress._masks import Selection, error_curve, keep_largest
 from sartor.compress._modules import weight_of, with_tensors
+from sartor.compress._quantize import INTEGER, Scheme, quantize
+from sartor.compress._quantizers import QuantizedWeight, with_rounded_weight
+from sartor.compress._ranges import RangeMethod, calibrate
 from sartor.compress._ranking import Ranking, rank
 from sartor.compress._reconstruct import Refitter
 from sartor.compress._slice import narrow
 from sartor.cost import CostModel, FloatArray
+from sartor.errors import DataError
 from sartor.graph import BoolArray, Network
-from sartor.policy import Policy
+from sartor.policy import FULL_WIDTH, Policy
 
 Refit = Literal["pruned", "original", "none"]
 
@@ -42,16 +48,29 @@ class CompressOptions:
     """Places sampled per image and layer."""
     final_images: int = 2048
     """Calibration images for the network that is delivered."""
+    ranges: RangeMethod = "minmax"
+    """How the range of an activation follows from calibration images: all of it, all but outliers, or least squared error."""
+    range_images: int = 128
+    """Calibration images that ranges are taken from."""
 
 
 class Compressor:
     """Candidates of one network.
 
-    ``calibration`` are normalised images, or None: then channels are ranked by magnitude and nothing is refitted.
+    ``calibration`` are normalised images, or None: then channels are ranked by magnitude, nothing is refitted, and ranges of
+    activations are unknown. ``scheme`` is how the target rounds.
     """
 
-    def __init__(self, network: Network, calibration: Tensor | None, options: CompressOptions, seed: int = 0) -> None:
-        self.network, self.options, self.seed = network, options, seed
+    def __init__(
+        self,
+        network: Network,
+        calibration: Tensor | None,
+        options: CompressOptions,
+        seed: int = 0,
+        *,
+        scheme: Scheme = INTEGER,
+    ) -> None:
+        self.network, self.options, self.seed, self.scheme = network, options, seed, scheme
         self.cost_model = CostModel(network)
         self._images = calibration
 
@@ -83,7 +102,58 @@ class Compressor:
         return self.ranking.kept(self.network, self.cost_model.counts(policy))
 
     def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
-        """The network with a policy applied. ``final``: refitted from more calibration images, in fp32."""
+        """The network with a policy applied. ``final``: refitted from more calibration images, in fp32.
+
+        Where the policy has bits, batch norms are folded. Raises `DataError` for bits without calibration images.
+        """
+        candidate = self._pruned(policy, final=final)
+        if not policy.quantized:
+            return candidate
+        if self._images is None:
+            raise DataError("quantizing needs calibration images to find the ranges of activations; none were given")
+        images = self._images[: self.options.range_images]
+        return quantize(fold(candidate), policy, (images,), self.scheme, self.options.ranges)
+
+    def precision_errors(self, layer: str, precisions: Sequence[tuple[int, int]]) -> FloatArray:
+        """Error at a layer's output, weighted by sensitivity, at each pair of weight and activation bits.
+
+        Comparable with the errors of pruning. Rounding of the input counts as noise of a twelfth of its squared step.
+        """
+        if self._images is None or self.refitter is None:
+            return np.array([4.0**-w + 4.0**-a for w, a in precisions])
+        module = self.network.module.get_submodule(layer)
+        matrix, sensitivity = as_matrix(weight_of(module)), self.refitter.calibration.sensitivity[layer]
+        gram = self.refitter.gram(layer)[0] if self.refitter.can_solve(layer) else torch.eye(matrix.shape[1])
+        low, high = self._input_ranges[layer]
+        errors = []
+        for weight_bits, activation_bits in precisions:
+            error = 0.0
+            if weight_bits < FULL_WIDTH:
+                rounded = with_rounded_weight(module, weight_bits, symmetric=self.scheme.symmetric_weights)
+                change = as_matrix(cast("QuantizedWeight", rounded).rounded()) - matrix
+                error += float((change @ gram * change).sum(1) @ sensitivity)
+            if activation_bits < FULL_WIDTH:
+                step = (high - low) / (2**activation_bits - 1)
+                error += float(matrix.square().sum(1) @ sensitivity) * step**2 / 12
+            errors.append(error)
+        return np.minimum.accumulate(errors)
+
+    @cached_property
+    def _input_ranges(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest input of every layer of the original."""
+        assert self._images is not None
+        module = self.network.module
+        reads = {n.all_input_nodes[0]: str(n.target) for n in module.graph.nodes if n.op == "call_module"}
+        points = [(node, FULL_WIDTH) for node, name in reads.items() if name in self.network.layer_by_name]
+        found = calibrate(module, (self._images[: self.options.range_images],), points, "minmax")
+        return {
+            name: found[node.all_input_nodes[0], FULL_WIDTH]
+            for node in module.graph.nodes
+            if node.op == "call_module" and (name := str(node.target)) in self.network.layer_by_name
+            and (node.all_input_nodes[0], FULL_WIDTH) in found
+        }  # fmt: skip
+
+    def _pruned(self, policy: Policy, *, final: bool) -> fx.GraphModule:
         kept = self.kept(policy)
         densities = {name: ratio for name, ratio in policy.weights.items() if ratio < 1}
         candidate = narrow(self.network, kept)

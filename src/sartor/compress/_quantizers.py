@@ -33,7 +33,7 @@ class ActivationQuantizer(nn.Module):
         return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, 2**self.bits - 1)
 
 
-class _QuantizedWeight:
+class QuantizedWeight:
     """A layer whose weight is rounded per output channel whenever it is used; ``weight`` stays the real one."""
 
     weight: Tensor
@@ -47,7 +47,7 @@ class _QuantizedWeight:
         return torch.fake_quantize_per_channel_affine(self.weight, self.weight_scale, self.weight_zero_point, 0, -half, half - 1)
 
 
-class QuantizedConv1d(_QuantizedWeight, nn.Conv1d):
+class QuantizedConv1d(QuantizedWeight, nn.Conv1d):
     """Convolution with a rounded weight."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +55,7 @@ class QuantizedConv1d(_QuantizedWeight, nn.Conv1d):
         return self._conv_forward(x, self.rounded(), self.bias)
 
 
-class QuantizedConv2d(_QuantizedWeight, nn.Conv2d):
+class QuantizedConv2d(QuantizedWeight, nn.Conv2d):
     """Convolution with a rounded weight."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class QuantizedConv2d(_QuantizedWeight, nn.Conv2d):
         return self._conv_forward(x, self.rounded(), self.bias)
 
 
-class QuantizedLinear(_QuantizedWeight, nn.Linear):
+class QuantizedLinear(QuantizedWeight, nn.Linear):
     """Linear layer with a rounded weight."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -95,8 +95,13 @@ def with_rounded_weight(layer: nn.Module, bits: int, *, symmetric: bool) -> nn.M
     new._parameters, new._buffers = dict(layer._parameters), dict(layer._buffers)
     new.register_buffer("weight_scale", scale.clamp_min(1e-12))
     new.register_buffer("weight_zero_point", zero_point)
-    cast("_QuantizedWeight", new).weight_bits = bits
+    cast("QuantizedWeight", new).weight_bits = bits
     return new
+
+
+def is_quantized(network: nn.Module) -> bool:
+    """Whether anything in a network is rounded."""
+    return any(isinstance(module, (ActivationQuantizer, QuantizedWeight)) for module in network.modules())
 
 
 def can_be_quantized(layer: nn.Module) -> bool:

@@ -11,10 +11,12 @@ import numpy as np
 
 from sartor import agents
 from sartor.agents import Agent, RuleName, Setting, Trajectory
+from sartor.compress import Compressor
+from sartor.cost import FloatArray
 from sartor.errors import RunError
 from sartor.evaluate import Evaluator, Outcome
 from sartor.graph import IntArray
-from sartor.problem import Problem
+from sartor.problem import Decision, Problem
 from sartor.search._env import FEATURES, PruningEnv
 from sartor.search._reward import REWARDS, RewardName
 from sartor.search._study import Episode
@@ -49,7 +51,10 @@ class MemoryRecord:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to search, how long: ``episodes`` in all, those of ``seed_with`` among them; ``max_time`` seconds of wall time."""
+    """What to search, how long: ``episodes`` in all, those of ``seed_with`` among them; ``max_time`` seconds of wall time.
+
+    ``ceiling`` is the bound on latency relative to the original's that the reward knows of.
+    """
 
     agent: str
     episodes: int
@@ -57,6 +62,7 @@ class Plan:
     seed_with: tuple[RuleName, ...] = ()
     reward: RewardName = "accuracy"
     max_time: float | None = None
+    ceiling: float | None = None
 
 
 @dataclass
@@ -77,10 +83,7 @@ class Search:
 
     def __post_init__(self) -> None:
         compressor, decisions = self.evaluator.compressor, self.problem.decisions
-        if self.problem.granularity == "channels":
-            errors = [compressor.ranking.errors[d.name][d.choices] for d in decisions]
-        else:
-            errors = [compressor.weight_errors(d.name, d.choices / d.size) for d in decisions]
+        errors = [_errors(compressor, decision) for decision in decisions]
         self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed)
         self._recorded = self.record.episodes()
         self._outcome: Outcome | None = None
@@ -114,7 +117,7 @@ class Search:
         agent.learn(trajectory, own=own)
         finished = time.perf_counter()
         executed = {d.name: float(a) for d, a in zip(self.problem.decisions, trajectory.executed, strict=True)}
-        deciding = learning - started - outcome.seconds_build - outcome.seconds_score
+        deciding = learning - started - outcome.seconds_build - outcome.seconds_score - outcome.seconds_latency
         episode = Episode(
             number, source, executed, trajectory.reward, outcome, finished - started, max(0.0, deciding) + finished - learning
         )
@@ -140,12 +143,14 @@ class Search:
 
     def _reward_of(self, counts: IntArray) -> float:
         policy = self.problem.policy(counts)
+        executed = dict(zip([d.name for d in self.problem.decisions], (counts / self.problem.sizes).tolist(), strict=True))
         number = self._number
         self._number += 1
         if number < len(self._recorded):
             recorded = self._recorded[number]
-            table = policy.channels or policy.weights
-            if {name: round(value, 9) for name, value in table.items()} != {n: round(v, 9) for n, v in recorded.executed.items()}:
+            if {name: round(value, 9) for name, value in executed.items()} != {
+                n: round(v, 9) for n, v in recorded.executed.items()
+            }:
                 raise RunError(
                     f"episode {number} of the record cannot be replayed: it was made by another version, seed or network; "
                     "start a new run"
@@ -154,7 +159,18 @@ class Search:
             self.evaluator.remember(policy, recorded.outcome)
         else:
             self._outcome = self.evaluator.evaluate(policy)
-        return REWARDS[self.plan.reward](self._outcome)
+        if self._outcome.relative_latency is not None:
+            self.problem.correct(counts, self._outcome.relative_latency)
+        return REWARDS[self.plan.reward](self._outcome, self.plan.ceiling)
+
+
+def _errors(compressor: Compressor, decision: Decision) -> FloatArray:
+    """Estimated error of a decision for each of its choices."""
+    if decision.kind == "channels":
+        return compressor.ranking.errors[decision.name][decision.choices]
+    if decision.kind == "weights":
+        return compressor.weight_errors(decision.name, decision.choices / decision.size)
+    return compressor.precision_errors(decision.layer.name, decision.precisions)
 
 
 def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:

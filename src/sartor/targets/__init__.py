@@ -7,8 +7,10 @@ from collections.abc import Callable
 from sartor.errors import UsageError
 from sartor.targets._base import Description, Session, Support, Target, precisions
 from sartor.targets._command import CommandTarget
+from sartor.targets._meter import LatencyMeter
 from sartor.targets._onnxruntime import OnnxRuntimeTarget
 from sartor.targets._openvino import OpenVinoTarget
+from sartor.targets._predictor import LatencyTable
 from sartor.targets._timing import Comparison, Latency, Patience, compare
 
 #: Targets by the names of the command line.
@@ -26,6 +28,6 @@ def make(name: str, *, threads: int = 1) -> Target:
 
 
 __all__ = [
-    "TARGETS", "CommandTarget", "Comparison", "Description", "Latency", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience",
-    "Session", "Support", "Target", "compare", "make", "precisions",
+    "TARGETS", "CommandTarget", "Comparison", "Description", "Latency", "LatencyMeter", "LatencyTable", "OnnxRuntimeTarget",
+    "OpenVinoTarget", "Patience", "Session", "Support", "Target", "compare", "make", "precisions",
 ]  # fmt: skip
