@@ -99,6 +99,31 @@ BAD_INPUT = {
     "a wrong type in the file of --config": lambda f, w: (
         ["search", "--config", str(f / "type.toml")], 2, "episodes is 'many'; it must be of type int",
     ),
+    "a latency without a target": lambda f, w: (
+        search(f, w, budget="latency<=0.5"), 2, "a budget on latency needs a target; give for instance --target onnxruntime",
+    ),
+    "a latency without a unit": lambda f, w: (
+        search(f, w, budget="latency<=4", target="onnxruntime"), 2, "needs a unit; allowed are %, s, ms, us",
+    ),
+    "a latency that cannot be reached": lambda f, w: (
+        search(f, w, budget="latency<=1%", target="onnxruntime", images=16), 2,
+        r"the smallest reachable value is latency<=[\d.]+ms \(predicted\)",
+    ),
+    "an unknown target": lambda f, w: (
+        search(f, w, target="tpu"), 2, "target 'tpu' is not known; allowed are onnxruntime, openvino, command",
+    ),
+    "bits without a target": lambda f, w: (search(f, w, methods="quantize"), 2, "quantize needs a target"),
+    "a method nobody has": lambda f, w: (search(f, w, methods=""), 2, "methods are empty; allowed are prune, quantize, or both"),
+    "a command without a model": lambda f, w: (
+        search(f, w, target="command", command="bench"), 2, r"has no \{model\}; the path of the network goes there",
+    ),
+    "a command that fails": lambda f, w: (
+        search(f, w, target="command", command="false {model}", budget="latency<=0.9", images=16), 1, "false .* ended with status 1",
+    ),
+    "a command that does not exist": lambda f, w: (
+        search(f, w, target="command", command="no-such-bench {model}", budget="latency<=0.9", images=16), 2,
+        "'no-such-bench' does not exist",
+    ),
     "nothing to resume": lambda f, w: (["search", "--resume", str(f / "run")], 1, r"run\.json does not exist; nothing can be resumed"),
     "nothing to show": lambda f, w: (["show", str(f / "run")], 1, "the run is not finished. Resume it with"),
 }  # fmt: skip

@@ -30,7 +30,7 @@ from sartor.policy import Policy
 from sartor.problem import Granularity, Method, Problem
 from sartor.search import Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
 from sartor.storage import Origin, save
-from sartor.targets import LatencyMeter, LatencyTable, Target
+from sartor.targets import NUMBER, CommandTarget, LatencyMeter, LatencyTable, Target
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
@@ -54,9 +54,15 @@ class SearchOptions:
     methods: tuple[Method, ...] = ("prune",)
     """prune, quantize, or both searched together."""
     target: str = ""
-    """Runtime that latency is measured on and whose precisions are used: onnxruntime or openvino."""
+    """Runtime that latency is measured on and whose precisions are used: onnxruntime, openvino or command."""
     target_threads: int = 1
     """Threads of the target's runtime."""
+    command: str = ""
+    """With the target command: the program to run, with {model} where the path of the ONNX file goes."""
+    command_pattern: str = NUMBER
+    """Regular expression that finds the latency in what the command prints; its first group, the last match."""
+    command_unit: str = "ms"
+    """Unit of the number: s, ms, us or ns."""
     granularity: Granularity = "channels"
     """Remove whole channels, or single weights."""
     min_keep: float = 0.2
@@ -79,8 +85,6 @@ class SearchOptions:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not self.methods or set(self.methods) - {"prune", "quantize"}:
             raise UsageError(f"methods are {', '.join(self.methods) or 'empty'}; allowed are prune, quantize, or both")
-        if "quantize" in self.methods and not self.target:
-            raise UsageError("the method quantize needs a target that says which precisions there are; give --target onnxruntime")
         for rule in (*self.seed_with, *self.baselines):
             if rule not in agents.RULES:
                 raise UsageError(f"rule {rule!r} is not known; allowed are {', '.join(agents.RULES)}")
@@ -116,6 +120,7 @@ def compress(
     evaluate: Callable[[nn.Module], float] | None = None,
     example_inputs: Tensor | Sequence[Tensor] | None = None,
     options: SearchOptions | None = None,
+    target: Target | None = None,
     out: str | Path | None = None,
     on_episode: Callable[[Episode, Episode], None] | None = None,
     origin: Origin | None = None,
@@ -124,7 +129,8 @@ def compress(
 
     Give ``data``, or ``evaluate`` (accuracy of a network, from 0 to 1) with ``example_inputs`` (a batch of one). With
     ``data.calibration`` the pruned layers are refitted. With ``out``, every episode is on disk at once and an interrupted
-    search goes on where it stopped when it is called again. ``model`` is not changed.
+    search goes on where it stopped when it is called again. ``target`` is an object to use instead of the one that
+    ``options`` name. ``model`` is not changed.
 
     Raises `BudgetError` for a budget that cannot be met, `TraceError` for a network that cannot be traced, `WeightsError`
     for NaN weights, `DataError` for data that does not fit.
@@ -137,7 +143,9 @@ def compress(
         raise UsageError("compress needs data, or both evaluate and example_inputs")
     network = keep_safe_groups(trace(model, examples))
     scorer = _scorer(data, evaluate, options, network)
-    target = targets.make(options.target, threads=options.target_threads) if options.target else None
+    target = target or _target(options)
+    if "quantize" in options.methods and target is None:
+        raise UsageError("the method quantize needs a target that says which precisions there are; give --target onnxruntime")
     scheme = target.scheme if target else INTEGER
     compressor = Compressor(network, calibration, options.compress, options.seed, scheme=scheme)
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
@@ -203,6 +211,15 @@ def _scorer(data: Data | None, evaluate: Callable[[nn.Module], float] | None, op
     assert data is not None
     original = network.module if faithful else None
     return ImageScorer(data.validation, limit=options.reward_images, seed=options.seed, original=original)
+
+
+def _target(options: SearchOptions) -> Target | None:
+    """The target that the options name."""
+    if options.target == CommandTarget.name:
+        return CommandTarget(
+            options.command, pattern=options.command_pattern, unit=options.command_unit, threads=options.target_threads
+        )
+    return targets.make(options.target, threads=options.target_threads) if options.target else None
 
 
 def _problem(

@@ -94,7 +94,9 @@ class Problem:
         self.decisions = sorted(decisions, key=lambda decision: position[decision.layer.name])
         if not self.decisions:
             reasons = sorted({item.reason for item in network.kept_whole})
-            raise TraceError(f"the network has nothing to prune or quantize: {'; '.join(reasons) or 'it has no Conv or Linear layer'}")
+            raise TraceError(
+                f"the network has nothing to prune or quantize: {'; '.join(reasons) or 'it has no Conv or Linear layer'}"
+            )
         self._columns = _Columns(cost_model, self.decisions)
         self.sizes = np.array([decision.size for decision in self.decisions], dtype=np.int64)
         self.lowest = np.array([decision.choices[0] for decision in self.decisions], dtype=np.int64)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sartor.errors import UsageError
 from sartor.targets._base import Description, Session, Support, Target, precisions
-from sartor.targets._command import CommandTarget
+from sartor.targets._command import NUMBER, CommandTarget
 from sartor.targets._meter import LatencyMeter
 from sartor.targets._onnxruntime import OnnxRuntimeTarget
 from sartor.targets._openvino import OpenVinoTarget
@@ -23,11 +23,11 @@ TARGETS: dict[str, Callable[..., Target]] = {
 def make(name: str, *, threads: int = 1) -> Target:
     """A target by name. Raises `UsageError` for unknown names, `MissingPackageError` if its runtime is not installed."""
     if name not in TARGETS:
-        raise UsageError(f"target {name!r} is not known; allowed are {', '.join(TARGETS)}")
+        raise UsageError(f"target {name!r} is not known; allowed are {', '.join((*TARGETS, CommandTarget.name))}")
     return TARGETS[name](threads=threads)
 
 
 __all__ = [
-    "TARGETS", "CommandTarget", "Comparison", "Description", "Latency", "LatencyMeter", "LatencyTable", "OnnxRuntimeTarget",
-    "OpenVinoTarget", "Patience", "Session", "Support", "Target", "compare", "make", "precisions",
+    "NUMBER", "TARGETS", "CommandTarget", "Comparison", "Description", "Latency", "LatencyMeter", "LatencyTable",
+    "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "Target", "compare", "make", "precisions",
 ]  # fmt: skip

@@ -16,6 +16,8 @@ from sartor.targets._base import Description, FloatArray, Support, Target
 from sartor.targets._onnx import write_onnx
 from sartor.targets._timing import Comparison, Patience, compare
 
+#: A decimal number.
+NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -34,7 +36,7 @@ class CommandTarget(Target):
         self,
         command: str,
         *,
-        pattern: str = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)",
+        pattern: str = NUMBER,
         unit: str = "ms",
         timeout_s: float = 300.0,
         threads: int = 1,

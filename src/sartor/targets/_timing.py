@@ -90,7 +90,7 @@ def quiet() -> Iterator[None]:
     collecting = gc.isenabled()
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     if len(allowed) > 1:
-        load = psutil.cpu_percent(interval=0.1, percpu=True)
+        load = psutil.cpu_percent(interval=None, percpu=True)  # since the last time
         os.sched_setaffinity(0, {min(allowed, key=lambda core: load[core] if core < len(load) else 0.0)})
     gc.disable()
     try:

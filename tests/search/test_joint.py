@@ -1,0 +1,201 @@
+"""Channels and bits searched together, on a target whose latency is known exactly."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import sartor
+from sartor import demo
+from sartor.budget import Budget
+from sartor.compress import CompressOptions, Compressor, fold, quantize
+from sartor.cost import CostModel
+from sartor.errors import BudgetError, DataError, PolicyError
+from sartor.evaluate import Outcome
+from sartor.graph import trace
+from sartor.policy import Policy
+from sartor.problem import Problem
+from sartor.search import REWARDS
+from sartor.targets import LatencyTable, Patience
+from sartor.testing import FakeTarget
+
+QUICK = sartor.SearchOptions(
+    episodes=10, finalists=2, methods=("prune", "quantize"), compress=CompressOptions(images=16, final_images=32)
+)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sartor.data.load("digits", calibration=64)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
+    demo.train(path, epochs=4)
+    network = demo.DigitsNet()
+    sartor.models.load_weights(network, path)
+    return network
+
+
+@pytest.fixture(scope="module")
+def cost_model(model, data):
+    return CostModel(trace(model, data.calibration.normalized()[:1]))
+
+
+def pairs(cost_model, target):
+    return {layer.name: sartor.targets.precisions(target.describe().supports, layer) for layer in cost_model.network.layers}
+
+
+def joint(cost_model, budget="", **options):
+    target = FakeTarget()
+    table = LatencyTable(cost_model, target, pairs(cost_model, target))
+    precisions = pairs(cost_model, target)
+    return Problem(
+        cost_model, Budget.parse(budget), methods=("prune", "quantize"), precisions=precisions, latency=table, **options
+    )
+
+
+def measured(target, compressor, policy, folder):
+    candidate = compressor.candidate(policy)
+    ready = candidate if policy.quantized else fold(candidate)
+    inputs = compressor.network.example_inputs
+    artifact = target.build(ready, inputs, folder / "candidate.json")
+    original = target.build(fold(compressor.network.module), inputs, folder / "original.json")
+    return target.compare(artifact, original, Patience(limit_s=0.1)).relative
+
+
+def test_predicted_latency_is_the_measured_one_where_layers_add_up(cost_model, data, tmp_path):
+    compressor = Compressor(cost_model.network, data.calibration.normalized(), CompressOptions(images=16))
+    problem = joint(cost_model)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        counts = problem.execute(rng.uniform(size=len(problem)))
+        predicted = float(problem.total("latency", counts[None])[0]) / problem.of_original("latency")
+        assert predicted == pytest.approx(measured(FakeTarget(), compressor, problem.policy(counts), tmp_path), rel=0.02)
+
+
+def test_whole_networks_correct_the_prediction(cost_model):
+    problem = joint(cost_model)
+    rng = np.random.default_rng(0)
+    rows = [problem.execute(rng.uniform(size=len(problem))) for _ in range(30)]
+    truth = [1.7 * float(problem.total("latency", row[None])[0]) / problem.of_original("latency") for row in rows]
+    for row, relative in zip(rows[:20], truth[:20], strict=True):
+        problem.correct(row, relative)
+    for row, relative in zip(rows[20:], truth[20:], strict=True):
+        assert float(problem.total("latency", row[None])[0]) / problem.of_original("latency") == pytest.approx(
+            relative, rel=0.1
+        )  # it said 1.7 times less before
+
+
+def test_what_was_measured_of_layers_is_kept(cost_model, tmp_path, monkeypatch):
+    target, path = FakeTarget(), tmp_path / "latency.json"
+    first = LatencyTable(cost_model, target, pairs(cost_model, target), path)
+    monkeypatch.setattr(FakeTarget, "build", None)
+    again = LatencyTable(cost_model, target, pairs(cost_model, target), path)
+    assert again.original_s == first.original_s
+    assert json.loads(path.read_text())["measured_on"] == "fake 1, no device, 1 threads"
+
+
+@pytest.mark.parametrize("ceiling", [0.2, 0.5])
+def test_any_actions_meet_a_predicted_latency(cost_model, ceiling):
+    problem = joint(cost_model, f"latency<={ceiling}")
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        counts = problem.execute(rng.uniform(size=len(problem)))
+        assert float(problem.total("latency", counts[None])[0]) <= ceiling * problem.of_original("latency") * (1 + 1e-9)
+
+
+def test_policies_of_both_methods_round_trip(cost_model):
+    problem = joint(cost_model)
+    counts = problem.execute(np.random.default_rng(0).uniform(size=len(problem)))
+    policy = problem.policy(counts)
+    assert Policy.from_json(policy.to_json()) == policy
+    ratios = {decision.name: count / decision.size for decision, count in zip(problem.decisions, counts, strict=True)}
+    assert np.array_equal(problem.counts(ratios), counts)
+    assert set(policy.weight_bits.values()) <= {8, 32}
+
+
+@pytest.mark.parametrize("agent", ["evolution", "ddpg", "knapsack"])
+def test_a_joint_search_delivers_what_it_promises(agent, model, data, tmp_path):
+    target = FakeTarget()
+    options = dataclasses.replace(QUICK, agent=agent)
+    result = sartor.compress(model, data, budget="latency<=0.3", options=options, target=target, out=tmp_path / "run")
+    best = result.report["best"]
+    assert result.report["budget_met"]
+    assert best["latency"]["relative"] <= 0.3
+    compressor = Compressor(result.network, data.calibration.normalized(), CompressOptions(images=16))
+    assert measured(target, compressor, result.policy, tmp_path) == pytest.approx(best["latency"]["relative"], rel=1e-6)
+    again = sartor.load(tmp_path / "run", demo.DigitsNet())
+    images = data.test.normalized()
+    with torch.no_grad():
+        assert torch.equal(again(images), result.model(images))
+    assert best["size"] < 0.5 * result.report["original"]["size"]
+
+
+def test_an_interrupted_joint_search_goes_on_as_if_nothing_had_happened(model, data, tmp_path):
+    whole = sartor.compress(model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "a")
+    seen = []
+
+    def stop(episode, best):
+        seen.append(episode)
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+
+    sartor.compress(model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "b", on_episode=stop)
+    resumed = sartor.compress(model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "b")
+    assert resumed.policy == whole.policy
+    assert resumed.report["episodes"] == whole.report["episodes"] == 10
+
+
+def test_quantizing_alone_keeps_all_channels(model, data):
+    options = dataclasses.replace(QUICK, methods=("quantize",))
+    result = sartor.compress(model, data, budget="bops<=40%", options=options, target=FakeTarget())
+    assert not result.policy.channels
+    assert result.report["best"]["ratio"]["bops"] <= 0.4
+    assert result.report["best"]["ratio"]["macs"] == 1
+
+
+def test_bits_cost_what_they_should(cost_model):
+    layers = [layer.name for layer in cost_model.network.layers]
+    original = cost_model.original
+    weights = sum(layer.weights for layer in cost_model.network.layers)
+    cost = cost_model.cost(Policy(weight_bits=dict.fromkeys(layers, 4), activation_bits=dict.fromkeys(layers, 8)))
+    assert cost.bops == original.macs * 4 * 8
+    assert cost.size == pytest.approx(original.size - weights * (4 - 0.5))
+    assert (cost.macs, cost.params) == (original.macs, original.params)
+
+
+def test_the_simulation_is_what_is_scored(model, data):
+    options = dataclasses.replace(QUICK, methods=("quantize",), finalists=1)
+    result = sartor.compress(model, data, budget="bops<=40%", options=options, target=FakeTarget())
+    with torch.no_grad():
+        right = (result.model(data.test.normalized()).argmax(1) == data.test.labels).float().mean()
+    assert result.report["best"]["test"] == pytest.approx(float(right), abs=1e-6)
+    compressor = Compressor(result.network, data.calibration.normalized(), options.compress)
+    expected = quantize(fold(compressor.candidate(Policy())), result.policy, (data.calibration.normalized(),), FakeTarget.scheme)
+    for name, module in expected.named_modules():
+        if hasattr(module, "weight_scale"):
+            assert torch.allclose(module.weight_scale, result.model.get_submodule(name).weight_scale)
+
+
+def test_rewards_know_of_latency():
+    from sartor.cost import Cost
+
+    outcome = Outcome(0.9, 100, False, Cost(1, 1, 1, 1), relative_latency=0.36)
+    assert REWARDS["accuracy"](outcome, 0.3) == pytest.approx(0.9 / 1.2 - 1)
+    assert REWARDS["accuracy"](outcome, 0.5) == pytest.approx(-0.1)
+    assert REWARDS["absolute"](outcome, 0.3) == pytest.approx(0.9 - 3 * 0.2)
+
+
+def test_bad_input_is_refused(model, data, cost_model):
+    with pytest.raises(BudgetError, match=r"smallest reachable value is latency<=.*ms \(predicted\)"):
+        joint(cost_model, "latency<=1%")
+    with pytest.raises(DataError, match="quantizing needs calibration images"):
+        Compressor(cost_model.network, None, CompressOptions()).candidate(Policy(weight_bits={"linear": 8}))
+    with pytest.raises(PolicyError, match="the policy names the layer 'nowhere'"):
+        cost_model.cost(Policy(weight_bits={"nowhere": 8}))
+    with pytest.raises(PolicyError, match=r"weight_bits\['linear'\] is 9; allowed are 1 to 8, and 32"):
+        Policy(weight_bits={"linear": 9})
