@@ -1,0 +1,170 @@
+"""What targets do to real networks: accuracy beside the simulation, speed of int8, and how far repeated measurements agree.
+
+python bench/targets.py accuracy --models resnet20 resnet56 resnet18
+python bench/targets.py speed --models resnet20 resnet18
+python bench/targets.py repeat --model resnet20 --times 10 --minutes 10
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor, fx
+
+from sartor import data, models, targets
+from sartor.compress import fold, quantize
+from sartor.data import Data
+from sartor.graph import Network, trace
+from sartor.policy import Policy
+from sartor.targets import Patience, Target
+
+SHARED = Path("../shared")
+BATCH = 250
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracy of int8 networks on the test rows: simulated, and in each runtime."""
+
+    models: tuple[str, ...] = ("resnet20", "resnet56", "resnet18")
+    targets: tuple[str, ...] = ("onnxruntime", "openvino")
+    mixtures: int = 2
+    """Random mixtures of fp32 and int8 layers beside all-int8."""
+
+    def run(self) -> None:
+        """Print a table."""
+        print("| network | policy | simulated |", " | ".join(f"{name} (difference)" for name in self.targets), "|")
+        print("|---|---|---|" + "---|" * len(self.targets))
+        for model in self.models:
+            network, images = subject(model)
+            calibration, test = images.calibration.normalized(), images.test.normalized()
+            labels = images.test.labels.numpy()
+            for name, policy in policies(network, self.mixtures).items():
+                candidate = quantize(fold(network.module), policy, (calibration[:128],), targets.make("onnxruntime").scheme)
+                with torch.no_grad():
+                    outputs = [candidate(test[start : start + BATCH]).numpy() for start in range(0, len(test), BATCH)]
+                simulated = 100 * float((np.concatenate(outputs).argmax(1) == labels).mean())
+                cells = [100 * accuracy(targets.make(target), candidate, test, labels) for target in self.targets]
+                row = " | ".join(f"{cell:.2f} ({cell - simulated:+.2f})" for cell in cells)
+                print(f"| {model} | {name} | {simulated:.2f} | {row} |", flush=True)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """All-int8 against fp32, one thread, batch of one, measured in turns."""
+
+    models: tuple[str, ...] = ("resnet20", "resnet18")
+    targets: tuple[str, ...] = ("onnxruntime", "openvino")
+
+    def run(self) -> None:
+        """Print a table."""
+        print("| network | target | fp32, ms | int8, ms | fp32 ÷ int8 | 95 % interval |\n|---|---|---|---|---|---|")
+        for model in self.models:
+            network, images = subject(model)
+            for name in self.targets:
+                target = targets.make(name)
+                with artifacts(target, network, images) as (candidate, original):
+                    found = target.compare(candidate, original, Patience(tolerance=0.01, limit_s=20))
+                print(
+                    f"| {model} | {target.describe().runtime} | {1e3 * found.original.median_s:.3f} | "
+                    f"{1e3 * found.candidate.median_s:.3f} | {1 / found.relative:.2f} | "
+                    f"{1 / found.high:.2f} – {1 / found.low:.2f} |",
+                    flush=True,
+                )
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """The same comparison again and again while another process keeps a core busy."""
+
+    model: str = "resnet20"
+    target: str = "onnxruntime"
+    times: int = 10
+    minutes: float = 10.0
+
+    def run(self) -> None:
+        """Print every relative latency and (max − min) / median."""
+        network, images = subject(self.model)
+        target = targets.make(self.target)
+        busy = multiprocessing.get_context("spawn").Process(target=_keep_busy, daemon=True)
+        busy.start()
+        found = []
+        with artifacts(target, network, images) as (candidate, original):
+            started = time.perf_counter()
+            for index in range(self.times):
+                due = started + index * 60 * self.minutes / max(1, self.times - 1)
+                time.sleep(max(0.0, due - time.perf_counter()))
+                found.append(target.compare(candidate, original).relative)
+                print(f"after {time.perf_counter() - started:5.0f} s: {found[-1]:.4f}", flush=True)
+        busy.terminate()
+        print(f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %")
+
+
+def _keep_busy() -> None:
+    while True:
+        pass
+
+
+def subject(model: str) -> tuple[Network, Data]:
+    """A pretrained network and CIFAR-10."""
+    weights = SHARED / f"models/{model}-cifar10.safetensors"
+    mean, std = models.normalisation(weights)
+    images = data.load(SHARED / "data/cifar10", calibration=256, mean=mean, std=std)
+    net = models.build(model, classes=10, pixels=32)
+    models.load_weights(net, weights)
+    return trace(net, images.calibration.normalized()[:1]), images
+
+
+def policies(network: Network, mixtures: int) -> dict[str, Policy]:
+    """All layers at 8 bits, and random mixtures."""
+    names = [layer.name for layer in network.layers]
+    rng = np.random.default_rng(0)
+    chosen = {"all int8": names}
+    for index in range(mixtures):
+        chosen[f"mixture {index + 1}"] = [name for name in names if rng.uniform() < 0.6]
+    return {
+        name: Policy(weight_bits=dict.fromkeys(layers, 8), activation_bits=dict.fromkeys(layers, 8))
+        for name, layers in chosen.items()
+    }
+
+
+def accuracy(target: Target, network: fx.GraphModule, images: Tensor, labels: np.ndarray) -> float:
+    """Of the artifact in its own runtime."""
+    with tempfile.TemporaryDirectory() as folder:
+        session = target.load(target.build(network, (images[:1],), Path(folder) / f"model{target.suffix}"))
+        outputs = [session.run([images[start : start + BATCH].numpy()])[0] for start in range(0, len(images), BATCH)]
+    return float((np.concatenate(outputs).argmax(1) == labels).mean())
+
+
+@contextlib.contextmanager
+def artifacts(target: Target, network: Network, images: Data) -> Iterator[tuple[Path, Path]]:
+    """All-int8 and fp32 files of a network."""
+    calibration = images.calibration.normalized()
+    folded = fold(network.module)
+    candidate = quantize(folded, policies(network, 0)["all int8"], (calibration[:128],), target.scheme)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{name}{target.suffix}" for name in ("int8", "fp32")]
+        for path, net in zip(paths, (candidate, folded), strict=True):
+            target.build(net, (calibration[:1],), path)
+        yield paths[0], paths[1]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    command = tyro.cli(
+        Annotated[Accuracy, tyro.conf.subcommand("accuracy")]
+        | Annotated[Speed, tyro.conf.subcommand("speed")]
+        | Annotated[Repeat, tyro.conf.subcommand("repeat")]
+    )
+    command.run()
