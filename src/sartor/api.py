@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import sartor
-from sartor import agents, targets
+from sartor import agents, sensitivity, targets
 from sartor._files import write_text
 from sartor.agents import RuleName
 from sartor.budget import Budget
@@ -34,6 +34,8 @@ from sartor.targets import NUMBER, CommandTarget, LatencyMeter, LatencyTable, Ta
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
+#: Images on which Ω is measured for agents that see it.
+_SENSITIVITY_IMAGES = 256
 DEFAULT_SEEDS: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
 
 
@@ -42,7 +44,7 @@ class SearchOptions:
     """How to search."""
 
     agent: str = DEFAULT_AGENT
-    """Who decides: evolution, ddpg, random, tpe, cma-es, or a rule."""
+    """Who decides: evolution, ddpg, galen, galen-blind, random, tpe, cma-es, or a rule."""
     episodes: int = 300
     """Policies scored in all."""
     seed: int = 0
@@ -163,7 +165,11 @@ def compress(
             _ceiling(problem, parsed),
         )
         record = Study(Path(out)) if out else MemoryRecord()
-        search = Search(problem, evaluator, plan, record, on_episode or (lambda episode, best: None))
+        omega = None
+        if options.agent in agents.SEES_SENSITIVITY and calibration is not None:
+            path = Path(out) / sensitivity.FILE if out else None
+            omega = sensitivity.measure(compressor, calibration[:_SENSITIVITY_IMAGES], scheme=scheme, path=path)
+        search = Search(problem, evaluator, plan, record, on_episode or (lambda episode, best: None), omega)
         episodes = search.run()
         if not finalists(episodes, 1):
             raise UsageError("the search was ended before its first episode; nothing to deliver")

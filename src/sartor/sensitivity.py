@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
@@ -30,9 +31,10 @@ from sartor.compress import (
     with_rounded_weight,
     with_tensors,
 )
+from sartor.cost import FloatArray
 from sartor.errors import DataError, RunError
 from sartor.evaluate import divergence
-from sartor.policy import Policy
+from sartor.policy import FULL_WIDTH, Policy
 
 Parameter = Literal["channels", "weight_bits", "activation_bits"]
 PARAMETERS: tuple[Parameter, ...] = ("channels", "weight_bits", "activation_bits")
@@ -59,6 +61,12 @@ class Sensitivity:
 
     images: int
     table: dict[Parameter, dict[str, dict[float, float]]] = field(default_factory=dict)
+
+    def at(self, parameter: Parameter, name: str, values: FloatArray) -> FloatArray:
+        """Ω at any values, linear between those measured; 0 above 8 bits."""
+        row = self.table.get(parameter, {}).get(name, {})
+        points = sorted({**row, **({float(FULL_WIDTH): 0.0} if parameter != "channels" else {1.0: 0.0})}.items())
+        return np.interp(values, [value for value, _ in points], [omega for _, omega in points])
 
     def save(self, path: Path) -> None:
         """Write as JSON."""

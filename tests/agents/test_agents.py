@@ -55,11 +55,11 @@ def test_ddpg_learns_which_action_is_rewarded(setting):
     agent = agents.make("ddpg", setting)
     rng = np.random.default_rng(0)
     observations = rng.uniform(size=(len(setting.problem) + 1, 11)).astype(np.float32)
-    before = np.mean([agent._actor(torch.from_numpy(o)).item() for o in observations[:-1]])
+    before = np.mean([agent._networks.act(o)[0] for o in observations[:-1]])
     for _ in range(60):
         executed = rng.uniform(0.1, 1, len(setting.problem))
         agent.learn(Trajectory(observations, executed, -float(executed.mean())), own=True)
-    after = np.mean([agent._actor(torch.from_numpy(o)).item() for o in observations[:-1]])
+    after = np.mean([agent._networks.act(o)[0] for o in observations[:-1]])
     assert after < before - 0.1
 
 
@@ -85,5 +85,5 @@ def test_hand_made_rules_slope_as_their_names_say(setting):
 
 
 def test_unknown_agents_are_refused_by_name(setting):
-    with pytest.raises(agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, evolution, random"):
+    with pytest.raises(agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, galen-blind, evolution"):
         agents.make("sarsa", setting)

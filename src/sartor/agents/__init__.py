@@ -8,12 +8,15 @@ from collections.abc import Callable
 from sartor.agents._base import Agent, Float32Array, Setting, Trajectory, VectorAgent
 from sartor.agents._ddpg import DdpgAgent
 from sartor.agents._evolution import EvolutionAgent
+from sartor.agents._galen import GalenAgent
 from sartor.agents._rules import RULES, RuleAgent, RuleName
 from sartor.agents._samplers import CmaEsAgent, RandomAgent, TpeAgent
 from sartor.errors import UsageError
 
 _AGENTS: dict[str, Callable[[Setting], Agent]] = {
     "ddpg": DdpgAgent,
+    "galen": GalenAgent,
+    "galen-blind": functools.partial(GalenAgent, sees_sensitivity=False),
     "evolution": EvolutionAgent,
     "random": RandomAgent,
     "tpe": TpeAgent,
@@ -23,6 +26,8 @@ _AGENTS: dict[str, Callable[[Setting], Agent]] = {
 
 #: Every name `make` knows.
 NAMES = tuple(_AGENTS)
+#: Agents whose state shows Ω, which is measured for them before the search.
+SEES_SENSITIVITY = ("galen",)
 
 
 def make(name: str, setting: Setting) -> Agent:
@@ -32,4 +37,6 @@ def make(name: str, setting: Setting) -> Agent:
     return _AGENTS[name](setting)
 
 
-__all__ = ["NAMES", "RULES", "Agent", "Float32Array", "RuleName", "Setting", "Trajectory", "VectorAgent", "make"]
+__all__ = [
+    "NAMES", "RULES", "SEES_SENSITIVITY", "Agent", "Float32Array", "RuleName", "Setting", "Trajectory", "VectorAgent", "make",
+]  # fmt: skip

@@ -28,7 +28,7 @@ class Setting:
     """What an agent is told before the first episode.
 
     ``errors[d][i]`` is the estimated error of decision d with its i-th choice, 0 where nothing is removed. ``episodes`` is
-    how many there will be.
+    how many there will be. ``sensitivity[d][i]`` is Ω (Galen) of that choice, where it was measured.
     """
 
     problem: Problem
@@ -36,6 +36,7 @@ class Setting:
     episodes: int
     errors: list[FloatArray]
     seed: int
+    sensitivity: list[FloatArray] | None = None
 
 
 class Agent(ABC):

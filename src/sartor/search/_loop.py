@@ -20,6 +20,7 @@ from sartor.problem import Decision, Problem
 from sartor.search._env import FEATURES, PruningEnv
 from sartor.search._reward import REWARDS, RewardName
 from sartor.search._study import Episode
+from sartor.sensitivity import Sensitivity
 
 
 class Record(Protocol):
@@ -78,13 +79,15 @@ class Search:
     plan: Plan
     record: Record
     on_episode: Callable[[Episode, Episode], None] = lambda episode, best: None
+    sensitivity: Sensitivity | None = None
     interrupted: bool = field(default=False, init=False)
     _number: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         compressor, decisions = self.evaluator.compressor, self.problem.decisions
         errors = [_errors(compressor, decision) for decision in decisions]
-        self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed)
+        omega = None if self.sensitivity is None else [_omega(self.sensitivity, decision) for decision in decisions]
+        self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed, omega)
         self._recorded = self.record.episodes()
         self._outcome: Outcome | None = None
         self._env = PruningEnv(self.problem, self._reward_of)
@@ -171,6 +174,15 @@ def _errors(compressor: Compressor, decision: Decision) -> FloatArray:
     if decision.kind == "weights":
         return compressor.weight_errors(decision.name, decision.choices / decision.size)
     return compressor.precision_errors(decision.layer.name, decision.precisions)
+
+
+def _omega(sensitivity: Sensitivity, decision: Decision) -> FloatArray:
+    """Ω of a decision for each of its choices, between the values it was measured at; bits: of weights and of inputs, summed."""
+    if decision.kind != "bits":
+        return sensitivity.at("channels", decision.name, decision.choices / decision.size)
+    pairs = np.array(decision.precisions, dtype=np.float64)
+    name = decision.layer.name
+    return sensitivity.at("weight_bits", name, pairs[:, 0]) + sensitivity.at("activation_bits", name, pairs[:, 1])
 
 
 def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:
