@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import sartor
 from sartor import demo
 from sartor.cli import main
+from sartor.graph import trace
 
 
 class Branching(nn.Module):
@@ -124,6 +127,8 @@ BAD_INPUT = {
         search(f, w, target="command", command="no-such-bench {model}", budget="latency<=0.9", images=16), 2,
         "'no-such-bench' does not exist",
     ),
+    "a target without its table": lambda f, w: (search(f, w, target="table"), 2, "the target table needs --table FILE"),
+    "a table that does not exist": lambda f, w: (search(f, w, target="table", table=f / "no.json"), 1, r"no\.json does not exist"),
     "nothing to resume": lambda f, w: (["search", "--resume", str(f / "run")], 1, r"run\.json does not exist; nothing can be resumed"),
     "nothing to show": lambda f, w: (["show", str(f / "run")], 1, "the run is not finished. Resume it with"),
 }  # fmt: skip
@@ -214,3 +219,59 @@ def test_cifar_splits_are_those_of_the_shared_data(shared):
     loaded = data.load(shared / "data/cifar10", calibration=10)
     assert (len(loaded.validation), len(loaded.test)) == (5000, 5000)
     assert loaded.validation.labels.bincount().min() > 400
+
+
+def test_targets_are_listed_with_what_they_support(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["targets"])
+    shown = capsys.readouterr().out
+    assert re.search(r"onnxruntime .*fp32, 8/8", shown)
+    assert "command" in shown
+
+
+def test_a_missing_runtime_is_listed_with_the_way_to_install_it(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setenv("COLUMNS", "300")
+    main(["targets"])
+    assert "pip install 'sartor[openvino]'" in capsys.readouterr().out
+
+
+def test_sensitivity_is_measured_once_and_drawn(weights, tmp_path, capsys):
+    arguments = [
+        "sensitivity", "--model=sartor.demo:DigitsNet", f"--weights={weights}", "--data=digits", f"--out={tmp_path}", "--images=32",
+        "--keep", "0.5", "1.0", "--bits", "2", "8",
+    ]  # fmt: skip
+    main(arguments)
+    first = (tmp_path / "sensitivity.json").read_text()
+    table = json.loads(first)["table"]
+    assert set(table) == {"channels", "weight_bits", "activation_bits"}
+    assert all(row["2"] >= row["8"] for row in table["weight_bits"].values())
+    assert (tmp_path / "sensitivity.svg").read_text().startswith("<svg")
+    assert "stem.0" in capsys.readouterr().out
+    main(arguments)
+    assert (tmp_path / "sensitivity.json").read_text() == first
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments[:-1], "9"])
+    assert stop.value.code == 2
+
+
+def test_a_latency_from_a_table_needs_no_runtime(weights, tmp_path):
+    images = sartor.data.load("digits", calibration=16).calibration.normalized()
+    layers = trace(demo.DigitsNet(), images[:1]).layers
+    entry = "{0.kind} {1}->{2} kernel {3} stride {4} on {5} at {6}/{6} bits"
+    seconds = {}
+    for layer in layers:
+        sides = ["x".join(map(str, side)) for side in (layer.kernel, layer.stride, layer.input_size)]
+        sides = sides if layer.kind == "conv" else ["1", "1", "1"]
+        for share in (0.25, 0.5, 1.0):
+            inside, outside = (max(1, round(share * width)) for width in (layer.in_channels, layer.out_channels))
+            for bits in (4, 32):
+                seconds[entry.format(layer, inside, outside, *sides, bits)] = 1e-9 * bits * inside * outside * layer.positions
+    table = tmp_path / "board.json"
+    table.write_text(json.dumps({"schema": 1, "measured_on": "a board", "seconds": seconds}))
+    options = {"methods": "prune,quantize", "images": 16, "final_images": 16, "finalists": 1, "baselines": ""}
+    main(search(tmp_path, weights, budget="latency<=0.1", target="table", table=table, **options))
+    report = json.loads((tmp_path / "run/result.json").read_text())
+    assert report["target"]["measured"] is False
+    assert report["best"]["latency"]["relative"] <= 0.1
+    assert 4 in report["policy"]["weight_bits"].values()

@@ -30,7 +30,7 @@ from sartor.policy import Policy
 from sartor.problem import Granularity, Method, Problem
 from sartor.search import Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
 from sartor.storage import Origin, save
-from sartor.targets import NUMBER, CommandTarget, LatencyMeter, LatencyTable, Target
+from sartor.targets import NUMBER, CommandTarget, LatencyMeter, LatencyTable, TableTarget, Target
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
@@ -56,11 +56,13 @@ class SearchOptions:
     methods: tuple[Method, ...] = ("prune",)
     """prune, quantize, or both searched together."""
     target: str = ""
-    """Runtime that latency is measured on and whose precisions are used: onnxruntime, openvino or command."""
+    """Runtime that latency is measured on and whose precisions are used: onnxruntime, openvino, command or table."""
     target_threads: int = 1
     """Threads of the target's runtime."""
     command: str = ""
     """With the target command: the program to run, with {model} where the path of the ONNX file goes."""
+    table: Path | None = None
+    """With the target table: a JSON file of latencies of layers, such as latency.json in the folder of a run."""
     command_pattern: str = NUMBER
     """Regular expression that finds the latency in what the command prints; its first group, the last match."""
     command_unit: str = "ms"
@@ -225,6 +227,12 @@ def _target(options: SearchOptions) -> Target | None:
         return CommandTarget(
             options.command, pattern=options.command_pattern, unit=options.command_unit, threads=options.target_threads
         )
+    if options.target == TableTarget.name:
+        if options.table is None:
+            raise UsageError(
+                "the target table needs --table FILE: latencies of layers, such as latency.json in the folder of a run"
+            )
+        return TableTarget(options.table, threads=options.target_threads)
     return targets.make(options.target, threads=options.target_threads) if options.target else None
 
 

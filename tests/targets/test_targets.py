@@ -1,11 +1,16 @@
+import json
 import sys
 
 import numpy as np
 import pytest
+import torch
+from torch import fx, nn
 
 from sartor import targets
+from sartor.compress import INTEGER, fold, quantize
 from sartor.errors import MissingPackageError, RunError, UsageError
-from sartor.targets import CommandTarget, OnnxRuntimeTarget, OpenVinoTarget, Patience, compare
+from sartor.policy import Policy
+from sartor.targets import CommandTarget, OnnxRuntimeTarget, OpenVinoTarget, Patience, TableTarget, compare
 from sartor.targets._timing import median_interval
 from sartor.testing import FakeTarget, TargetConformance, _example_network
 
@@ -30,9 +35,6 @@ class TestOpenVino(TargetConformance):
 
 def test_int8_layers_become_integer_kernels(tmp_path):
     import onnx
-
-    from sartor.compress import INTEGER, fold, quantize
-    from sartor.policy import Policy
 
     network, images = _example_network()
     names = [layer.name for layer in network.layers if layer.kind == "conv"]
@@ -130,9 +132,52 @@ def test_the_interval_of_the_median_covers_it():
 
 def test_batches_of_any_size_run(tmp_path):
     network, images = _example_network()
-    from sartor.compress import fold
-
     for target in (OnnxRuntimeTarget(), OpenVinoTarget()):
         session = target.load(target.build(fold(network.module), (images[:1],), tmp_path / f"{target.name}.onnx"))
         (outputs,) = session.run([images.numpy()])
         assert outputs.shape == (len(images), 10)
+
+
+def key(width_in, width_out, bits=(32, 32)):
+    return f"conv {width_in}->{width_out} kernel 3x3 stride 1x1 on 8x8 at {bits[0]}/{bits[1]} bits"
+
+
+def table_of(path, seconds):
+    path.write_text(json.dumps({"schema": 1, "measured_on": "a board", "seconds": seconds}))
+    return path
+
+
+def two_convolutions():
+    layers = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1))
+    return fx.symbolic_trace(layers.eval()), torch.randn(2, 4, 8, 8)
+
+
+def test_a_table_sums_its_layers_and_fills_in_widths_between(tmp_path):
+    true = {(i, o): 1e-6 + 2e-7 * i + 1e-8 * i * o for i in (4, 16) for o in (4, 16)}
+    target = TableTarget(table_of(tmp_path / "table.json", {key(*widths): seconds for widths, seconds in true.items()}))
+    network, images = two_convolutions()
+    session = target.load(target.build(network, (images[:1],), tmp_path / "a.layers.json"))
+    expected = (1e-6 + 2e-7 * 4 + 1e-8 * 4 * 8) + (1e-6 + 2e-7 * 8 + 1e-8 * 8 * 16)
+    assert session.seconds() == pytest.approx(expected, rel=1e-6)
+    assert not target.describe().measured
+
+
+def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):
+    target = TableTarget(table_of(tmp_path / "table.json", {key(4, 8): 9e-6, key(8, 16): 9e-6, key(4, 8, (3, 5)): 2e-6}))
+    assert (3, 5) in target.describe().supports["conv"].precisions
+    network, images = two_convolutions()
+    candidate = quantize(network, Policy(weight_bits={"0": 3}, activation_bits={"0": 5}), (images,), target.scheme)
+    fast = target.load(target.build(candidate, (images[:1],), tmp_path / "a.layers.json")).seconds()
+    slow = target.load(target.build(network, (images[:1],), tmp_path / "b.layers.json")).seconds()
+    assert fast == pytest.approx(slow - 7e-6, rel=1e-6)
+
+
+def test_tables_that_lack_something_say_what(tmp_path):
+    with pytest.raises(RunError, match=r"table .*none.json does not exist"):
+        TableTarget(tmp_path / "none.json")
+    with pytest.raises(RunError, match="has no entry of a layer"):
+        TableTarget(table_of(tmp_path / "empty.json", {}))
+    network, images = two_convolutions()
+    target = TableTarget(table_of(tmp_path / "table.json", {key(4, 8).replace("3x3", "1x1"): 1e-6}))
+    with pytest.raises(UsageError, match="no entry for 'conv 4->8 kernel 3x3 stride 1x1 on 8x8 at 32/32 bits'"):
+        target.build(network, (images[:1],), tmp_path / "a.layers.json")

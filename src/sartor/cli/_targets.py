@@ -29,6 +29,7 @@ class ListTargets:
             except MissingPackageError as error:
                 missing.append(f"{name} is not usable here: {error}")
         table.add_row("command", "any program", "given with the command", "all", "given with the command")
+        table.add_row("table", "sum of layers", "given with the table", "all", "given with the table")
         console.print(table)
         for line in missing:
             console.print(line, highlight=False, markup=False)

@@ -11,6 +11,7 @@ from sartor.targets._meter import LatencyMeter
 from sartor.targets._onnxruntime import OnnxRuntimeTarget
 from sartor.targets._openvino import OpenVinoTarget
 from sartor.targets._predictor import LatencyTable
+from sartor.targets._table import TableTarget
 from sartor.targets._timing import Comparison, Latency, Patience, compare
 
 #: Targets by the names of the command line.
@@ -23,11 +24,14 @@ TARGETS: dict[str, Callable[..., Target]] = {
 def make(name: str, *, threads: int = 1) -> Target:
     """A target by name. Raises `UsageError` for unknown names, `MissingPackageError` if its runtime is not installed."""
     if name not in TARGETS:
-        raise UsageError(f"target {name!r} is not known; allowed are {', '.join((*TARGETS, CommandTarget.name))}")
+        raise UsageError(
+            f"target {name!r} is not known; allowed are {', '.join((*TARGETS, CommandTarget.name, TableTarget.name))}"
+        )
     return TARGETS[name](threads=threads)
 
 
 __all__ = [
     "NUMBER", "TARGETS", "CommandTarget", "Comparison", "Description", "Latency", "LatencyMeter", "LatencyTable",
-    "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "Target", "compare", "make", "precisions",
+    "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget", "Target", "compare", "make",
+    "precisions",
 ]  # fmt: skip

@@ -25,9 +25,9 @@ from sartor.errors import RunError
 from sartor.graph import IntArray, LayerSpec, Network
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._base import Target
+from sartor.targets._table import TABLE_SCHEMA, Shape, fit_widths
 from sartor.targets._timing import quiet
 
-SCHEMA = 1
 #: Widths, as shares of the original's, at which a layer is measured.
 _SHARES = (0.25, 0.5, 1.0)
 #: Runs of each layer: enough for a median.
@@ -131,30 +131,25 @@ class _Cells:
         self._seconds: dict[str, float] = {}
         if path is not None and path.exists():
             content = read_json(path, missing="", error=RunError)
-            if content.get("schema") != SCHEMA or content.get("measured_on") != self._key:
+            if content.get("schema") != TABLE_SCHEMA or content.get("measured_on") != self._key:
                 raise RunError(f"{path} was measured on {content.get('measured_on')!r}, not on {self._key!r}; remove it")
             self._seconds = content["seconds"]
 
     def coefficients(self, layer: LayerSpec, pair: tuple[int, int]) -> FloatArray:
-        """Least-squares a, b, c, d ≥ 0 of a layer's latency, errors relative."""
-        rows, seconds = [], []
-        for width_in in _widths(layer.in_channels):
-            for width_out in [width_in] if layer.kind == "depthwise" else _widths(layer.out_channels):
-                rows.append([1.0, width_in, width_out, width_in * width_out])
-                seconds.append(self._measure(layer, width_in, width_out, pair))
-        table, times = np.array(rows), np.maximum(seconds, 1e-9)
-        scale = table.max(0)
-        found: FloatArray = nnls(table / scale / times[:, None], np.ones(len(times)))[0] / scale
-        return found
+        """a, b, c, d of a layer's latency."""
+        widths = [
+            (width_in, width_out)
+            for width_in in _widths(layer.in_channels)
+            for width_out in ([width_in] if layer.kind == "depthwise" else _widths(layer.out_channels))
+        ]
+        return fit_widths(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
 
     def whole(self, network: Network) -> float:
         """Seconds of the original network."""
         return self.time("original network", lambda: (fold(network.module), network.example_inputs))
 
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
-        size = "x".join(map(str, layer.input_size))
-        kernel, stride = "x".join(map(str, layer.kernel)), "x".join(map(str, layer.stride))
-        key = f"{layer.kind} {width_in}->{width_out} kernel {kernel} stride {stride} on {size} at {pair[0]}/{pair[1]} bits"
+        key = Shape.of(layer, pair).key(width_in, width_out)
 
         def build() -> tuple[fx.GraphModule, tuple[Tensor, ...]]:
             network, example = _alone(layer, width_in, width_out)
@@ -175,7 +170,7 @@ class _Cells:
                 with quiet():
                     self._seconds[key] = float(np.median([call() for _ in range(_RUNS)][3:]))
             if self._path is not None:
-                content = {"schema": SCHEMA, "measured_on": self._key, "seconds": self._seconds}
+                content = {"schema": TABLE_SCHEMA, "measured_on": self._key, "seconds": self._seconds}
                 write_text(self._path, json.dumps(content, indent=1) + "\n")
         return self._seconds[key]
 

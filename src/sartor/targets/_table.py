@@ -1,0 +1,183 @@
+"""Latency from a table of single layers, summed: for devices that are not here and widths that no local runtime has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+from torch import Tensor, fx, nn
+
+from sartor._files import read_json, write_text
+from sartor.compress import GALEN, ActivationQuantizer
+from sartor.cost import FloatArray
+from sartor.errors import RunError, UsageError
+from sartor.graph import LayerSpec
+from sartor.policy import FULL_WIDTH
+from sartor.targets._base import Description, Support, Target
+from sartor.targets._base import FloatArray as Values
+
+TABLE_SCHEMA = 1
+_KEY = re.compile(r"^(conv|depthwise|linear) (\d+)->(\d+) kernel ([\dx]+) stride ([\dx]+) on ([\dx]+) at (\d+)/(\d+) bits$")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a layer is, but for its channels; lengths joined by ``x``, bits of weights and of inputs."""
+
+    kind: str
+    kernel: str
+    stride: str
+    size: str
+    bits: tuple[int, int]
+
+    @classmethod
+    def of(cls, layer: LayerSpec, bits: tuple[int, int]) -> Shape:
+        """Shape of a layer."""
+        if layer.kind == "linear":
+            return cls(layer.kind, "1", "1", "1", bits)
+        kernel, stride, size = ("x".join(map(str, side)) for side in (layer.kernel, layer.stride, layer.input_size))
+        return cls(layer.kind, kernel, stride, size, bits)
+
+    def key(self, width_in: int, width_out: int) -> str:
+        """The name of an entry of a table."""
+        where = f"kernel {self.kernel} stride {self.stride} on {self.size}"
+        return f"{self.kind} {width_in}->{width_out} {where} at {self.bits[0]}/{self.bits[1]} bits"
+
+
+def parse_key(key: str) -> tuple[Shape, int, int] | None:
+    """Shape and channels of an entry; None for entries that are not of single layers."""
+    found = _KEY.match(key)
+    if found is None:
+        return None
+    kind, width_in, width_out, kernel, stride, size, weights, activations = found.groups()
+    return Shape(kind, kernel, stride, size, (int(weights), int(activations))), int(width_in), int(width_out)
+
+
+def fit_widths(widths: Sequence[tuple[int, int]], seconds: Sequence[float]) -> FloatArray:
+    """a, b, c, d ≥ 0 of seconds = a + b·in + c·out + d·in·out, least squares of relative errors."""
+    table = np.array([[1.0, width_in, width_out, width_in * width_out] for width_in, width_out in widths])
+    times, scale = np.maximum(seconds, 1e-9), table.max(0)
+    found: FloatArray = nnls(table / scale / times[:, None], np.ones(len(times)))[0] / scale
+    return found
+
+
+class TableTarget(Target):
+    """Sums the latencies of layers from a JSON file: ``{"schema": 1, "measured_on": TEXT, "seconds": {KEY: SECONDS}}``.
+
+    A key reads ``conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits``: kind, channels, window, input size, bits of weights
+    and inputs. Channels between entries of the same shape follow from them. A search on a runtime leaves such a file,
+    ``latency.json``, in its folder; entries for other widths can be added by hand. Raises `RunError` for a file that is none.
+    """
+
+    name = "table"
+    suffix = ".layers.json"
+    scheme = GALEN
+
+    def __init__(self, path: Path, threads: int = 1) -> None:
+        content = read_json(path, missing=f"the table {path} does not exist", error=RunError)
+        seconds = content.get("seconds")
+        if content.get("schema") != TABLE_SCHEMA or not isinstance(seconds, dict):
+            raise RunError(f"{path} is not a table of latencies of schema {TABLE_SCHEMA}")
+        self.path, self.threads, self._device = path, threads, str(content.get("measured_on", "unknown"))
+        entries: dict[Shape, list[tuple[tuple[int, int], float]]] = {}
+        for key, value in seconds.items():
+            if (parsed := parse_key(key)) is not None:
+                entries.setdefault(parsed[0], []).append((parsed[1:], float(value)))
+        if not entries:
+            raise RunError(f"{path} has no entry of a layer; keys read: conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits")
+        self._coefficients = {shape: fit_widths(*zip(*rows, strict=True)) for shape, rows in entries.items()}
+
+    def describe(self) -> Description:
+        """What the entries are of; estimated, not measured."""
+        pairs: dict[str, set[tuple[int, int]]] = {}
+        for shape in self._coefficients:
+            pairs.setdefault(shape.kind, {(FULL_WIDTH, FULL_WIDTH)}).add(shape.bits)
+        supports = {kind: Support(tuple(sorted(found))) for kind, found in pairs.items()}
+        return Description(self.name, self._device, f"table {self.path.name}", self.threads, supports, measured=False)
+
+    def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
+        """A JSON file that lists the layers. Raises `UsageError` for a layer whose shape the table lacks."""
+        layers = _layers_of(network, inputs)
+        for shape, width_in, width_out in layers:
+            if shape not in self._coefficients:
+                raise UsageError(
+                    f"the table {self.path} has no entry for {shape.key(width_in, width_out)!r} or other channels of it"
+                )
+        write_text(path, json.dumps([shape.key(*widths) for shape, *widths in layers], indent=1) + "\n")
+        return path
+
+    def load(self, artifact: Path) -> TableSession:
+        """The sum."""
+        total = 0.0
+        for key in json.loads(artifact.read_text(encoding="utf-8")):
+            parsed = parse_key(key)
+            assert parsed is not None
+            shape, width_in, width_out = parsed
+            total += float(self._coefficients[shape] @ [1.0, width_in, width_out, width_in * width_out])
+        return TableSession(total)
+
+
+class TableSession:
+    """A sum of latencies."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def run(self, inputs: Sequence[Values]) -> list[Values]:
+        """Tables give no outputs."""
+        raise UsageError("the target table estimates latency only; it gives no outputs")
+
+    def seconds(self) -> float:
+        """Always the same."""
+        return self._seconds
+
+
+def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[tuple[Shape, int, int]]:
+    """Shape and channels of every call of a layer."""
+    found: list[tuple[Shape, int, int]] = []
+    widths = _input_bits(network)
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            bits = int(getattr(module, "weight_bits", FULL_WIDTH)), widths.get(name, FULL_WIDTH)
+            if isinstance(module, nn.Linear):
+                found.append((Shape("linear", "1", "1", "1", bits), module.in_features, module.out_features))
+            elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
+                kind = "depthwise" if module.groups == module.in_channels > 1 else "conv"
+                size = "x".join(map(str, arguments[0].shape[2:]))
+                shape = Shape(kind, "x".join(map(str, module.kernel_size)), "x".join(map(str, module.stride)), size, bits)
+                found.append((shape, module.in_channels, module.out_channels))
+
+        return hook
+
+    handles = [
+        module.register_forward_pre_hook(note(name))
+        for name, module in network.named_modules()
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear))
+    ]
+    try:
+        with torch.no_grad():
+            network(*inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _input_bits(network: fx.GraphModule) -> dict[str, int]:
+    """Bits of what each layer reads, where that is rounded."""
+    bits = {}
+    for node in network.graph.nodes:
+        if node.op == "call_module" and node.all_input_nodes:
+            source = node.all_input_nodes[0]
+            quantizer = network.get_submodule(str(source.target)) if source.op == "call_module" else None
+            if isinstance(quantizer, ActivationQuantizer):
+                bits[str(node.target)] = quantizer.bits
+    return bits
