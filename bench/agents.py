@@ -21,8 +21,9 @@ import tyro
 
 from sartor import data, models
 from sartor._files import write_text
-from sartor.api import SearchOptions, compress
+from sartor.api import compress
 from sartor.compress import CompressOptions
+from sartor.options import SearchOptions
 
 RULES = ("uniform", "shallow", "deep", "greedy", "knapsack")
 SEEDED = ("uniform", "greedy", "knapsack")

@@ -13,7 +13,8 @@ import torch
 import tyro
 
 from sartor import data, models
-from sartor.api import SearchOptions, compress
+from sartor.api import compress
+from sartor.options import SearchOptions
 
 #: Length of the search that what happens once is shared out over.
 SEARCH = 400

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sartor._files import read_json, write_text
-from sartor.api import SearchOptions
 from sartor.errors import RunError, UsageError
+from sartor.options import SearchOptions
 
 SCHEMA = 1
 FILE = "run.json"
