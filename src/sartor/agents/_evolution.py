@@ -21,7 +21,7 @@ _MUTANTS, _GENERATIONS = 96, 3
 #: Policies that may be parents.
 _PARENTS = 8
 #: Policies scored before the surrogate leads, beside those of the rules.
-_BLIND = 16
+_BLIND = 8
 #: New hyperparameters every so many episodes.
 _TUNE = 10
 
@@ -44,7 +44,7 @@ class EvolutionAgent(VectorAgent):
         if not self._counts:
             return self._decode(0.0) / problem.sizes
         if self._own < _BLIND:
-            return (self._decode(0.7) if self._own % 2 else self._random()) / problem.sizes
+            return self._blind() / problem.sizes
         features, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
         self._surrogate.fit(features, rewards, tune=self._own % _TUNE == 0 or self._own == _BLIND)
         parents = np.array(self._counts)[np.argsort(self._surrogate.predict(features)[0])[::-1][:_PARENTS]]
@@ -68,6 +68,10 @@ class EvolutionAgent(VectorAgent):
             self._seen.add(counts.tobytes())
             self._counts.append(counts)
             self._rewards.append(trajectory.reward)
+
+    def _blind(self) -> IntArray:
+        """Something to learn from: near the exact allocation, further away, or anywhere."""
+        return self._random() if self._own % 4 == 3 else self._decode(0.35 if self._own % 2 else 0.7)
 
     def _decode(self, sigma: float) -> IntArray:
         """Exact allocation over error curves with disturbed coefficients."""
@@ -106,10 +110,9 @@ class EvolutionAgent(VectorAgent):
         return np.clip(np.rint(counts * low[:, None]), problem.lowest, problem.sizes).astype(np.int64)
 
     def _features(self, counts: IntArray) -> FloatArray:
-        """Keep ratios and the square roots of the errors they cause (policies, 2 × decisions)."""
-        problem = self.setting.problem
+        """Square roots of the errors that policies cause (policies, decisions): rewards are smoother in them than in widths."""
         columns = [
             np.sqrt(error[np.searchsorted(decision.choices, counts[:, index]).clip(max=len(error) - 1)])
-            for index, (decision, error) in enumerate(zip(problem.decisions, self.setting.errors, strict=True))
+            for index, (decision, error) in enumerate(zip(self.setting.problem.decisions, self.setting.errors, strict=True))
         ]
-        return np.concatenate([counts / problem.sizes, np.stack(columns, axis=1)], axis=1)
+        return np.stack(columns, axis=1)
