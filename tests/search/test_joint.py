@@ -27,20 +27,6 @@ QUICK = sartor.SearchOptions(
 
 
 @pytest.fixture(scope="module")
-def data():
-    return sartor.data.load("digits", calibration=64)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
-    demo.train(path, epochs=4)
-    network = demo.DigitsNet()
-    sartor.models.load_weights(network, path)
-    return network
-
-
-@pytest.fixture(scope="module")
 def cost_model(model, data):
     return CostModel(trace(model, data.calibration.normalized()[:1]))
 

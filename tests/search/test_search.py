@@ -19,25 +19,6 @@ from sartor.search._study import FILE
 QUICK = sartor.SearchOptions(episodes=8, finalists=2, compress=sartor.CompressOptions(images=16, final_images=32))
 
 
-@pytest.fixture(scope="module")
-def data():
-    return sartor.data.load("digits", calibration=64)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
-    demo.train(path, epochs=4)
-    return path
-
-
-@pytest.fixture(scope="module")
-def model(weights):
-    network = demo.DigitsNet()
-    sartor.models.load_weights(network, weights)
-    return network
-
-
 @pytest.mark.parametrize("agent", agents.NAMES)
 def test_every_agent_meets_the_budget_and_is_deterministic(agent, model, data):
     options = dataclasses.replace(QUICK, agent=agent, seed_with=("knapsack",))
