@@ -57,12 +57,12 @@ class Judge:
             self.validation = ImageScorer(data.validation, dtype=torch.float32, original=original)
             self.test = ImageScorer(data.test, dtype=torch.float32) if data.test is not None else None
 
-    def choose(self, problem: Problem, candidates: Sequence[IntArray], *, hard: bool = True) -> Verdict:
+    def choose(self, problem: Problem, candidates: Sequence[IntArray]) -> Verdict:
         """The best of some policies (counts) among those that meet the ceiling on latency when measured.
 
         If none does, all are projected onto a tighter budget, a few times; after that the fastest is returned, not ``met``.
         """
-        ceiling = problem.latency_ceiling if hard else None
+        ceiling = problem.latency_ceiling
         for _ in range(_ROUNDS):
             verdicts = [self._verdict(problem, counts, ceiling) for counts in _different(candidates)]
             fit = [verdict for verdict in verdicts if verdict.met]

@@ -37,7 +37,6 @@ from sartor.evaluate import divergence
 from sartor.policy import FULL_WIDTH, Policy
 
 Parameter = Literal["channels", "weight_bits", "activation_bits"]
-PARAMETERS: tuple[Parameter, ...] = ("channels", "weight_bits", "activation_bits")
 
 SCHEMA = 1
 FILE = "sensitivity.json"

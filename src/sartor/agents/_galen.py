@@ -52,8 +52,7 @@ class GalenAgent(VectorAgent):
         super().__init__(setting)
         problem = setting.problem
         self._steps = _steps(problem.decisions)
-        self._kinds = [kind for kind in ("keep", "bits") if any(getattr(step, kind) >= 0 for step in self._steps)]
-        self._actions = sum(1 if kind == "keep" else 2 for kind in self._kinds)
+        self._actions = any(step.keep >= 0 for step in self._steps) + 2 * any(step.bits >= 0 for step in self._steps)
         self._static = _static_state(setting, self._steps, sees_sensitivity=sees_sensitivity)
         features = self._static.shape[1] + self._actions
         self._networks = ActorCritic(features, self._actions, _HIDDEN, setting.seed, discount=_DISCOUNT)
@@ -94,8 +93,7 @@ class GalenAgent(VectorAgent):
             self._memory.add(*pair, action, reward, terminal=row == len(states) - 1)
         if self._memory.stored >= _BATCH and self._episodes >= _WARM_UP:
             for _ in self._steps:
-                batch = self._memory.sample(_BATCH, self._rng)
-                self._networks.update(replace(batch, reward=batch.reward))
+                self._networks.update(self._memory.sample(_BATCH, self._rng))
 
     def _apply(self, step: _Step, action: FloatArray, ratios: FloatArray) -> None:
         """Write the ratios of a layer's decisions for its actions."""

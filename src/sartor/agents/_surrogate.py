@@ -36,6 +36,7 @@ class Surrogate:
             self._hyperparameters = max(_GRID, key=lambda point: self._evidence(point, *parts))
         self._factor = cho_factor(self._covariance(self._hyperparameters, *self._parts(self._seen)))
         self._weights = cho_solve(self._factor, self._targets)
+        self._best = float(self.predict(features)[0].max())
 
     def predict(self, features: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Posterior mean and standard deviation, in normal scores."""
@@ -49,9 +50,8 @@ class Surrogate:
 
     def improvement(self, features: FloatArray) -> FloatArray:
         """Expected improvement over the best posterior mean among the policies seen."""
-        best = float(self.predict(self._seen * self._scale + self._mean)[0].max())
         mean, deviation = self.predict(features)
-        z = (mean - best) / deviation
+        z = (mean - self._best) / deviation
         return deviation * (z * norm.cdf(z) + norm.pdf(z))
 
     def _standardize(self, features: FloatArray) -> FloatArray:

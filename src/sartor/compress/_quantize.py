@@ -58,8 +58,8 @@ def quantize(
     points = _find_points(folded, policy, scheme)
     wanted = {(point.like, point.bits) for point in points}
     found = calibrate(folded, inputs, wanted, ranges) if inputs is not None else {}
-    graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
-    graph.output(graph.graph_copy(folded.graph, copies))
+    graph = fx.Graph()
+    graph.output(graph.graph_copy(folded.graph, {}))
     network = fx.GraphModule(share(folded), graph)
     copies = dict(zip(folded.graph.nodes, network.graph.nodes, strict=True))
     for index, point in enumerate(points):
