@@ -143,15 +143,10 @@ class Compressor:
         """Lowest and highest input of every layer of the original."""
         assert self._images is not None
         module = self.network.module
-        reads = {n.all_input_nodes[0]: str(n.target) for n in module.graph.nodes if n.op == "call_module"}
-        points = [(node, FULL_WIDTH) for node, name in reads.items() if name in self.network.layer_by_name]
+        calls = [n for n in module.graph.nodes if n.op == "call_module" and str(n.target) in self.network.layer_by_name]
+        points = {(call.all_input_nodes[0], FULL_WIDTH) for call in calls}
         found = calibrate(module, (self._images[: self.options.range_images],), points, "minmax")
-        return {
-            name: found[node.all_input_nodes[0], FULL_WIDTH]
-            for node in module.graph.nodes
-            if node.op == "call_module" and (name := str(node.target)) in self.network.layer_by_name
-            and (node.all_input_nodes[0], FULL_WIDTH) in found
-        }  # fmt: skip
+        return {str(call.target): found[call.all_input_nodes[0], FULL_WIDTH] for call in calls}
 
     def _pruned(self, policy: Policy, *, final: bool) -> fx.GraphModule:
         kept = self.kept(policy)

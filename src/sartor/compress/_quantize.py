@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
+from sartor.compress._fold import fold
 from sartor.compress._modules import share
-from sartor.compress._quantizers import ActivationQuantizer, can_be_quantized, with_rounded_weight
+from sartor.compress._quantizers import ActivationQuantizer, can_be_quantized, is_quantized, with_rounded_weight
 from sartor.compress._ranges import RangeMethod, calibrate
 from sartor.errors import PolicyError
 from sartor.graph import Effect, function_effect, module_effect, operator_name
@@ -80,6 +81,11 @@ def quantize(
             network.set_submodule(layer, module)
     network.recompile()
     return network
+
+
+def deployable(candidate: fx.GraphModule) -> fx.GraphModule:
+    """The form targets build from: batch norms folded, which those of a quantized candidate are already."""
+    return candidate if is_quantized(candidate) else fold(candidate)
 
 
 def _find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list[_Point]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import fx
 
-from sartor.compress import fold, is_quantized
+from sartor.compress import deployable, fold
 from sartor.graph import Network
 from sartor.targets._base import Target
 from sartor.targets._timing import Comparison, Patience
@@ -25,6 +25,5 @@ class LatencyMeter:
 
     def measure(self, candidate: fx.GraphModule, *, final: bool = False) -> Comparison:
         """Latency of a candidate; ``final`` takes the time to be sure."""
-        ready = candidate if is_quantized(candidate) else fold(candidate)
-        artifact = self.target.build(ready, self._inputs, self._folder / f"candidate{self.target.suffix}")
+        artifact = self.target.build(deployable(candidate), self._inputs, self._folder / f"candidate{self.target.suffix}")
         return self.target.compare(artifact, self._original, _SURE if final else _QUICK)

@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
-from sartor.compress import fold, is_quantized, quantize
+from sartor.compress import deployable, fold, quantize
 from sartor.cost import CostModel, FloatArray, Options
 from sartor.errors import RunError
 from sartor.graph import IntArray, LayerSpec, Network
@@ -88,12 +88,8 @@ class LatencyTable:
 
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
         """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
-
-        def ready() -> tuple[fx.GraphModule, tuple[Tensor, ...]]:
-            network = build()
-            return network if is_quantized(network) else fold(network), self.cost_model.network.example_inputs
-
-        self.correct(counts, options, self._cells.time(name, ready))
+        inputs = self.cost_model.network.example_inputs
+        self.correct(counts, options, self._cells.time(name, lambda: (deployable(build()), inputs)))
 
     def error(self) -> float:
         """Median relative error of the predictions for all whole networks measured so far."""
