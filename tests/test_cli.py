@@ -113,7 +113,7 @@ BAD_INPUT = {
         r"the smallest reachable value is latency<=[\d.]+ms \(predicted\)",
     ),
     "an unknown target": lambda f, w: (
-        search(f, w, target="tpu"), 2, "target 'tpu' is not known; allowed are onnxruntime, openvino, command",
+        search(f, w, target="tpu"), 2, "target 'tpu' is not known; allowed are onnxruntime, openvino, executorch, command",
     ),
     "bits without a target": lambda f, w: (search(f, w, methods="quantize"), 2, "quantize needs a target"),
     "a method nobody has": lambda f, w: (search(f, w, methods=""), 2, "methods are empty; allowed are prune, quantize, or both"),
@@ -129,7 +129,7 @@ BAD_INPUT = {
     ),
     "a target without its table": lambda f, w: (search(f, w, target="table"), 2, "the target table needs --table FILE"),
     "a table that does not exist": lambda f, w: (search(f, w, target="table", table=f / "no.json"), 1, r"no\.json does not exist"),
-    "nothing to resume": lambda f, w: (["search", "--resume", str(f / "run")], 1, r"run\.json does not exist; nothing can be resumed"),
+    "nothing to resume": lambda f, w: (["search", "--resume", str(f / "run")], 1, r"run\.json does not exist; .* is not the folder of a run"),
     "nothing to show": lambda f, w: (["show", str(f / "run")], 1, "the run is not finished. Resume it with"),
 }  # fmt: skip
 

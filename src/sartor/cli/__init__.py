@@ -13,7 +13,10 @@ import tyro
 from rich.console import Console
 
 from sartor import demo
+from sartor.cli._export import Export, Verify
+from sartor.cli._finetune import Finetune
 from sartor.cli._progress import SearchProgress
+from sartor.cli._report import Report
 from sartor.cli._sensitivity import MeasureSensitivity
 from sartor.cli._table import policy_table, results_table
 from sartor.cli._targets import ListTargets
@@ -22,7 +25,7 @@ from sartor.errors import SartorError
 from sartor.run import read_result, run_search
 
 _INTERRUPTED = 130
-_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods")
+_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods", "--state", "--augment")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,10 @@ Command = (
     Annotated[Search, tyro.conf.subcommand("search")]
     | Annotated[MeasureSensitivity, tyro.conf.subcommand("sensitivity")]
     | Annotated[ListTargets, tyro.conf.subcommand("targets")]
+    | Annotated[Finetune, tyro.conf.subcommand("finetune")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Verify, tyro.conf.subcommand("verify")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )
@@ -75,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_INTERRUPTED)
 
 
-AnyCommand = Search | MeasureSensitivity | ListTargets | Show | Demo
+AnyCommand = Search | Finetune | Export | Verify | Report | MeasureSensitivity | ListTargets | Show | Demo
 
 
 def _parse(arguments: list[str]) -> AnyCommand:
@@ -108,7 +115,7 @@ def _config_file(arguments: list[str]) -> Path | None:
 
 
 def _dispatch(command: AnyCommand, console: Console) -> None:
-    if isinstance(command, (MeasureSensitivity, ListTargets)):
+    if isinstance(command, (MeasureSensitivity, ListTargets, Finetune, Export, Verify, Report)):
         command.run(console)
     elif isinstance(command, Show):
         report = read_result(command.folder)
@@ -132,6 +139,8 @@ def _search(config: RunConfig, console: Console, *, resume: bool = False) -> Non
         console.print(f"kept whole: {item['channels']} output channels of {item['layer']} ({item['reason']})", highlight=False)
     for operator in report["unknown_operators"]:
         console.print(f"not counted: the MACs of {operator} are unknown", highlight=False)
+    if (missed := report["latency_prediction_error"]) is not None:
+        console.print(f"latency of whole networks was predicted within {100 * missed:.1f} % (median)", highlight=False)
     if not report["budget_met"]:
         console.print(f"the budget {report['budget']} was NOT met: no finalist was fast enough when measured", highlight=False)
     if report["interrupted"]:

@@ -1,0 +1,50 @@
+"""``sartor finetune``: train what a search found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sartor.finetune import Epoch, FinetuneOptions
+from sartor.run import run_finetune
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Fine-tune what a finished run found; writes RUN/finetuned, which sartor.load reads."""
+
+    folder: tyro.conf.Positional[Path]
+    """Folder of the run."""
+    options: tyro.conf.OmitArgPrefixes[FinetuneOptions] = field(default_factory=FinetuneOptions)
+    resume: bool = False
+    """Go on after the last whole epoch of a fine-tuning that was interrupted."""
+    threads: int | None = None
+    """Threads of PyTorch; all cores if not given."""
+
+    def run(self, console: Console) -> None:
+        """Train with progress, then say what came of it."""
+        if self.threads:
+            torch.set_num_threads(self.threads)
+        with Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
+            disable=not console.is_terminal,
+        ) as progress:  # fmt: skip
+            task = progress.add_task("fine-tuning", total=self.options.epochs)
+
+            def show(epoch: Epoch) -> None:
+                progress.update(
+                    task, completed=epoch.number + 1,
+                    description=f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %",
+                )  # fmt: skip
+
+            out, report = run_finetune(self.folder, self.options, show, resume=self.resume)
+        for part in ("validation", "test"):
+            if report[part] is not None:
+                line = ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())
+                console.print(f"{part}: {line}", highlight=False)
+        console.print(f"{len(report['epochs'])} epochs in {report['seconds']:.0f} s, results in {out}", highlight=False)

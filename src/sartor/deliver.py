@@ -1,0 +1,82 @@
+"""Artifacts of finished runs, from names and files: what the command line exports and verifies."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+
+import sartor
+from sartor._files import write_text
+from sartor.budget import Budget
+from sartor.config import RunConfig, from_folder
+from sartor.errors import DataError, RunError, UsageError
+from sartor.export import FORMATS, FormatName, Verification, export, verify
+from sartor.graph import trace
+from sartor.run import FINETUNED, load_subject
+from sartor.storage import load, read_policy
+
+
+def latest(folder: Path) -> Path:
+    """What there is to deliver of a run: what was fine-tuned, else what was found. Raises `RunError` if there is neither."""
+    for place in (folder / FINETUNED, folder):
+        if (place / "model.safetensors").exists():
+            return place
+    raise RunError(f"{folder} holds no finished run; resume it with: sartor search --resume {folder}")
+
+
+def run_export(folder: Path, form: FormatName, *, batch: int | None, out: Path | None = None) -> Path:
+    """Write the artifact of a run, ``model`` with the format's suffix in ``folder/export`` unless ``out`` names a file."""
+    if form not in FORMATS:
+        raise UsageError(f"format {form!r} is not known; allowed are {', '.join(FORMATS)}")
+    config, place = from_folder(folder), latest(folder)
+    model, images, _ = load_subject(config.model, config.weights, config.data, calibration=1, seed=config.options.seed)
+    inputs = (images.calibration.normalized(),)
+    path = out or artifact_of(folder, form)
+    return export(load(place, model), inputs, path, form, metadata=_metadata(config, place), batch=batch)
+
+
+def artifact_of(folder: Path, form: FormatName) -> Path:
+    """Where a run is exported to, unless another file is named."""
+    return folder / "export" / f"model{FORMATS[form].suffix}"
+
+
+def run_verify(
+    folder: Path, form: FormatName, *, artifact: Path | None = None, threads: int = 1
+) -> tuple[Verification, list[str], Path]:
+    """Run the artifact of a run; what is not as promised, one sentence each; and the report, which stands beside the artifact.
+
+    Raises `RunError` if it was not exported, `DataError` if there are no test images.
+    """
+    config, place, artifact = from_folder(folder), latest(folder), artifact or artifact_of(folder, form)
+    if not artifact.exists():
+        raise RunError(f"{artifact} does not exist; make it with: sartor export {folder} --format {form}")
+    model, images, _ = load_subject(config.model, config.weights, config.data, calibration=1, seed=config.options.seed)
+    if images.test is None:
+        raise DataError(f"data {config.data!r} has no test images to verify on")
+    original = trace(model, images.calibration.normalized()).module
+    found = verify(artifact, form, load(place, model), original, images.test, threads=threads)
+    bound = Budget.parse(config.budget).latency
+    ceiling = None if bound is None else bound.limit(found.latency.original.median_s) / found.latency.original.median_s
+    faults = found.faults(ceiling)
+    report = artifact.with_name(f"{artifact.name}.verified.json")
+    write_text(report, json.dumps({**dataclasses.asdict(found), "faults": faults}, indent=1) + "\n")
+    return found, faults, report
+
+
+def _metadata(config: RunConfig, place: Path) -> dict[str, str]:
+    """Policy, budget, seed, versions and how to make it again."""
+    options = config.options
+    command = (
+        f"sartor search --model {config.model} --budget {config.budget!r} --seed {options.seed} --episodes {options.episodes}"
+    )
+    return {
+        "policy": read_policy(place).to_json(),
+        "budget": config.budget,
+        "seed": str(options.seed),
+        "finetuned": json.dumps(place.name == FINETUNED),
+        "versions": json.dumps({"sartor": sartor.__version__, "torch": str(torch.__version__)}),
+        "command": f"{command} --episodes {options.episodes} --agent {options.agent} --methods {','.join(options.methods)}",
+    }

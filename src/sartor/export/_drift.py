@@ -1,0 +1,79 @@
+"""Where an artifact begins to compute something else than the network it was made from."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, fx, nn
+
+from sartor._files import write_atomically
+from sartor._optional import require
+from sartor.targets import OnnxRuntimeTarget
+
+FloatArray = npt.NDArray[np.float32]
+
+#: Relative error above which a layer has drifted: several times what rounding differently amounts to.
+DRIFTED = 0.1
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Relative error ‖artifact − network‖ / ‖network‖ of what a layer writes."""
+
+    layer: str
+    error: float
+
+    @property
+    def drifted(self) -> bool:
+        """Whether this is more than rounding."""
+        return not self.error <= DRIFTED  # not a number counts
+
+
+def drift(artifact: Path, network: fx.GraphModule, images: Tensor) -> list[Drift]:
+    """Of every layer of an ONNX file, in forward order, for some images; layers that the file does not name are left out."""
+    expected = _written(network, images)
+    found = _computed(artifact, list(expected), images)
+    return [Drift(name, _error(found[name], wanted)) for name, wanted in expected.items() if name in found]
+
+
+def _error(found: FloatArray, wanted: FloatArray) -> float:
+    return float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-12)
+
+
+def _written(network: fx.GraphModule, images: Tensor) -> dict[str, FloatArray]:
+    """What layers write in PyTorch, by name."""
+    values: dict[str, FloatArray] = {}
+
+    class Recorder(fx.Interpreter):
+        def call_module(self, target: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+            output = super().call_module(target, args, kwargs)  # type: ignore[arg-type]
+            if isinstance(network.get_submodule(str(target)), (nn.Conv1d, nn.Conv2d, nn.Linear)):
+                values[str(target)] = output.numpy()
+            return output
+
+    with torch.no_grad():
+        Recorder(network).run(images)
+    return values
+
+
+def _computed(artifact: Path, names: Sequence[str], images: Tensor) -> dict[str, FloatArray]:
+    """What the file computes under these names, in ONNX Runtime."""
+    onnx = require("onnx", extra="onnxruntime")
+    model = onnx.load(artifact)
+    written = {name for node in model.graph.node for name in node.output}
+    results = [item.name for item in model.graph.output]
+    last = {node.name: node.output[0] for node in model.graph.node if node.output and node.output[0] in results}
+    known = [name for name in names if name in written]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in known)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "every_layer.onnx"
+        write_atomically(path, lambda temporary: onnx.save(model, temporary))
+        outputs = OnnxRuntimeTarget().load(path).run([images.numpy()])
+    found = dict(zip([*results, *known], outputs, strict=True))
+    return {**{name: found[name] for name in known}, **{layer: found[result] for layer, result in last.items() if layer in names}}

@@ -1,0 +1,111 @@
+"""The artifact itself, run in its own runtime: whether it keeps what the search promised."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import fx
+
+from sartor import targets
+from sartor.compress import deployable
+from sartor.data import Images
+from sartor.errors import UsageError
+from sartor.export._drift import Drift, drift
+from sartor.export._formats import FORMATS, FormatName
+from sartor.export._memory import peak_memory
+from sartor.score import ImageScorer
+from sartor.targets import Comparison, Patience, Session
+
+_BATCH = 100
+#: Images on which layers are compared.
+_DRIFT_IMAGES = 16
+#: Accuracy by which an artifact may differ from the network it was made from.
+TOLERANCE = 0.002
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was measured of an artifact: accuracies in [0, 1] on ``images`` images, ``drift`` where the file names layers."""
+
+    artifact: str
+    runtime: str
+    device: str
+    threads: int
+    images: int
+    accuracy: float
+    simulated: float
+    size_bytes: int
+    peak_memory_bytes: int | None
+    latency: Comparison
+    drift: list[Drift] = field(default_factory=list)
+
+    def faults(self, ceiling: float | None) -> list[str]:
+        """One sentence for everything that is not as promised; ``ceiling`` bounds the relative latency."""
+        found = []
+        if abs(self.accuracy - self.simulated) > TOLERANCE:
+            found.append(
+                f"accuracy is {100 * self.accuracy:.2f} % in {self.runtime}, {100 * self.simulated:.2f} % in PyTorch: more than "
+                f"{100 * TOLERANCE:.1f} points apart"
+            )
+        for index, item in enumerate(self.drift):
+            if item.drifted:
+                before = max([other.error for other in self.drift[:index]], default=0.0)
+                found.append(
+                    f"layer {item.layer!r} is where the output begins to drift: relative error {item.error:.3f}, at most "
+                    f"{before:.3f} in the {index} layers before it"
+                )
+                break
+        if ceiling is not None and self.latency.high > ceiling:
+            found.append(f"relative latency is {self.latency.relative:.3f} (up to {self.latency.high:.3f}), above {ceiling:.3f}")
+        return found
+
+
+def verify(
+    artifact: Path, form: FormatName, network: fx.GraphModule, original: fx.GraphModule, test: Images, *, threads: int = 1
+) -> Verification:
+    """Run an artifact on the test images, measure it beside the original, and compare it with the network it was made from.
+
+    Raises `RunError` for a file that its runtime cannot load, `UsageError` for a format that no target here runs.
+    """
+    if not FORMATS[form].target:
+        raise UsageError(f"format {form!r} has no target here that runs it; allowed are onnx, openvino and executorch")
+    target = targets.make(FORMATS[form].target, threads=threads)
+    images = test.normalized()
+    session = target.load(artifact)
+    right = _answers(session, images) == test.labels.numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        unchanged = target.build(deployable(original), (images[:1],), Path(folder) / f"original{target.suffix}")
+        latency = target.compare(artifact, unchanged, Patience(tolerance=0.01, limit_s=20.0, warm_up=20))
+    described = target.describe()
+    return Verification(
+        str(artifact),
+        described.runtime,
+        described.device,
+        threads,
+        len(test),
+        float(right.mean()),
+        ImageScorer(test, dtype=torch.float32).score(network).accuracy,
+        sum(path.stat().st_size for path in _files(artifact)),
+        peak_memory(target.name, artifact, threads),
+        latency,
+        drift(artifact, deployable(network), images[:_DRIFT_IMAGES]) if form == "onnx" else [],
+    )
+
+
+def _answers(session: Session, images: torch.Tensor) -> np.ndarray:
+    parts: Sequence[np.ndarray] = [
+        session.run([images[start : start + _BATCH].numpy()])[0] for start in range(0, len(images), _BATCH)
+    ]
+    answers: np.ndarray = np.concatenate(parts).argmax(1)
+    return answers
+
+
+def _files(artifact: Path) -> list[Path]:
+    """The artifact and, for OpenVINO, its weights."""
+    beside = artifact.with_suffix(".bin")
+    return [artifact, beside] if artifact.suffix == ".xml" and beside.exists() else [artifact]

@@ -1,0 +1,7 @@
+"""Training a candidate so that it makes up for what was taken from it."""
+
+from sartor.finetune._checkpoint import FILE as CHECKPOINT
+from sartor.finetune._loop import Epoch, Finetuned, finetune
+from sartor.finetune._options import FinetuneOptions
+
+__all__ = ["CHECKPOINT", "Epoch", "FinetuneOptions", "Finetuned", "finetune"]

@@ -1,0 +1,218 @@
+"""The training loop: labels, distillation from the original, a moving average of the weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from sartor._optional import require
+from sartor.compress import owned
+from sartor.data import Images
+from sartor.errors import RunError
+from sartor.finetune import _checkpoint
+from sartor.finetune._batches import batches
+from sartor.finetune._options import FinetuneOptions
+from sartor.score import ImageScorer
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+#: A layer with at least this share of weights that are exactly zero was pruned weight by weight.
+_PRUNED = 0.01
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training images: mean loss, and accuracy on the validation images of what would be delivered."""
+
+    number: int
+    loss: float
+    validation: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """The epoch that was best on the validation images, or the candidate itself, whose accuracy there is ``before``."""
+
+    model: fx.GraphModule
+    before: float
+    validation: float
+    epochs: list[Epoch] = field(default_factory=list)
+
+
+def finetune(
+    candidate: fx.GraphModule,
+    train: Images,
+    validation: Images,
+    *,
+    original: nn.Module | None = None,
+    options: FinetuneOptions | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> Finetuned:
+    """Train a candidate; weights that were pruned stay pruned, and where it rounds, gradients reach its real weights.
+
+    With ``original``, its outputs are learned from too. With ``checkpoint``, an interrupted training goes on after the last whole
+    epoch, and ends where an uninterrupted one would. ``candidate`` is not changed.
+
+    Raises `RunError` for a checkpoint that was made with other options, `DataError` for an empty data set.
+    """
+    options = options or FinetuneOptions()
+    training = _Training(candidate, train, original, options)
+    scorer = ImageScorer(validation, dtype=torch.float32)
+    before = scorer.score(candidate).accuracy
+    best, best_tensors = before, dict(candidate.state_dict())
+    epochs: list[Epoch] = []
+    if checkpoint is not None and checkpoint.exists():
+        parts, facts = _checkpoint.read(checkpoint)
+        _require_same(facts["options"], options, checkpoint)
+        training.restore(parts)
+        epochs = [Epoch(**entry) for entry in facts["epochs"]]
+        best, best_tensors = facts["best"], parts["best"]
+    for number in range(len(epochs), options.epochs):
+        started = time.perf_counter()
+        loss = training.epoch(number)
+        delivered = training.delivered()
+        accuracy = scorer.score(delivered).accuracy
+        if accuracy >= best:
+            best, best_tensors = accuracy, {name: item.clone() for name, item in delivered.state_dict().items()}
+        epochs.append(Epoch(number, loss, accuracy, time.perf_counter() - started))
+        if checkpoint is not None:
+            facts = {"options": asdict(options), "epochs": [asdict(epoch) for epoch in epochs], "best": best}
+            _checkpoint.write(checkpoint, {**training.state(), "best": best_tensors}, facts)
+        on_epoch(epochs[-1])
+    result = owned(candidate)
+    result.load_state_dict(best_tensors)
+    return Finetuned(result, before, best, epochs)
+
+
+def _require_same(stored: dict[str, Any], options: FinetuneOptions, path: Path) -> None:
+    mine = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    for name, value in mine.items():
+        if stored.get(name) != value:
+            raise RunError(f"{path} was made with {name} {stored.get(name)}, not {value}; use the same options or remove it")
+
+
+class _Training:
+    """The student, what it learns from, and how."""
+
+    def __init__(self, candidate: fx.GraphModule, train: Images, original: nn.Module | None, options: FinetuneOptions) -> None:
+        self.options = options
+        self._accelerator: Accelerator = require("accelerate", extra="train").Accelerator(
+            mixed_precision=options.precision, cpu=not torch.cuda.is_available()
+        )
+        self._student = owned(candidate)
+        self._masks = {name: mask for name, item in candidate.named_parameters() if (mask := _mask_of(item)) is not None}
+        self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
+        self._pixels, self._labels = train.normalized(), train.labels
+        self._steps = options.epochs * max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
+        self._step = 0
+        self._optimizer = torch.optim.SGD(
+            _parameter_groups(self._student, options), momentum=options.momentum, nesterov=options.momentum > 0
+        )
+        self._model, self._prepared = self._accelerator.prepare(self._student, self._optimizer)
+        self._teacher: nn.Module | None = None
+        if original is not None and options.distill:
+            self._teacher = copy.deepcopy(original).eval().requires_grad_(False).to(self._accelerator.device)
+        self._forward = torch.compile(self._model) if options.compile else self._model
+
+    def epoch(self, number: int) -> float:
+        """One pass; mean loss."""
+        generator = torch.Generator().manual_seed(1_000_003 * self.options.seed + number)
+        self._model.train()
+        total, count = 0.0, 0
+        share = slice(self._accelerator.process_index, None, self._accelerator.num_processes)
+        for images, labels in batches(
+            self._pixels[share], self._labels[share], size=self.options.batch, augment=self.options.augment, generator=generator
+        ):
+            total += self._learn(images.to(self._accelerator.device), labels.to(self._accelerator.device))
+            count += 1
+        return total / count
+
+    def delivered(self) -> fx.GraphModule:
+        """The network that is delivered if training ends here."""
+        model = self._average.module if self.options.ema else self._student
+        return cast("fx.GraphModule", model).eval()
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """All that changes, by part."""
+        momentum = {
+            f"{index}": self._optimizer.state[item]["momentum_buffer"]
+            for index, item in enumerate(self._student.parameters())
+            if "momentum_buffer" in self._optimizer.state[item]
+        }
+        return {
+            "student": dict(self._student.state_dict()),
+            "average": dict(self._average.state_dict()),
+            "momentum": momentum,
+            "schedule": {"step": torch.tensor(self._step)},
+        }
+
+    def restore(self, parts: dict[str, dict[str, Tensor]]) -> None:
+        """Stand where `state` was taken."""
+        self._student.load_state_dict(parts["student"])
+        self._average.load_state_dict(parts["average"])
+        for index, item in enumerate(self._student.parameters()):
+            if str(index) in parts.get("momentum", {}):
+                self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)]
+        self._step = int(parts["schedule"]["step"])
+
+    def _learn(self, images: Tensor, labels: Tensor) -> float:
+        with self._accelerator.autocast():
+            outputs = self._forward(images)
+            loss = self._loss(outputs.float(), images, labels)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.options.learning_rate * self._factor(self._step)
+        self._step += 1
+        self._prepared.zero_grad()
+        self._accelerator.backward(loss)
+        self._prepared.step()
+        with torch.no_grad():
+            for name, mask in self._masks.items():
+                self._student.get_parameter(name).mul_(mask)
+        if self.options.ema:
+            self._average.update_parameters(self._student)
+        return float(loss.detach())
+
+    def _loss(self, outputs: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        loss = F.cross_entropy(outputs, labels)
+        if self._teacher is None:
+            return loss
+        soft = self.options.temperature
+        with torch.no_grad():
+            wanted = self._teacher(images).float().div(soft).softmax(-1)
+        far = F.kl_div(outputs.div(soft).log_softmax(-1), wanted, reduction="batchmean") * soft**2  # Hinton et al. 2015
+        return (1 - self.options.distill) * loss + self.options.distill * far
+
+    def _factor(self, step: int) -> float:
+        """Learning rate after some steps, as a share of the largest."""
+        rise = max(1, round(self.options.warmup * self._steps))
+        if step < rise:
+            return (step + 1) / rise
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self._steps - rise))))
+
+
+def _mask_of(parameter: Tensor) -> Tensor | None:
+    """Which weights are kept, if single weights were pruned."""
+    if parameter.dim() < 2 or float((parameter == 0).float().mean()) < _PRUNED:
+        return None
+    return (parameter != 0).to(parameter.dtype)
+
+
+def _parameter_groups(model: nn.Module, options: FinetuneOptions) -> list[dict[str, Any]]:
+    parameters = list(model.parameters())
+    return [
+        {"params": [item for item in parameters if item.dim() > 1], "weight_decay": options.weight_decay},
+        {"params": [item for item in parameters if item.dim() <= 1], "weight_decay": 0.0},
+    ]

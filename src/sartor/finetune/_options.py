@@ -1,0 +1,56 @@
+"""How to fine-tune."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sartor.errors import UsageError
+
+#: Changes to training images: shifted by up to an eighth of the side, and mirrored.
+Augmentation = Literal["shift", "mirror"]
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """How to fine-tune: SGD with Nesterov momentum, learning rate on a half cosine after a linear warm-up."""
+
+    epochs: int = 30
+    """Passes over the training images."""
+    batch: int = 128
+    """Images per step and process."""
+    learning_rate: float = 0.02
+    """Largest learning rate."""
+    warmup: float = 0.05
+    """Share of all steps in which the learning rate rises."""
+    momentum: float = 0.9
+    """Of SGD."""
+    weight_decay: float = 5e-4
+    """On weights of layers; not on biases and batch norms."""
+    distill: float = 0.5
+    """Weight of the divergence from the original's outputs in the loss; the rest is the labels' cross-entropy."""
+    temperature: float = 3.0
+    """Softens the outputs that are compared."""
+    ema: float = 0.998
+    """Decay of the moving average of the weights, which is what is delivered; 0 for none."""
+    augment: tuple[Augmentation, ...] = ("shift", "mirror")
+    """Changes to training images."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision of the forward and backward pass."""
+    compile: bool = False
+    """Compile the training step."""
+    seed: int = 0
+    """Fixes everything."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name, low, high in (("distill", 0.0, 1.0), ("ema", 0.0, 0.99999), ("momentum", 0.0, 0.999), ("warmup", 0.0, 1.0)):
+            if not low <= getattr(self, name) <= high:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}")
+        for name in ("learning_rate", "temperature"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
+        if unknown := set(self.augment) - {"shift", "mirror"}:
+            raise UsageError(f"augment has {', '.join(unknown)}; allowed are shift and mirror")

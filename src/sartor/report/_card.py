@@ -1,0 +1,28 @@
+"""A model card in Markdown, with the metadata that model hubs read."""
+
+from __future__ import annotations
+
+import json
+
+from sartor.report._run import Facts
+
+
+def card(facts: Facts) -> str:
+    """What was compressed, how, and what is left of it."""
+    config, result = facts.config, facts.result
+    tags = ["sartor", "pruning", *(["quantization"] if "quantize" in config.options.methods else [])]
+    head = ["---", "library_name: sartor", "pipeline_tag: image-classification", "tags:", *(f"- {tag}" for tag in tags), "---"]
+    lines = [*head, "", f"# {config.model}, {config.budget or 'compressed'}", ""]
+    lines.append(f"Compressed with [sartor](https://pypi.org/project/sartor/) from {config.model}, data {config.data}.")
+    if result:
+        lines += ["", "| | validation | test | MACs | parameters | bytes |", "|---|---|---|---|---|---|"]
+        for name, entry in {"original": result["original"], "compressed": result["best"]}.items():
+            test = "–" if entry["test"] is None else f"{100 * entry['test']:.2f} %"
+            cells = f"{test} | {entry['macs']:,} | {entry['params']:,} | {entry['size']:,}"
+            lines.append(f"| {name} | {100 * entry['validation']:.2f} % | {cells} |")
+        lines += ["", "## Policy", "", "```json", json.dumps(result["policy"], indent=1), "```"]
+    for found in facts.verified:
+        accuracy = f"{100 * found['accuracy']:.2f} % on {found['images']:,} images"
+        lines += ["", f"Verified in {found['runtime']} on {found['device']}: {accuracy}."]
+    lines += ["", "## How to load it", "", "```python", "import sartor", "", f'network = sartor.load("{facts.name}")', "```", ""]
+    return "\n".join(lines)

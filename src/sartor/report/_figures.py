@@ -1,0 +1,145 @@
+"""The figures, as Vega-Lite charts: they become parts of the page, or SVG and PNG files, without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sartor._optional import require
+from sartor.report._run import Facts
+
+if TYPE_CHECKING:
+    import altair as alt
+
+    Figure = alt.Chart | alt.LayerChart | alt.FacetChart
+
+#: Okabe and Ito's colours, told apart by the colour-blind.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+_HEIGHT = 260
+#: Smallest Ω that is drawn.
+_FLOOR = 1e-5
+#: Layers up to here get a name at the axis.
+_NAMED = 40
+
+
+def figures(facts: Facts) -> Mapping[str, Figure]:
+    """Charts by name, those for which there is something to draw."""
+    require("altair", extra="plots")
+    charts: dict[str, Figure] = {"history": _history(facts), "plane": _plane(facts)}
+    if facts.result.get("layers"):
+        charts["channels"] = _by_layer(facts, "out_channels", "output channels")
+        charts["macs"] = _by_layer(facts, "macs", "multiply-accumulates")
+        if any(layer["weight_bits"] < 32 for layer in facts.result["layers"]["best"]):
+            charts["bits"] = _by_layer(facts, "weight_bits", "bits of the weights")
+    if facts.sensitivity is not None:
+        charts["sensitivity"] = _sensitivity(facts)
+    return charts
+
+
+def _history(facts: Facts) -> Figure:
+    import altair as alt
+
+    base = alt.Chart(alt.InlineData(facts.rows()))
+    points = base.mark_circle(size=28, opacity=0.6).encode(
+        x=alt.X("episode:Q", title="episode"),
+        y=alt.Y("reward:Q", title="reward", scale=alt.Scale(zero=False)),
+        color=_sources(facts),
+        tooltip=["episode:Q", "source:N", alt.Tooltip("reward:Q", format=".4f"), alt.Tooltip("accuracy:Q", format=".2%")],
+    )
+    line = base.mark_line(interpolate="step-after", color=_COLOURS[5]).encode(x="episode:Q", y="best_reward:Q")
+    return _sized(alt.layer(points, line))
+
+
+def _plane(facts: Facts) -> Figure:
+    """Accuracy against cost: what was scored, what could not be beaten, the rules and the original."""
+    import altair as alt
+
+    timed = any(episode.outcome.relative_latency for episode in facts.episodes)
+    field, title = ("relative_latency", "latency, relative to the original's") if timed else ("macs", "multiply-accumulates")
+    rows = [row for row in facts.rows() if row[field] is not None and not row["stopped"]]
+    best, front = -1.0, []
+    for row in sorted(rows, key=lambda row: (row[field], -row["accuracy"])):
+        if row["accuracy"] > best:
+            best = row["accuracy"]
+            front.append(row)
+    x = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~s"))
+    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
+    tips = [alt.Tooltip(f"{field}:Q", format=".4~s"), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
+    scored = (
+        alt.Chart(alt.InlineData(rows)).mark_circle(size=24, opacity=0.5).encode(x=x, y=y, color=_sources(facts), tooltip=tips)
+    )
+    line = alt.Chart(alt.InlineData(front)).mark_line(interpolate="step-after", color=_COLOURS[5]).encode(x=x, y=y)
+    marked = alt.Chart(alt.InlineData(_marks(facts, field))).encode(x=x, y=y)
+    shapes = marked.mark_point(size=120, filled=True, color=_COLOURS[5]).encode(
+        shape=alt.Shape("source:N", title="delivered"), tooltip=tips
+    )
+    return _sized(alt.layer(scored, line, shapes))
+
+
+def _marks(facts: Facts, field: str) -> list[dict[str, Any]]:
+    """Original, rules and what was found, as scored at the end."""
+    if not facts.result:
+        return []
+    entries = {"original": facts.result["original"], **facts.result["baselines"], "found": facts.result["best"]}
+    marks = []
+    for name, entry in entries.items():
+        relative = 1.0 if name == "original" else (entry.get("latency") or {}).get("relative")
+        cost = relative if field == "relative_latency" else entry[field]
+        if cost is not None:
+            marks.append({"source": name, field: cost, "accuracy": entry["validation"]})
+    return marks
+
+
+def _by_layer(facts: Facts, field: str, title: str) -> Figure:
+    """Bars of what is left in front of bars of what there was."""
+    import altair as alt
+
+    layers = facts.result["layers"]
+    order = [layer["name"] for layer in layers["original"]]
+    rows = [
+        {"layer": layer["name"], "network": name, field: layer[field]} for name in ("original", "best") for layer in layers[name]
+    ]
+    named = alt.Axis(labels=len(order) <= _NAMED, ticks=False, labelAngle=-60)
+    chart = alt.Chart(alt.InlineData(rows)).encode(
+        x=alt.X("layer:N", sort=order, title="layer", axis=named),
+        y=alt.Y(f"{field}:Q", title=title, stack=None, axis=alt.Axis(format="~s")),
+        color=alt.Color("network:N", title=None, scale=alt.Scale(domain=["original", "best"], range=[_COLOURS[7], _COLOURS[0]])),
+        tooltip=["layer:N", "network:N", alt.Tooltip(f"{field}:Q", format=",")],
+    )
+    return _sized(alt.layer(chart.mark_bar(opacity=0.85)))
+
+
+def _sensitivity(facts: Facts) -> Figure:
+    import altair as alt
+
+    assert facts.sensitivity is not None
+    rows: list[dict[str, Any]] = [
+        {"layer": name, "setting": f"{parameter.partition('_')[0]} {value:g}", "omega": max(omega, _FLOOR)}
+        for parameter, table in facts.sensitivity.table.items()
+        for name, row in table.items()
+        for value, omega in row.items()
+    ]
+    order = [str(name) for name in dict.fromkeys(row["layer"] for row in rows)]
+    settings = [str(name) for name in dict.fromkeys(row["setting"] for row in rows)]
+    chart = (
+        alt.Chart(alt.InlineData(rows))
+        .mark_rect()
+        .encode(
+            x=alt.X("setting:N", sort=settings, title="what is kept of channels, weights (bits), activations (bits)"),
+            y=alt.Y("layer:N", sort=order, title=None),
+            color=alt.Color("omega:Q", scale=alt.Scale(type="log", scheme="viridis"), title="Ω, nats"),
+            tooltip=["layer:N", "setting:N", alt.Tooltip("omega:Q", format=".3g")],
+        )
+    )
+    return chart.properties(width="container", height=max(_HEIGHT, 12 * len(order)))
+
+
+def _sources(facts: Facts) -> alt.Color:
+    import altair as alt
+
+    names = list(dict.fromkeys(episode.source for episode in facts.episodes))
+    return alt.Color("source:N", title="proposed by", scale=alt.Scale(domain=names, range=list(_COLOURS[: len(names)])))
+
+
+def _sized(chart: Figure) -> Figure:
+    return chart.properties(width="container", height=_HEIGHT)

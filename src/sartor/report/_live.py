@@ -1,0 +1,45 @@
+"""The page of a search that is running, on this machine only."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from sartor.errors import SartorError
+from sartor.report._page import page, payload
+from sartor.report._run import read
+
+
+def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
+    """A server on the loopback address that draws the run anew at every request; ``port`` 0 takes any that is free.
+
+    It knows two paths, the page and its numbers, and reads nothing but the folder of the run.
+    """
+    read(folder)  # what cannot be read is said at once
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            try:
+                if self.path == "/":
+                    self._answer(page(read(folder), live=True), "text/html")
+                elif self.path == "/payload.json":
+                    self._answer(json.dumps(payload(read(folder))), "application/json")
+                else:
+                    self.send_error(HTTPStatus.NOT_FOUND)
+            except SartorError as error:
+                self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, str(error).splitlines()[0])
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+            """Requests are not printed."""
+
+        def _answer(self, text: str, kind: str) -> None:
+            content = text.encode()
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+    return ThreadingHTTPServer(("127.0.0.1", port), Handler)

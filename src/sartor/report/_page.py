@@ -1,0 +1,115 @@
+"""One self-contained HTML page: works offline, holds its own drawing code."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+import sartor
+from sartor._optional import require
+from sartor.report._figures import figures
+from sartor.report._run import Facts
+
+_CAPTIONS = {
+    "history": "Reward of every episode, and the best so far.",
+    "plane": "Accuracy against cost of every episode scored in full. Line: not beaten by any other. Shapes: scored at the end.",
+    "channels": "Output channels of every layer, before and after.",
+    "macs": "Multiply-accumulates of every layer, before and after.",
+    "bits": "Bits of the weights of every layer, before and after.",
+    "sensitivity": "How far the outputs move when one parameter of one layer is compressed (Ω, nats).",
+}
+
+
+def payload(facts: Facts) -> dict[str, Any]:
+    """What changes while a search runs: one line of state, the table, the figures."""
+    done = "finished" if facts.result else "running"
+    best = max(episode.outcome.accuracy for episode in facts.episodes)
+    return {
+        "state": f"{done}: {len(facts.episodes)} of {facts.config.options.episodes} episodes, best accuracy {100 * best:.2f} %",
+        "table": str(_table(facts)),
+        "figures": {name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()} for name, chart in figures(facts).items()},
+    }
+
+
+def page(facts: Facts, *, live: bool = False) -> str:
+    """The page. Raises `MissingPackageError` without altair and vl-convert."""
+    content = payload(facts)
+    template = Environment(autoescape=True).from_string(
+        resources.files("sartor.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    )
+    return template.render(
+        title=f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
+        payload=content,
+        payload_json=json.dumps(content).replace("<", "\\u003c"),  # nothing in it ends the script
+        bundle=require("vl_convert", extra="plots").javascript_bundle().replace("</script", "<\\/script"),
+        delivered=[_verified(found) for found in facts.verified] + _finetuned(facts),
+        faults=[fault for found in facts.verified for fault in found["faults"]],
+        how=_how(facts),
+        live=live,
+    )
+
+
+def _table(facts: Facts) -> Markup:
+    if not facts.result:
+        return Markup("<p>The search is running; what it delivers is scored at its end.</p>")
+    entries = {"original": facts.result["original"], **facts.result["baselines"], "found": facts.result["best"]}
+    names = ("", "validation", "test", "MACs", "parameters", "bytes", "latency")
+    head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in names)
+    rows = Markup("").join(Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in entries.items())
+    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows)
+
+
+def _row(name: str, entry: dict[str, Any]) -> Markup:
+    ratio, latency = entry["ratio"], entry.get("latency")
+    cells = [
+        f"{100 * entry['validation']:.2f} %",
+        "–" if entry["test"] is None else f"{100 * entry['test']:.2f} %",
+        f"{entry['macs'] / 1e6:.2f} M ({100 * ratio['macs']:.1f} %)",
+        f"{entry['params'] / 1e3:.1f} K ({100 * ratio['params']:.1f} %)",
+        f"{entry['size']:,} ({100 * ratio['size']:.1f} %)",
+        "–" if not latency else f"{1e3 * latency['candidate']['median_s']:.3f} ms ({100 * latency['relative']:.1f} %)",
+    ]
+    written = (Markup("<td>{}</td>").format(cell) for cell in cells)
+    return Markup("<th scope='row'>{}</th>").format(name) + Markup("").join(written)
+
+
+def _verified(found: dict[str, Any]) -> str:
+    latency, memory = found["latency"], found["peak_memory_bytes"]
+    return (
+        f"{found['artifact']} in {found['runtime']} on {found['device']}, {found['threads']} thread(s): "
+        f"accuracy {100 * found['accuracy']:.2f} % on {found['images']:,} test images "
+        f"(simulated {100 * found['simulated']:.2f} %), latency "
+        f"{1e3 * latency['candidate']['median_s']:.3f} ms, {latency['relative']:.3f} of the original's "
+        f"({latency['low']:.3f} to {latency['high']:.3f}), {found['size_bytes']:,} bytes, peak memory "
+        f"{'unknown' if memory is None else f'{memory:,} bytes'}."
+    )
+
+
+def _finetuned(facts: Facts) -> list[str]:
+    if facts.finetuned is None:
+        return []
+    parts = [
+        f"{part} " + ", ".join(f"{name} {100 * value:.2f} %" for name, value in facts.finetuned[part].items())
+        for part in ("validation", "test")
+        if facts.finetuned[part]
+    ]
+    return [f"Fine-tuned for {len(facts.finetuned['epochs'])} epochs: {'; '.join(parts)}."]
+
+
+def _how(facts: Facts) -> dict[str, str]:
+    config, options = facts.config, facts.config.options
+    target = facts.result.get("target") or {}
+    versions = facts.result.get("versions") or {"sartor": sartor.__version__}
+    return {
+        "network": f"{config.model}, weights {config.weights}",
+        "data": config.data,
+        "budget": config.budget or "none",
+        "agent": f"{options.agent}, seed {options.seed}, methods {', '.join(options.methods)}",
+        "target": f"{target['runtime']}, {target['device']}, {target['threads']} thread(s)" if target else "none",
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "command": f"sartor search --resume {facts.name}",
+    }

@@ -1,0 +1,114 @@
+"""Every format holds the network, and says where it comes from."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from sartor import targets
+from sartor.compress import CompressOptions, Compressor
+from sartor.errors import UsageError
+from sartor.export import FORMATS, export, verify
+from sartor.graph import trace
+from sartor.policy import Policy
+
+METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
+
+
+@pytest.fixture(scope="module", params=["pruned", "int8"])
+def candidate(request, model, data):
+    images = data.calibration.normalized()
+    network = trace(model, images[:1])
+    bits = {layer.name: 8 for layer in network.layers if layer.kind != "linear"} if request.param == "int8" else {}
+    policy = Policy({network.groups[0].name: 0.5}, weight_bits=bits, activation_bits=bits)
+    return Compressor(network, images, CompressOptions(images=16, final_images=32)).candidate(policy, final=True)
+
+
+def outputs_of(form, path, images):
+    if form == "pt2":
+        with torch.no_grad():
+            return torch.export.load(path).module()(images).numpy()
+    return targets.make(FORMATS[form].target).load(path).run([images.numpy()])[0]
+
+
+def metadata_of(form, path):
+    if form == "onnx":
+        import onnx
+
+        return {item.key: item.value for item in onnx.load(path).metadata_props}
+    if form == "openvino":
+        import openvino
+
+        model = openvino.Core().read_model(str(path))
+        return {name: model.get_rt_info(["sartor", name]).astype(str) for name in METADATA}
+    if form == "pt2":
+        extra = {"sartor.json": ""}
+        torch.export.load(path, extra_files=extra)
+        return json.loads(extra["sartor.json"])
+    from executorch.runtime import Runtime
+
+    return json.loads(Runtime.get().load_program(path).load_method("sartor").execute([])[0])
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_exported_networks_compute_what_was_found(form, candidate, data, tmp_path):
+    images = data.test.normalized()[:7]
+    batch = None if FORMATS[form].dynamic else 1
+    path = export(candidate, (images[:1],), tmp_path / f"model{FORMATS[form].suffix}", form, metadata=METADATA, batch=batch)
+    with torch.no_grad():
+        expected = candidate(images).numpy()
+    tolerance = 2e-2 if any("quantizer" in name for name, _ in candidate.named_modules()) else 1e-4
+    assert np.abs(outputs_of(form, path, images) - expected).max() <= tolerance * np.abs(expected).max()
+    assert metadata_of(form, path) == METADATA
+    assert [item.suffix for item in tmp_path.iterdir() if item.name.startswith(".")] == []
+
+
+def test_what_a_format_cannot_do_is_refused(candidate, data, tmp_path):
+    images = (data.test.normalized()[:1],)
+    with pytest.raises(UsageError, match="format 'executorch' needs a fixed batch size"):
+        export(candidate, images, tmp_path / "a.pte", "executorch")
+    with pytest.raises(UsageError, match="format 'tflite' is not known; allowed are onnx, openvino, executorch, pt2"):
+        export(candidate, images, tmp_path / "a.tflite", "tflite")
+
+
+@pytest.fixture(scope="module")
+def quantized(model, data):
+    images = data.calibration.normalized()
+    network = trace(model, images[:1])
+    bits = {layer.name: 8 for layer in network.layers}
+    policy = Policy(weight_bits=bits, activation_bits=bits)
+    return network, Compressor(network, images, CompressOptions(images=16, final_images=32)).candidate(policy, final=True)
+
+
+def test_a_good_artifact_is_as_promised(quantized, data, tmp_path):
+    network, candidate = quantized
+    path = export(candidate, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
+    found = verify(path, "onnx", candidate, network.module, data.test)
+    assert found.faults(None) == []
+    assert found.size_bytes == path.stat().st_size
+    assert 0 < found.peak_memory_bytes < 500e6
+    assert {item.layer for item in found.drift} == {layer.name for layer in network.layers}
+    assert found.faults(1e-6)[-1].startswith("relative latency is")
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index):
+    import onnx
+    from onnx import numpy_helper
+
+    network, candidate = quantized
+    path = export(candidate, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
+    broken = network.layers[index].name
+    file = onnx.load(path)
+    layer = next(node for node in file.graph.node if node.name == broken)
+    weight = next(node for node in file.graph.node if layer.input[1] in node.output)
+    holder = {item.name: item for item in file.graph.initializer}
+    constants = {node.output[0]: node.attribute[0].t for node in file.graph.node if node.op_type == "Constant"}
+    scale = holder.get(weight.input[1], constants.get(weight.input[1]))
+    scale.CopyFrom(numpy_helper.from_array(1.5 * numpy_helper.to_array(scale), scale.name))
+    onnx.save(file, path)
+    faults = verify(path, "onnx", candidate, network.module, data.test).faults(None)
+    (named,) = [fault for fault in faults if fault.startswith("layer")]
+    assert re.match(rf"layer '{broken}' is where the output begins to drift: relative error 0\.[4-9]\d*, at most 0\.0", named)

@@ -1,0 +1,155 @@
+"""Fine-tuning of a small network on digits."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import sartor
+from sartor import data as sources
+from sartor.cli import main
+from sartor.compress import CompressOptions, Compressor, is_quantized
+from sartor.errors import RunError, UsageError
+from sartor.finetune import FinetuneOptions, finetune
+from sartor.finetune._batches import batches
+from sartor.graph import trace
+from sartor.policy import Policy
+
+QUICK = FinetuneOptions(epochs=3, batch=64, augment=(), learning_rate=0.05, ema=0.9)
+
+
+@pytest.fixture(scope="module")
+def train():
+    return sources.load("digits", calibration=sources.ALL).calibration
+
+
+@pytest.fixture(scope="module")
+def compressor(model, data):
+    network = trace(model, data.calibration.normalized()[:1])
+    return Compressor(network, data.calibration.normalized(), CompressOptions(images=16, final_images=32))
+
+
+def candidate_of(compressor, kind):
+    layers = [layer.name for layer in compressor.network.layers]
+    policies = {
+        "channels": Policy(channels={group.name: 0.4 for group in compressor.network.groups}),
+        "weights": Policy(weights=dict.fromkeys(layers, 0.2)),
+        "bits": Policy(weight_bits=dict.fromkeys(layers, 2), activation_bits=dict.fromkeys(layers, 3)),
+    }
+    return compressor.candidate(policies[kind], final=True)
+
+
+@pytest.mark.parametrize("kind", ["channels", "weights", "bits"])
+def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, data):
+    candidate = candidate_of(compressor, kind)
+    before = {name: item.clone() for name, item in candidate.state_dict().items()}
+    rate = 0.01 if kind == "bits" else 0.05  # batch norms are folded there
+    tuned = finetune(candidate, train, data.validation, original=model, options=dataclasses.replace(QUICK, learning_rate=rate))
+    assert tuned.validation > tuned.before + 0.01
+    assert all(torch.equal(before[name], item) for name, item in candidate.state_dict().items())
+    moved = {name for name, item in tuned.model.state_dict().items() if not torch.equal(item, before[name])}
+    assert {name for name, _ in tuned.model.named_parameters()} <= moved
+    if kind == "weights":
+        for name, item in tuned.model.named_parameters():
+            if item.dim() > 1:
+                assert torch.equal(item == 0, before[name] == 0)
+    assert is_quantized(tuned.model) == (kind == "bits")
+    assert all(item.requires_grad for item in model.parameters())
+
+
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor, model, train, data, tmp_path):
+    candidate = candidate_of(compressor, "channels")
+    options = dataclasses.replace(QUICK, augment=("shift",))
+    whole = finetune(candidate, train, data.validation, original=model, options=options)
+
+    def stop(epoch):
+        if epoch.number == 1:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        finetune(candidate, train, data.validation, original=model, options=options, checkpoint=path, on_epoch=stop)
+    resumed = finetune(candidate, train, data.validation, original=model, options=options, checkpoint=path)
+    assert [epoch.loss for epoch in resumed.epochs] == [epoch.loss for epoch in whole.epochs]
+    mine, theirs = resumed.model.state_dict(), whole.model.state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+    with pytest.raises(RunError, match="was made with epochs 3, not 4; use the same options"):
+        finetune(candidate, train, data.validation, options=dataclasses.replace(options, epochs=4), checkpoint=path)
+
+
+def test_the_best_epoch_is_delivered(compressor, train, data):
+    """A learning rate that ruins the network leaves it as it was."""
+    candidate = candidate_of(compressor, "channels")
+    ruined = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, learning_rate=1e3, epochs=2, ema=0.0))
+    assert max(epoch.validation for epoch in ruined.epochs) < ruined.before == ruined.validation
+    assert all(torch.equal(item, candidate.state_dict()[name]) for name, item in ruined.model.state_dict().items())
+
+
+def test_shifted_images_are_the_images_moved():
+    images = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).view(2, 3, 8, 8) + 1
+    generator = torch.Generator().manual_seed(3)
+    ((moved, labels),) = batches(images, torch.tensor([0, 1]), size=2, augment=("shift",), generator=generator)
+    for image, label in zip(moved, labels, strict=True):
+        original = torch.nn.functional.pad(images[label], (1, 1, 1, 1))
+        places = [original[:, y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
+        assert sum(torch.equal(image, place) for place in places) == 1
+
+
+def test_mirrored_images_are_the_images_or_their_mirror_images():
+    images = torch.randn(64, 1, 4, 4)
+    ((changed, labels),) = batches(
+        images, torch.arange(64), size=64, augment=("mirror",), generator=torch.Generator().manual_seed(0)
+    )
+    same = sum(torch.equal(image, images[label]) for image, label in zip(changed, labels, strict=True))
+    mirrored = sum(torch.equal(image, images[label].flip(-1)) for image, label in zip(changed, labels, strict=True))
+    assert same + mirrored == 64
+    assert 10 < same < 54
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"distill": 1.5}, "distill is 1.5; it must lie from 0 to 1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+        ({"augment": ("blur",)}, "augment has blur; allowed are shift and mirror"),
+    ],
+)
+def test_wrong_options_are_refused(wrong, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        FinetuneOptions(**wrong)
+
+
+def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
+    run = str(tmp_path / "run")
+    search = ["search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", run]
+    main([*search, "--budget", "macs<=30%", "--episodes", "4", "--images", "16", "--final-images", "32"])
+    finetuning = ["finetune", run, "--epochs", "2", "--batch", "64", "--augment", "", "--learning-rate", "0.05", "--ema", "0.9"]
+    main(finetuning)
+    report = json.loads((tmp_path / "run/finetuned/finetune.json").read_text())
+    assert report["validation"]["after"] >= report["validation"]["before"]
+    network = sartor.load(tmp_path / "run/finetuned", sartor.demo.DigitsNet())
+    images = sartor.data.load("digits", calibration=1).test
+    with torch.no_grad():
+        right = float((network(images.normalized()).argmax(1) == images.labels).float().mean())
+    assert right == pytest.approx(report["test"]["after"], abs=1e-6)
+    with pytest.raises(SystemExit):
+        main(finetuning)
+    assert "already holds a fine-tuning; go on with --resume" in capsys.readouterr().err
+    main([*finetuning, "--resume"])
+    main(["export", run])
+    session = sartor.targets.make("onnxruntime").load(tmp_path / "run/export/model.onnx")
+    assert np.abs(session.run([images.normalized().numpy()])[0] - network(images.normalized()).detach().numpy()).max() < 1e-3
+    main(["verify", run])
+    verified = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
+    assert verified["faults"] == []
+    assert verified["accuracy"] == pytest.approx(report["test"]["after"], abs=0.004)
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["verify", run, "--format", "openvino"])
+    assert "model.xml does not exist; make it with: sartor export" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["export", str(tmp_path)])
+    assert "is not the folder of a run" in capsys.readouterr().err

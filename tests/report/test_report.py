@@ -1,0 +1,100 @@
+"""Reports of a small search."""
+
+import csv
+import dataclasses
+import json
+import re
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+import sartor
+from sartor import report
+from sartor.cli import main
+from sartor.compress import CompressOptions
+from sartor.config import RunConfig
+from sartor.errors import RunError
+from sartor.testing import FakeTarget
+
+
+@pytest.fixture(scope="module")
+def run(model, data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "a <b>"
+    options = sartor.SearchOptions(
+        episodes=8, finalists=2, methods=("prune", "quantize"), agent="galen", baselines=("uniform",),
+        compress=CompressOptions(images=16, final_images=32),
+    )  # fmt: skip
+    RunConfig(model="sartor.demo:DigitsNet", data="digits", budget="latency<=50%", out=folder, options=options).save(folder)
+    sartor.compress(model, data, budget="latency<=50%", options=options, target=FakeTarget(), out=folder)
+    return folder
+
+
+def payload_of(page):
+    (text,) = re.findall(r'<script type="application/json" id="payload">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text)
+
+
+def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
+    before = (run / "episodes.journal").read_bytes()
+    path = report.write(report.read(run), run / "report")
+    assert (run / "episodes.journal").read_bytes() == before
+    page = path.read_text()
+    assert path.stat().st_size < 5e6
+    marked_up = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)  # the drawing code mentions tags
+    assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"(?!data:)", marked_up)
+    assert "<b>" not in marked_up
+    assert marked_up.count("<script") == 1
+    result, payload = json.loads((run / "result.json").read_text()), payload_of(page)
+    assert payload["state"].startswith("finished: 8 of 8 episodes")
+    assert f"{100 * result['best']['validation']:.2f} %" in payload["table"]
+    assert set(payload["figures"]) == {"history", "plane", "channels", "macs", "bits", "sensitivity"}
+    drawn = json.dumps(payload["figures"]["history"]["spec"])
+    for episode in report.read(run).episodes:
+        assert json.dumps(episode.reward) in drawn
+    bars = json.dumps(payload["figures"]["channels"]["spec"])
+    for layer in result["layers"]["best"]:
+        assert f'"layer": "{layer["name"]}", "network": "best", "out_channels": {layer["out_channels"]}' in bars
+
+
+def test_everything_is_there_as_files_too(run):
+    main(["report", str(run)])
+    folder = run / "report"
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == {
+        path.stem for path in (folder / "figures").glob("*.svg")
+    }
+    with (folder / "episodes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["episode"]) for row in rows] == list(range(8))
+    assert float(rows[-1]["best_reward"]) == max(float(row["reward"]) for row in rows)
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert card.startswith("---\nlibrary_name: sartor\n")
+    assert "- quantization\n" in card
+
+
+def test_a_running_search_is_served_as_it_grows(run, tmp_path):
+    (tmp_path / "run.json").write_text((run / "run.json").read_text())
+    lines = (run / "episodes.journal").read_text().splitlines(keepends=True)
+    (tmp_path / "episodes.journal").write_text("".join(lines[:-3]))
+    serving = report.server(tmp_path)
+    assert serving.server_address[0] == "127.0.0.1"
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{serving.server_port}"
+    with serving:
+        page = urllib.request.urlopen(place + "/").read().decode()
+        assert payload_of(page)["state"].startswith("running: 5 of 8 episodes")
+        (tmp_path / "episodes.journal").write_text("".join(lines))
+        later = json.load(urllib.request.urlopen(place + "/payload.json"))
+        assert later["state"].startswith("running: 8 of 8 episodes")
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(place + "/../run.json")
+        serving.shutdown()
+
+
+def test_what_is_no_run_is_refused(tmp_path, run):
+    with pytest.raises(RunError, match="is not the folder of a run"):
+        report.read(tmp_path)
+    dataclasses.replace(RunConfig(), out=tmp_path).save(tmp_path)
+    with pytest.raises(RunError, match="holds no episode yet"):
+        report.read(tmp_path)
