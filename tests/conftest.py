@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import sartor
+from sartor import demo
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -23,3 +26,23 @@ def shared():
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return sartor.data.load("digits", calibration=64)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Of a small network, trained for a moment."""
+    path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
+    demo.train(path, epochs=4)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(weights):
+    network = demo.DigitsNet()
+    sartor.models.load_weights(network, weights)
+    return network

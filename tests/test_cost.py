@@ -76,3 +76,13 @@ def test_many_policies_at_once_equal_one_at_a_time():
     for row, macs in zip(counts, together, strict=True):
         ratios = {group.name: count / group.size for group, count in zip(network.groups, row, strict=True)}
         assert model.cost(Policy(ratios)).macs == round(macs)
+
+
+def test_layers_add_up_to_the_whole():
+    network = trace(zoo.build("resnet20"), torch.zeros(1, 3, 32, 32))
+    model = CostModel(network)
+    policy = Policy({group.name: 0.5 for group in network.groups}, weight_bits={"conv1": 4})
+    layers = model.by_layer(policy)
+    assert sum(layer.macs for layer in layers) == model.cost(policy).macs
+    assert [layer.out_channels for layer in model.by_layer(Policy())] == [layer.out_channels for layer in network.layers]
+    assert (layers[0].weight_bits, layers[0].activation_bits, layers[1].weight_bits) == (4, 32, 32)

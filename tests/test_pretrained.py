@@ -3,8 +3,8 @@ import torch
 
 import sartor
 from sartor import data, models
-from sartor.evaluate import ImageScorer
 from sartor.graph import trace
+from sartor.score import ImageScorer
 
 
 @pytest.mark.parametrize(("name", "accuracy", "count"), [("resnet20", 0.9173, 1000), ("resnet18", 0.9286, 300)])

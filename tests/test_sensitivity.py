@@ -7,9 +7,9 @@ import topologies
 from sartor import sensitivity
 from sartor.compress import GALEN, CompressOptions, Compressor, fold, mask, quantize
 from sartor.errors import DataError, RunError
-from sartor.evaluate import divergence
 from sartor.graph import trace
 from sartor.policy import Policy
+from sartor.score import divergence
 from sartor.sensitivity import Grid, Sensitivity
 
 GRID = Grid(keep=(0.3, 1.0), bits=(2, 8))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import torch
 from torch import Tensor, fx, nn
 
 import sartor
-from sartor import agents, sensitivity
 from sartor._files import write_text
 from sartor.budget import Budget
 from sartor.compress import INTEGER, Compressor, keep_safe_groups, owned
@@ -26,13 +26,10 @@ from sartor.graph import Network, trace
 from sartor.judge import Judge
 from sartor.options import SearchOptions
 from sartor.policy import Policy
-from sartor.search import Episode, MemoryRecord, Plan, Search, Study, finalists
+from sartor.search import CAN_RACE, Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
 from sartor.storage import Origin, save
-from sartor.targets import LatencyMeter, Target
-from sartor.task import ceiling_of, make_problem, make_scorer, make_target
-
-#: Images on which Ω is measured for agents that see it.
-_SENSITIVITY_IMAGES = 256
+from sartor.targets import Deployment, Target
+from sartor.task import make_problem, make_scorer, make_target, measure_layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,34 +76,37 @@ def compress(
     for NaN weights, `DataError` for data that does not fit.
     """
     options = options or SearchOptions()
+    reward = options.reward or ("fidelity" if evaluate is None else "accuracy")
+    options, faithful = replace(options, reward=reward), reward.startswith("fidelity")
     started = time.perf_counter()
     calibration = data.calibration.normalized() if data else None
     examples = example_inputs if example_inputs is not None else calibration
     if examples is None or (data is None and evaluate is None):
         raise UsageError("compress needs data, or both evaluate and example_inputs")
     network = keep_safe_groups(trace(model, examples))
-    scorer = make_scorer(data, evaluate, options, network)
     target = target or make_target(options)
     scheme = target.scheme if target else INTEGER
     compressor = Compressor(network, calibration, options.compress, options.seed, scheme=scheme)
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     folder = Path(out) if out else None
     with tempfile.TemporaryDirectory() as scratch:
-        meter = LatencyMeter(target, network, Path(scratch)) if target else None
+        deployment = Deployment(target, network, Path(scratch)) if target else None
+        scorer = make_scorer(data, evaluate, options, network if faithful else None, deployment)
         problem = make_problem(compressor, parsed, options, target, folder / "latency.json" if folder else None)
+        ceiling = problem.latency_ceiling(parsed)
         search = Search(
             problem,
-            Evaluator(compressor, scorer, race=options.reward == "accuracy", meter=meter),
-            _plan(options, ceiling_of(problem, parsed)),
+            Evaluator(compressor, scorer, race=reward in CAN_RACE, deployment=deployment, ceiling=ceiling),
+            _plan(options, reward, ceiling),
             Study(folder) if folder else MemoryRecord(),
             on_episode or (lambda episode, best: None),
-            _omega(compressor, calibration, options, folder),
+            *measure_layers(compressor, problem, deployment, options, folder),
         )
         episodes = search.run()
         if not finalists(episodes, 1):
             raise UsageError("the search was ended before its first episode; nothing to deliver")
         judge = Judge(
-            compressor, scorer, data, custom=evaluate, faithful=options.reward.startswith("fidelity"), meter=meter
+            compressor, scorer, data, custom=evaluate, faithful=faithful, deployment=deployment
         )  # fmt: skip
         verdict = judge.choose(problem, [problem.counts(e.executed) for e in finalists(episodes, options.finalists)])
         baselines = {rule: judge.rule(rule, search.setting) for rule in options.baselines}
@@ -116,6 +116,7 @@ def compress(
         "budget_met": verdict.met,
         **_choices(options),
         "target": None if target is None else asdict(target.describe()),
+        "latency_prediction_error": problem.latency.error() if problem.latency else None,
         "original": judge.entry(network.module, Policy()),
         "baselines": baselines,
         "best": judge.entry(final, verdict.policy, verdict.latency),
@@ -124,6 +125,10 @@ def compress(
         "seconds": round(time.perf_counter() - started, 3),
         "seconds_per_episode": _split(episodes),
         "policy": json.loads(verdict.policy.to_json()),
+        "layers": {
+            name: [asdict(layer) for layer in compressor.cost_model.by_layer(policy)]
+            for name, policy in (("original", Policy()), ("best", verdict.policy))
+        },
         "kept_whole": [asdict(item) for item in network.kept_whole],
         "unknown_operators": list(network.unknown_operators),
         "versions": {"sartor": sartor.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -134,28 +139,18 @@ def compress(
     return result
 
 
-def _plan(options: SearchOptions, ceiling: float | None) -> Plan:
-    return Plan(options.agent, options.episodes, options.seed, options.seed_with, options.reward, options.max_time, ceiling)
-
-
-def _omega(
-    compressor: Compressor, calibration: Tensor | None, options: SearchOptions, folder: Path | None
-) -> sensitivity.Sensitivity | None:
-    """Ω, for agents whose state shows it."""
-    if options.agent not in agents.SEES_SENSITIVITY or calibration is None:
-        return None
-    path = folder / sensitivity.FILE if folder else None
-    return sensitivity.measure(compressor, calibration[:_SENSITIVITY_IMAGES], scheme=compressor.scheme, path=path)
+def _plan(options: SearchOptions, reward: RewardName, ceiling: float | None) -> Plan:
+    return Plan(options.agent, options.episodes, options.seed, options.seed_with, reward, options.max_time, ceiling)
 
 
 def _choices(options: SearchOptions) -> dict[str, Any]:
     """The options that a reader of the report wants to know."""
-    names = ("agent", "seed_with", "reward", "methods", "granularity", "seed")
+    names = ("agent", "seed_with", "reward", "methods", "state", "granularity", "seed")
     return {name: list(value) if isinstance(value := getattr(options, name), tuple) else value for name in names}
 
 
 def _split(episodes: Sequence[Episode]) -> dict[str, float]:
-    """Mean seconds of an episode, and where they went."""
+    """Mean seconds of an episode, where they went, and the median."""
     count = len(episodes)
     parts = {
         "total": sum(e.seconds for e in episodes) / count,
@@ -165,4 +160,5 @@ def _split(episodes: Sequence[Episode]) -> dict[str, float]:
         "agent": sum(e.seconds_agent for e in episodes) / count,
     }
     parts["rest"] = max(0.0, 2 * parts["total"] - sum(parts.values()))
+    parts["median"] = statistics.median(e.seconds for e in episodes)
     return {name: round(value, 4) for name, value in parts.items()}

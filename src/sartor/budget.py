@@ -59,6 +59,10 @@ class Budget:
         """The tightest bound on latency."""
         return min((bound for bound in self.bounds if bound.quantity == "latency"), key=lambda bound: bound.value, default=None)
 
+    def without_latency(self) -> Budget:
+        """All other bounds."""
+        return Budget(tuple(bound for bound in self.bounds if bound.quantity != "latency"))
+
 
 def _parse_bound(text: str) -> Bound:
     match = _BOUND.match(text)

@@ -54,10 +54,10 @@ class RunConfig:
 def from_folder(folder: Path) -> RunConfig:
     """The options an earlier run was started with. Raises `RunError` if there is no run."""
     path = folder / FILE
-    missing = f"--resume {folder}: {path} does not exist; nothing can be resumed there"
+    missing = f"{path} does not exist; {folder} is not the folder of a run"
     content = read_json(path, missing=missing, error=RunError)
     if content.pop("schema", None) != SCHEMA:
-        raise RunError(f"--resume {folder}: {path} is not a run of schema {SCHEMA}")
+        raise RunError(f"{path} is not a run of schema {SCHEMA}")
     return _build(RunConfig, content, str(path))
 
 
@@ -86,7 +86,7 @@ def _build(kind: Any, content: dict[str, Any], place: str) -> Any:
 
 
 def _convert(hint: Any, value: Any, place: str) -> Any:
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         if value is None:
             return None
         hint = next(option for option in typing.get_args(hint) if option is not type(None))

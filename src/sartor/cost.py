@@ -54,6 +54,20 @@ class Cost:
         return {key: mine[key] / theirs[key] if theirs[key] else 1.0 for key in mine}
 
 
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer of a candidate: channels, MACs, share of single weights kept, bits."""
+
+    name: str
+    kind: str
+    in_channels: int
+    out_channels: int
+    macs: int
+    density: float
+    weight_bits: int
+    activation_bits: int
+
+
 class CostModel:
     """Costs of all policies of one network.
 
@@ -122,13 +136,32 @@ class CostModel:
 
     def cost(self, policy: Policy) -> Cost:
         """Cost of one policy. Raises `PolicyError` for a group or layer the network does not have."""
+        counts, options = self.row(policy)
+        return Cost(**{quantity: round(float(self.total(quantity, counts, options)[0])) for quantity in QUANTITIES})
+
+    def by_layer(self, policy: Policy) -> list[LayerCost]:
+        """What each layer is left with, in forward order."""
+        counts, options = self.row(policy)
+        inputs, outputs = (side[0] for side in self.channels(counts))
+        macs = self.weights(counts)[0] * self._positions
+        assert options.densities is not None
+        return [
+            LayerCost(layer.name, layer.kind, round(inputs[i]), round(outputs[i]), round(macs[i]),
+                      float(options.densities[0, i]), *policy.bits(layer.name))
+            for i, layer in enumerate(self.network.layers)
+        ]  # fmt: skip
+
+    def row(self, policy: Policy) -> tuple[IntArray, Options]:
+        """One policy as counts (1, groups) and `Options` of rows (1, layers).
+
+        Raises `PolicyError` for a group or layer the network does not have.
+        """
         counts = np.array([list(self.counts(policy).values())], dtype=np.int64)
         names = [layer.name for layer in self.network.layers]
         for table in (policy.weight_bits, policy.activation_bits):
             self._require_known(table, names, "layer")
         bits = np.array([[policy.bits(name) for name in names]], dtype=np.int64)
-        options = Options(self.densities(policy)[None], bits[:, :, 0], bits[:, :, 1])
-        return Cost(**{quantity: round(float(self.total(quantity, counts, options)[0])) for quantity in QUANTITIES})
+        return counts, Options(self.densities(policy)[None], bits[:, :, 0], bits[:, :, 1])
 
     def counts(self, policy: Policy) -> dict[str, int]:
         """Units kept of every group."""

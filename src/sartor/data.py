@@ -13,6 +13,9 @@ from torch import Tensor
 
 from sartor.errors import DataError, UsageError
 
+#: As a number of calibration images: all of the training split.
+ALL = 10**9
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
@@ -67,7 +70,8 @@ def load(source: str | Path, *, calibration: int, seed: int = 0, mean: Sequence[
 
     The Parquet files follow the hub's image-classification schema, ``train*.parquet`` and ``test*.parquet`` (or
     ``validation*``); an image folder has ``train/CLASS/*`` and ``test/CLASS/*``. The first half of the test split becomes
-    the validation images, the second half the test images; ``calibration`` images are drawn from the training split.
+    the validation images, the second half the test images; ``calibration`` images are drawn from the training split, `ALL` of
+    them for training.
     Raises `DataError` for a missing or unreadable folder and `UsageError` for a name that is no known source.
     """
     if calibration < 1:

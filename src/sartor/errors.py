@@ -50,3 +50,7 @@ class TraceError(SartorError):
 
 class RunError(SartorError):
     """A run folder that cannot be used as asked."""
+
+
+class VerificationError(SartorError):
+    """An artifact that is not what was promised."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,11 +14,11 @@ from sartor import agents
 from sartor.agents import RuleName, Setting
 from sartor.compress import Compressor
 from sartor.data import Data
-from sartor.evaluate import ImageScorer, Score, Scorer
 from sartor.graph import IntArray
 from sartor.policy import Policy
 from sartor.problem import Problem
-from sartor.targets import Comparison, LatencyMeter
+from sartor.score import ImageScorer, Score, Scorer
+from sartor.targets import Comparison, Deployment
 
 #: Times the finalists are projected onto a tighter budget because all of them were slower than predicted.
 _ROUNDS = 6
@@ -47,22 +48,23 @@ class Judge:
         *,
         custom: Callable[[nn.Module], float] | None = None,
         faithful: bool = False,
-        meter: LatencyMeter | None = None,
+        deployment: Deployment | None = None,
     ) -> None:
-        self.compressor, self.meter = compressor, meter
+        self.compressor, self.deployment = compressor, deployment
         self.validation: Scorer = scorer
         self.test: Scorer | None = None
         if data is not None and custom is None:
             original = compressor.network.module if faithful else None
-            self.validation = ImageScorer(data.validation, dtype=torch.float32, original=original)
-            self.test = ImageScorer(data.test, dtype=torch.float32) if data.test is not None else None
+            exact = functools.partial(ImageScorer, dtype=torch.float32, deployment=deployment)
+            self.validation = exact(data.validation, original=original)
+            self.test = exact(data.test) if data.test is not None else None
 
     def choose(self, problem: Problem, candidates: Sequence[IntArray]) -> Verdict:
         """The best of some policies (counts) among those that meet the ceiling on latency when measured.
 
         If none does, all are projected onto a tighter budget, a few times; after that the fastest is returned, not ``met``.
         """
-        ceiling = problem.latency_ceiling
+        ceiling = problem.latency_ceiling(problem.budget)
         for _ in range(_ROUNDS):
             verdicts = [self._verdict(problem, counts, ceiling) for counts in _different(candidates)]
             fit = [verdict for verdict in verdicts if verdict.met]
@@ -101,7 +103,7 @@ class Judge:
         return Verdict(policy, network, _quality(self.validation.score(network)) if met else 0.0, latency, met)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
-        return None if self.meter is None else self.meter.measure(network, final=True)
+        return None if self.deployment is None else self.deployment.measure(network, final=True)
 
 
 def _quality(score: Score) -> float:

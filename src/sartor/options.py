@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from sartor import agents
 from sartor.agents import RuleName
 from sartor.compress import CompressOptions
+from sartor.decisions import Granularity, Method
 from sartor.errors import UsageError
-from sartor.problem import Granularity, Method
 from sartor.search import RewardName
 from sartor.targets import NUMBER
 
@@ -18,22 +19,33 @@ DEFAULT_AGENT = "evolution"
 DEFAULT_SEEDS: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
 
 
+#: What can be measured of each layer before a search.
+Measurement = Literal["sensitivity", "latency"]
+
+
 @dataclass(frozen=True)
 class SearchOptions:
     """How to search."""
 
     agent: str = DEFAULT_AGENT
-    """Who decides: evolution, ddpg, galen, galen-blind, random, tpe, cma-es, or a rule."""
+    """Who decides: evolution, ddpg, galen, random, tpe, cma-es, or a rule."""
     episodes: int = 300
     """Policies scored in all."""
     seed: int = 0
     """Fixes everything."""
     seed_with: tuple[RuleName, ...] = DEFAULT_SEEDS
     """Rules whose policies come first; the agent learns from them."""
-    reward: RewardName = "accuracy"
-    """accuracy or fidelity (closeness to the original's outputs) under a budget; those with -macs or -params need none."""
+    reward: RewardName | None = None
+    """accuracy, or fidelity: closeness to the original's outputs, the default where there are images to compare on. Those with
+    -macs or -params need no budget; absolute treats a budget on latency as a wish."""
     methods: tuple[Method, ...] = ("prune",)
     """prune, quantize, or both searched together."""
+    base: Path | None = None
+    """Folder of an earlier run; what it decided and this search does not stays as it is: prune first, then quantize."""
+    state: tuple[Measurement, ...] = ("sensitivity",)
+    """What the agent galen is told of each layer beside its shape: sensitivity, latency (by the target's profiler)."""
+    sensitivity: Path | None = None
+    """A sensitivity.json that sartor sensitivity wrote; if not given, what the agent needs is measured first."""
     target: str = ""
     """Runtime that latency is measured on and whose precisions are used: onnxruntime, openvino, command or table."""
     target_threads: int = 1
@@ -52,7 +64,7 @@ class SearchOptions:
     """Smallest keep ratio of a group of channels."""
     multiple: int = 1
     """Channel counts are multiples of this."""
-    reward_images: int = 2500
+    reward_images: int = 1000
     """Validation images that give the reward."""
     finalists: int = 8
     """Best policies that are refitted from more images and scored on all validation images in fp32."""
@@ -68,6 +80,8 @@ class SearchOptions:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not self.methods or set(self.methods) - {"prune", "quantize"}:
             raise UsageError(f"methods are {', '.join(self.methods) or 'empty'}; allowed are prune, quantize, or both")
+        if unknown := set(self.state) - {"sensitivity", "latency"}:
+            raise UsageError(f"state has {', '.join(unknown)}; allowed are sensitivity and latency")
         for rule in (*self.seed_with, *self.baselines):
             if rule not in agents.RULES:
                 raise UsageError(f"rule {rule!r} is not known; allowed are {', '.join(agents.RULES)}")

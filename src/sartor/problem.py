@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from sartor.budget import QUANTITIES, Bound, Bounded, Budget
+from sartor.budget import Bound, Bounded, Budget
 from sartor.cost import Cost, CostModel, FloatArray, Options
+from sartor.decisions import Columns, Granularity, Method, Precision, make_decisions
 from sartor.errors import BudgetError, TraceError, UsageError
-from sartor.graph import IntArray, LayerSpec, Network
-from sartor.policy import FULL_WIDTH, Policy
-
-Granularity = Literal["channels", "weights"]
-Method = Literal["prune", "quantize"]
-Kind = Literal["channels", "weights", "bits"]
-#: Weight and activation bits of a layer.
-Precision = tuple[int, int]
-
-#: Fine-grained keep ratios are whole percents.
-_PERCENT = 100
-#: AMC's a_max for fine-grained pruning: at most this share of a layer's weights is removed.
-_FINE_GRAINED_LIMIT = {"conv": 0.8, "depthwise": 0.8, "linear": 0.98}
+from sartor.graph import IntArray
+from sartor.policy import Policy
 
 
 class LatencyPredictor(Protocol):
@@ -39,28 +28,17 @@ class LatencyPredictor(Protocol):
         """Learn from one policy, given as rows of one, that was measured as a whole."""
         ...
 
-
-@dataclass(frozen=True, eq=False)
-class Decision:
-    """One step of an episode: how many of ``size`` to keep, out of the ascending ``choices``.
-
-    Kept are channels of a group, percents of a layer's weights, or precision: then choice k of a layer is the k-th of its
-    ``precisions``, coarsest first.
-    """
-
-    name: str
-    size: int
-    choices: IntArray
-    layer: LayerSpec
-    kind: Kind = "channels"
-    precisions: tuple[Precision, ...] = ()
+    def error(self) -> float:
+        """Median relative error of what was predicted of whole networks just before they were measured."""
+        ...
 
 
 class Problem:
     """All decisions in forward order, their joint cost, and the budget.
 
     ``min_keep`` is the smallest keep ratio of a group; ``multiple`` rounds channel counts to what a target likes;
-    ``precisions`` are those a target has for each layer (with the method quantize), ``latency`` predicts for bounds on it.
+    ``precisions`` are those a target has for each layer (with the method quantize), ``latency`` predicts for bounds on it;
+    ``base`` says what was decided before.
     Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met.
     """
 
@@ -75,6 +53,7 @@ class Problem:
         multiple: int = 1,
         precisions: Mapping[str, Sequence[Precision]] | None = None,
         latency: LatencyPredictor | None = None,
+        base: Policy | None = None,
     ) -> None:
         if not 0 < min_keep <= 1:
             raise UsageError(f"min_keep is {min_keep}; it must lie in (0, 1]")
@@ -83,21 +62,15 @@ class Problem:
         self.cost_model, self.budget, self.granularity = cost_model, budget, granularity
         self.latency = latency
         network = cost_model.network
-        decisions: list[Decision] = []
-        if "prune" in methods:
-            decisions += (
-                _channel_decisions(network, min_keep, multiple) if granularity == "channels" else _weight_decisions(network)
-            )
-        if "quantize" in methods:
-            decisions += _bit_decisions(network, precisions or {})
-        position = {layer.name: index for index, layer in enumerate(network.layers)}
-        self.decisions = sorted(decisions, key=lambda decision: position[decision.layer.name])
+        self.decisions = make_decisions(
+            network, methods, granularity=granularity, min_keep=min_keep, multiple=multiple, precisions=precisions or {}
+        )
         if not self.decisions:
             reasons = sorted({item.reason for item in network.kept_whole})
             raise TraceError(
                 f"the network has nothing to prune or quantize: {'; '.join(reasons) or 'it has no Conv or Linear layer'}"
             )
-        self._columns = _Columns(cost_model, self.decisions)
+        self._columns = Columns(cost_model, self.decisions, base or Policy())
         self.sizes = np.array([decision.size for decision in self.decisions], dtype=np.int64)
         self.lowest = np.array([decision.choices[0] for decision in self.decisions], dtype=np.int64)
         self.original: Cost = cost_model.original
@@ -107,10 +80,9 @@ class Problem:
     def __len__(self) -> int:
         return len(self.decisions)
 
-    @property
-    def latency_ceiling(self) -> float | None:
-        """The bound on latency, relative to the original's."""
-        bound = self.budget.latency
+    def latency_ceiling(self, budget: Budget) -> float | None:
+        """The bound on latency of a budget, this one's or another's, relative to the original's."""
+        bound = budget.latency
         return None if bound is None else bound.limit(self.of_original("latency")) / self.of_original("latency")
 
     def of_original(self, quantity: Bounded) -> float:
@@ -149,15 +121,7 @@ class Problem:
 
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts."""
-        tables: dict[str, dict[str, float]] = {"channels": {}, "weights": {}}
-        weight_bits, activation_bits = {}, {}
-        for decision, count in zip(self.decisions, counts, strict=True):
-            if decision.kind == "bits":
-                name = decision.layer.name
-                weight_bits[name], activation_bits[name] = decision.precisions[int(count) - 1]
-            else:
-                tables[decision.kind][decision.name] = int(count) / decision.size
-        return Policy(**tables, weight_bits=weight_bits, activation_bits=activation_bits)
+        return self._columns.policy(counts)
 
     def counts(self, ratios: Mapping[str, float]) -> IntArray:
         """Counts of ratios recorded by the names of the decisions."""
@@ -203,66 +167,3 @@ def _reached(bound: Bound, value: float) -> str:
     return (
         f"{bound.quantity}<={1e3 * value:.3g}ms (predicted)" if bound.quantity == "latency" else f"{bound.quantity}<={value:.0f}"
     )
-
-
-class _Columns:
-    """Splits counts per decision into counts per group and options per layer."""
-
-    def __init__(self, cost_model: CostModel, decisions: Sequence[Decision]) -> None:
-        self._cost_model = cost_model
-        groups = {group.name: index for index, group in enumerate(cost_model.network.groups)}
-        layers = {layer.name: index for index, layer in enumerate(cost_model.network.layers)}
-        self._layers = len(layers)
-        self._channels = [(column, groups[d.name]) for column, d in enumerate(decisions) if d.kind == "channels"]
-        self._weights = [(column, layers[d.name]) for column, d in enumerate(decisions) if d.kind == "weights"]
-        self._bits = [
-            (column, layers[d.layer.name], np.array(d.precisions)) for column, d in enumerate(decisions) if d.kind == "bits"
-        ]
-
-    def split(self, counts: IntArray) -> tuple[IntArray, Options]:
-        groups = np.repeat(self._cost_model.sizes[None], len(counts), axis=0)
-        for column, group in self._channels:
-            groups[:, group] = counts[:, column]
-        densities = None
-        if self._weights:
-            densities = np.ones((len(counts), self._layers))
-            for column, layer in self._weights:
-                densities[:, layer] = counts[:, column] / _PERCENT
-        if not self._bits:
-            return groups, Options(densities)
-        bits = np.full((2, len(counts), self._layers), FULL_WIDTH, dtype=np.int64)
-        for column, layer, precisions in self._bits:
-            bits[:, :, layer] = precisions[counts[:, column] - 1].T
-        return groups, Options(densities, bits[0], bits[1])
-
-
-def _channel_decisions(network: Network, min_keep: float, multiple: int) -> list[Decision]:
-    decisions = []
-    for group in network.groups:
-        lowest = max(1, int(np.ceil(min_keep * group.size - 1e-9)))
-        choices = np.arange(lowest, group.size + 1)
-        choices = choices[(choices % multiple == 0) | (choices == group.size)]
-        decisions.append(Decision(group.name, group.size, choices, network.layer_by_name[group.consumers[0]]))
-    return decisions
-
-
-def _weight_decisions(network: Network) -> list[Decision]:
-    decisions = []
-    for layer in network.layers:
-        lowest = max(1, round(_PERCENT * (1 - _FINE_GRAINED_LIMIT[layer.kind])))
-        decisions.append(Decision(layer.name, _PERCENT, np.arange(lowest, _PERCENT + 1), layer, "weights"))
-    return decisions
-
-
-def _bit_decisions(network: Network, precisions: Mapping[str, Sequence[Precision]]) -> list[Decision]:
-    """One per layer with a choice, its precisions ordered by the product of their widths."""
-    decisions = []
-    for layer in network.layers:
-        ordered = tuple(sorted(precisions.get(layer.name, ()), key=lambda pair: (pair[0] * pair[1], pair)))
-        if len(ordered) > 1:
-            choices = np.arange(1, len(ordered) + 1)
-            decisions.append(Decision(f"{layer.name} bits", len(ordered), choices, layer, "bits", ordered))
-    return decisions
-
-
-__all__ = ["QUANTITIES", "Decision", "Granularity", "LatencyPredictor", "Method", "Precision", "Problem"]

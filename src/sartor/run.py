@@ -1,7 +1,10 @@
-"""A search from names and files: what the command line runs."""
+"""Searching and fine-tuning from names and files: what the command line runs."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,12 +13,18 @@ import torch
 from torch import nn
 
 from sartor import data, models
-from sartor._files import read_json
+from sartor._files import read_json, write_text
 from sartor.api import Result, compress
-from sartor.config import FILE, RunConfig
+from sartor.config import FILE, RunConfig, from_folder
 from sartor.errors import RunError, UsageError
+from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
+from sartor.graph import trace
+from sartor.score import ImageScorer
 from sartor.search import Episode
-from sartor.storage import Origin
+from sartor.storage import Origin, load, save_trained
+
+#: Where fine-tuning writes, in the folder of a run.
+FINETUNED = "finetuned"
 
 
 def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False) -> Result:
@@ -69,3 +78,38 @@ def read_result(folder: Path) -> dict[str, Any]:
     path = folder / "result.json"
     missing = f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}"
     return read_json(path, missing=missing, error=RunError)
+
+
+def run_finetune(
+    folder: Path, options: FinetuneOptions, on_epoch: Callable[[Epoch], None], *, resume: bool = False
+) -> tuple[Path, dict[str, Any]]:
+    """Fine-tune what a finished run found; everything is in ``folder/finetuned``, the report with it, when this returns.
+
+    Raises `RunError` if there already is a fine-tuning and ``resume`` is not set.
+    """
+    config, out = from_folder(folder), folder / FINETUNED
+    checkpoint = out / CHECKPOINT
+    if checkpoint.exists() and not resume:
+        raise RunError(f"{out} already holds a fine-tuning; go on with --resume, or remove the folder")
+    model, images, _ = load_subject(config.model, config.weights, config.data, calibration=data.ALL, seed=config.options.seed)
+    train = images.calibration
+    candidate = load(folder, model)
+    started = time.perf_counter()
+    tuned = finetune(
+        candidate, train, images.validation, original=model, options=options, checkpoint=checkpoint, on_epoch=on_epoch
+    )
+    score = ImageScorer(images.test, dtype=torch.float32).score if images.test is not None else None
+    report = {
+        "validation": {"before": tuned.before, "after": tuned.validation},
+        "test": None if score is None else {
+            "original": score(trace(model, train.slice(0, 1).normalized()).module).accuracy,
+            "before": score(candidate).accuracy,
+            "after": score(tuned.model).accuracy,
+        },
+        "seconds": round(time.perf_counter() - started, 3),
+        "options": dataclasses.asdict(options),
+        "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
+    }  # fmt: skip
+    save_trained(out, folder, tuned.model)
+    write_text(out / "finetune.json", json.dumps(report, indent=1) + "\n")
+    return out, report

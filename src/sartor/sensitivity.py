@@ -33,8 +33,8 @@ from sartor.compress import (
 )
 from sartor.cost import FloatArray
 from sartor.errors import DataError, RunError
-from sartor.evaluate import divergence
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.score import divergence
 
 Parameter = Literal["channels", "weight_bits", "activation_bits"]
 

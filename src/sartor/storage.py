@@ -84,7 +84,7 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     for group in network.groups:
         kept[group.units[layout["groups"][group.name]["kept"]]] = True
     candidate = narrow(network, kept)
-    policy = _read_policy(folder / "policy.json")
+    policy = read_policy(folder)
     if policy.quantized:
         candidate = quantize(fold(candidate), policy, None, Scheme(**layout["scheme"]))
     candidate = owned(candidate)
@@ -99,11 +99,21 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     return candidate
 
 
-def _read_policy(path: Path) -> Policy:
+def save_trained(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
+    """Write a candidate of the folder ``source``, trained since, to a folder of its own."""
+    tensors = {name: tensor.contiguous().clone() for name, tensor in candidate.state_dict().items()}
+    write_atomically(folder / "model.safetensors", lambda path: save_file(tensors, path, {"format": "pt"}))
+    for name in ("network.json", "policy.json"):
+        write_text(folder / name, (source / name).read_text(encoding="utf-8"))
+
+
+def read_policy(folder: Path) -> Policy:
+    """The policy of a folder that `save` wrote. Raises `RunError` if there is none, `PolicyError` if it cannot be read."""
+    path = folder / "policy.json"
     try:
         return Policy.from_json(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing") from None
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path} is missing; it is written by a finished search") from None
 
 
 def _read_layout(path: Path) -> dict[str, Any]:

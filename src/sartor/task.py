@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
-from sartor import targets
+from sartor import agents, sensitivity, targets
+from sartor._files import read_json, write_text
 from sartor.budget import Budget
 from sartor.compress import Compressor
 from sartor.data import Data
-from sartor.errors import UsageError
-from sartor.evaluate import CallableScorer, ImageScorer, Scorer
+from sartor.errors import RunError, UsageError
 from sartor.graph import Network
 from sartor.options import SearchOptions
 from sartor.problem import Problem
-from sartor.targets import CommandTarget, LatencyTable, TableTarget, Target
+from sartor.score import CallableScorer, ImageScorer, Scorer
+from sartor.search import LayerLatency
+from sartor.sensitivity import Sensitivity
+from sartor.storage import read_policy
+from sartor.targets import CommandTarget, Deployment, LatencyTable, TableTarget, Target
+
+#: Images on which Ω is measured, and where latencies of layers are kept.
+_SENSITIVITY_IMAGES = 256
+_PROFILE = "profile.json"
 
 
 def make_scorer(
-    data: Data | None, evaluate: Callable[[nn.Module], float] | None, options: SearchOptions, network: Network
+    data: Data | None,
+    evaluate: Callable[[nn.Module], float] | None,
+    options: SearchOptions,
+    original: Network | None,
+    deployment: Deployment | None,
 ) -> Scorer:
-    """What gives the reward."""
-    faithful = options.reward.startswith("fidelity")
+    """What gives the reward; with the ``original``, closeness to it."""
     if evaluate is not None:
-        if faithful:
+        if original is not None:
             raise UsageError(f"reward {options.reward!r} compares outputs on images; with evaluate, use an accuracy reward")
         return CallableScorer(evaluate)
     assert data is not None
-    original = network.module if faithful else None
-    return ImageScorer(data.validation, limit=options.reward_images, seed=options.seed, original=original)
+    reference = original.module if original is not None else None
+    return ImageScorer(data.validation, limit=options.reward_images, seed=options.seed, original=reference, deployment=deployment)
 
 
 def make_target(options: SearchOptions) -> Target | None:
@@ -59,6 +71,9 @@ def make_problem(
 ) -> Problem:
     """Decisions that the methods leave open, with the precisions of the target and its predicted latency."""
     _require_precisions(options, target)
+    base = read_policy(options.base) if options.base else None
+    if base is not None and target is not None:
+        target.check(compressor.network, base)
     cost_model, layers = compressor.cost_model, compressor.network.layers
     supports = target.describe().supports if target else {}
     quantizing = "quantize" in options.methods
@@ -70,13 +85,13 @@ def make_problem(
     def problem(bounds: Budget) -> Problem:
         return Problem(
             cost_model, bounds, methods=options.methods, granularity=options.granularity, min_keep=options.min_keep,
-            multiple=options.multiple, precisions=precisions, latency=latency,
+            multiple=options.multiple, precisions=precisions, latency=latency, base=base,
         )  # fmt: skip
 
     if latency is not None:
         _measure_corners(problem(Budget(())), compressor, latency, options.seed)
     if options.reward == "absolute":
-        budget = Budget(tuple(bound for bound in budget.bounds if bound.quantity != "latency"))
+        budget = budget.without_latency()
     return problem(budget)
 
 
@@ -98,8 +113,42 @@ def _measure_corners(problem: Problem, compressor: Compressor, latency: LatencyT
         )
 
 
-def ceiling_of(problem: Problem, budget: Budget) -> float | None:
-    """The bound on latency as a share of the original's, whether the problem enforces it or only the reward knows of it."""
-    if budget.latency is None:
+def measure_layers(
+    compressor: Compressor, problem: Problem, deployment: Deployment | None, options: SearchOptions, folder: Path | None
+) -> tuple[Sensitivity | None, LayerLatency | None]:
+    """What the options let the agent know of each layer: Ω and latency; kept in the run's folder, so that resuming sees the same.
+
+    Raises `UsageError` for latency without a target, or with one that has no profiler.
+    """
+    if options.agent not in agents.SEES_MEASUREMENTS:
+        return None, None
+    omega = _sensitivity(compressor, options, folder) if "sensitivity" in options.state else None
+    if "latency" not in options.state:
+        return omega, None
+    if deployment is None:
+        raise UsageError("the state has latency, which needs a target; give for instance --target onnxruntime")
+    return omega, _layer_latency(compressor, problem, deployment, folder / _PROFILE if folder else None)
+
+
+def _sensitivity(compressor: Compressor, options: SearchOptions, folder: Path | None) -> Sensitivity | None:
+    if options.sensitivity is not None:
+        return Sensitivity.read(options.sensitivity)
+    if compressor.images is None:
         return None
-    return budget.latency.limit(problem.of_original("latency")) / problem.of_original("latency")
+    path = folder / sensitivity.FILE if folder else None
+    return sensitivity.measure(compressor, compressor.images[:_SENSITIVITY_IMAGES], scheme=compressor.scheme, path=path)
+
+
+def _layer_latency(compressor: Compressor, problem: Problem, deployment: Deployment, path: Path | None) -> LayerLatency:
+    if path is not None and path.exists():
+        stored = read_json(path, missing="", error=RunError)
+        return {name: (float(shares[0]), float(shares[1])) for name, shares in stored.items()}
+    bits = np.array([decision.kind == "bits" for decision in problem.decisions])
+    coarsest = problem.policy(np.where(bits, problem.lowest, problem.sizes))
+    before, after = deployment.profile(), deployment.profile(compressor.candidate(coarsest))
+    total = sum(before.values())
+    layers = [layer.name for layer in compressor.network.layers]
+    shares = {name: (before.get(name, 0.0) / total, after.get(name, 0.0) / total) for name in layers}
+    if path is not None:
+        write_text(path, json.dumps(shares, indent=1) + "\n")
+    return shares

@@ -95,31 +95,38 @@ class FakeTarget(Target):
         return Description(self.name, "no device", "fake 1", self.threads, kinds, measured=False)
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
-        """A JSON file with the latency."""
-        seconds = 0.0
+        """A JSON file with the latency of each layer."""
+        layers: dict[str, float] = {}
 
-        def add(module: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
-            nonlocal seconds
-            weight = module.get_parameter("weight")
-            macs = weight.numel() * output[0].numel() / len(weight)
-            bits = getattr(module, "weight_bits", FULL_WIDTH)
-            seconds += 1e-6 + 1e-9 * macs * (1.0 if bits == FULL_WIDTH else bits / 32)
+        def note(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+            def hook(module: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
+                weight = module.get_parameter("weight")
+                macs = weight.numel() * output[0].numel() / len(weight)
+                bits = getattr(module, "weight_bits", FULL_WIDTH)
+                layers[name] = layers.get(name, 0.0) + 1e-6 + 1e-9 * macs * (1.0 if bits == FULL_WIDTH else bits / 32)
 
-        layers = [m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear))]
-        handles = [layer.register_forward_hook(add) for layer in layers]
+            return hook
+
+        modules = [(n, m) for n, m in network.named_modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear))]
+        handles = [module.register_forward_hook(note(name)) for name, module in modules]
         try:
             with torch.no_grad():
                 network(*inputs)
         finally:
             for handle in handles:
                 handle.remove()
-        write_text(path, json.dumps({"seconds": seconds}))
+        write_text(path, json.dumps(layers))
         self._built[path] = network
         return path
 
-    def load(self, artifact: Path) -> FakeSession:
+    def load(self, artifact: Path, *, threads: int | None = None) -> FakeSession:
         """The network that was built."""
-        return FakeSession(self._built.get(artifact), json.loads(artifact.read_text(encoding="utf-8"))["seconds"])
+        return FakeSession(self._built.get(artifact), sum(self.profile(artifact).values()))
+
+    def profile(self, artifact: Path) -> dict[str, float]:
+        """As the file says."""
+        layers: dict[str, float] = json.loads(artifact.read_text(encoding="utf-8"))
+        return layers
 
 
 class FakeSession:
@@ -185,6 +192,6 @@ def _example_network() -> tuple[Network, Tensor]:
     """A small residual network with random weights, and images."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = models.build("resnet20", classes=10, pixels=16).eval()
+        model = models.build("resnet8", classes=10, pixels=16).eval()
         images = torch.randn(8, 3, 16, 16)
     return trace(model, images[:1]), images

@@ -85,5 +85,5 @@ def test_hand_made_rules_slope_as_their_names_say(setting):
 
 
 def test_unknown_agents_are_refused_by_name(setting):
-    with pytest.raises(agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, galen-blind, evolution"):
+    with pytest.raises(agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, evolution"):
         agents.make("sarsa", setting)

@@ -12,7 +12,7 @@ from sartor import demo
 from sartor.budget import Budget
 from sartor.compress import CompressOptions, Compressor, fold, quantize
 from sartor.cost import CostModel
-from sartor.errors import BudgetError, DataError, PolicyError
+from sartor.errors import BudgetError, DataError, PolicyError, RunError, UsageError
 from sartor.evaluate import Outcome
 from sartor.graph import trace
 from sartor.policy import Policy
@@ -72,6 +72,7 @@ def test_whole_networks_correct_the_prediction(cost_model):
         problem.correct(row, relative)
     predicted = problem.total("latency", np.array(rows[20:])) / problem.of_original("latency")
     assert np.median(np.abs(predicted / truth[20:] - 1)) < 0.1  # it was off by 0.41 before
+    assert 0 < problem.latency.error() < 0.41
 
 
 def test_what_was_measured_of_layers_is_kept(cost_model, tmp_path, monkeypatch):
@@ -152,7 +153,7 @@ def test_bits_cost_what_they_should(cost_model):
     assert (cost.macs, cost.params) == (original.macs, original.params)
 
 
-def test_the_simulation_is_what_is_scored(model, data):
+def test_what_is_scored_is_what_is_delivered(model, data):
     options = dataclasses.replace(QUICK, methods=("quantize",), finalists=1)
     result = sartor.compress(model, data, budget="bops<=40%", options=options, target=FakeTarget())
     with torch.no_grad():
@@ -165,6 +166,44 @@ def test_the_simulation_is_what_is_scored(model, data):
             assert torch.allclose(module.weight_scale, result.model.get_submodule(name).weight_scale)
 
 
+def test_a_search_starts_from_what_an_earlier_one_decided(model, data, tmp_path):
+    """Prune, then quantize what was pruned."""
+    first = dataclasses.replace(QUICK, methods=("prune",))
+    pruned = sartor.compress(model, data, budget="latency<=0.6", options=first, target=FakeTarget(), out=tmp_path / "a")
+    then = dataclasses.replace(QUICK, methods=("quantize",), base=tmp_path / "a")
+    both = sartor.compress(model, data, budget="latency<=0.3", options=then, target=FakeTarget(), out=tmp_path / "b")
+    assert both.policy.channels == pruned.policy.channels
+    assert min(both.policy.weight_bits.values()) == 8
+    assert both.report["best"]["latency"]["relative"] <= 0.3 < pruned.report["best"]["latency"]["relative"] <= 0.6
+    assert both.report["best"]["macs"] == pruned.report["best"]["macs"]
+    coarser = FakeTarget(widths=(32,))
+    with pytest.raises(PolicyError, match=r"target fake cannot run layer '.*' at 8/8 bits .* are 32/32"):
+        sartor.compress(model, data, options=dataclasses.replace(first, base=tmp_path / "b"), target=coarser)
+
+
+@pytest.mark.parametrize("state", [(), ("sensitivity",), ("latency",), ("sensitivity", "latency")])
+def test_the_state_of_galens_agent_is_what_was_asked_for(state, model, data, tmp_path):
+    options = dataclasses.replace(QUICK, agent="galen", state=state, episodes=4)
+    result = sartor.compress(model, data, budget="latency<=0.5", options=options, target=FakeTarget(), out=tmp_path)
+    assert result.report["state"] == list(state)
+    assert (tmp_path / "sensitivity.json").exists() == ("sensitivity" in state)
+    if "latency" in state:
+        shares = json.loads((tmp_path / "profile.json").read_text())
+        assert set(shares) == {layer.name for layer in result.network.layers}
+        before, after = np.array(list(shares.values())).sum(0)
+        assert before == pytest.approx(1)
+        assert 0.25 < after < 0.5  # a quarter for the work, and the constant of each layer
+
+
+def test_a_sensitivity_measured_before_is_used(model, data, tmp_path):
+    options = dataclasses.replace(QUICK, agent="galen", episodes=4)
+    first = sartor.compress(model, data, budget="latency<=0.5", options=options, target=FakeTarget(), out=tmp_path / "a")
+    reuse = dataclasses.replace(options, sensitivity=tmp_path / "a" / "sensitivity.json")
+    again = sartor.compress(model, data, budget="latency<=0.5", options=reuse, target=FakeTarget(), out=tmp_path / "b")
+    assert again.policy == first.policy
+    assert not (tmp_path / "b" / "sensitivity.json").exists()
+
+
 def test_rewards_know_of_latency():
     from sartor.cost import Cost
 
@@ -174,7 +213,13 @@ def test_rewards_know_of_latency():
     assert REWARDS["absolute"](outcome, 0.3) == pytest.approx(0.9 - 3 * 0.2)
 
 
-def test_bad_input_is_refused(model, data, cost_model):
+def test_bad_input_is_refused(model, data, cost_model, tmp_path):
+    with pytest.raises(UsageError, match="the state has latency, which needs a target"):
+        sartor.compress(model, data, options=sartor.SearchOptions(agent="galen", state=("latency",)))
+    with pytest.raises(UsageError, match="state has speed; allowed are sensitivity and latency"):
+        sartor.SearchOptions(state=("speed",))
+    with pytest.raises(RunError, match=r"policy.json is missing; it is written by a finished search"):
+        sartor.compress(model, data, options=sartor.SearchOptions(base=tmp_path))
     with pytest.raises(BudgetError, match=r"smallest reachable value is latency<=.*ms \(predicted\)"):
         joint(cost_model, "latency<=1%")
     with pytest.raises(DataError, match="quantizing needs calibration images"):

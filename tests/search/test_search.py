@@ -14,6 +14,7 @@ import topologies
 from sartor import agents, demo
 from sartor.errors import BudgetError, RunError, UsageError
 from sartor.search import Study
+from sartor.search._interruption import Interruption
 from sartor.search._study import FILE
 
 QUICK = sartor.SearchOptions(episodes=8, finalists=2, compress=sartor.CompressOptions(images=16, final_images=32))
@@ -133,6 +134,16 @@ def test_ctrl_c_delivers_the_best_so_far(weights, tmp_path):
     report = json.loads((tmp_path / "run/result.json").read_text())
     assert report["interrupted"]
     assert report["best"]["ratio"]["macs"] <= 0.5
+
+
+def test_the_first_ctrl_c_waits_for_the_episode_and_the_second_does_not():
+    before = signal.getsignal(signal.SIGINT)
+    with Interruption() as interruption:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_the_time_limit_ends_a_search(model, data):

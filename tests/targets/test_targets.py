@@ -10,7 +10,7 @@ from sartor import targets
 from sartor.compress import INTEGER, fold, quantize
 from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.policy import Policy
-from sartor.targets import CommandTarget, OnnxRuntimeTarget, OpenVinoTarget, Patience, TableTarget, compare
+from sartor.targets import CommandTarget, ExecutorchTarget, OnnxRuntimeTarget, OpenVinoTarget, Patience, TableTarget, compare
 from sartor.targets._timing import median_interval
 from sartor.testing import FakeTarget, TargetConformance, _example_network
 
@@ -33,6 +33,12 @@ class TestOpenVino(TargetConformance):
         return OpenVinoTarget()
 
 
+class TestExecutorch(TargetConformance):
+    @pytest.fixture
+    def target(self):
+        return ExecutorchTarget()
+
+
 def test_int8_layers_become_integer_kernels(tmp_path):
     import onnx
 
@@ -44,13 +50,22 @@ def test_int8_layers_become_integer_kernels(tmp_path):
     artifact = target.build(candidate, (images[:1],), tmp_path / "a.onnx")
     stored = {item.data_type for item in onnx.load(artifact).graph.initializer if len(item.dims) == 4}
     assert stored == {onnx.TensorProto.INT8}
-    nodes = target.profile(artifact, runs=5)
-    assert sum("Conv" in name for name in nodes) >= len(names)
-    assert all(seconds >= 0 for seconds in nodes.values())
+
+
+@pytest.mark.parametrize("quantized", [(), ("conv1", "layer1.0.conv1"), "all"])
+def test_the_profiler_speaks_of_layers(tmp_path, quantized):
+    network, images = _example_network()
+    names = [layer.name for layer in network.layers]
+    bits = dict.fromkeys(names if quantized == "all" else quantized, 8)
+    candidate = quantize(fold(network.module), Policy(weight_bits=bits, activation_bits=bits), (images,), INTEGER)
+    target = OnnxRuntimeTarget()
+    layers = target.profile(target.build(candidate, (images[:1],), tmp_path / "a.onnx"))
+    assert set(names) <= set(layers)
+    assert all(layers[name] > 0 for name in names)
 
 
 def test_unknown_targets_are_refused():
-    with pytest.raises(UsageError, match="target 'tpu' is not known; allowed are onnxruntime, openvino"):
+    with pytest.raises(UsageError, match="target 'tpu' is not known; allowed are onnxruntime, openvino, executorch"):
         targets.make("tpu")
 
 

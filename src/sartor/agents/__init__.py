@@ -16,7 +16,6 @@ from sartor.errors import UsageError
 _AGENTS: dict[str, Callable[[Setting], Agent]] = {
     "ddpg": DdpgAgent,
     "galen": GalenAgent,
-    "galen-blind": functools.partial(GalenAgent, sees_sensitivity=False),
     "evolution": EvolutionAgent,
     "random": RandomAgent,
     "tpe": TpeAgent,
@@ -26,8 +25,8 @@ _AGENTS: dict[str, Callable[[Setting], Agent]] = {
 
 #: Every name `make` knows.
 NAMES = tuple(_AGENTS)
-#: Agents whose state shows Ω, which is measured for them before the search.
-SEES_SENSITIVITY = ("galen",)
+#: Agents whose state shows what is measured of each layer before the search.
+SEES_MEASUREMENTS = ("galen",)
 
 
 def make(name: str, setting: Setting) -> Agent:
@@ -38,5 +37,5 @@ def make(name: str, setting: Setting) -> Agent:
 
 
 __all__ = [
-    "NAMES", "RULES", "SEES_SENSITIVITY", "Agent", "Float32Array", "RuleName", "Setting", "Trajectory", "VectorAgent", "make",
+    "NAMES", "RULES", "SEES_MEASUREMENTS", "Agent", "Float32Array", "RuleName", "Setting", "Trajectory", "VectorAgent", "make",
 ]  # fmt: skip

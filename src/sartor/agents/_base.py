@@ -28,7 +28,8 @@ class Setting:
     """What an agent is told before the first episode.
 
     ``errors[d][i]`` is the estimated error of decision d with its i-th choice, 0 where nothing is removed. ``episodes`` is
-    how many there will be. ``sensitivity[d][i]`` is Ω (Galen) of that choice, where it was measured.
+    how many there will be. Where they were measured: ``sensitivity[d][i]`` is Ω (Galen) of that choice, and ``latency[d]`` the
+    shares of the original's latency that the decision's layer takes, in the original and with all layers at their coarsest.
     """
 
     problem: Problem
@@ -37,6 +38,7 @@ class Setting:
     errors: list[FloatArray]
     seed: int
     sensitivity: list[FloatArray] | None = None
+    latency: list[tuple[float, float]] | None = None
 
 
 class Agent(ABC):

@@ -14,8 +14,8 @@ from sartor.agents._actor_critic import ActorCritic, Replay
 from sartor.agents._base import Float32Array, Setting, Trajectory, VectorAgent
 from sartor.agents._ddpg import disturbed
 from sartor.cost import FloatArray
+from sartor.decisions import Decision, Precision
 from sartor.policy import FULL_WIDTH
-from sartor.problem import Decision, Precision
 
 _HIDDEN = (400, 300)
 _BATCH = 128
@@ -41,19 +41,20 @@ class _Step:
 
 
 class GalenAgent(VectorAgent):
-    """The paper's agent; ``sees_sensitivity`` turns the sensitivity features of the state on or off, for ablations.
+    """The paper's agent.
 
-    State: what the layer is, how sensitive (log₁₀ of the setting's sensitivity at four points per parameter, each with a flag
-    that says whether there is such a parameter), where in the network, and the actions of the layer before. Every step of an
-    episode carries the episode's reward, normalised by a moving average.
+    State: what the layer is, where in the network, and the actions of the layer before; where the setting has them, how
+    sensitive (log₁₀ of Ω at four points per parameter, each with a flag that says whether there is such a parameter) and how
+    slow (log₁₀ of its shares of the latency). Every step of an episode carries the episode's reward, normalised by a moving
+    average.
     """
 
-    def __init__(self, setting: Setting, *, sees_sensitivity: bool = True) -> None:
+    def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         problem = setting.problem
         self._steps = _steps(problem.decisions)
         self._actions = any(step.keep >= 0 for step in self._steps) + 2 * any(step.bits >= 0 for step in self._steps)
-        self._static = _static_state(setting, self._steps, sees_sensitivity=sees_sensitivity)
+        self._static = _static_state(setting, self._steps)
         features = self._static.shape[1] + self._actions
         self._networks = ActorCritic(features, self._actions, _HIDDEN, setting.seed, discount=_DISCOUNT)
         self._memory = Replay(_REPLAY, features, self._actions)
@@ -157,9 +158,9 @@ def _steps(decisions: list[Decision]) -> list[_Step]:
     return list(steps.values())
 
 
-def _static_state(setting: Setting, steps: list[_Step], *, sees_sensitivity: bool) -> FloatArray:
+def _static_state(setting: Setting, steps: list[_Step]) -> FloatArray:
     """What does not change during a search, one row per layer."""
-    decisions, sensitivity = setting.problem.decisions, setting.sensitivity or setting.errors
+    decisions = setting.problem.decisions
     rows = []
     for index, step in enumerate(steps):
         layer = decisions[max(step.keep, step.bits)].layer
@@ -168,9 +169,11 @@ def _static_state(setting: Setting, steps: list[_Step], *, sees_sensitivity: boo
         window = [float(side[0]) if side else 1.0 for side in (layer.kernel, layer.stride)]
         has = [float(step.keep >= 0), float(step.bits >= 0)]
         row = [index / max(1, len(steps) - 1), *kinds, *sizes, *window, *has]
-        if sees_sensitivity:
+        if setting.sensitivity is not None:
             for column in (step.keep, step.bits):
-                row += [0.0] * len(_POINTS) if column < 0 else _log_points(sensitivity[column])
+                row += [0.0] * len(_POINTS) if column < 0 else _log_points(setting.sensitivity[column])
+        if setting.latency is not None:
+            row += [float(np.log10(max(share, 1e-6))) for share in setting.latency[max(step.keep, step.bits)]]
         rows.append(row)
     return np.array(rows, dtype=np.float64)
 

@@ -4,7 +4,14 @@ from sartor.compress._compressor import CompressOptions, Compressor
 from sartor.compress._fold import fastest_dtype, fold
 from sartor.compress._modules import owned, with_tensors
 from sartor.compress._quantize import GALEN, INTEGER, Scheme, deployable, quantize
-from sartor.compress._quantizers import ActivationQuantizer, QuantizedWeight, can_be_quantized, is_quantized, with_rounded_weight
+from sartor.compress._quantizers import (
+    ActivationQuantizer,
+    QuantizedWeight,
+    can_be_quantized,
+    is_quantized,
+    rounded_once,
+    with_rounded_weight,
+)
 from sartor.compress._ranges import RangeMethod, find_range
 from sartor.compress._ranking import Ranking
 from sartor.compress._safety import keep_safe_groups
@@ -13,5 +20,5 @@ from sartor.compress._slice import kept_channels, mask, narrow
 __all__ = [
     "GALEN", "INTEGER", "ActivationQuantizer", "CompressOptions", "Compressor", "QuantizedWeight", "RangeMethod", "Ranking",
     "Scheme", "can_be_quantized", "deployable", "fastest_dtype", "find_range", "fold", "is_quantized", "keep_safe_groups",
-    "kept_channels", "mask", "narrow", "owned", "quantize", "with_rounded_weight", "with_tensors",
+    "kept_channels", "mask", "narrow", "owned", "quantize", "rounded_once", "with_rounded_weight", "with_tensors",
 ]  # fmt: skip

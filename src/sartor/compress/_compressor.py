@@ -57,8 +57,8 @@ class CompressOptions:
 class Compressor:
     """Candidates of one network.
 
-    ``calibration`` are normalised images, or None: then channels are ranked by magnitude, nothing is refitted, and ranges of
-    activations are unknown. ``scheme`` is how the target rounds.
+    ``calibration`` (kept as ``images``) are normalised images, or None: then channels are ranked by magnitude, nothing is
+    refitted, and ranges of activations are unknown. ``scheme`` is how the target rounds.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Compressor:
     ) -> None:
         self.network, self.options, self.seed, self.scheme = network, options, seed, scheme
         self.cost_model = CostModel(network)
-        self._images = calibration
+        self.images = calibration
 
     @cached_property
     def refitter(self) -> Refitter | None:
@@ -109,9 +109,9 @@ class Compressor:
         candidate = self._pruned(policy, final=final)
         if not policy.quantized:
             return candidate
-        if self._images is None:
+        if self.images is None:
             raise DataError("quantizing needs calibration images to find the ranges of activations; none were given")
-        images = self._images[: self.options.range_images]
+        images = self.images[: self.options.range_images]
         return quantize(fold(candidate), policy, (images,), self.scheme, self.options.ranges)
 
     def precision_errors(self, layer: str, precisions: Sequence[tuple[int, int]]) -> FloatArray:
@@ -119,7 +119,7 @@ class Compressor:
 
         Comparable with the errors of pruning. Rounding of the input counts as noise of a twelfth of its squared step.
         """
-        if self._images is None or self.refitter is None:
+        if self.images is None or self.refitter is None:
             return np.array([4.0**-w + 4.0**-a for w, a in precisions])
         module = self.network.module.get_submodule(layer)
         matrix, sensitivity = as_matrix(weight_of(module)), self.refitter.calibration.sensitivity[layer]
@@ -141,11 +141,11 @@ class Compressor:
     @cached_property
     def _input_ranges(self) -> dict[str, tuple[float, float]]:
         """Lowest and highest input of every layer of the original."""
-        assert self._images is not None
+        assert self.images is not None
         module = self.network.module
         calls = [n for n in module.graph.nodes if n.op == "call_module" and str(n.target) in self.network.layer_by_name]
         points = {(call.all_input_nodes[0], FULL_WIDTH) for call in calls}
-        found = calibrate(module, (self._images[: self.options.range_images],), points, "minmax")
+        found = calibrate(module, (self.images[: self.options.range_images],), points, "minmax")
         return {str(call.target): found[call.all_input_nodes[0], FULL_WIDTH] for call in calls}
 
     def _pruned(self, policy: Policy, *, final: bool) -> fx.GraphModule:
@@ -164,10 +164,10 @@ class Compressor:
         return candidate
 
     def _refitter(self, images: int, dtype: torch.dtype) -> Refitter | None:
-        if self._images is None:
+        if self.images is None:
             return None
         generator = torch.Generator().manual_seed(self.seed)
-        calibration = Calibration(self.network, self._images[:images], self.options.positions, generator)
+        calibration = Calibration(self.network, self.images[:images], self.options.positions, generator)
         return Refitter(calibration, ridge=self.options.ridge, selection=self.options.select, dtype=dtype)
 
     @staticmethod

@@ -46,6 +46,12 @@ class QuantizedWeight:
         half = 2 ** (self.weight_bits - 1)
         return torch.fake_quantize_per_channel_affine(self.weight, self.weight_scale, self.weight_zero_point, 0, -half, half - 1)
 
+    def integers(self) -> Tensor:
+        """The weight as it is stored, int8 (outputs, …)."""
+        half, shape = 2 ** (self.weight_bits - 1), (-1, *[1] * (self.weight.dim() - 1))
+        shifted = torch.round(self.weight.detach() / self.weight_scale.reshape(shape)) + self.weight_zero_point.reshape(shape)
+        return shifted.clamp(-half, half - 1).to(torch.int8).contiguous()
+
 
 class QuantizedConv1d(QuantizedWeight, nn.Conv1d):
     """Convolution with a rounded weight."""
@@ -97,6 +103,16 @@ def with_rounded_weight(layer: nn.Module, bits: int, *, symmetric: bool) -> nn.M
     new.register_buffer("weight_zero_point", zero_point)
     cast("QuantizedWeight", new).weight_bits = bits
     return new
+
+
+def rounded_once(layer: nn.Module) -> nn.Module:
+    """A plain layer whose weight is that of a layer with a rounded weight, rounded for good."""
+    assert isinstance(layer, QuantizedWeight)
+    plain: nn.Module = object.__new__(next(kind for kind, rounding in _KINDS.items() if type(layer) is rounding))
+    plain.__dict__.update(layer.__dict__)
+    plain._parameters, plain._buffers = dict(layer._parameters), {}
+    plain._parameters["weight"] = nn.Parameter(layer.rounded().detach(), requires_grad=False)
+    return plain
 
 
 def is_quantized(network: nn.Module) -> bool:

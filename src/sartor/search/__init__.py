@@ -1,11 +1,11 @@
 """The search: environment, rewards, record, loop."""
 
 from sartor.search._env import FEATURES, PruningEnv
-from sartor.search._loop import MemoryRecord, Plan, Record, Search, finalists
-from sartor.search._reward import REWARDS, RewardName
-from sartor.search._study import Episode, Study
+from sartor.search._loop import LayerLatency, MemoryRecord, Plan, Record, Search, finalists
+from sartor.search._reward import CAN_RACE, REWARDS, RewardName
+from sartor.search._study import Episode, Study, read_episodes
 
 __all__ = [
-    "FEATURES", "REWARDS", "Episode", "MemoryRecord", "Plan", "PruningEnv", "Record", "RewardName", "Search", "Study",
-    "finalists",
+    "CAN_RACE", "FEATURES", "REWARDS", "Episode", "LayerLatency", "MemoryRecord", "Plan", "PruningEnv", "Record", "RewardName",
+    "Search", "Study", "finalists", "read_episodes",
 ]  # fmt: skip

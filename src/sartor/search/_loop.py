@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,14 +13,19 @@ from sartor import agents
 from sartor.agents import Agent, RuleName, Setting, Trajectory
 from sartor.compress import Compressor
 from sartor.cost import FloatArray
+from sartor.decisions import Decision
 from sartor.errors import RunError
 from sartor.evaluate import Evaluator, Outcome
 from sartor.graph import IntArray
-from sartor.problem import Decision, Problem
+from sartor.problem import Problem
 from sartor.search._env import FEATURES, PruningEnv
+from sartor.search._interruption import Interruption
 from sartor.search._reward import REWARDS, RewardName
 from sartor.search._study import Episode
 from sartor.sensitivity import Sensitivity
+
+#: By layer, its shares of the original's latency: in the original, and with all layers at their coarsest precision.
+LayerLatency = Mapping[str, tuple[float, float]]
 
 
 class Record(Protocol):
@@ -80,6 +85,7 @@ class Search:
     record: Record
     on_episode: Callable[[Episode, Episode], None] = lambda episode, best: None
     sensitivity: Sensitivity | None = None
+    latency: LayerLatency | None = None
     interrupted: bool = field(default=False, init=False)
     _number: int = field(default=0, init=False)
 
@@ -87,7 +93,8 @@ class Search:
         compressor, decisions = self.evaluator.compressor, self.problem.decisions
         errors = [_errors(compressor, decision) for decision in decisions]
         omega = None if self.sensitivity is None else [_omega(self.sensitivity, decision) for decision in decisions]
-        self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed, omega)
+        latency = None if self.latency is None else [self.latency.get(d.layer.name, (0.0, 0.0)) for d in decisions]
+        self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed, omega, latency)
         self._recorded = self.record.episodes()
         self._outcome: Outcome | None = None
         self._env = PruningEnv(self.problem, self._reward_of)
@@ -98,15 +105,18 @@ class Search:
         agent = agents.make(self.plan.agent, self.setting)
         started = time.perf_counter()
         done: list[Episode] = []
-        for number in range(self.plan.episodes):
-            late = self.plan.max_time is not None and time.perf_counter() - started > self.plan.max_time
-            if late and number >= len(self._recorded):
-                break
-            try:
-                done.append(self._episode(number, agent))
-            except KeyboardInterrupt:
-                self.interrupted = True
-                break
+        with Interruption() as interruption:
+            for number in range(self.plan.episodes):
+                late = self.plan.max_time is not None and time.perf_counter() - started > self.plan.max_time
+                if late and number >= len(self._recorded):
+                    break
+                try:
+                    done.append(self._episode(number, agent))
+                except KeyboardInterrupt:
+                    interruption.asked = True
+                if interruption.asked:
+                    self.interrupted = number + 1 < self.plan.episodes
+                    break
         return done
 
     def _episode(self, number: int, agent: Agent) -> Episode:

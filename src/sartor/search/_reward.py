@@ -57,6 +57,9 @@ def _absolute(outcome: Outcome, ceiling: float | None) -> float:
     return outcome.accuracy + _BETA * abs(outcome.relative_latency / ceiling - 1)
 
 
+#: Rewards that rise with what scorers measure alone: a candidate that is worse at it for certain cannot win.
+CAN_RACE: tuple[RewardName, ...] = ("accuracy", "fidelity")
+
 #: R = −error under a budget; −error · log(MACs) and −error · log(parameters) find how far compression goes for free
 #: (AMC, section 3.4). The fidelity rewards have the divergence from the original's outputs in place of the error: of two
 #: candidates that differ in few answers it tells the better one from fewer images. ``absolute`` is Galen's soft one:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from sartor.errors import UsageError
 from sartor.targets._base import Description, Session, Support, Target, precisions
 from sartor.targets._command import NUMBER, CommandTarget
-from sartor.targets._meter import LatencyMeter
+from sartor.targets._deployment import Deployment
+from sartor.targets._executorch import ExecutorchTarget
+from sartor.targets._onnx import write_onnx
 from sartor.targets._onnxruntime import OnnxRuntimeTarget
 from sartor.targets._openvino import OpenVinoTarget
 from sartor.targets._predictor import LatencyTable
+from sartor.targets._pt2e import with_integers
 from sartor.targets._table import TableTarget
 from sartor.targets._timing import Comparison, Latency, Patience, compare
 
@@ -18,6 +21,7 @@ from sartor.targets._timing import Comparison, Latency, Patience, compare
 TARGETS: dict[str, Callable[..., Target]] = {
     "onnxruntime": OnnxRuntimeTarget,
     "openvino": OpenVinoTarget,
+    "executorch": ExecutorchTarget,
 }
 
 
@@ -31,7 +35,7 @@ def make(name: str, *, threads: int = 1) -> Target:
 
 
 __all__ = [
-    "NUMBER", "TARGETS", "CommandTarget", "Comparison", "Description", "Latency", "LatencyMeter", "LatencyTable",
-    "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget", "Target", "compare", "make",
-    "precisions",
+    "NUMBER", "TARGETS", "CommandTarget", "Comparison", "Deployment", "Description", "ExecutorchTarget", "Latency",
+    "LatencyTable", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget", "Target", "compare",
+    "make", "precisions", "with_integers", "write_onnx",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import Tensor, fx
 
 from sartor.compress import INTEGER, Scheme
-from sartor.errors import PolicyError
+from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._timing import Comparison, Patience, compare
@@ -46,7 +46,7 @@ class Session(Protocol):
     """A loaded artifact."""
 
     def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
-        """Outputs for inputs of the shapes it was built with."""
+        """Outputs for a batch of any size."""
         ...
 
     def seconds(self) -> float:
@@ -59,6 +59,8 @@ class Target(ABC):
 
     name: ClassVar[str]
     suffix: ClassVar[str]
+    #: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
+    runs: ClassVar[bool] = True
     #: How the runtime rounds; simulated accuracy follows it.
     scheme: ClassVar[Scheme] = INTEGER
 
@@ -74,8 +76,12 @@ class Target(ABC):
         """
 
     @abstractmethod
-    def load(self, artifact: Path) -> Session:
-        """Make an artifact ready to run."""
+    def load(self, artifact: Path, *, threads: int | None = None) -> Session:
+        """Make an artifact ready to run, on the target's number of threads unless another is given."""
+
+    def profile(self, artifact: Path) -> dict[str, float]:
+        """Median seconds of each layer, by name, from the runtime's own profiler. Raises `UsageError` if it has none."""
+        raise UsageError(f"target {self.name} has no profiler; give a target that has, such as onnxruntime")
 
     def check(self, network: Network, policy: Policy) -> None:
         """Raise `PolicyError` naming the first layer whose precision the target lacks, and what it has instead."""

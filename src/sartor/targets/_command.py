@@ -31,6 +31,7 @@ class CommandTarget(Target):
 
     name = "command"
     suffix = ".onnx"
+    runs = False
 
     def __init__(
         self,
@@ -69,8 +70,8 @@ class CommandTarget(Target):
         """An ONNX file with a batch of one."""
         return write_onnx(network, inputs, path)
 
-    def load(self, artifact: Path) -> CommandSession:
-        """Nothing is started yet."""
+    def load(self, artifact: Path, *, threads: int | None = None) -> CommandSession:
+        """Nothing is started yet; threads are the command's own affair."""
         words = [word.replace("{model}", str(artifact)) for word in self._words]
         return CommandSession(words, self._pattern, self._unit, self._timeout_s)
 

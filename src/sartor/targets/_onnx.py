@@ -1,7 +1,8 @@
-"""Networks as ONNX files: what onnxruntime and OpenVINO read."""
+"""Networks as ONNX files, and what the runtimes that read them have in common."""
 
 from __future__ import annotations
 
+import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,13 +10,39 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from sartor._files import write_atomically
 from sartor._optional import require
+from sartor.policy import FULL_WIDTH
+from sartor.targets._base import Description, Support, Target
 
 #: Versions that both runtimes read and whose QuantizeLinear has an axis.
 _OPSET = 17
+#: What exported layers become, and the operators that runtimes let their kernels do as well.
+_LAYER_OPERATORS, _CLIPPING = ("Conv", "Gemm", "MatMul"), ("Relu", "Clip")
+#: Ends the name of what is written by a layer's clipping.
+CLIPPED = ":clipped"
+_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (8, 8))
+
+
+class OnnxTarget(Target):
+    """A runtime for ONNX files on this machine's processor: int8 and what it runs otherwise, in any mix of layers."""
+
+    suffix = ".onnx"
+
+    def __init__(self, threads: int, runtime: str) -> None:
+        self.threads, self._described = threads, runtime
+
+    def describe(self) -> Description:
+        """The processor here."""
+        support = Support(_PRECISIONS)
+        kinds = {"conv": support, "linear": support, "depthwise": support}
+        return Description(self.name, processor(), self._described, self.threads, kinds)
+
+    def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
+        """An ONNX file with a free batch size."""
+        return write_onnx(network, inputs, path, dynamic_batch=True)
 
 
 def write_onnx(
@@ -47,6 +74,7 @@ def _export(
         )  # fmt: skip
     model = onnx.load(path)
     _store_integers(model)
+    _name_layers(model, network)
     onnx.helper.set_model_props(model, metadata)
     onnx.save(model, path)
 
@@ -75,5 +103,47 @@ def _store_integers(model: Any) -> None:
         graph.initializer.remove(item)
 
 
+def _name_layers(model: Any, network: fx.GraphModule) -> None:
+    """Call nodes of layers, what they write and the clipping behind them after their layers, so that runtimes speak of those."""
+    layers = [str(node.target) for node in network.graph.nodes if node.op == "call_module" and _is_layer(network, node)]
+    nodes = [node for node in model.graph.node if node.op_type in _LAYER_OPERATORS]
+    if len(layers) != len(nodes) or len(set(layers)) != len(layers):
+        return
+    results = {item.name for item in model.graph.output}
+    for layer, node in zip(layers, nodes, strict=True):
+        node.name = layer
+        readers = _rename(model, results, node, layer)
+        if len(readers) == 1 and readers[0].op_type in _CLIPPING:
+            readers[0].name = f"{layer}{CLIPPED}"
+            _rename(model, results, readers[0], f"{layer}{CLIPPED}")
+
+
+def _rename(model: Any, results: set[str], node: Any, name: str) -> list[Any]:
+    """Give what a node writes a name, unless it is a result of the network; return the nodes that read it."""
+    old = node.output[0]
+    readers = [reader for reader in model.graph.node if old in reader.input]
+    if old not in results:
+        node.output[0] = name
+        for reader in readers:
+            for index, item in enumerate(reader.input):
+                if item == old:
+                    reader.input[index] = name
+    return readers
+
+
+def _is_layer(network: fx.GraphModule, node: fx.Node) -> bool:
+    return isinstance(network.get_submodule(str(node.target)), (nn.Conv1d, nn.Conv2d, nn.Linear))
+
+
 def _axis(node: Any) -> int:
     return next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+
+
+def processor() -> str:
+    """Name of this machine's processor."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

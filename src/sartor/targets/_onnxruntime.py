@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -11,55 +11,46 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, fx
 
 from sartor._optional import require
 from sartor.errors import RunError
-from sartor.policy import FULL_WIDTH
-from sartor.targets._base import Description, FloatArray, Support, Target
-from sartor.targets._onnx import write_onnx
+from sartor.targets._base import FloatArray
+from sartor.targets._onnx import CLIPPED, OnnxTarget
 
-_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (8, 8))
+_PROFILED_RUNS = 50
+#: What the optimiser adds to the name of a layer whose kernel it replaces.
+_LAYER_OF = re.compile(rf"({CLIPPED})?(_nchwc)?(_token_\d+)?_kernel_time$")
 
 
-class OnnxRuntimeTarget(Target):
+class OnnxRuntimeTarget(OnnxTarget):
     """fp32 and int8 (weights symmetric int8 per channel, activations uint8), in any mix of layers."""
 
     name = "onnxruntime"
-    suffix = ".onnx"
 
     def __init__(self, threads: int = 1) -> None:
-        self.threads = threads
         self._runtime: Any = require("onnxruntime", extra="onnxruntime")
+        super().__init__(threads, f"onnxruntime {self._runtime.__version__}")
 
-    def describe(self) -> Description:
-        """The processor here."""
-        support = Support(_PRECISIONS)
-        runtime = f"onnxruntime {self._runtime.__version__}"
-        return Description(
-            self.name, processor(), runtime, self.threads, {"conv": support, "linear": support, "depthwise": support}
-        )
-
-    def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
-        """An ONNX file with a free batch size."""
-        return write_onnx(network, inputs, path, dynamic_batch=True)
-
-    def load(self, artifact: Path) -> OnnxRuntimeSession:
+    def load(self, artifact: Path, *, threads: int | None = None) -> OnnxRuntimeSession:
         """A session with pinned threads and no spinning between runs."""
-        return OnnxRuntimeSession(self._runtime, artifact, self.threads)
+        return OnnxRuntimeSession(self._runtime, artifact, threads or self.threads)
 
-    def profile(self, artifact: Path, runs: int = 50) -> dict[str, float]:
-        """Mean seconds per run of every node of the optimised graph, by node name, from the runtime's own profiler."""
+    def profile(self, artifact: Path) -> dict[str, float]:
+        """Median seconds of every layer, and of all other nodes of the optimised graph by their own names."""
         with tempfile.TemporaryDirectory() as folder:
             session = OnnxRuntimeSession(self._runtime, artifact, self.threads, profile=Path(folder) / "profile")
-            for _ in range(runs):
+            for _ in range(_PROFILED_RUNS):
                 session.seconds()
             events = json.loads(Path(session.session.end_profiling()).read_text(encoding="utf-8"))
         nodes: dict[str, list[float]] = {}
         for event in events:
             if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-                nodes.setdefault(event["name"].removesuffix("_kernel_time"), []).append(event["dur"] * 1e-6)
-        return {name: float(np.mean(times[len(times) // 5 :])) for name, times in nodes.items()}
+                nodes.setdefault(event["name"], []).append(event["dur"] * 1e-6)
+        layers: dict[str, float] = {}
+        for name, times in nodes.items():
+            layer = _LAYER_OF.sub("", name)
+            layers[layer] = layers.get(layer, 0.0) + float(np.median(times))
+        return layers
 
 
 class OnnxRuntimeSession:
@@ -93,13 +84,3 @@ class OnnxRuntimeSession:
         started = time.perf_counter()
         self.session.run(None, self._fixed)
         return time.perf_counter() - started
-
-
-def processor() -> str:
-    """Name of this machine's processor."""
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -4,77 +4,71 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from torch import Tensor, fx
 
 from sartor._optional import require
 from sartor.errors import RunError
-from sartor.policy import FULL_WIDTH
-from sartor.targets._base import Description, FloatArray, Support, Target
-from sartor.targets._onnx import write_onnx
-from sartor.targets._onnxruntime import processor
-
-_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (8, 8))
+from sartor.targets._base import FloatArray
+from sartor.targets._onnx import OnnxTarget
 
 
-class OpenVinoTarget(Target):
+class OpenVinoTarget(OnnxTarget):
     """fp32 or bf16 for what is not quantized, int8 in any mix of layers."""
 
     name = "openvino"
-    suffix = ".onnx"
 
     def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32") -> None:
-        self.threads, self.precision = threads, precision
         self._runtime: Any = require("openvino", extra="openvino")
+        self.precision = precision
+        super().__init__(threads, f"openvino {self._runtime.__version__.partition('-')[0]} ({precision})")
 
-    def describe(self) -> Description:
-        """The processor here."""
-        support = Support(_PRECISIONS)
-        runtime = f"openvino {self._runtime.__version__.partition('-')[0]} ({self.precision})"
-        return Description(
-            self.name, processor(), runtime, self.threads, {"conv": support, "linear": support, "depthwise": support}
-        )
-
-    def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
-        """An ONNX file with a batch of one."""
-        return write_onnx(network, inputs, path)
-
-    def load(self, artifact: Path) -> OpenVinoSession:
-        """A network compiled for latency."""
-        return OpenVinoSession(self._runtime, artifact, self.threads, self.precision)
+    def load(self, artifact: Path, *, threads: int | None = None) -> OpenVinoSession:
+        """A network compiled for latency when it is timed, for throughput when it is run."""
+        return OpenVinoSession(self._runtime, artifact, threads or self.threads, self.precision)
 
 
 class OpenVinoSession:
-    """A compiled network."""
+    """A network, compiled when it is first needed."""
 
     def __init__(self, runtime: Any, artifact: Path, threads: int, precision: str) -> None:
-        settings = {
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": precision,
-            "PERFORMANCE_HINT": "LATENCY",
-        }
+        self._artifact, self._core = artifact, runtime.Core()
+        self._settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
         try:
-            model = runtime.Core().read_model(str(artifact))
-            self._request = runtime.Core().compile_model(model, "CPU", settings).create_infer_request()
+            self._model = self._core.read_model(str(artifact))
         except Exception as error:
             raise RunError(f"{artifact} cannot be loaded by openvino: {error}") from error
-        shapes = [tuple(item.get_partial_shape().get_max_shape()) for item in model.inputs]
+        shapes = [[1, *(side.get_max_length() for side in list(item.partial_shape)[1:])] for item in self._model.inputs]
         rng = np.random.default_rng(0)
-        self._fixed = [rng.standard_normal([1, *shape[1:]]).astype(np.float32) for shape in shapes]
+        self._fixed = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
 
     def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
-        """All outputs; batches are run image by image where the artifact has a batch of one."""
-        rows = []
-        for index in range(len(inputs[0])):
-            self._request.infer([item[index : index + 1] for item in inputs])
-            rows.append([np.array(tensor.data) for tensor in self._request.output_tensors])
-        return [np.concatenate(column) for column in zip(*rows, strict=True)]
+        """All outputs."""
+        self._batches.infer(list(inputs))
+        return [np.array(tensor.data) for tensor in self._batches.output_tensors]
 
     def seconds(self) -> float:
         """One run on random numbers."""
+        request = self._single
         started = time.perf_counter()
-        self._request.infer(self._fixed)
+        request.infer(self._fixed)
         return time.perf_counter() - started
+
+    @cached_property
+    def _batches(self) -> Any:
+        return self._compile(self._model, "THROUGHPUT")
+
+    @cached_property
+    def _single(self) -> Any:
+        single = self._core.read_model(str(self._artifact))
+        single.reshape({item.any_name: list(fixed.shape) for item, fixed in zip(single.inputs, self._fixed, strict=True)})
+        return self._compile(single, "LATENCY")
+
+    def _compile(self, model: Any, hint: str) -> Any:
+        try:
+            return self._core.compile_model(model, "CPU", {**self._settings, "PERFORMANCE_HINT": hint}).create_infer_request()
+        except Exception as error:
+            raise RunError(f"{self._artifact} cannot be compiled by openvino: {error}") from error

@@ -68,6 +68,7 @@ class LatencyTable:
             on_progress(row + 1, len(layers))
         self._coefficients = coefficients
         self._wholes: list[Whole] = []
+        self._misses: list[float] = []
         self._factors = np.append(np.ones(len(self.precisions)), 0.0)
         self.original_s = cells.whole(cost_model.network)
         self.correct(cost_model.sizes[None], Options(), self.original_s)
@@ -79,6 +80,8 @@ class LatencyTable:
     def correct(self, counts: IntArray, options: Options, seconds: float) -> None:
         """Take a whole network into account: one policy, given as rows of one, and what it took."""
         parts = self._parts(counts, options)[0]
+        if self._wholes:
+            self._misses.append(abs(float(parts @ self._factors) / seconds - 1))
         self._wholes.append(Whole(tuple(parts.tolist()), seconds))
         rows = np.array([whole.parts for whole in self._wholes]) / np.array([[whole.seconds] for whole in self._wholes])
         spread = float(np.median(rows[:, :-1].sum(1)))
@@ -92,9 +95,8 @@ class LatencyTable:
         self.correct(counts, options, self._cells.time(name, lambda: (deployable(build()), inputs)))
 
     def error(self) -> float:
-        """Median relative error of the predictions for all whole networks measured so far."""
-        pairs = [(float(np.dot(whole.parts, self._factors)), whole.seconds) for whole in self._wholes]
-        return float(np.median([abs(predicted / measured - 1) for predicted, measured in pairs])) if pairs else float("nan")
+        """Median relative error of what was predicted of whole networks just before they were measured."""
+        return float(np.median(self._misses))
 
     def _parts(self, counts: IntArray, options: Options) -> FloatArray:
         """Seconds of the layers at each precision, and the number of layers whose precision is not that of the one before."""

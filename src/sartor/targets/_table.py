@@ -78,6 +78,7 @@ class TableTarget(Target):
 
     name = "table"
     suffix = ".layers.json"
+    runs = False
     scheme = GALEN
 
     def __init__(self, path: Path, threads: int = 1) -> None:
@@ -113,7 +114,7 @@ class TableTarget(Target):
         write_text(path, json.dumps([shape.key(*widths) for shape, *widths in layers], indent=1) + "\n")
         return path
 
-    def load(self, artifact: Path) -> TableSession:
+    def load(self, artifact: Path, *, threads: int | None = None) -> TableSession:
         """The sum."""
         total = 0.0
         for key in json.loads(artifact.read_text(encoding="utf-8")):

@@ -17,17 +17,23 @@ from sartor.cost import FloatArray
 
 #: Seconds that one network runs before it is the other's turn: short against drift, long against a cold cache.
 _TURN = 0.02
+#: Seconds to find out which core is least busy.
+_LISTEN = 0.05
 #: Turns before the first look at the interval.
 _LEAST = 12
 
 
 @dataclass(frozen=True)
 class Patience:
-    """When to stop: once the 95 % confidence interval of the median ratio is within ± ``tolerance``, or at ``limit_s``."""
+    """When to stop: once the 95 % confidence interval of the median ratio is within ± ``tolerance``, or at ``limit_s``.
+
+    Not before ``least_s``: neighbouring turns resemble each other, so that a short interval is surer of itself than it should be.
+    """
 
     tolerance: float = 0.02
     limit_s: float = 10.0
     warm_up: int = 5
+    least_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,8 +71,9 @@ def compare(
         turns: list[tuple[float, float]] = []
         while True:
             turns.append((_turn(candidate, each[0]), _turn(original, each[1])))
-            late = time.perf_counter() - started > patience.limit_s
-            if len(turns) < _LEAST and not late:
+            elapsed = time.perf_counter() - started
+            late = elapsed > patience.limit_s
+            if (len(turns) < _LEAST or elapsed < patience.least_s) and not late:
                 continue
             mine, theirs = np.array(turns).T
             low, high = median_interval(mine / theirs)
@@ -90,7 +97,7 @@ def quiet() -> Iterator[None]:
     collecting = gc.isenabled()
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     if len(allowed) > 1:
-        load = psutil.cpu_percent(interval=None, percpu=True)  # since the last time
+        load = psutil.cpu_percent(interval=_LISTEN, percpu=True)  # of others: this process waits meanwhile
         os.sched_setaffinity(0, {min(allowed, key=lambda core: load[core] if core < len(load) else 0.0)})
     gc.disable()
     try:

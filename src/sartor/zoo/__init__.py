@@ -12,7 +12,7 @@ from sartor.zoo._resnet import resnet18, resnet50
 from sartor.zoo._resnet_cifar import CifarResNet
 from sartor.zoo._vgg import Vgg16
 
-_CIFAR = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
+_CIFAR = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
 _SIZED: dict[str, tuple[Callable[[int, int], nn.Module], int]] = {
     "resnet18": (resnet18, 32),
     "resnet50": (resnet50, 224),

@@ -1,0 +1,55 @@
+"""Candidates on their target while a search runs: built once, then run there, or measured there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, fx
+
+from sartor.compress import deployable, fold
+from sartor.graph import Network
+from sartor.targets._base import Target
+from sartor.targets._timing import Comparison, Patience
+
+#: Enough to steer a search, and enough to promise something.
+_QUICK = Patience(tolerance=0.04, limit_s=0.6, warm_up=3)
+_SURE = Patience(tolerance=0.01, limit_s=10.0, warm_up=20, least_s=2.0)
+
+
+class Deployment:
+    """One network's candidates on one target, beside the original; ``folder`` holds the artifacts meanwhile."""
+
+    def __init__(self, target: Target, network: Network, folder: Path) -> None:
+        self.target, self._inputs, self._folder = target, network.example_inputs, folder
+        self._original = target.build(fold(network.module), self._inputs, folder / f"original{target.suffix}")
+        self._sure = _SURE if target.describe().measured else _QUICK  # estimates are always the same
+        self._candidate: fx.GraphModule | None = None
+
+    def measure(self, candidate: fx.GraphModule, *, final: bool = False) -> Comparison:
+        """Latency of a candidate; ``final`` takes the time to be sure."""
+        return self.target.compare(self._artifact(candidate), self._original, self._sure if final else _QUICK)
+
+    def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
+        """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.
+
+        Integer kernels are several times faster than simulating them. On a target that runs nothing: PyTorch's simulation.
+        """
+        if not self.target.runs:
+            return candidate
+        session = self.target.load(self._artifact(candidate), threads=torch.get_num_threads())
+        return lambda images: torch.from_numpy(session.run([images.numpy()])[0])
+
+    def profile(self, candidate: fx.GraphModule | None = None) -> dict[str, float]:
+        """Seconds of each layer of a candidate, or of the original, from the target's profiler."""
+        return self.target.profile(self._original if candidate is None else self._artifact(candidate))
+
+    def _artifact(self, candidate: fx.GraphModule) -> Path:
+        """The candidate's file; that of the last candidate is there already."""
+        path = self._folder / f"candidate{self.target.suffix}"
+        if candidate is not self._candidate:
+            self._candidate = None
+            self.target.build(deployable(candidate), self._inputs, path)
+            self._candidate = candidate
+        return path
