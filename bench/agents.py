@@ -4,8 +4,8 @@
     python bench/agents.py --out runs/agents --table
 
 Each run leaves one JSON file, so the comparison can be interrupted and taken up again. Rewards are top-1 on the same 1,000
-validation images for all; the two best policies of a run are refitted from 512 images and scored on all 5,000 in fp32, the
-better one once on the test images.
+validation images for all (in one row: fidelity to the original's outputs on them); the two best policies of a run are refitted
+from 512 images and scored on all 5,000 in fp32, the better one once on the test images.
 """
 
 from __future__ import annotations
@@ -21,19 +21,23 @@ import tyro
 
 from sartor import data, models
 from sartor._files import write_text
+from sartor.agents import RuleName
 from sartor.api import compress
 from sartor.compress import CompressOptions
 from sartor.options import SearchOptions
+from sartor.search import RewardName
 
 RULES = ("uniform", "shallow", "deep", "greedy", "knapsack")
-SEEDED = ("uniform", "greedy", "knapsack")
-SEARCHES = {
-    "random": ("random", ()),
-    "tpe": ("tpe", ()),
-    "cma-es": ("cma-es", ()),
-    "ddpg": ("ddpg", ()),
-    "ddpg, seeded": ("ddpg", SEEDED),
-    "evolution, seeded": ("evolution", SEEDED),
+SEEDED: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
+#: Agent, rules that come first, reward.
+SEARCHES: dict[str, tuple[str, tuple[RuleName, ...], RewardName]] = {
+    "random": ("random", (), "accuracy"),
+    "tpe": ("tpe", (), "accuracy"),
+    "cma-es": ("cma-es", (), "accuracy"),
+    "ddpg": ("ddpg", (), "accuracy"),
+    "ddpg, seeded": ("ddpg", SEEDED, "accuracy"),
+    "evolution, seeded": ("evolution", SEEDED, "accuracy"),
+    "evolution, seeded, by fidelity": ("evolution", SEEDED, "fidelity"),
 }
 
 
@@ -73,10 +77,10 @@ def _run(arguments: Arguments, budget: str, name: str, seed: int) -> dict[str, o
     images = data.load(arguments.shared / "data/cifar10", calibration=512, seed=seed, mean=mean, std=std)
     model = models.build(arguments.model, classes=10, pixels=32)
     models.load_weights(model, weights)
-    agent, seed_with = SEARCHES.get(name, (name, ()))
+    agent, seed_with, reward = SEARCHES.get(name, (name, (), "accuracy"))
     options = SearchOptions(
         agent=agent, episodes=arguments.episodes if name in SEARCHES else 1, seed=seed, seed_with=seed_with, baselines=(),
-        reward_images=1000, finalists=2, compress=CompressOptions(images=128, final_images=512),
+        reward=reward, reward_images=1000, finalists=2, compress=CompressOptions(images=128, final_images=512),
     )  # fmt: skip
     report = compress(model, images, budget=budget, options=options).report
     kept = ("original", "best", "episodes", "seconds", "seconds_per_episode", "policy")

@@ -105,7 +105,7 @@ class Repeat:
             for index in range(self.times):
                 due = started + index * 60 * self.minutes / max(1, self.times - 1)
                 time.sleep(max(0.0, due - time.perf_counter()))
-                found.append(target.compare(candidate, original).relative)
+                found.append(target.compare(candidate, original, Patience(tolerance=0.01, least_s=3.0)).relative)
                 print(f"after {time.perf_counter() - started:5.0f} s: {found[-1]:.4f}", flush=True)
         busy.terminate()
         print(f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %")

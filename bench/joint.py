@@ -1,0 +1,185 @@
+"""Pruning, quantizing and both together under a latency that is measured; and what the parts of the joint search are worth.
+
+    python bench/joint.py methods --model resnet18 --out runs/joint        # what to search, at several latencies
+    python bench/joint.py ablations --model resnet20 --out runs/ablations  # sequential schemes, and the features of the state
+    python bench/joint.py methods --out runs/joint --table
+
+Each search is a run folder of its own, so that all can be interrupted and taken up again. What was delivered is loaded from
+its folder and measured once more.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+
+import sartor
+from sartor import data, models, targets
+from sartor._files import read_json, write_text
+from sartor.compress import CompressOptions, deployable, fold
+from sartor.decisions import Method
+from sartor.errors import BudgetError, RunError
+from sartor.graph import trace
+from sartor.options import Measurement, SearchOptions
+from sartor.targets import Patience
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: searches one after the other (methods, share of the latency), all but the last only a start for the next."""
+
+    name: str
+    stages: tuple[tuple[tuple[Method, ...], float], ...]
+    agent: str
+    state: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True)
+class Common:
+    """What all searches have in common."""
+
+    model: str = "resnet18"
+    target: str = "onnxruntime"
+    out: Path = Path("runs/joint")
+    shared: Path = Path("../shared")
+    episodes: int = 200
+    seeds: int = 1
+    threads: int = 2
+    multiple: int = 8
+    table: bool = False
+    """Only print the table of what has been run."""
+
+    def cases(self) -> Iterator[Case]:
+        """All rows."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """Run what is missing, print the table."""
+        torch.set_num_threads(self.threads)
+        if not self.table:
+            for seed in range(self.seeds):
+                for case in self.cases():
+                    path = self.out / f"{self.model}-{case.name.replace(' ', '-')}-{seed}.json"
+                    if not path.exists():
+                        write_text(
+                            path, json.dumps({"model": self.model, "case": case.name, "seed": seed, **self._run(case, seed)})
+                        )
+        _print_table(self.out)
+
+    def _run(self, case: Case, seed: int) -> dict[str, Any]:
+        weights = self.shared / f"models/{self.model}-cifar10.safetensors"
+        mean, std = models.normalisation(weights)
+        images = data.load(self.shared / "data/cifar10", calibration=1024, seed=seed, mean=mean, std=std)
+        model = models.build(self.model, classes=10, pixels=32)
+        models.load_weights(model, weights)
+        base: Path | None = None
+        report: dict[str, Any] = {}
+        for number, (methods, share) in enumerate(case.stages):
+            folder = self.out / "runs" / f"{self.model}-{case.name.replace(' ', '-')}-{seed}-{number}"
+            options = SearchOptions(
+                agent=case.agent, state=case.state, methods=methods, episodes=self.episodes, seed=seed, target=self.target,
+                multiple=self.multiple, base=base, baselines=(), finalists=4, min_keep=0.1,
+                compress=CompressOptions(images=128, final_images=1024),
+            )  # fmt: skip
+            if case.agent == "galen":
+                options = replace(options, seed_with=())
+            try:
+                report = sartor.compress(model, images, budget=f"latency<={share}", options=options, out=folder).report
+            except BudgetError as error:
+                return {"refused": str(error)}
+            base = folder
+        assert base is not None
+        kept = (
+            "original",
+            "best",
+            "budget_met",
+            "episodes",
+            "seconds",
+            "seconds_per_episode",
+            "latency_prediction_error",
+            "target",
+        )
+        return {**{key: report[key] for key in kept}, "again": self._again(model, images, base)}
+
+    def _again(self, model: torch.nn.Module, images: data.Data, folder: Path) -> dict[str, float]:
+        """Relative latency of the saved network, in a new session."""
+        target = targets.make(self.target)
+        inputs = (images.calibration.normalized()[:1],)
+        with tempfile.TemporaryDirectory() as place:
+            paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
+            for path, network in zip(paths, (sartor.load(folder, model), fold(trace(model, inputs[0]).module)), strict=True):
+                target.build(deployable(network), inputs, path)
+            found = target.compare(*paths, Patience(tolerance=0.005, limit_s=20, warm_up=20))
+        return {"relative": found.relative, "low": found.low, "high": found.high}
+
+
+@dataclass(frozen=True)
+class Methods(Common):
+    """Pruning, quantizing and both, at several shares of the original's latency."""
+
+    shares: tuple[float, ...] = (0.3, 0.2, 0.1)
+    agent: str = "evolution"
+
+    def cases(self) -> Iterator[Case]:
+        """Shares by methods."""
+        methods: dict[str, tuple[Method, ...]] = {"prune": ("prune",), "quantize": ("quantize",), "both": ("prune", "quantize")}
+        for share in self.shares:
+            for name, chosen in methods.items():
+                yield Case(f"{share} {name}", ((chosen, share),), self.agent)
+
+
+@dataclass(frozen=True)
+class Ablations(Common):
+    """Galen's ablations: both at once or one after the other; what the agent is told of each layer."""
+
+    model: str = "resnet20"
+    seeds: int = 3
+    share: float = 0.7
+
+    def cases(self) -> Iterator[Case]:
+        """Sequential schemes get as many episodes per stage; the first aims at (1 + c) / 2, as the paper's."""
+        first = (1 + self.share) / 2
+        for agent in ("evolution", "galen"):
+            state: tuple[Measurement, ...] = ("sensitivity",) if agent == "galen" else ()
+            yield Case(f"{agent} joint", ((("prune", "quantize"), self.share),), agent, state)
+            yield Case(f"{agent} prune then quantize", ((("prune",), first), (("quantize",), self.share)), agent, state)
+            yield Case(f"{agent} quantize then prune", ((("quantize",), first), (("prune",), self.share)), agent, state)
+        both: tuple[Measurement, ...] = ("sensitivity", "latency")
+        yield Case("galen joint blind", ((("prune", "quantize"), self.share),), "galen")
+        yield Case("galen joint latency", ((("prune", "quantize"), self.share),), "galen", ("latency",))
+        yield Case("galen joint sensitivity and latency", ((("prune", "quantize"), self.share),), "galen", both)
+
+
+def _print_table(folder: Path) -> None:
+    runs = [read_json(path, missing="", error=RunError) for path in sorted(folder.glob("*.json"))]
+    print("| network | search | validation | test | relative latency | measured again | bytes | seconds an episode | seeds |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for model, case in dict.fromkeys((run["model"], run["case"]) for run in runs):
+        mine = [run for run in runs if (run["model"], run["case"]) == (model, case)]
+        done = [run for run in mine if "best" in run]
+        if not done:
+            print(f"| {model} | {case} | refused: {mine[0]['refused']} | | | | | | {len(mine)} |")
+            continue
+        cells = [_spread([100 * run["best"][part] for run in done]) for part in ("validation", "test")]
+        latency = _spread([run["best"]["latency"]["relative"] for run in done], 3)
+        again = _spread([run["again"]["relative"] for run in done], 3)
+        size = statistics.mean(run["best"]["size"] for run in done)
+        seconds = _spread([run["seconds_per_episode"]["total"] for run in done])
+        print(f"| {model} | {case} | {cells[0]} | {cells[1]} | {latency} | {again} | {size:,.0f} | {seconds} | {len(done)} |")
+
+
+def _spread(values: list[float], digits: int = 2) -> str:
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread}"
+
+
+if __name__ == "__main__":
+    tyro.cli(Annotated[Methods, tyro.conf.subcommand("methods")] | Annotated[Ablations, tyro.conf.subcommand("ablations")]).run()
