@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from sartor.agents._base import Setting, Trajectory, VectorAgent
-from sartor.agents._rules import allocate
+from sartor.agents._rules import allocate, knapsack, uniform
 from sartor.agents._surrogate import Surrogate
 from sartor.cost import FloatArray
 from sartor.graph import IntArray
@@ -33,6 +33,7 @@ class EvolutionAgent(VectorAgent):
         super().__init__(setting)
         self._rng = np.random.default_rng(setting.seed)
         self._surrogate = Surrogate()
+        self._uniform = setting.problem.execute(uniform(setting))
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
         self._seen: set[bytes] = set()
@@ -42,7 +43,7 @@ class EvolutionAgent(VectorAgent):
         """The most promising of all mutants."""
         problem = self.setting.problem
         if not self._counts:
-            return self._decode(0.0) / problem.sizes
+            return knapsack(self.setting)
         if self._own < _BLIND:
             return self._blind() / problem.sizes
         features, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
@@ -76,7 +77,8 @@ class EvolutionAgent(VectorAgent):
     def _decode(self, sigma: float) -> IntArray:
         """Exact allocation over error curves with disturbed coefficients."""
         coefficients = np.exp(self._rng.normal(0, sigma, len(self.setting.problem)))
-        return allocate(self.setting.problem, [e * c for e, c in zip(self.setting.errors, coefficients, strict=True)], rounds=2)
+        disturbed = [error * coefficient for error, coefficient in zip(self.setting.errors, coefficients, strict=True)]
+        return allocate(self.setting.problem, disturbed, self._uniform, rounds=2)
 
     def _random(self) -> IntArray:
         problem = self.setting.problem

@@ -16,10 +16,12 @@ from sartor.compress import INTEGER, Scheme
 from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.policy import FULL_WIDTH, Policy
-from sartor.targets._timing import Comparison, Patience, compare
+from sartor.targets._timing import Comparison, Patience, compare, estimated, median_seconds
 
 FloatArray = npt.NDArray[np.float32]
 Kind = str
+#: Runs of an artifact that is measured on its own.
+_RUNS = 12
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,16 @@ class Target(ABC):
                 )
 
     def compare(self, candidate: Path, original: Path, patience: Patience | None = None) -> Comparison:
-        """Latency of a candidate beside the original's, measured in turns."""
+        """Latency of a candidate beside the original's, measured in turns where the target measures."""
         sessions = self.load(candidate), self.load(original)
+        if not self.describe().measured:
+            return estimated(*(session.seconds() for session in sessions))
         return compare(sessions[0].seconds, sessions[1].seconds, patience or Patience())
+
+    def seconds(self, artifact: Path) -> float:
+        """Latency of an artifact on its own: the median of a dozen runs, or the estimate."""
+        session = self.load(artifact)
+        return median_seconds(session.seconds, _RUNS) if self.describe().measured else session.seconds()
 
 
 def precisions(supports: Mapping[Kind, Support], layer: LayerSpec) -> tuple[tuple[int, int], ...]:

@@ -80,6 +80,10 @@ class CommandTarget(Target):
         patience = patience or Patience(limit_s=60.0, warm_up=0)
         return compare(self.load(candidate).seconds, self.load(original).seconds, patience, runs=1)
 
+    def seconds(self, artifact: Path) -> float:
+        """What the command says, asked once."""
+        return self.load(artifact).seconds()
+
 
 class CommandSession:
     """A command for one artifact."""

@@ -24,12 +24,11 @@ class Deployment:
     def __init__(self, target: Target, network: Network, folder: Path) -> None:
         self.target, self._inputs, self._folder = target, network.example_inputs, folder
         self._original = target.build(fold(network.module), self._inputs, folder / f"original{target.suffix}")
-        self._sure = _SURE if target.describe().measured else _QUICK  # estimates are always the same
         self._candidate: fx.GraphModule | None = None
 
     def measure(self, candidate: fx.GraphModule, *, final: bool = False) -> Comparison:
         """Latency of a candidate; ``final`` takes the time to be sure."""
-        return self.target.compare(self._artifact(candidate), self._original, self._sure if final else _QUICK)
+        return self.target.compare(self._artifact(candidate), self._original, _SURE if final else _QUICK)
 
     def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
         """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.

@@ -26,12 +26,9 @@ from sartor.graph import IntArray, LayerSpec, Network
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._base import Target
 from sartor.targets._table import TABLE_SCHEMA, Shape, fit_widths
-from sartor.targets._timing import quiet
 
 #: Widths, as shares of the original's, at which a layer is measured.
 _SHARES = (0.25, 0.5, 1.0)
-#: Runs of each layer: enough for a median.
-_RUNS = 15
 #: How far whole-network factors are trusted before any whole network was measured, in measurements.
 _PRIOR = 0.3
 
@@ -164,9 +161,7 @@ class _Cells:
             network, inputs = build()
             with tempfile.TemporaryDirectory() as folder:
                 artifact = self._target.build(network, inputs, Path(folder) / f"layer{self._target.suffix}")
-                call = self._target.load(artifact).seconds
-                with quiet():
-                    self._seconds[key] = float(np.median([call() for _ in range(_RUNS)][3:]))
+                self._seconds[key] = self._target.seconds(artifact)
             if self._path is not None:
                 content = {"schema": TABLE_SCHEMA, "measured_on": self._key, "seconds": self._seconds}
                 write_text(self._path, json.dumps(content, indent=1) + "\n")

@@ -83,6 +83,19 @@ def compare(
     return Comparison(middle, low, high, _latency(mine, each[0]), _latency(theirs, each[1]))
 
 
+def estimated(candidate_s: float, original_s: float) -> Comparison:
+    """A comparison of two estimates, which need no second look."""
+    sides = (Latency(seconds, seconds, seconds, samples=1, measured=False) for seconds in (candidate_s, original_s))
+    relative = candidate_s / original_s
+    return Comparison(relative, relative, relative, *sides)
+
+
+def median_seconds(call: Callable[[], float], runs: int) -> float:
+    """Median of ``runs`` runs after three that warm up: enough where many results are fitted together."""
+    with quiet():
+        return float(np.median([call() for _ in range(3 + runs)][3:]))
+
+
 def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of the median from order statistics; assumes nothing about the distribution."""
     ordered = np.sort(values)
