@@ -18,7 +18,7 @@ from torch import Tensor, fx, nn
 import sartor
 from sartor._files import write_text
 from sartor.budget import Budget
-from sartor.compress import INTEGER, Compressor, keep_safe_groups, owned
+from sartor.compress import REDUCED, Compressor, keep_safe_groups, owned
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.evaluate import Evaluator
@@ -85,7 +85,7 @@ def compress(
         raise UsageError("compress needs data, or both evaluate and example_inputs")
     network = keep_safe_groups(trace(model, examples))
     target = target or make_target(options)
-    scheme = target.scheme if target else INTEGER
+    scheme = target.scheme if target else REDUCED
     compressor = Compressor(network, calibration, options.compress, options.seed, scheme=scheme)
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     folder = Path(out) if out else None

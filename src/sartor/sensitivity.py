@@ -177,7 +177,7 @@ def _rounded(runner: _SuffixRunner, layer: str, bits: float, scheme: Scheme) -> 
         module = runner.network.get_submodule(layer)
         weight = module.get_parameter("weight")
         real = _with_weight(module, weight.float())
-        rounded = cast("QuantizedWeight", with_rounded_weight(real, int(bits), symmetric=scheme.symmetric_weights)).rounded()
+        rounded = cast("QuantizedWeight", with_rounded_weight(real, int(bits), scheme)).rounded()
         return {layer: _with_weight(module, rounded.to(weight.dtype))}
 
     return change

@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from sartor import models
 from sartor._files import read_json, write_atomically, write_text
-from sartor.compress import INTEGER, Scheme, fold, narrow, owned, quantize
+from sartor.compress import REDUCED, Scheme, fold, narrow, owned, quantize
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
 from sartor.policy import Policy
@@ -40,7 +40,7 @@ def save(
     *,
     kept: BoolArray,
     origin: Origin,
-    scheme: Scheme = INTEGER,
+    scheme: Scheme = REDUCED,
 ) -> None:
     """Write a candidate; each file appears whole or not at all. ``scheme`` is how it rounds, where the policy has bits."""
     layout = {

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import topologies
-from sartor.compress import GALEN, INTEGER, fold, quantize
+from sartor.compress import GALEN, INTEGER, REDUCED, fold, quantize
 from sartor.compress._quantizers import ActivationQuantizer, with_rounded_weight
 from sartor.compress._ranges import find_range
 from sartor.errors import PolicyError
@@ -41,13 +41,13 @@ def test_activations_follow_the_paper_s_formula(bits):
 def test_weights_are_rounded_per_output_channel(bits, symmetric):
     layer = nn.Conv2d(3, 6, 3).requires_grad_(False)
     layer.weight *= torch.logspace(-3, 1, 6).view(-1, 1, 1, 1)
-    rounded = with_rounded_weight(layer, bits, symmetric=symmetric).rounded()
+    rounded = with_rounded_weight(layer, bits, INTEGER if symmetric else GALEN).rounded()
     for real, got in zip(layer.weight, rounded, strict=True):
         span = 2 * real.abs().max() / (2**bits - 2) if symmetric else (real.max() - real.min()) / (2**bits - 1)
         assert len(got.unique()) <= 2**bits
         assert (real - got).abs().max() <= 1.01 * span
     if symmetric:
-        again = with_rounded_weight(_like(layer, rounded), bits, symmetric=True).rounded()
+        again = with_rounded_weight(_like(layer, rounded), bits, INTEGER).rounded()
         assert torch.allclose(again, rounded, rtol=1e-5)
 
 
@@ -58,7 +58,7 @@ def _like(layer, weight):
 
 
 def test_gradients_reach_the_real_weights_and_stop_at_clipped_inputs():
-    layer = with_rounded_weight(nn.Linear(4, 3), 3, symmetric=True)
+    layer = with_rounded_weight(nn.Linear(4, 3), 3, INTEGER)
     x = torch.randn(16, 4)
     layer(x).square().sum().backward()
     expected = torch.autograd.grad(F.linear(x, w := layer.rounded().detach().requires_grad_(), layer.bias).square().sum(), w)[0]
@@ -66,6 +66,14 @@ def test_gradients_reach_the_real_weights_and_stop_at_clipped_inputs():
     values = torch.tensor([-3.0, 0.2, 0.9, 5.0], requires_grad=True)
     ActivationQuantizer(4, 0.0, 1.0)(values).sum().backward()
     assert values.grad.tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("scheme", "largest"), [(INTEGER, 127), (REDUCED, 63)])
+def test_weights_of_8_bits_use_the_range_of_the_scheme(scheme, largest):
+    layer = nn.Conv2d(3, 8, 3)
+    rounded = with_rounded_weight(layer, 8, scheme)
+    assert rounded.integers().flatten(1).abs().amax(1).tolist() == [largest] * 8
+    assert with_rounded_weight(layer, 4, scheme).integers().abs().max() == 7
 
 
 def test_every_layer_and_every_sum_is_rounded_in_the_integer_scheme():

@@ -160,7 +160,9 @@ def test_what_is_scored_is_what_is_delivered(model, data):
         right = (result.model(data.test.normalized()).argmax(1) == data.test.labels).float().mean()
     assert result.report["best"]["test"] == pytest.approx(float(right), abs=1e-6)
     compressor = Compressor(result.network, data.calibration.normalized(), options.compress)
-    expected = quantize(fold(compressor.candidate(Policy())), result.policy, (data.calibration.normalized(),), FakeTarget.scheme)
+    expected = quantize(
+        fold(compressor.candidate(Policy())), result.policy, (data.calibration.normalized(),), FakeTarget().scheme
+    )
     for name, module in expected.named_modules():
         if hasattr(module, "weight_scale"):
             assert torch.allclose(module.weight_scale, result.model.get_submodule(name).weight_scale)

@@ -11,6 +11,7 @@ from sartor.compress import INTEGER, fold, quantize
 from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.policy import Policy
 from sartor.targets import CommandTarget, ExecutorchTarget, OnnxRuntimeTarget, OpenVinoTarget, Patience, TableTarget, compare
+from sartor.targets._saturation import saturates
 from sartor.targets._timing import median_interval
 from sartor.testing import FakeTarget, TargetConformance, _example_network
 
@@ -50,6 +51,21 @@ def test_int8_layers_become_integer_kernels(tmp_path):
     artifact = target.build(candidate, (images[:1],), tmp_path / "a.onnx")
     stored = {item.data_type for item in onnx.load(artifact).graph.initializer if len(item.dims) == 4}
     assert stored == {onnx.TensorProto.INT8}
+
+
+class Narrow(FakeTarget):
+    """Its kernels clip sums, as processors without VNNI do."""
+
+    def load(self, artifact, *, threads=None):
+        session = super().load(artifact)
+        exact = session.run
+        session.run = lambda inputs: [output.clip(max=output.max() / 2) for output in exact(inputs)]
+        return session
+
+
+def test_kernels_that_clip_sums_are_found():
+    assert not saturates(FakeTarget())
+    assert saturates(Narrow())
 
 
 @pytest.mark.parametrize("quantized", [(), ("conv1", "layer1.0.conv1"), "all"])

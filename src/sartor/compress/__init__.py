@@ -3,7 +3,7 @@
 from sartor.compress._compressor import CompressOptions, Compressor
 from sartor.compress._fold import fastest_dtype, fold
 from sartor.compress._modules import owned, with_tensors
-from sartor.compress._quantize import GALEN, INTEGER, Scheme, deployable, quantize
+from sartor.compress._quantize import deployable, quantize
 from sartor.compress._quantizers import (
     ActivationQuantizer,
     QuantizedWeight,
@@ -15,10 +15,12 @@ from sartor.compress._quantizers import (
 from sartor.compress._ranges import RangeMethod, find_range
 from sartor.compress._ranking import Ranking
 from sartor.compress._safety import keep_safe_groups
+from sartor.compress._scheme import GALEN, INTEGER, REDUCED, Scheme
 from sartor.compress._slice import kept_channels, mask, narrow
 
 __all__ = [
-    "GALEN", "INTEGER", "ActivationQuantizer", "CompressOptions", "Compressor", "QuantizedWeight", "RangeMethod", "Ranking",
-    "Scheme", "can_be_quantized", "deployable", "fastest_dtype", "find_range", "fold", "is_quantized", "keep_safe_groups",
-    "kept_channels", "mask", "narrow", "owned", "quantize", "rounded_once", "with_rounded_weight", "with_tensors",
+    "GALEN", "INTEGER", "REDUCED", "ActivationQuantizer", "CompressOptions", "Compressor", "QuantizedWeight", "RangeMethod",
+    "Ranking", "Scheme", "can_be_quantized", "deployable", "fastest_dtype", "find_range", "fold", "is_quantized",
+    "keep_safe_groups", "kept_channels", "mask", "narrow", "owned", "quantize", "rounded_once", "with_rounded_weight",
+    "with_tensors",
 ]  # fmt: skip

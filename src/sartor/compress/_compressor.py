@@ -16,11 +16,12 @@ from sartor.compress._calibration import Calibration, as_matrix
 from sartor.compress._fold import fastest_dtype, fold
 from sartor.compress._masks import Selection, error_curve, keep_largest
 from sartor.compress._modules import weight_of, with_tensors
-from sartor.compress._quantize import INTEGER, Scheme, quantize
+from sartor.compress._quantize import quantize
 from sartor.compress._quantizers import QuantizedWeight, with_rounded_weight
 from sartor.compress._ranges import RangeMethod, calibrate
 from sartor.compress._ranking import Ranking, rank
 from sartor.compress._reconstruct import Refitter
+from sartor.compress._scheme import REDUCED, Scheme
 from sartor.compress._slice import narrow
 from sartor.cost import CostModel, FloatArray
 from sartor.errors import DataError
@@ -68,7 +69,7 @@ class Compressor:
         options: CompressOptions,
         seed: int = 0,
         *,
-        scheme: Scheme = INTEGER,
+        scheme: Scheme = REDUCED,
     ) -> None:
         self.network, self.options, self.seed, self.scheme = network, options, seed, scheme
         self.cost_model = CostModel(network)
@@ -129,7 +130,7 @@ class Compressor:
         for weight_bits, activation_bits in precisions:
             error = 0.0
             if weight_bits < FULL_WIDTH:
-                rounded = with_rounded_weight(module, weight_bits, symmetric=self.scheme.symmetric_weights)
+                rounded = with_rounded_weight(module, weight_bits, self.scheme)
                 change = as_matrix(cast("QuantizedWeight", rounded).rounded()) - matrix
                 error += float((change @ gram * change).sum(1) @ sensitivity)
             if activation_bits < FULL_WIDTH:

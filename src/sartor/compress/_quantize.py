@@ -11,30 +11,13 @@ from sartor.compress._fold import fold
 from sartor.compress._modules import share
 from sartor.compress._quantizers import ActivationQuantizer, can_be_quantized, is_quantized, with_rounded_weight
 from sartor.compress._ranges import RangeMethod, calibrate
+from sartor.compress._scheme import Scheme
 from sartor.errors import PolicyError
 from sartor.graph import Effect, function_effect, module_effect, operator_name
 from sartor.policy import FULL_WIDTH, Policy
 
 _CLIPS = ("relu", "relu_", "relu6")
 _SUMS = ("add", "iadd", "add_")
-
-
-@dataclass(frozen=True)
-class Scheme:
-    """How a target rounds.
-
-    Weights per output channel, symmetric around zero or not. Activations per tensor, unsigned with a zero point; either
-    only what a quantized layer reads, or (``outputs``) also what it writes, because its kernel gives integers.
-    """
-
-    symmetric_weights: bool
-    outputs: bool
-
-
-#: Galen's: weights and inputs of each layer, asymmetric.
-GALEN = Scheme(symmetric_weights=False, outputs=False)
-#: What runtimes with integer kernels make of QDQ graphs (ONNX Runtime, OpenVINO).
-INTEGER = Scheme(symmetric_weights=True, outputs=True)
 
 
 @dataclass(frozen=True)
@@ -77,7 +60,7 @@ def quantize(
     for layer in policy.quantized:
         bits, _ = policy.bits(layer)
         if bits < FULL_WIDTH:
-            module = with_rounded_weight(folded.get_submodule(layer), bits, symmetric=scheme.symmetric_weights)
+            module = with_rounded_weight(folded.get_submodule(layer), bits, scheme)
             network.set_submodule(layer, module)
     network.recompile()
     return network

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sartor.compress._modules import weight_of
+from sartor.compress._scheme import Scheme
 
 
 class ActivationQuantizer(nn.Module):
@@ -84,13 +85,13 @@ _KINDS: dict[type[nn.Module], type[nn.Module]] = {
 }
 
 
-def with_rounded_weight(layer: nn.Module, bits: int, *, symmetric: bool) -> nn.Module:
+def with_rounded_weight(layer: nn.Module, bits: int, scheme: Scheme) -> nn.Module:
     """A layer like ``layer`` (whose tensors it shares) with its weight at ``bits``, ranges per output channel."""
     weight = weight_of(layer).detach()
     flat = weight.flatten(1)
     half = 2 ** (bits - 1)
-    if symmetric and bits > 1:
-        scale = flat.abs().amax(1) / (half - 1)
+    if scheme.symmetric_weights and bits > 1:
+        scale = flat.abs().amax(1) / scheme.largest_weight(bits)
         zero_point = torch.zeros(len(flat), dtype=torch.int32)
     else:
         low, high = flat.amin(1).clamp_max(0), flat.amax(1).clamp_min(0)

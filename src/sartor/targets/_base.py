@@ -63,8 +63,11 @@ class Target(ABC):
     suffix: ClassVar[str]
     #: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
     runs: ClassVar[bool] = True
-    #: How the runtime rounds; simulated accuracy follows it.
-    scheme: ClassVar[Scheme] = INTEGER
+
+    @property
+    def scheme(self) -> Scheme:
+        """How the runtime rounds; simulated accuracy follows it."""
+        return INTEGER
 
     @abstractmethod
     def describe(self) -> Description:

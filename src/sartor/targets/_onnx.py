@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from torch import Tensor, fx, nn
 
 from sartor._files import write_atomically
 from sartor._optional import require
+from sartor.compress import INTEGER, REDUCED, Scheme
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
+from sartor.targets._saturation import saturates
 
 #: Versions that both runtimes read and whose QuantizeLinear has an axis.
 _OPSET = 17
@@ -34,6 +36,11 @@ class OnnxTarget(Target):
 
     def __init__(self, threads: int, runtime: str) -> None:
         self.threads, self._described = threads, runtime
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """Symmetric weights, in half of their range where the kernels here lose large sums."""
+        return REDUCED if saturates(self) else INTEGER
 
     def describe(self) -> Description:
         """The processor here."""

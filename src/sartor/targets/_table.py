@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
-from sartor.compress import GALEN, ActivationQuantizer
+from sartor.compress import GALEN, ActivationQuantizer, Scheme
 from sartor.cost import FloatArray
 from sartor.errors import RunError, UsageError
 from sartor.graph import LayerSpec
@@ -79,7 +79,6 @@ class TableTarget(Target):
     name = "table"
     suffix = ".layers.json"
     runs = False
-    scheme = GALEN
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         content = read_json(path, missing=f"the table {path} does not exist", error=RunError)
@@ -94,6 +93,11 @@ class TableTarget(Target):
         if not entries:
             raise RunError(f"{path} has no entry of a layer; keys read: conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits")
         self._coefficients = {shape: fit_widths(*zip(*rows, strict=True)) for shape, rows in entries.items()}
+
+    @property
+    def scheme(self) -> Scheme:
+        """The paper's."""
+        return GALEN
 
     def describe(self) -> Description:
         """What the entries are of; estimated, not measured."""
