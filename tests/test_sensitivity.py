@@ -27,8 +27,8 @@ def images():
 
 
 def test_it_is_the_divergence_of_the_network_with_one_thing_changed(compressor, images, monkeypatch):
-    monkeypatch.setattr(sensitivity, "fastest_dtype", lambda: torch.float32)
-    monkeypatch.setattr(sensitivity, "_MEMORY", 40_000)  # several chunks of images
+    monkeypatch.setattr("sartor.sensitivity._measure.fastest_dtype", lambda: torch.float32)
+    monkeypatch.setattr("sartor.sensitivity._suffix._MEMORY", 40_000)  # several chunks of images
     found = sensitivity.measure(compressor, images, grid=GRID)
     network = compressor.network
     float_network = fold(network.module)
@@ -46,7 +46,7 @@ def test_it_is_the_divergence_of_the_network_with_one_thing_changed(compressor, 
 
 
 def test_activations_of_a_layer_are_rounded_in_the_range_of_its_input(compressor, images, monkeypatch):
-    monkeypatch.setattr(sensitivity, "fastest_dtype", lambda: torch.float32)
+    monkeypatch.setattr("sartor.sensitivity._measure.fastest_dtype", lambda: torch.float32)
     found = sensitivity.measure(compressor, images, grid=GRID)
     float_network = fold(compressor.network.module)
     with torch.no_grad():

@@ -105,9 +105,7 @@ def compress(
         episodes = search.run()
         if not finalists(episodes, 1):
             raise UsageError("the search was ended before its first episode; nothing to deliver")
-        judge = Judge(
-            compressor, scorer, data, custom=evaluate, faithful=faithful, deployment=deployment
-        )  # fmt: skip
+        judge = Judge(compressor, scorer, data, custom=evaluate, faithful=faithful, deployment=deployment)
         verdict = judge.choose(problem, [problem.counts(e.executed) for e in finalists(episodes, options.finalists)])
         baselines = {rule: judge.rule(rule, search.setting) for rule in options.baselines}
     final = owned(verdict.network)

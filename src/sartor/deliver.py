@@ -69,9 +69,7 @@ def run_verify(
 def _metadata(config: RunConfig, place: Path) -> dict[str, str]:
     """Policy, budget, seed, versions and how to make it again."""
     options = config.options
-    command = (
-        f"sartor search --model {config.model} --budget {config.budget!r} --seed {options.seed} --episodes {options.episodes}"
-    )
+    command = f"sartor search --model {config.model} --budget {config.budget!r} --seed {options.seed}"
     return {
         "policy": read_policy(place).to_json(),
         "budget": config.budget,

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from sartor import models
 from sartor._files import write_text
 from sartor.agents import Agent, Float32Array, Trajectory
-from sartor.compress import fold, quantize
+from sartor.compress import fold, layer_calls, quantize
 from sartor.cost import FloatArray
 from sartor.errors import PolicyError
 from sartor.graph import Network, trace
@@ -97,24 +97,10 @@ class FakeTarget(Target):
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
         """A JSON file with the latency of each layer."""
         layers: dict[str, float] = {}
-
-        def note(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
-            def hook(module: nn.Module, _: tuple[Tensor], output: Tensor) -> None:
-                weight = module.get_parameter("weight")
-                macs = weight.numel() * output[0].numel() / len(weight)
-                bits = getattr(module, "weight_bits", FULL_WIDTH)
-                layers[name] = layers.get(name, 0.0) + 1e-6 + 1e-9 * macs * (1.0 if bits == FULL_WIDTH else bits / 32)
-
-            return hook
-
-        modules = [(n, m) for n, m in network.named_modules() if isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear))]
-        handles = [module.register_forward_hook(note(name)) for name, module in modules]
-        try:
-            with torch.no_grad():
-                network(*inputs)
-        finally:
-            for handle in handles:
-                handle.remove()
+        for call in layer_calls(network, inputs):
+            macs = call.layer.weight.numel() * call.output[0].numel() / len(call.layer.weight)
+            bits = getattr(call.layer, "weight_bits", FULL_WIDTH)
+            layers[call.name] = layers.get(call.name, 0.0) + 1e-6 + 1e-9 * macs * bits / 32
         write_text(path, json.dumps(layers))
         self._built[path] = network
         return path

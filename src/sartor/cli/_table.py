@@ -6,33 +6,20 @@ from typing import Any
 
 from rich.table import Table
 
+from sartor.summary import HEADINGS, cells, entries
+
 
 def results_table(report: dict[str, Any]) -> Table:
     """Original, baselines and what was found, side by side."""
     table = Table(title=f"budget {report['budget'] or 'none'}, before fine-tuning")
-    rows = {"original": report["original"], **report["baselines"], f"found ({report['agent']})": report["best"]}
-    measured = any(entry.get("latency") for entry in rows.values())
-    for heading in ("", "validation", "test", "MACs", "parameters", "size", *(["latency"] if measured else [])):
-        table.add_column(heading, justify="left" if not heading else "right")
+    rows = entries(report)
+    shown = len(HEADINGS) if any(entry.get("latency") for entry in rows.values()) else len(HEADINGS) - 1
+    table.add_column("")
+    for heading in HEADINGS[:shown]:
+        table.add_column(heading, justify="right")
     for name, entry in rows.items():
-        test = "–" if entry["test"] is None else f"{100 * entry['test']:.2f} %"
-        ratio = entry["ratio"]
-        table.add_row(
-            name,
-            f"{100 * entry['validation']:.2f} %",
-            test,
-            f"{entry['macs'] / 1e6:.2f} M ({100 * ratio['macs']:.1f} %)",
-            f"{entry['params'] / 1e3:.1f} K ({100 * ratio['params']:.1f} %)",
-            f"{entry['size'] / 1e3:.1f} KB ({100 * ratio['size']:.1f} %)",
-            *([_latency(entry.get("latency"))] if measured else []),
-        )
+        table.add_row(f"found ({report['agent']})" if name == "found" else name, *cells(entry)[:shown])
     return table
-
-
-def _latency(entry: dict[str, Any] | None) -> str:
-    if entry is None:
-        return "1"
-    return f"{1e3 * entry['candidate']['median_s']:.3f} ms ({100 * entry['relative']:.1f} %)"
 
 
 def policy_table(report: dict[str, Any]) -> Table:

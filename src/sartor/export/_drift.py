@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from sartor._files import write_atomically
 from sartor._optional import require
+from sartor.compress import layer_calls
 from sartor.targets import OnnxRuntimeTarget
 
 FloatArray = npt.NDArray[np.float32]
@@ -37,29 +37,13 @@ class Drift:
 
 def drift(artifact: Path, network: fx.GraphModule, images: Tensor) -> list[Drift]:
     """Of every layer of an ONNX file, in forward order, for some images; layers that the file does not name are left out."""
-    expected = _written(network, images)
+    expected: dict[str, FloatArray] = {call.name: call.output.numpy() for call in layer_calls(network, (images,))}
     found = _computed(artifact, list(expected), images)
     return [Drift(name, _error(found[name], wanted)) for name, wanted in expected.items() if name in found]
 
 
 def _error(found: FloatArray, wanted: FloatArray) -> float:
     return float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-12)
-
-
-def _written(network: fx.GraphModule, images: Tensor) -> dict[str, FloatArray]:
-    """What layers write in PyTorch, by name."""
-    values: dict[str, FloatArray] = {}
-
-    class Recorder(fx.Interpreter):
-        def call_module(self, target: object, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-            output = super().call_module(target, args, kwargs)  # type: ignore[arg-type]
-            if isinstance(network.get_submodule(str(target)), (nn.Conv1d, nn.Conv2d, nn.Linear)):
-                values[str(target)] = output.numpy()
-            return output
-
-    with torch.no_grad():
-        Recorder(network).run(images)
-    return values
 
 
 def _computed(artifact: Path, names: Sequence[str], images: Tensor) -> dict[str, FloatArray]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from sartor.report._run import Facts
+from sartor.summary import HEADINGS, cells, entries
 
 
 def card(facts: Facts) -> str:
@@ -15,11 +16,8 @@ def card(facts: Facts) -> str:
     lines = [*head, "", f"# {config.model}, {config.budget or 'compressed'}", ""]
     lines.append(f"Compressed with [sartor](https://pypi.org/project/sartor/) from {config.model}, data {config.data}.")
     if result:
-        lines += ["", "| | validation | test | MACs | parameters | bytes |", "|---|---|---|---|---|---|"]
-        for name, entry in {"original": result["original"], "compressed": result["best"]}.items():
-            test = "–" if entry["test"] is None else f"{100 * entry['test']:.2f} %"
-            cells = f"{test} | {entry['macs']:,} | {entry['params']:,} | {entry['size']:,}"
-            lines.append(f"| {name} | {100 * entry['validation']:.2f} % | {cells} |")
+        lines += ["", f"| | {' | '.join(HEADINGS)} |", "|---" * (len(HEADINGS) + 1) + "|"]
+        lines += [f"| {name} | {' | '.join(cells(entry))} |" for name, entry in entries(result).items()]
         lines += ["", "## Policy", "", "```json", json.dumps(result["policy"], indent=1), "```"]
     for found in facts.verified:
         accuracy = f"{100 * found['accuracy']:.2f} % on {found['images']:,} images"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sartor._optional import require
 from sartor.report._run import Facts
+from sartor.sensitivity import heat_map
+from sartor.summary import entries
 
 if TYPE_CHECKING:
     import altair as alt
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 #: Okabe and Ito's colours, told apart by the colour-blind.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _HEIGHT = 260
-#: Smallest Ω that is drawn.
-_FLOOR = 1e-5
 #: Layers up to here get a name at the axis.
 _NAMED = 40
 
@@ -32,7 +32,7 @@ def figures(facts: Facts) -> Mapping[str, Figure]:
         if any(layer["weight_bits"] < 32 for layer in facts.result["layers"]["best"]):
             charts["bits"] = _by_layer(facts, "weight_bits", "bits of the weights")
     if facts.sensitivity is not None:
-        charts["sensitivity"] = _sensitivity(facts)
+        charts["sensitivity"] = heat_map(facts.sensitivity).properties(width="container")
     return charts
 
 
@@ -80,9 +80,8 @@ def _marks(facts: Facts, field: str) -> list[dict[str, Any]]:
     """Original, rules and what was found, as scored at the end."""
     if not facts.result:
         return []
-    entries = {"original": facts.result["original"], **facts.result["baselines"], "found": facts.result["best"]}
     marks = []
-    for name, entry in entries.items():
+    for name, entry in entries(facts.result).items():
         relative = 1.0 if name == "original" else (entry.get("latency") or {}).get("relative")
         cost = relative if field == "relative_latency" else entry[field]
         if cost is not None:
@@ -107,31 +106,6 @@ def _by_layer(facts: Facts, field: str, title: str) -> Figure:
         tooltip=["layer:N", "network:N", alt.Tooltip(f"{field}:Q", format=",")],
     )
     return _sized(alt.layer(chart.mark_bar(opacity=0.85)))
-
-
-def _sensitivity(facts: Facts) -> Figure:
-    import altair as alt
-
-    assert facts.sensitivity is not None
-    rows: list[dict[str, Any]] = [
-        {"layer": name, "setting": f"{parameter.partition('_')[0]} {value:g}", "omega": max(omega, _FLOOR)}
-        for parameter, table in facts.sensitivity.table.items()
-        for name, row in table.items()
-        for value, omega in row.items()
-    ]
-    order = [str(name) for name in dict.fromkeys(row["layer"] for row in rows)]
-    settings = [str(name) for name in dict.fromkeys(row["setting"] for row in rows)]
-    chart = (
-        alt.Chart(alt.InlineData(rows))
-        .mark_rect()
-        .encode(
-            x=alt.X("setting:N", sort=settings, title="what is kept of channels, weights (bits), activations (bits)"),
-            y=alt.Y("layer:N", sort=order, title=None),
-            color=alt.Color("omega:Q", scale=alt.Scale(type="log", scheme="viridis"), title="Ω, nats"),
-            tooltip=["layer:N", "setting:N", alt.Tooltip("omega:Q", format=".3g")],
-        )
-    )
-    return chart.properties(width="container", height=max(_HEIGHT, 12 * len(order)))
 
 
 def _sources(facts: Facts) -> alt.Color:

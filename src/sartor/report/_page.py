@@ -13,6 +13,7 @@ import sartor
 from sartor._optional import require
 from sartor.report._figures import figures
 from sartor.report._run import Facts
+from sartor.summary import HEADINGS, cells, entries
 
 _CAPTIONS = {
     "history": "Reward of every episode, and the best so far.",
@@ -56,24 +57,13 @@ def page(facts: Facts, *, live: bool = False) -> str:
 def _table(facts: Facts) -> Markup:
     if not facts.result:
         return Markup("<p>The search is running; what it delivers is scored at its end.</p>")
-    entries = {"original": facts.result["original"], **facts.result["baselines"], "found": facts.result["best"]}
-    names = ("", "validation", "test", "MACs", "parameters", "bytes", "latency")
-    head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in names)
-    rows = Markup("").join(Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in entries.items())
+    head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in ("", *HEADINGS))
+    rows = Markup("").join(Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in entries(facts.result).items())
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows)
 
 
 def _row(name: str, entry: dict[str, Any]) -> Markup:
-    ratio, latency = entry["ratio"], entry.get("latency")
-    cells = [
-        f"{100 * entry['validation']:.2f} %",
-        "–" if entry["test"] is None else f"{100 * entry['test']:.2f} %",
-        f"{entry['macs'] / 1e6:.2f} M ({100 * ratio['macs']:.1f} %)",
-        f"{entry['params'] / 1e3:.1f} K ({100 * ratio['params']:.1f} %)",
-        f"{entry['size']:,} ({100 * ratio['size']:.1f} %)",
-        "–" if not latency else f"{1e3 * latency['candidate']['median_s']:.3f} ms ({100 * latency['relative']:.1f} %)",
-    ]
-    written = (Markup("<td>{}</td>").format(cell) for cell in cells)
+    written = (Markup("<td>{}</td>").format(cell) for cell in cells(entry))
     return Markup("<th scope='row'>{}</th>").format(name) + Markup("").join(written)
 
 

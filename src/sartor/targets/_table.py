@@ -7,15 +7,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from scipy.optimize import nnls
 from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
-from sartor.compress import GALEN, ActivationQuantizer, Scheme
+from sartor.compress import GALEN, ActivationQuantizer, Scheme, layer_calls
 from sartor.cost import FloatArray
 from sartor.errors import RunError, UsageError
 from sartor.graph import LayerSpec
@@ -148,31 +146,14 @@ def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[tuple[
     """Shape and channels of every call of a layer."""
     found: list[tuple[Shape, int, int]] = []
     widths = _input_bits(network)
-
-    def note(name: str) -> Any:
-        def hook(module: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-            bits = int(getattr(module, "weight_bits", FULL_WIDTH)), widths.get(name, FULL_WIDTH)
-            if isinstance(module, nn.Linear):
-                found.append((Shape("linear", "1", "1", "1", bits), module.in_features, module.out_features))
-            elif isinstance(module, (nn.Conv1d, nn.Conv2d)):
-                kind = "depthwise" if module.groups == module.in_channels > 1 else "conv"
-                size = "x".join(map(str, arguments[0].shape[2:]))
-                shape = Shape(kind, "x".join(map(str, module.kernel_size)), "x".join(map(str, module.stride)), size, bits)
-                found.append((shape, module.in_channels, module.out_channels))
-
-        return hook
-
-    handles = [
-        module.register_forward_pre_hook(note(name))
-        for name, module in network.named_modules()
-        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear))
-    ]
-    try:
-        with torch.no_grad():
-            network(*inputs)
-    finally:
-        for handle in handles:
-            handle.remove()
+    for call in layer_calls(network, inputs):
+        layer, bits = call.layer, (int(getattr(call.layer, "weight_bits", FULL_WIDTH)), widths.get(call.name, FULL_WIDTH))
+        if isinstance(layer, nn.Linear):
+            found.append((Shape("linear", "1", "1", "1", bits), layer.in_features, layer.out_features))
+        else:
+            kind = "depthwise" if layer.groups == layer.in_channels > 1 else "conv"
+            kernel, stride, size = ("x".join(map(str, side)) for side in (layer.kernel_size, layer.stride, call.input.shape[2:]))
+            found.append((Shape(kind, kernel, stride, size, bits), layer.in_channels, layer.out_channels))
     return found
 
 

@@ -1,0 +1,26 @@
+"""What a report says of networks, in words: the same cells on the terminal, on the page and on the model card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: Headings of `cells`; the last only where something was measured.
+HEADINGS = ("validation", "test", "MACs", "parameters", "size", "latency")
+
+
+def entries(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The networks that ``result.json`` tells of, by name: the original, the rules, what was found."""
+    return {"original": report["original"], **report["baselines"], "found": report["best"]}
+
+
+def cells(entry: dict[str, Any]) -> list[str]:
+    """Accuracies, MACs, parameters, bytes and latency of a network, and how much that is of the original's."""
+    ratio, latency = entry["ratio"], entry.get("latency")
+    return [
+        f"{100 * entry['validation']:.2f} %",
+        "–" if entry["test"] is None else f"{100 * entry['test']:.2f} %",
+        f"{entry['macs'] / 1e6:.2f} M ({100 * ratio['macs']:.1f} %)",
+        f"{entry['params'] / 1e3:.1f} K ({100 * ratio['params']:.1f} %)",
+        f"{entry['size'] / 1e3:.1f} KB ({100 * ratio['size']:.1f} %)",
+        "–" if not latency else f"{1e3 * latency['candidate']['median_s']:.3f} ms ({100 * latency['relative']:.1f} %)",
+    ]
