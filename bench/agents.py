@@ -10,17 +10,16 @@ from 512 images and scored on all 5,000 in fp32, the better one once on the test
 
 from __future__ import annotations
 
-import json
 import re
-import statistics
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import tyro
 
-from sartor import data, models
-from sartor._files import write_text
+from _common import SHARED, keep, kept, spread, subject
 from sartor.agents import RuleName
 from sartor.api import compress
 from sartor.compress import CompressOptions
@@ -48,7 +47,7 @@ class Arguments:
     model: str = "resnet20"
     budgets: tuple[str, ...] = ("macs<=50%",)
     out: Path = Path("runs/agents")
-    shared: Path = Path("../shared")
+    shared: Path = SHARED
     episodes: int = 300
     seeds: int = 3
     threads: int = 1
@@ -66,29 +65,24 @@ def main() -> None:
         jobs = [(seed, b, name) for seed in range(arguments.seeds) for b in arguments.budgets for name in arguments.agents]
         for seed, budget, name in jobs:
             path = arguments.out / f"{arguments.model}-{re.sub('[^0-9a-z]', '', budget)}-{re.sub('[^a-z]', '', name)}-{seed}.json"
-            if not path.exists():
-                write_text(path, json.dumps(_run(arguments, budget, name, seed)))
+            keep(path, partial(_run, arguments, budget, name, seed))
     _print_table(arguments.out)
 
 
-def _run(arguments: Arguments, budget: str, name: str, seed: int) -> dict[str, object]:
-    weights = arguments.shared / f"models/{arguments.model}-cifar10.safetensors"
-    mean, std = models.normalisation(weights)
-    images = data.load(arguments.shared / "data/cifar10", calibration=512, seed=seed, mean=mean, std=std)
-    model = models.build(arguments.model, classes=10, pixels=32)
-    models.load_weights(model, weights)
+def _run(arguments: Arguments, budget: str, name: str, seed: int) -> dict[str, Any]:
+    model, images = subject(arguments.model, calibration=512, seed=seed, shared=arguments.shared)
     agent, seed_with, reward = SEARCHES.get(name, (name, (), "accuracy"))
     options = SearchOptions(
         agent=agent, episodes=arguments.episodes if name in SEARCHES else 1, seed=seed, seed_with=seed_with, baselines=(),
         reward=reward, reward_images=1000, finalists=2, compress=CompressOptions(images=128, final_images=512),
     )  # fmt: skip
     report = compress(model, images, budget=budget, options=options).report
-    kept = ("original", "best", "episodes", "seconds", "seconds_per_episode", "policy")
-    return {"model": arguments.model, "budget": budget, "name": name, "seed": seed, **{key: report[key] for key in kept}}
+    told = ("original", "best", "episodes", "seconds", "seconds_per_episode", "policy")
+    return {"model": arguments.model, "budget": budget, "name": name, "seed": seed, **{key: report[key] for key in told}}
 
 
 def _print_table(folder: Path) -> None:
-    runs = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
+    runs = kept(folder)
     for model, budget in sorted({(run["model"], run["budget"]) for run in runs}):
         here = [run for run in runs if (run["model"], run["budget"]) == (model, budget)]
         original = here[0]["original"]
@@ -100,13 +94,8 @@ def _print_table(folder: Path) -> None:
             mine = [run for run in here if run["name"] == name]
             if mine:
                 ratio = max(run["best"]["ratio"]["macs"] for run in mine)
-                cells = [_spread([100 * run["best"][part] for run in mine]) for part in ("validation", "test")]
+                cells = [spread([100 * run["best"][part] for run in mine]) for part in ("validation", "test")]
                 print(f"| {name} | {cells[0]} | {cells[1]} | {100 * ratio:.1f} % | {len(mine)} |")
-
-
-def _spread(values: list[float]) -> str:
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{spread}"
 
 
 if __name__ == "__main__":

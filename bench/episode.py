@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import tyro
 
-from sartor import data, models
+from _common import SHARED, subject
 from sartor.api import compress
 from sartor.options import SearchOptions
 
@@ -24,7 +24,7 @@ SEARCH = 400
 class Arguments:
     """Cost of an episode."""
 
-    shared: Path = Path("../shared")
+    shared: Path = SHARED
     model: str = "resnet56"
     budget: str = "macs<=50%"
     episodes: int = 60
@@ -36,11 +36,8 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    weights = arguments.shared / f"models/{arguments.model}-cifar10.safetensors"
-    mean, std = models.normalisation(weights)
-    images = data.load(arguments.shared / "data/cifar10", calibration=2048, mean=mean, std=std)
-    model = models.build(arguments.model, classes=10, pixels=32).eval()
-    models.load_weights(model, weights)
+    model, images = subject(arguments.model, calibration=2048, shared=arguments.shared)
+    model.eval()
     pixels = images.validation.normalized()
     before = _forward_seconds(model, pixels)
     started = time.perf_counter()

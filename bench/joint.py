@@ -10,11 +10,12 @@ its folder and measured once more.
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,14 +23,18 @@ import torch
 import tyro
 
 import sartor
-from sartor import data, models, targets
-from sartor._files import read_json, write_text
+from _common import SHARED, keep, kept, spread, subject
+from sartor import targets
 from sartor.compress import CompressOptions, deployable, fold
+from sartor.data import Data
 from sartor.decisions import Method
-from sartor.errors import BudgetError, RunError
+from sartor.errors import BudgetError
 from sartor.graph import trace
 from sartor.options import Measurement, SearchOptions
 from sartor.targets import Patience
+
+#: What is kept of the report of a search.
+_TOLD = ("original", "best", "budget_met", "episodes", "seconds", "seconds_per_episode", "latency_prediction_error", "target")
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,13 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Common:
+class Common(ABC):
     """What all searches have in common."""
 
     model: str = "resnet18"
     target: str = "onnxruntime"
     out: Path = Path("runs/joint")
-    shared: Path = Path("../shared")
+    shared: Path = SHARED
     episodes: int = 200
     seeds: int = 1
     threads: int = 2
@@ -57,9 +62,9 @@ class Common:
     table: bool = False
     """Only print the table of what has been run."""
 
+    @abstractmethod
     def cases(self) -> Iterator[Case]:
         """All rows."""
-        raise NotImplementedError
 
     def run(self) -> None:
         """Run what is missing, print the table."""
@@ -68,18 +73,12 @@ class Common:
             for seed in range(self.seeds):
                 for case in self.cases():
                     path = self.out / f"{self.model}-{case.name.replace(' ', '-')}-{seed}.json"
-                    if not path.exists():
-                        write_text(
-                            path, json.dumps({"model": self.model, "case": case.name, "seed": seed, **self._run(case, seed)})
-                        )
+                    keep(path, partial(self._run, case, seed))
         _print_table(self.out)
 
     def _run(self, case: Case, seed: int) -> dict[str, Any]:
-        weights = self.shared / f"models/{self.model}-cifar10.safetensors"
-        mean, std = models.normalisation(weights)
-        images = data.load(self.shared / "data/cifar10", calibration=1024, seed=seed, mean=mean, std=std)
-        model = models.build(self.model, classes=10, pixels=32)
-        models.load_weights(model, weights)
+        model, images = subject(self.model, calibration=1024, seed=seed, shared=self.shared)
+        told = {"model": self.model, "case": case.name, "seed": seed}
         base: Path | None = None
         report: dict[str, Any] = {}
         for number, (methods, share) in enumerate(case.stages):
@@ -94,22 +93,12 @@ class Common:
             try:
                 report = sartor.compress(model, images, budget=f"latency<={share}", options=options, out=folder).report
             except BudgetError as error:
-                return {"refused": str(error)}
+                return {**told, "refused": str(error)}
             base = folder
         assert base is not None
-        kept = (
-            "original",
-            "best",
-            "budget_met",
-            "episodes",
-            "seconds",
-            "seconds_per_episode",
-            "latency_prediction_error",
-            "target",
-        )
-        return {**{key: report[key] for key in kept}, "again": self._again(model, images, base)}
+        return {**told, **{key: report[key] for key in _TOLD}, "again": self._again(model, images, base)}
 
-    def _again(self, model: torch.nn.Module, images: data.Data, folder: Path) -> dict[str, float]:
+    def _again(self, model: torch.nn.Module, images: Data, folder: Path) -> dict[str, float]:
         """Relative latency of the saved network, in a new session."""
         target = targets.make(self.target)
         inputs = (images.calibration.normalized()[:1],)
@@ -159,7 +148,7 @@ class Ablations(Common):
 
 
 def _print_table(folder: Path) -> None:
-    runs = [read_json(path, missing="", error=RunError) for path in sorted(folder.glob("*.json"))]
+    runs = kept(folder)
     print("| network | search | validation | test | relative latency | measured again | bytes | seconds an episode | seeds |")
     print("|---|---|---|---|---|---|---|---|---|")
     for model, case in dict.fromkeys((run["model"], run["case"]) for run in runs):
@@ -168,17 +157,12 @@ def _print_table(folder: Path) -> None:
         if not done:
             print(f"| {model} | {case} | refused: {mine[0]['refused']} | | | | | | {len(mine)} |")
             continue
-        cells = [_spread([100 * run["best"][part] for run in done]) for part in ("validation", "test")]
-        latency = _spread([run["best"]["latency"]["relative"] for run in done], 3)
-        again = _spread([run["again"]["relative"] for run in done], 3)
+        cells = [spread([100 * run["best"][part] for run in done]) for part in ("validation", "test")]
+        latency = spread([run["best"]["latency"]["relative"] for run in done], 3)
+        again = spread([run["again"]["relative"] for run in done], 3)
         size = statistics.mean(run["best"]["size"] for run in done)
-        seconds = _spread([run["seconds_per_episode"]["total"] for run in done])
+        seconds = spread([run["seconds_per_episode"]["total"] for run in done])
         print(f"| {model} | {case} | {cells[0]} | {cells[1]} | {latency} | {again} | {size:,.0f} | {seconds} | {len(done)} |")
-
-
-def _spread(values: list[float], digits: int = 2) -> str:
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 if __name__ == "__main__":

@@ -22,14 +22,14 @@ import torch
 import tyro
 from torch import Tensor, fx
 
-from sartor import data, models, targets
+from _common import subject
+from sartor import targets
 from sartor.compress import fold, quantize
 from sartor.data import Data
 from sartor.graph import Network, trace
 from sartor.policy import Policy
 from sartor.targets import Patience, Target
 
-SHARED = Path("../shared")
 BATCH = 250
 
 
@@ -47,7 +47,7 @@ class Accuracy:
         print("| network | policy | simulated |", " | ".join(f"{name} (difference)" for name in self.targets), "|")
         print("|---|---|---|" + "---|" * len(self.targets))
         for model in self.models:
-            network, images = subject(model)
+            network, images = traced(model)
             calibration, test = images.calibration.normalized(), images.test.normalized()
             labels = images.test.labels.numpy()
             for name, policy in policies(network, self.mixtures).items():
@@ -71,7 +71,7 @@ class Speed:
         """Print a table."""
         print("| network | target | fp32, ms | int8, ms | fp32 ÷ int8 | 95 % interval |\n|---|---|---|---|---|---|")
         for model in self.models:
-            network, images = subject(model)
+            network, images = traced(model)
             for name in self.targets:
                 target = targets.make(name)
                 with artifacts(target, network, images) as (candidate, original):
@@ -95,7 +95,7 @@ class Repeat:
 
     def run(self) -> None:
         """Print every relative latency and (max − min) / median."""
-        network, images = subject(self.model)
+        network, images = traced(self.model)
         target = targets.make(self.target)
         busy = multiprocessing.get_context("spawn").Process(target=_keep_busy, daemon=True)
         busy.start()
@@ -116,13 +116,9 @@ def _keep_busy() -> None:
         pass
 
 
-def subject(model: str) -> tuple[Network, Data]:
+def traced(model: str) -> tuple[Network, Data]:
     """A pretrained network and CIFAR-10."""
-    weights = SHARED / f"models/{model}-cifar10.safetensors"
-    mean, std = models.normalisation(weights)
-    images = data.load(SHARED / "data/cifar10", calibration=256, mean=mean, std=std)
-    net = models.build(model, classes=10, pixels=32)
-    models.load_weights(net, weights)
+    net, images = subject(model, calibration=256)
     return trace(net, images.calibration.normalized()[:1]), images
 
 
