@@ -106,7 +106,7 @@ class Common(ABC):
             paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
             for path, network in zip(paths, (sartor.load(folder, model), fold(trace(model, inputs[0]).module)), strict=True):
                 target.build(deployable(network), inputs, path)
-            found = target.compare(*paths, Patience(tolerance=0.005, limit_s=20, warm_up=20))
+            found = target.compare(*map(target.load, paths), Patience(tolerance=0.005, limit_s=20, warm_up=20))
         return {"relative": found.relative, "low": found.low, "high": found.high}
 
 

@@ -75,7 +75,7 @@ class Speed:
             for name in self.targets:
                 target = targets.make(name)
                 with artifacts(target, network, images) as (candidate, original):
-                    found = target.compare(candidate, original, Patience(tolerance=0.01, limit_s=20))
+                    found = target.compare(target.load(candidate), target.load(original), Patience(tolerance=0.01, limit_s=20))
                 print(
                     f"| {model} | {target.describe().runtime} | {1e3 * found.original.median_s:.3f} | "
                     f"{1e3 * found.candidate.median_s:.3f} | {1 / found.relative:.2f} | "
@@ -105,7 +105,9 @@ class Repeat:
             for index in range(self.times):
                 due = started + index * 60 * self.minutes / max(1, self.times - 1)
                 time.sleep(max(0.0, due - time.perf_counter()))
-                found.append(target.compare(candidate, original, Patience(tolerance=0.01, least_s=3.0)).relative)
+                found.append(
+                    target.compare(target.load(candidate), target.load(original), Patience(tolerance=0.01, least_s=3.0)).relative
+                )
                 print(f"after {time.perf_counter() - started:5.0f} s: {found[-1]:.4f}", flush=True)
         busy.terminate()
         print(f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %")

@@ -76,6 +76,9 @@ def test_bad_input_is_refused(compressor, images, tmp_path):
     Sensitivity(7).save(path)
     with pytest.raises(RunError, match="measured on 7 images, not 24"):
         sensitivity.measure(compressor, images, path=path)
+    Sensitivity(len(images), "of another network").save(path)
+    with pytest.raises(RunError, match="measured of another network, on other images or for another target"):
+        sensitivity.measure(compressor, images, path=path)
     path.write_text("{}")
-    with pytest.raises(RunError, match="not a sensitivity of schema 1"):
+    with pytest.raises(RunError, match="not a sensitivity of schema 2"):
         Sensitivity.read(path)

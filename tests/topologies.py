@@ -203,9 +203,27 @@ class LearnedScale(nn.Module):
         return self.head(F.relu(self.b(self.a(x) * self.gamma)).mean((2, 3)))
 
 
+class InPlace(nn.Module):
+    """Changes tensors that were read before and are read again after."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.head = nn.Conv2d(3, 12, 3, padding=1), conv(12, 12), conv(12, 8), nn.Linear(8, 5)
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = self.a(x)
+        y = self.b(self.relu(x))
+        F.relu(y, inplace=True)
+        y.mul_(0.7)
+        x = self.c(x + torch.relu_(y))
+        return self.head(x.relu_().mean((2, 3)))
+
+
 ALL = [
     Residual, Concatenation, Depthwise, Grouped, SqueezeExcitation, Shuffle, Chunk, Flatten, ZeroPadShortcut,
     TwoInputsTwoOutputs, SpatialAttention, SharedLayer, Attention, GroupNormalized, PixelShuffle, DenseBlock, LearnedScale,
+    InPlace,
 ]  # fmt: skip
 
 

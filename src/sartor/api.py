@@ -105,9 +105,14 @@ def compress(
         episodes = search.run()
         if not finalists(episodes, 1):
             raise UsageError("the search was ended before its first episode; nothing to deliver")
-        judge = Judge(compressor, scorer, data, custom=evaluate, faithful=faithful, deployment=deployment)
-        verdict = judge.choose(problem, [problem.counts(e.executed) for e in finalists(episodes, options.finalists)])
+        judge = Judge(compressor, scorer, data, reward=reward, custom=evaluate, deployment=deployment)
         baselines = {rule: judge.rule(rule, search.setting) for rule in options.baselines}
+        verdict = judge.choose(problem, [problem.counts(e.executed) for e in finalists(episodes, options.finalists)], ceiling)
+        entries = {
+            "original": judge.entry(network.module, Policy()),
+            "baselines": baselines,
+            "best": judge.entry(verdict.network, verdict.policy, verdict.latency),
+        }
     final = owned(verdict.network)
     report = {
         "budget": str(parsed),
@@ -115,9 +120,7 @@ def compress(
         **_choices(options),
         "target": None if target is None else asdict(target.describe()),
         "latency_prediction_error": problem.latency.error() if problem.latency else None,
-        "original": judge.entry(network.module, Policy()),
-        "baselines": baselines,
-        "best": judge.entry(final, verdict.policy, verdict.latency),
+        **entries,
         "episodes": len(episodes),
         "interrupted": search.interrupted,
         "seconds": round(time.perf_counter() - started, 3),

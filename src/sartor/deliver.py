@@ -15,16 +15,20 @@ from sartor.config import RunConfig, from_folder
 from sartor.errors import DataError, RunError, UsageError
 from sartor.export import FORMATS, FormatName, Verification, export, verify
 from sartor.graph import trace
-from sartor.run import FINETUNED, load_subject
-from sartor.storage import load, read_policy
+from sartor.run import FINETUNED, reload_subject
+from sartor.storage import holds_network, load, read_policy
 
 
 def latest(folder: Path) -> Path:
     """What there is to deliver of a run: what was fine-tuned, else what was found. Raises `RunError` if there is neither."""
-    for place in (folder / FINETUNED, folder):
-        if (place / "model.safetensors").exists():
-            return place
-    raise RunError(f"{folder} holds no finished run; resume it with: sartor search --resume {folder}")
+    tuned = folder / FINETUNED
+    if not holds_network(folder):
+        raise RunError(f"{folder} holds no finished run; resume it with: sartor search --resume {folder}")
+    if not holds_network(tuned):
+        return folder
+    if read_policy(tuned) != read_policy(folder):
+        raise RunError(f"{tuned} was made from another policy than the run now has; remove it, or fine-tune again")
+    return tuned
 
 
 def run_export(folder: Path, form: FormatName, *, batch: int | None, out: Path | None = None) -> Path:
@@ -32,9 +36,10 @@ def run_export(folder: Path, form: FormatName, *, batch: int | None, out: Path |
     if form not in FORMATS:
         raise UsageError(f"format {form!r} is not known; allowed are {', '.join(FORMATS)}")
     config, place = from_folder(folder), latest(folder)
-    model, images, _ = load_subject(config.model, config.weights, config.data, calibration=1, seed=config.options.seed)
+    model, images = reload_subject(config, place, calibration=1)
     inputs = (images.calibration.normalized(),)
     path = out or artifact_of(folder, form)
+    _verified(path).unlink(missing_ok=True)
     return export(load(place, model), inputs, path, form, metadata=_metadata(config, place), batch=batch)
 
 
@@ -44,26 +49,35 @@ def artifact_of(folder: Path, form: FormatName) -> Path:
 
 
 def run_verify(
-    folder: Path, form: FormatName, *, artifact: Path | None = None, threads: int = 1
+    folder: Path, form: FormatName, *, artifact: Path | None = None, threads: int | None = None
 ) -> tuple[Verification, list[str], Path]:
     """Run the artifact of a run; what is not as promised, one sentence each; and the report, which stands beside the artifact.
 
-    Raises `RunError` if it was not exported, `DataError` if there are no test images.
+    A bound on latency was promised for the target of the search and its threads, which are the default; it is not held
+    against another runtime. Raises `RunError` if it was not exported, `DataError` if there are no test images.
     """
     config, place, artifact = from_folder(folder), latest(folder), artifact or artifact_of(folder, form)
     if not artifact.exists():
         raise RunError(f"{artifact} does not exist; make it with: sartor export {folder} --format {form}")
-    model, images, _ = load_subject(config.model, config.weights, config.data, calibration=1, seed=config.options.seed)
+    model, images = reload_subject(config, place, calibration=1)
     if images.test is None:
         raise DataError(f"data {config.data!r} has no test images to verify on")
     original = trace(model, images.calibration.normalized()).module
+    options = config.options
+    threads = threads or options.target_threads
     found = verify(artifact, form, load(place, model), original, images.test, threads=threads)
     bound = Budget.parse(config.budget).latency
-    ceiling = None if bound is None else bound.limit(found.latency.original.median_s) / found.latency.original.median_s
-    faults = found.faults(ceiling)
-    report = artifact.with_name(f"{artifact.name}.verified.json")
+    promised = (FORMATS[form].target, threads) == (options.target, options.target_threads) and options.reward != "absolute"
+    usual = found.latency.original.median_s
+    faults = found.faults(bound.limit(usual) / usual if bound is not None and promised else None)
+    report = _verified(artifact)
     write_text(report, json.dumps({**dataclasses.asdict(found), "faults": faults}, indent=1) + "\n")
     return found, faults, report
+
+
+def _verified(artifact: Path) -> Path:
+    """Where the verification of an artifact is kept."""
+    return artifact.with_name(f"{artifact.name}.verified.json")
 
 
 def _metadata(config: RunConfig, place: Path) -> dict[str, str]:

@@ -62,28 +62,33 @@ class Evaluator:
         self._best_score: Score | None = None
 
     def evaluate(self, policy: Policy) -> Outcome:
-        """Outcome of a policy before fine-tuning."""
-        key = policy.to_json()
-        if key not in self._record:
-            rival = self._rival() if self.race else None
-            started = time.perf_counter()
-            candidate = self.compressor.candidate(policy)
-            built = time.perf_counter()
-            score = self.scorer.score(candidate, rival)
-            scored = time.perf_counter()
-            cost = self.compressor.cost_model.cost(policy)
-            seconds = built - started, scored - built
-            outcome = Outcome(score.accuracy, score.images, score.stopped, cost, *seconds, score.divergence)
-            if self.deployment is not None and not score.stopped:
-                comparison = self.deployment.measure(candidate)
-                outcome = replace(
-                    outcome,
-                    latency_s=comparison.candidate.median_s,
-                    relative_latency=comparison.relative,
-                    seconds_latency=time.perf_counter() - scored,
-                )
-            self.remember(policy, outcome, score)
-        return self._record[key]
+        """Outcome of a policy before fine-tuning; one that was seen takes no time."""
+        if self.knows(policy):
+            known = self._record[policy.to_json()]
+            return replace(known, seconds_build=0.0, seconds_score=0.0, seconds_latency=0.0)
+        rival = self._rival() if self.race else None
+        started = time.perf_counter()
+        candidate = self.compressor.candidate(policy)
+        built = time.perf_counter()
+        score = self.scorer.score(candidate, rival)
+        scored = time.perf_counter()
+        cost = self.compressor.cost_model.cost(policy)
+        seconds = built - started, scored - built
+        outcome = Outcome(score.accuracy, score.images, score.stopped, cost, *seconds, score.divergence)
+        if self.deployment is not None and not score.stopped:
+            comparison = self.deployment.measure(candidate)
+            outcome = replace(
+                outcome,
+                latency_s=comparison.candidate.median_s,
+                relative_latency=comparison.relative,
+                seconds_latency=time.perf_counter() - scored,
+            )
+        self.remember(policy, outcome, score)
+        return outcome
+
+    def knows(self, policy: Policy) -> bool:
+        """Whether a policy is in the record."""
+        return policy.to_json() in self._record
 
     def remember(self, policy: Policy, outcome: Outcome, score: Score | None = None) -> None:
         """Take over an outcome, as when a run is resumed."""

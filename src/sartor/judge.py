@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,10 +15,12 @@ from sartor import agents
 from sartor.agents import RuleName, Setting
 from sartor.compress import Compressor
 from sartor.data import Data
+from sartor.evaluate import Outcome
 from sartor.graph import IntArray
 from sartor.policy import Policy
 from sartor.problem import Problem
-from sartor.score import ImageScorer, Score, Scorer
+from sartor.score import ImageScorer, Scorer
+from sartor.search import REWARDS, RewardName
 from sartor.targets import Comparison, Deployment
 
 #: Times the finalists are projected onto a tighter budget because all of them were slower than predicted.
@@ -32,7 +35,7 @@ class Verdict:
 
     policy: Policy
     network: fx.GraphModule
-    quality: float
+    reward: float
     latency: Comparison | None
     met: bool = True
 
@@ -46,30 +49,31 @@ class Judge:
         scorer: Scorer,
         data: Data | None,
         *,
+        reward: RewardName,
         custom: Callable[[nn.Module], float] | None = None,
-        faithful: bool = False,
         deployment: Deployment | None = None,
     ) -> None:
-        self.compressor, self.deployment = compressor, deployment
+        self.compressor, self.deployment, self.reward = compressor, deployment, REWARDS[reward]
         self.validation: Scorer = scorer
         self.test: Scorer | None = None
         if data is not None and custom is None:
-            original = compressor.network.module if faithful else None
+            original = compressor.network.module if reward.startswith("fidelity") else None
             exact = functools.partial(ImageScorer, dtype=torch.float32, deployment=deployment)
             self.validation = exact(data.validation, original=original)
             self.test = exact(data.test) if data.test is not None else None
 
-    def choose(self, problem: Problem, candidates: Sequence[IntArray]) -> Verdict:
-        """The best of some policies (counts) among those that meet the ceiling on latency when measured.
+    def choose(self, problem: Problem, candidates: Sequence[IntArray], ceiling: float | None) -> Verdict:
+        """The policy (counts) with the largest reward among those that meet the ceiling on latency when measured.
 
-        If none does, all are projected onto a tighter budget, a few times; after that the fastest is returned, not ``met``.
+        If none does and the budget of the problem bounds latency, all are projected onto a tighter one, a few times; after that
+        the fastest is returned, not ``met``.
         """
-        ceiling = problem.latency_ceiling(problem.budget)
+        bounded = problem.budget.latency is not None
         for _ in range(_ROUNDS):
-            verdicts = [self._verdict(problem, counts, ceiling) for counts in _different(candidates)]
-            fit = [verdict for verdict in verdicts if verdict.met]
+            verdicts = [self._verdict(problem, counts, ceiling, bounded=bounded) for counts in _different(candidates)]
+            fit = [verdict for verdict in verdicts if verdict.met or not bounded]
             if fit:
-                return max(fit, key=lambda verdict: verdict.quality)
+                return max(fit, key=lambda verdict: verdict.reward)
             assert ceiling is not None
             missed = min(verdict.latency.high for verdict in verdicts if verdict.latency is not None) / ceiling
             problem.tighten(missed * _MARGIN)
@@ -93,21 +97,23 @@ class Judge:
             "ratio": cost.ratio(self.compressor.cost_model.original),
         }
 
-    def _verdict(self, problem: Problem, counts: IntArray, ceiling: float | None) -> Verdict:
+    def _verdict(self, problem: Problem, counts: IntArray, ceiling: float | None, *, bounded: bool) -> Verdict:
         policy = problem.policy(counts)
         network = self.compressor.candidate(policy, final=True)
         latency = self._measure(network)
         if latency is not None:
             problem.correct(counts, latency.relative)
         met = ceiling is None or (latency is not None and latency.high <= ceiling)
-        return Verdict(policy, network, _quality(self.validation.score(network)) if met else 0.0, latency, met)
+        if bounded and not met:
+            return Verdict(policy, network, -math.inf, latency, met)
+        score = self.validation.score(network)
+        relative = None if latency is None else latency.relative
+        cost = self.compressor.cost_model.cost(policy)
+        outcome = Outcome(score.accuracy, score.images, False, cost, divergence=score.divergence, relative_latency=relative)
+        return Verdict(policy, network, self.reward(outcome, ceiling), latency, met)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
         return None if self.deployment is None else self.deployment.measure(network, final=True)
-
-
-def _quality(score: Score) -> float:
-    return score.accuracy if score.divergence is None else -score.divergence
 
 
 def _different(candidates: Sequence[IntArray]) -> list[IntArray]:

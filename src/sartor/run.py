@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
 from sartor.score import ImageScorer
 from sartor.search import Episode
-from sartor.storage import Origin, load, save_trained
+from sartor.storage import Origin, load, read_origin, save_trained
 
 #: Where fine-tuning writes, in the folder of a run.
 FINETUNED = "finetuned"
@@ -54,16 +53,17 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
 
 
 def load_subject(
-    name: str, weights: Path | None, place: str, *, calibration: int, seed: int
+    name: str, weights: Path | None, place: str, *, calibration: int, seed: int, origin: Origin | None = None
 ) -> tuple[nn.Module, data.Data, Origin]:
-    """The trained network and the data that the command line names.
+    """The trained network and the data that the command line names; ``origin`` says what the network is, where it is known.
 
     Raises `UsageError` for a zoo network without weights, and what loading each of them raises.
     """
     mean, std = models.normalisation(weights)
     images = data.load(place, calibration=calibration, seed=seed, mean=mean, std=std)
-    labels = torch.cat([images.validation.labels, images.calibration.labels])
-    origin = Origin(name, int(labels.max()) + 1, images.validation.pixels.shape[-1])
+    if origin is None:
+        labels = torch.cat([images.validation.labels, images.calibration.labels])
+        origin = Origin(name, int(labels.max()) + 1, images.validation.pixels.shape[-1])
     torch.manual_seed(seed)  # fresh weights, where no file is given
     model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
     if weights is not None:
@@ -71,6 +71,15 @@ def load_subject(
     elif not name.partition(":")[2]:
         raise UsageError(f"--weights is missing: {name} would be compressed with random weights")
     return model, images, origin
+
+
+def reload_subject(config: RunConfig, place: Path, *, calibration: int) -> tuple[nn.Module, data.Data]:
+    """Network and data of a run that left a compressed network in ``place``."""
+    seed, origin = config.options.seed, read_origin(place)
+    model, images, _ = load_subject(
+        config.model, config.weights, config.data, calibration=calibration, seed=seed, origin=origin
+    )  # fmt: skip
+    return model, images
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -91,10 +100,9 @@ def run_finetune(
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise RunError(f"{out} already holds a fine-tuning; go on with --resume, or remove the folder")
-    model, images, _ = load_subject(config.model, config.weights, config.data, calibration=data.ALL, seed=config.options.seed)
+    model, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
     candidate = load(folder, model)
-    started = time.perf_counter()
     tuned = finetune(
         candidate, train, images.validation, original=model, options=options, checkpoint=checkpoint, on_epoch=on_epoch
     )
@@ -106,7 +114,7 @@ def run_finetune(
             "before": score(candidate).accuracy,
             "after": score(tuned.model).accuracy,
         },
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(sum(epoch.seconds for epoch in tuned.epochs), 3),
         "options": dataclasses.asdict(options),
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
     }  # fmt: skip

@@ -21,6 +21,7 @@ from sartor.graph import BoolArray, Network, trace
 from sartor.policy import Policy
 
 SCHEMA = 1
+_TENSORS = "model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,9 @@ def save(
         "scheme": asdict(scheme),
         "groups": {g.name: {"size": g.size, "kept": np.flatnonzero(kept[g.units]).tolist()} for g in network.groups},
     }
-    tensors = {name: tensor.contiguous().clone() for name, tensor in candidate.state_dict().items()}
-    write_atomically(folder / "model.safetensors", lambda path: save_file(tensors, path, {"format": "pt"}))
     write_text(folder / "network.json", json.dumps(layout, indent=1))
     write_text(folder / "policy.json", policy.to_json() + "\n")
+    _save_tensors(folder, candidate)
 
 
 def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
@@ -72,23 +72,12 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
             )
         model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
     network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])
-    kept = np.zeros(network.units, dtype=np.bool_)
-    sizes = {group.name: group.size for group in network.groups}
-    stored = {name: entry["size"] for name, entry in layout["groups"].items()}
-    if sizes != stored:
-        differing = sorted(name for name in sizes.keys() | stored.keys() if sizes.get(name) != stored.get(name))
-        name = differing[0]
-        raise PolicyError(
-            f"{folder} was made from another network: group {name!r} has {stored.get(name)} units there, {sizes.get(name)} here"
-        )
-    for group in network.groups:
-        kept[group.units[layout["groups"][group.name]["kept"]]] = True
-    candidate = narrow(network, kept)
+    candidate = narrow(network, _kept(network, layout["groups"], folder))
     policy = read_policy(folder)
     if policy.quantized:
         candidate = quantize(fold(candidate), policy, None, Scheme(**layout["scheme"]))
     candidate = owned(candidate)
-    path = folder / "model.safetensors"
+    path = folder / _TENSORS
     try:
         tensors = load_file(path)
         candidate.load_state_dict(tensors)
@@ -99,12 +88,41 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     return candidate
 
 
+def _kept(network: Network, groups: dict[str, dict[str, Any]], folder: Path) -> BoolArray:
+    """One flag per unit; groups that are not stored were kept whole."""
+    kept = np.ones(network.units, dtype=np.bool_)
+    sizes = {group.name: group.size for group in network.groups}
+    for name, entry in groups.items():
+        if sizes.get(name) != entry["size"]:
+            raise PolicyError(
+                f"{folder} was made from another network: group {name!r} has {entry['size']} units there, {sizes.get(name)} here"
+            )
+        units = network.group_by_name[name].units
+        kept[units] = False
+        kept[units[entry["kept"]]] = True
+    return kept
+
+
 def save_trained(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
     """Write a candidate of the folder ``source``, trained since, to a folder of its own."""
-    tensors = {name: tensor.contiguous().clone() for name, tensor in candidate.state_dict().items()}
-    write_atomically(folder / "model.safetensors", lambda path: save_file(tensors, path, {"format": "pt"}))
     for name in ("network.json", "policy.json"):
         write_text(folder / name, (source / name).read_text(encoding="utf-8"))
+    _save_tensors(folder, candidate)
+
+
+def holds_network(folder: Path) -> bool:
+    """Whether a folder holds all of what `save` writes; its tensors come last."""
+    return (folder / _TENSORS).exists()
+
+
+def read_origin(folder: Path) -> Origin:
+    """What the original network of a folder that `save` wrote was. Raises `RunError` if there is none."""
+    return Origin(**_read_layout(folder / "network.json")["origin"])
+
+
+def _save_tensors(folder: Path, candidate: fx.GraphModule) -> None:
+    tensors = {name: tensor.contiguous().clone() for name, tensor in candidate.state_dict().items()}
+    write_atomically(folder / _TENSORS, lambda path: save_file(tensors, path, {"format": "pt"}))
 
 
 def read_policy(folder: Path) -> Policy:

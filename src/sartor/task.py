@@ -80,7 +80,11 @@ def make_problem(
     precisions = {layer.name: targets.precisions(supports, layer) for layer in layers} if quantizing else {}
     latency = None
     if target is not None and budget.latency is not None:
-        latency = LatencyTable(cost_model, target, precisions, table)
+        given = {name: (base.bits(name),) for name in base.quantized} if base else {}
+        names = precisions.keys() | given.keys()
+        latency = LatencyTable(
+            cost_model, target, {name: (*precisions.get(name, ()), *given.get(name, ())) for name in names}, table
+        )
 
     def problem(bounds: Budget) -> Problem:
         return Problem(

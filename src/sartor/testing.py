@@ -118,6 +118,8 @@ class FakeTarget(Target):
 class FakeSession:
     """A network and its made-up latency."""
 
+    batch: int | None = None
+
     def __init__(self, network: fx.GraphModule | None, seconds: float) -> None:
         self._network, self._seconds = network, seconds
 
@@ -160,7 +162,8 @@ class TargetConformance:
         """A network is about as fast as itself; intervals hold the middle."""
         network, images = _example_network()
         folded = fold(network.module)
-        first, second = (target.build(folded, (images[:1],), tmp_path / f"{name}{target.suffix}") for name in "ab")
+        paths = [target.build(folded, (images[:1],), tmp_path / f"{name}{target.suffix}") for name in "ab"]
+        first, second = map(target.load, paths)
         comparison = target.compare(first, second, Patience(tolerance=0.1, limit_s=2))
         assert comparison.low <= comparison.relative <= comparison.high
         assert 0.5 < comparison.relative < 2

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sartor import agents
 from sartor.agents import Setting, Trajectory
 from sartor.budget import Budget
 from sartor.compress import CompressOptions, Compressor
+from sartor.cost import CostModel
 from sartor.graph import trace
 from sartor.problem import Problem
 from sartor.testing import AgentConformance
@@ -76,6 +79,13 @@ def test_the_exact_allocation_is_never_worse_than_greedy_or_uniform(setting):
 
     assert total("knapsack") <= total("greedy") + 1e-12
     assert total("knapsack") <= total("uniform") + 1e-12
+
+
+def test_greedy_stops_where_nothing_is_left_to_give_up(setting):
+    network = setting.problem.cost_model.network
+    problem = Problem(CostModel(network), Budget.parse("macs<=50%"), min_keep=0.1)
+    problem._limits = dict.fromkeys(problem._limits, 1.0)  # as when measuring shows that a budget is out of reach
+    assert np.array_equal(agents.RULES["greedy"](replace(setting, problem=problem)), problem.lowest / problem.sizes)
 
 
 def test_hand_made_rules_slope_as_their_names_say(setting):

@@ -4,7 +4,7 @@ import torch
 
 import topologies
 from sartor.agents import Setting, Trajectory
-from sartor.agents._galen import GalenAgent, _degree, discrete, precision
+from sartor.agents._galen import GalenAgent, _degree, _steps, discrete, precision
 from sartor.budget import Budget
 from sartor.compress import CompressOptions, Compressor
 from sartor.graph import trace
@@ -73,3 +73,11 @@ def test_it_learns_to_keep_little_where_that_is_rewarded():
         agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), executed, -float(executed.mean())), own=True)
         kept.append(executed.mean())
     assert np.mean(kept[-10:]) < np.mean(kept[:10]) - 0.15
+
+
+def test_every_group_that_a_layer_reads_is_decided():
+    network = trace(topologies.randomized(topologies.Concatenation()), topologies.example_inputs(topologies.Concatenation))
+    problem = Problem(Compressor(network, None, CompressOptions()).cost_model, Budget.parse("macs<=50%"))
+    kept = [step.keep for step in _steps(problem.decisions)]
+    assert sorted(kept) == list(range(len(problem)))
+    assert len({decision.layer.name for decision in problem.decisions}) < len(problem)

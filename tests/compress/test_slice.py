@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,3 +161,16 @@ def test_a_folder_made_from_another_network_is_refused(tmp_path):
     save_random(tmp_path, topologies.Residual(), (torch.zeros(1, 3, 16, 16),), Origin())
     with pytest.raises(PolicyError, match=r"was made from another network: group 'a\.0' has 12 units there, 8 here"):
         load(tmp_path, topologies.DenseBlock())
+
+
+def test_groups_that_were_not_safe_to_slice_are_whole_when_loaded(tmp_path):
+    model = topologies.randomized(topologies.Residual())
+    inputs = topologies.example_inputs(topologies.Residual)
+    network = trace(model, inputs)
+    fewer = replace(network, groups=network.groups[1:])
+    kept = np.ones(network.units, dtype=bool)
+    kept[fewer.groups[0].units[1:]] = False
+    candidate = narrow(fewer, kept)
+    save(tmp_path, fewer, candidate, Policy({fewer.groups[0].name: 1 / fewer.groups[0].size}), kept=kept, origin=Origin())
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path, model)(*inputs), candidate(*inputs))

@@ -11,6 +11,7 @@ from sartor import targets
 from sartor.compress import CompressOptions, Compressor
 from sartor.errors import UsageError
 from sartor.export import FORMATS, export, verify
+from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
 
@@ -71,6 +72,29 @@ def test_what_a_format_cannot_do_is_refused(candidate, data, tmp_path):
         export(candidate, images, tmp_path / "a.pte", "executorch")
     with pytest.raises(UsageError, match="format 'tflite' is not known; allowed are onnx, openvino, executorch, pt2"):
         export(candidate, images, tmp_path / "a.tflite", "tflite")
+    with pytest.raises(UsageError, match=r"a.onnx: a file of format 'openvino' ends in .xml"):
+        export(candidate, images, tmp_path / "a.onnx", "openvino")
+    with pytest.raises(UsageError, match="batch is 0; it must be at least 1"):
+        export(candidate, images, tmp_path / "a.onnx", "onnx", batch=0)
+
+
+class Mixer(torch.nn.Module):
+    """A linear layer on several positions, which ONNX has as a product and an addition."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(8, 12), torch.nn.Linear(12, 10)
+
+    def forward(self, x):
+        return self.second(torch.relu(self.first(x.flatten(1, 2)))).mean(1)
+
+
+def test_layers_on_several_positions_do_not_seem_to_drift(data, tmp_path):
+    network = trace(Mixer().eval(), data.test.normalized()[:1])
+    path = export(network.module, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
+    found = drift(path, network.module, data.test.normalized()[:16])
+    assert [item.layer for item in found] == ["first", "second"]
+    assert not any(item.drifted for item in found)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 import sartor
 from sartor import data as sources
 from sartor.cli import main
-from sartor.compress import CompressOptions, Compressor, is_quantized
+from sartor.compress import CompressOptions, Compressor, QuantizedWeight, is_quantized
 from sartor.errors import RunError, UsageError
 from sartor.finetune import FinetuneOptions, finetune
 from sartor.finetune._batches import batches
@@ -77,6 +77,32 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
     with pytest.raises(RunError, match="was made with epochs 3, not 4; use the same options"):
         finetune(candidate, train, data.validation, options=dataclasses.replace(options, epochs=4), checkpoint=path)
+    other = candidate_of(compressor, "weights")
+    with pytest.raises(RunError, match="belongs to another candidate; remove it to train this one"):
+        finetune(other, train, data.validation, options=options, checkpoint=path)
+
+
+def test_a_training_that_diverges_says_so(compressor, train, data):
+    options = dataclasses.replace(QUICK, learning_rate=1e12)
+    with pytest.raises(RunError, match=r"the loss is (nan|inf) in epoch \d; the learning rate, 1e\+12, is too high"):
+        finetune(candidate_of(compressor, "bits"), train, data.validation, options=options)
+
+
+def test_a_single_percent_of_pruned_weights_stays_pruned(compressor, train, data):
+    largest = max(compressor.network.layers, key=lambda layer: layer.weights).name
+    candidate = compressor.candidate(Policy(weights={largest: 0.99}))
+    tuned = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, epochs=1))
+    before, after = (network.get_parameter(f"{largest}.weight") for network in (candidate, tuned.model))
+    assert 0 < int((before == 0).sum()) < 0.011 * before.numel()
+    assert torch.equal(after == 0, before == 0)
+
+
+def test_ranges_of_weights_follow_them(compressor, train, data):
+    candidate = candidate_of(compressor, "bits")
+    tuned = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, learning_rate=0.01))
+    for name, module in tuned.model.named_modules():
+        if isinstance(module, QuantizedWeight):
+            assert module.integers().flatten(1).abs().amax(1).tolist() == [1] * len(module.weight), name
 
 
 def test_the_best_epoch_is_delivered(compressor, train, data):
@@ -146,6 +172,10 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     verified = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
     assert verified["faults"] == []
     assert verified["accuracy"] == pytest.approx(report["test"]["after"], abs=0.004)
+    main(["export", run, "--batch", "4"])
+    assert not (tmp_path / "run/export/model.onnx.verified.json").exists()
+    main(["verify", run])
+    assert json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())["accuracy"] == verified["accuracy"]
     capsys.readouterr()
     with pytest.raises(SystemExit):
         main(["verify", run, "--format", "openvino"])

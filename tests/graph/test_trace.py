@@ -5,6 +5,7 @@ from torch import nn
 
 import topologies
 from sartor import zoo
+from sartor.compress import layer_calls
 from sartor.errors import TraceError, WeightsError
 from sartor.graph import trace
 
@@ -67,6 +68,16 @@ def test_shuffle_and_split_at_fixed_channels_can_still_be_pruned():
     assert sum(group.size for group in groups.values()) == 16 + 8 + 12
     groups, _ = groups_of(topologies.Chunk)
     assert {name: group.size for name, group in groups.items()} == {"a.0": 8, "b.0": 12}
+
+
+def test_no_tensor_changes_after_it_was_seen():
+    model, inputs = topologies.randomized(topologies.InPlace()), topologies.example_inputs(topologies.InPlace)
+    network = trace(model, inputs)
+    with torch.no_grad():
+        assert torch.equal(network.module(*inputs), model(*inputs))
+    (call, *_) = layer_calls(network.module, inputs)
+    assert call.name == "a"
+    assert call.output.min() < 0
 
 
 def test_what_is_kept_whole_is_listed_with_its_reason():

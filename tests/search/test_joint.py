@@ -50,7 +50,7 @@ def measured(target, compressor, policy, folder):
     inputs = compressor.network.example_inputs
     artifact = target.build(ready, inputs, folder / "candidate.json")
     original = target.build(fold(compressor.network.module), inputs, folder / "original.json")
-    return target.compare(artifact, original, Patience(limit_s=0.1)).relative
+    return target.compare(target.load(artifact), target.load(original), Patience(limit_s=0.1)).relative
 
 
 def test_predicted_latency_is_the_measured_one_where_layers_add_up(cost_model, data, tmp_path):
@@ -181,6 +181,33 @@ def test_a_search_starts_from_what_an_earlier_one_decided(model, data, tmp_path)
     coarser = FakeTarget(widths=(32,))
     with pytest.raises(PolicyError, match=r"target fake cannot run layer '.*' at 8/8 bits .* are 32/32"):
         sartor.compress(model, data, options=dataclasses.replace(first, base=tmp_path / "b"), target=coarser)
+
+
+def test_latency_is_foretold_of_layers_that_are_quantized_already(model, data, tmp_path):
+    first = dataclasses.replace(QUICK, methods=("quantize",))
+    sartor.compress(model, data, budget="latency<=0.6", options=first, target=FakeTarget(), out=tmp_path / "a")
+    then = dataclasses.replace(QUICK, methods=("prune",), base=tmp_path / "a")
+    both = sartor.compress(model, data, budget="latency<=0.3", options=then, target=FakeTarget(), out=tmp_path / "b")
+    assert both.report["latency_prediction_error"] < 0.02
+    table = json.loads((tmp_path / "b" / "latency.json").read_text())["seconds"]
+    assert any("at 8/8 bits" in key for key in table)
+
+
+def test_a_policy_that_comes_again_teaches_the_predictor_nothing(model, data, monkeypatch):
+    corrected = []
+    monkeypatch.setattr(Problem, "correct", lambda self, counts, relative: corrected.append(counts.tobytes()))
+    options = dataclasses.replace(QUICK, agent="uniform", seed_with=("uniform",), baselines=(), finalists=1)
+    result = sartor.compress(model, data, budget="latency<=0.5", options=options, target=FakeTarget())
+    assert result.report["episodes"] == QUICK.episodes
+    assert len(corrected) == 2  # once in the search, once for the finalist
+
+
+def test_a_soft_bound_on_latency_is_told_as_met_only_if_it_is(model, data):
+    options = dataclasses.replace(QUICK, reward="absolute", agent="random", seed_with=(), episodes=3)
+    found = sartor.compress(model, data, budget="latency<=0.12", options=options, target=FakeTarget()).report
+    assert found["budget_met"] == (found["best"]["latency"]["relative"] <= 0.12)
+    wide = sartor.compress(model, data, budget="latency<=0.99", options=options, target=FakeTarget()).report
+    assert wide["budget_met"]
 
 
 @pytest.mark.parametrize("state", [(), ("sensitivity",), ("latency",), ("sensitivity", "latency")])

@@ -6,11 +6,23 @@ import pytest
 import torch
 from torch import fx, nn
 
+import topologies
 from sartor import targets
 from sartor.compress import INTEGER, fold, quantize
+from sartor.cost import CostModel
 from sartor.errors import MissingPackageError, RunError, UsageError
+from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.targets import CommandTarget, ExecutorchTarget, OnnxRuntimeTarget, OpenVinoTarget, Patience, TableTarget, compare
+from sartor.targets import (
+    CommandTarget,
+    ExecutorchTarget,
+    LatencyTable,
+    OnnxRuntimeTarget,
+    OpenVinoTarget,
+    Patience,
+    TableTarget,
+    compare,
+)
 from sartor.targets._saturation import saturates
 from sartor.targets._timing import median_interval
 from sartor.testing import FakeTarget, TargetConformance, _example_network
@@ -111,9 +123,18 @@ def test_a_command_measures_what_it_prints(tmp_path):
     small, large = tmp_path / "small file; rm x", tmp_path / "large"
     small.write_bytes(b"0" * 1000)
     large.write_bytes(b"0" * 4000)
-    comparison = command().compare(small, large, Patience(limit_s=1.0, warm_up=0))
+    target = command()
+    comparison = target.compare(target.load(small), target.load(large), Patience(limit_s=1.0, warm_up=0))
     assert comparison.relative == pytest.approx(0.25)
     assert comparison.original.median_s == pytest.approx(4e-6)
+
+
+def test_slow_commands_run_often_enough_for_an_interval(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"0" * 1000)
+    session = command().load(path)
+    found = command().compare(session, session, Patience(limit_s=0.0, least_turns=6))
+    assert found.candidate.samples == 6
 
 
 @pytest.mark.parametrize(
@@ -191,6 +212,18 @@ def test_a_table_sums_its_layers_and_fills_in_widths_between(tmp_path):
     expected = (1e-6 + 2e-7 * 4 + 1e-8 * 4 * 8) + (1e-6 + 2e-7 * 8 + 1e-8 * 8 * 16)
     assert session.seconds() == pytest.approx(expected, rel=1e-6)
     assert not target.describe().measured
+
+
+def test_grouped_convolutions_have_entries_of_their_own(tmp_path):
+    network = trace(topologies.randomized(topologies.Grouped()), topologies.example_inputs(topologies.Grouped))
+    path = tmp_path / "latency.json"
+    LatencyTable(CostModel(network), FakeTarget(), {}, path)
+    keys = [key for key in json.loads(path.read_text())["seconds"] if "groups 4" in key]
+    assert "conv 16->32 kernel 3x3 stride 1x1 groups 4 on 16x16 at 32/32 bits" in keys
+    target = TableTarget(path)
+    built = target.build(fold(network.module), network.example_inputs, tmp_path / "a.layers.json")
+    assert set(json.loads(built.read_text())) & set(keys)
+    assert target.load(built).seconds() > 0
 
 
 def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):

@@ -113,7 +113,8 @@ class GalenAgent(VectorAgent):
         decisions = self.setting.problem.decisions
         actions = np.zeros(self._actions)
         if step.keep >= 0:
-            actions[0] = 1 - float(executed[step.keep])
+            size = decisions[step.keep].size
+            actions[0] = 1 - (float(executed[step.keep]) * size - 0.5) / size
         if step.bits >= 0:
             precisions = decisions[step.bits].precisions
             chosen = precisions[round(float(executed[step.bits]) * len(precisions)) - 1]
@@ -149,13 +150,17 @@ def _degree(bits: int) -> float:
 
 
 def _steps(decisions: list[Decision]) -> list[_Step]:
-    """Decisions by layer, in forward order."""
-    steps: dict[str, _Step] = {}
+    """Decisions by layer, in forward order; a layer that reads several groups takes a step for each."""
+    steps: list[_Step] = []
+    last: dict[str, int] = {}
     for column, decision in enumerate(decisions):
         name = decision.layer.name
         kind = "bits" if decision.kind == "bits" else "keep"
-        steps[name] = replace(steps.get(name, _Step()), **{kind: column})
-    return list(steps.values())
+        if name not in last or getattr(steps[last[name]], kind) >= 0:
+            last[name] = len(steps)
+            steps.append(_Step())
+        steps[last[name]] = replace(steps[last[name]], **{kind: column})
+    return steps
 
 
 def _static_state(setting: Setting, steps: list[_Step]) -> FloatArray:

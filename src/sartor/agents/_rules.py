@@ -51,7 +51,7 @@ def greedy(setting: Setting) -> FloatArray:
     problem, errors = setting.problem, setting.errors
     level = np.array([len(decision.choices) - 1 for decision in problem.decisions])
     counts = problem.sizes.copy()
-    while problem.usage(counts[None])[0] > 1:
+    while level.any() and problem.usage(counts[None])[0] > 1:
         movable = np.flatnonzero(level > 0)
         rows = np.repeat(counts[None], len(movable), axis=0)
         steps = np.maximum(1, np.ceil(0.05 * problem.sizes[movable]).astype(np.int64))

@@ -44,8 +44,8 @@ class Verify:
     """Which export: onnx, openvino or executorch."""
     artifact: Path | None = None
     """The file, if it is not where sartor export writes it."""
-    threads: int = 1
-    """Threads of the runtime."""
+    threads: int | None = None
+    """Threads of the runtime; those of the search if not given."""
 
     def run(self, console: Console) -> None:
         """Print what was measured. Raises `VerificationError`, after all of it, if something is not as promised."""

@@ -3,7 +3,7 @@
 from sartor.compress._calls import LayerCall, layer_calls
 from sartor.compress._compressor import CompressOptions, Compressor
 from sartor.compress._fold import fastest_dtype, fold
-from sartor.compress._modules import owned, with_tensors
+from sartor.compress._modules import digest, owned, with_tensors
 from sartor.compress._quantize import deployable, quantize
 from sartor.compress._quantizers import (
     ActivationQuantizer,
@@ -21,7 +21,7 @@ from sartor.compress._slice import kept_channels, mask, narrow
 
 __all__ = [
     "GALEN", "INTEGER", "REDUCED", "ActivationQuantizer", "CompressOptions", "Compressor", "LayerCall", "QuantizedWeight",
-    "RangeMethod", "Ranking", "Scheme", "can_be_quantized", "deployable", "fastest_dtype", "find_range", "fold",
+    "RangeMethod", "Ranking", "Scheme", "can_be_quantized", "deployable", "digest", "fastest_dtype", "find_range", "fold",
     "is_quantized", "keep_safe_groups", "kept_channels", "layer_calls", "mask", "narrow", "owned", "quantize",
     "rounded_once", "with_rounded_weight", "with_tensors",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, cast
 
@@ -18,7 +18,7 @@ from sartor.compress._masks import Selection, error_curve, keep_largest
 from sartor.compress._modules import weight_of, with_tensors
 from sartor.compress._quantize import quantize
 from sartor.compress._quantizers import QuantizedWeight, with_rounded_weight
-from sartor.compress._ranges import RangeMethod, calibrate
+from sartor.compress._ranges import RangeMethod, Ranges, calibrate
 from sartor.compress._ranking import Ranking, rank
 from sartor.compress._reconstruct import Refitter
 from sartor.compress._scheme import REDUCED, Scheme
@@ -74,6 +74,8 @@ class Compressor:
         self.network, self.options, self.seed, self.scheme = network, options, seed, scheme
         self.cost_model = CostModel(network)
         self.images = calibration
+        # what was quantized last, before that: searches over bits alone prune alike every time
+        self._folded: tuple[tuple[Policy, bool], fx.GraphModule, Ranges] | None = None
 
     @cached_property
     def refitter(self) -> Refitter | None:
@@ -107,13 +109,16 @@ class Compressor:
 
         Where the policy has bits, batch norms are folded. Raises `DataError` for bits without calibration images.
         """
-        candidate = self._pruned(policy, final=final)
         if not policy.quantized:
-            return candidate
+            return self._pruned(policy, final=final)
         if self.images is None:
             raise DataError("quantizing needs calibration images to find the ranges of activations; none were given")
+        before = replace(policy, weight_bits={}, activation_bits={}), final
+        if self._folded is None or self._folded[0] != before:
+            self._folded = before, fold(self._pruned(policy, final=final)), {}
+        _, folded, ranges = self._folded
         images = self.images[: self.options.range_images]
-        return quantize(fold(candidate), policy, (images,), self.scheme, self.options.ranges)
+        return quantize(folded, policy, (images,), self.scheme, self.options.ranges, known=ranges)
 
     def precision_errors(self, layer: str, precisions: Sequence[tuple[int, int]]) -> FloatArray:
         """Error at a layer's output, weighted by sensitivity, at each pair of weight and activation bits.
@@ -158,8 +163,8 @@ class Compressor:
             self._mask(candidate, densities)
         else:
             self._mask(candidate, {name: ratio for name, ratio in densities.items() if not refitter.can_solve(name)})
-            untouched = bool(kept.all()) and not densities
-            refitter.refit(candidate, kept, densities=densities, inputs=self.options.refit, everywhere=not untouched)
+            if not kept.all() or densities:
+                refitter.refit(candidate, kept, densities=densities, inputs=self.options.refit, everywhere=True)
         if self.options.batchnorm and refitter is not None:
             reestimate(candidate, refitter.calibration.inputs)
         return candidate

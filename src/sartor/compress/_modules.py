@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+from collections.abc import Mapping
 from typing import cast
 
 from torch import Tensor, fx, nn
@@ -32,6 +34,16 @@ def with_tensors(module: nn.Module, tensors: dict[str, Tensor], **attributes: in
             new._parameters[name] = nn.Parameter(tensor, requires_grad=False)
     new.__dict__.update(attributes)
     return new
+
+
+def digest(tensors: Mapping[str, Tensor], *others: object) -> str:
+    """A number that tells one set of tensors, and what else counts, from another."""
+    found = hashlib.sha256()
+    for name, tensor in tensors.items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    found.update(repr(others).encode())
+    return found.hexdigest()
 
 
 def weight_of(module: nn.Module) -> Tensor:

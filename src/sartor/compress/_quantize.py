@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from sartor.compress._fold import fold
 from sartor.compress._modules import share
 from sartor.compress._quantizers import ActivationQuantizer, can_be_quantized, is_quantized, with_rounded_weight
-from sartor.compress._ranges import RangeMethod, calibrate
+from sartor.compress._ranges import RangeMethod, Ranges, calibrate
 from sartor.compress._scheme import Scheme
 from sartor.errors import PolicyError
 from sartor.graph import Effect, function_effect, module_effect, operator_name
@@ -32,16 +32,25 @@ class _Point:
 
 @torch.no_grad()
 def quantize(
-    folded: fx.GraphModule, policy: Policy, inputs: tuple[Tensor, ...] | None, scheme: Scheme, ranges: RangeMethod = "minmax"
+    folded: fx.GraphModule,
+    policy: Policy,
+    inputs: tuple[Tensor, ...] | None,
+    scheme: Scheme,
+    ranges: RangeMethod = "minmax",
+    *,
+    known: Ranges | None = None,
 ) -> fx.GraphModule:
     """The network, batch norms folded, with the policy's bits; its real weights are shared.
 
-    Ranges come from calibration ``inputs``; without them they are placeholders, for a state dict to fill.
+    Ranges come from calibration ``inputs``; without them they are placeholders, for a state dict to fill. ``known`` are those
+    of earlier calls with the same network and inputs; new ones are added.
     Raises `PolicyError` for a layer that cannot be quantized.
     """
     points = _find_points(folded, policy, scheme)
     wanted = {(point.like, point.bits) for point in points}
-    found = calibrate(folded, inputs, wanted, ranges) if inputs is not None else {}
+    found = known if known is not None else {}
+    if inputs is not None and (missing := wanted - found.keys()):
+        found.update(calibrate(folded, inputs, missing, ranges))
     graph = fx.Graph()
     graph.output(graph.graph_copy(folded.graph, {}))
     network = fx.GraphModule(share(folded), graph)

@@ -41,9 +41,19 @@ class QuantizedWeight:
     weight_scale: Tensor
     weight_zero_point: Tensor
     weight_bits: int
+    scheme: Scheme
+    training: bool
+
+    def fit(self) -> None:
+        """Set the range of every output channel by the weight it now has."""
+        scale, zero_point = _weight_range(self.weight.detach(), self.weight_bits, self.scheme)
+        self.weight_scale.copy_(scale)
+        self.weight_zero_point.copy_(zero_point)
 
     def rounded(self) -> Tensor:
-        """The weight as the target holds it."""
+        """The weight as the target holds it; ranges follow it while it is trained."""
+        if self.training:
+            self.fit()
         half = 2 ** (self.weight_bits - 1)
         return torch.fake_quantize_per_channel_affine(self.weight, self.weight_scale, self.weight_zero_point, 0, -half, half - 1)
 
@@ -87,23 +97,26 @@ _KINDS: dict[type[nn.Module], type[nn.Module]] = {
 
 def with_rounded_weight(layer: nn.Module, bits: int, scheme: Scheme) -> nn.Module:
     """A layer like ``layer`` (whose tensors it shares) with its weight at ``bits``, ranges per output channel."""
-    weight = weight_of(layer).detach()
+    scale, zero_point = _weight_range(weight_of(layer).detach(), bits, scheme)
+    new: nn.Module = object.__new__(_KINDS[type(layer)])
+    new.__dict__.update(layer.__dict__)
+    new._parameters, new._buffers = dict(layer._parameters), dict(layer._buffers)
+    new.register_buffer("weight_scale", scale)
+    new.register_buffer("weight_zero_point", zero_point)
+    cast("QuantizedWeight", new).weight_bits, cast("QuantizedWeight", new).scheme = bits, scheme
+    return new
+
+
+def _weight_range(weight: Tensor, bits: int, scheme: Scheme) -> tuple[Tensor, Tensor]:
+    """Scale and zero point of every output channel."""
     flat = weight.flatten(1)
     half = 2 ** (bits - 1)
     if scheme.symmetric_weights and bits > 1:
         scale = flat.abs().amax(1) / scheme.largest_weight(bits)
-        zero_point = torch.zeros(len(flat), dtype=torch.int32)
-    else:
-        low, high = flat.amin(1).clamp_max(0), flat.amax(1).clamp_min(0)
-        scale = (high - low) / (2**bits - 1)
-        zero_point = (-half - low / scale.clamp_min(1e-12)).round().clamp(-half, half - 1).to(torch.int32)
-    new: nn.Module = object.__new__(_KINDS[type(layer)])
-    new.__dict__.update(layer.__dict__)
-    new._parameters, new._buffers = dict(layer._parameters), dict(layer._buffers)
-    new.register_buffer("weight_scale", scale.clamp_min(1e-12))
-    new.register_buffer("weight_zero_point", zero_point)
-    cast("QuantizedWeight", new).weight_bits = bits
-    return new
+        return scale.clamp_min(1e-12), torch.zeros(len(flat), dtype=torch.int32)
+    low, high = flat.amin(1).clamp_max(0), flat.amax(1).clamp_min(0)
+    scale = ((high - low) / (2**bits - 1)).clamp_min(1e-12)
+    return scale, (-half - low / scale).round().clamp(-half, half - 1).to(torch.int32)
 
 
 def rounded_once(layer: nn.Module) -> nn.Module:

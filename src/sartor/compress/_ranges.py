@@ -11,6 +11,8 @@ from torch import Tensor, fx
 from sartor.compress._calibration import walk
 
 RangeMethod = Literal["minmax", "percentile", "mse"]
+#: Lowest and highest value of tensors at given bits.
+Ranges = dict[tuple[fx.Node, int], tuple[float, float]]
 
 #: Share of the values that the percentile range covers on each side.
 _PERCENTILE = 0.9999
@@ -22,12 +24,12 @@ _SHARES = torch.linspace(0.3, 1.0, 29)
 
 def calibrate(
     network: fx.GraphModule, inputs: tuple[Tensor, ...], points: Iterable[tuple[fx.Node, int]], method: RangeMethod
-) -> dict[tuple[fx.Node, int], tuple[float, float]]:
+) -> Ranges:
     """Lowest and highest value worth representing, for tensors (nodes of ``network``) at given bits."""
     wanted: dict[fx.Node, list[int]] = {}
     for node, bits in points:
         wanted.setdefault(node, []).append(bits)
-    ranges: dict[tuple[fx.Node, int], tuple[float, float]] = {}
+    ranges: Ranges = {}
 
     def record(node: fx.Node, value: Any) -> None:
         for bits in wanted.get(node, ()):

@@ -36,7 +36,11 @@ class Drift:
 
 
 def drift(artifact: Path, network: fx.GraphModule, images: Tensor) -> list[Drift]:
-    """Of every layer of an ONNX file, in forward order, for some images; layers that the file does not name are left out."""
+    """Of every layer of an ONNX file, in forward order, for some images; layers that the file does not name are left out.
+
+    What layers write is shown before it is rounded, so that they run in fp32 on rounded numbers: a wrong file is found, a wrong
+    integer kernel is not (`sartor.targets` looks for those).
+    """
     expected: dict[str, FloatArray] = {call.name: call.output.numpy() for call in layer_calls(network, (images,))}
     found = _computed(artifact, list(expected), images)
     return [Drift(name, _error(found[name], wanted)) for name, wanted in expected.items() if name in found]

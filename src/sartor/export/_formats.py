@@ -48,11 +48,15 @@ def export(
 ) -> Path:
     """Write a network; ``inputs`` have a batch of one, ``batch`` images run at a time, any number if it is None.
 
-    Raises `UsageError` for an unknown format, or for an open batch size in a format that needs one.
+    Raises `UsageError` for an unknown format, a path of another suffix, or an open batch size in a format that needs one.
     """
     if form not in FORMATS:
         raise UsageError(f"format {form!r} is not known; allowed are {', '.join(FORMATS)}")
     chosen = FORMATS[form]
+    if path.suffix != chosen.suffix:
+        raise UsageError(f"{path}: a file of format {form!r} ends in {chosen.suffix}")
+    if batch is not None and batch < 1:
+        raise UsageError(f"batch is {batch}; it must be at least 1")
     if batch is None and not chosen.dynamic:
         raise UsageError(f"format {form!r} needs a fixed batch size; give for instance --batch 1")
     size = 2 if batch is None else batch  # tracers take a size of 1 for a constant

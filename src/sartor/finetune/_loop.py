@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor._optional import require
-from sartor.compress import owned
+from sartor.compress import QuantizedWeight, digest, is_quantized, owned
 from sartor.data import Images
 from sartor.errors import RunError
 from sartor.finetune import _checkpoint
@@ -27,8 +27,10 @@ from sartor.score import ImageScorer
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-#: A layer with at least this share of weights that are exactly zero was pruned weight by weight.
-_PRUNED = 0.01
+#: A layer with at least this share of weights that are exactly zero was pruned weight by weight: by a percent, if by any.
+_PRUNED = 0.005
+#: Largest learning rate, where none is given, of networks with batch norms and of quantized ones, which have them folded.
+_RATES = {False: 0.02, True: 0.002}
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,11 @@ def finetune(
     With ``original``, its outputs are learned from too. With ``checkpoint``, an interrupted training goes on after the last whole
     epoch, and ends where an uninterrupted one would. ``candidate`` is not changed.
 
-    Raises `RunError` for a checkpoint that was made with other options, `DataError` for an empty data set.
+    Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is not finite, `DataError` for
+    an empty data set.
     """
     options = options or FinetuneOptions()
-    training = _Training(candidate, train, original, options)
+    training, identity = _Training(candidate, train, original, options), digest(candidate.state_dict())
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
     best, best_tensors = before, dict(candidate.state_dict())
@@ -77,19 +80,28 @@ def finetune(
     if checkpoint is not None and checkpoint.exists():
         parts, facts = _checkpoint.read(checkpoint)
         _require_same(facts["options"], options, checkpoint)
+        if facts["candidate"] != identity:
+            raise RunError(f"{checkpoint} belongs to another candidate; remove it to train this one")
         training.restore(parts)
         epochs = [Epoch(**entry) for entry in facts["epochs"]]
         best, best_tensors = facts["best"], parts["best"]
     for number in range(len(epochs), options.epochs):
         started = time.perf_counter()
         loss = training.epoch(number)
+        if not math.isfinite(loss):
+            raise RunError(f"the loss is {loss} in epoch {number + 1}; the learning rate, {training.rate:g}, is too high")
         delivered = training.delivered()
         accuracy = scorer.score(delivered).accuracy
         if accuracy >= best:
             best, best_tensors = accuracy, {name: item.clone() for name, item in delivered.state_dict().items()}
         epochs.append(Epoch(number, loss, accuracy, time.perf_counter() - started))
         if checkpoint is not None:
-            facts = {"options": asdict(options), "epochs": [asdict(epoch) for epoch in epochs], "best": best}
+            facts = {
+                "options": asdict(options),
+                "candidate": identity,
+                "epochs": [asdict(epoch) for epoch in epochs],
+                "best": best,
+            }
             _checkpoint.write(checkpoint, {**training.state(), "best": best_tensors}, facts)
         on_epoch(epochs[-1])
     result = owned(candidate)
@@ -112,8 +124,9 @@ class _Training:
         self._accelerator: Accelerator = require("accelerate", extra="train").Accelerator(
             mixed_precision=options.precision, cpu=not torch.cuda.is_available()
         )
-        self._student = owned(candidate)
-        self._masks = {name: mask for name, item in candidate.named_parameters() if (mask := _mask_of(item)) is not None}
+        self.rate = options.learning_rate or _RATES[is_quantized(candidate)]
+        self._student = owned(candidate).to(self._accelerator.device)
+        self._masks = {name: mask for name, item in self._student.named_parameters() if (mask := _mask_of(item)) is not None}
         self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
         self._pixels, self._labels = train.normalized(), train.labels
         self._steps = options.epochs * max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
@@ -129,20 +142,26 @@ class _Training:
 
     def epoch(self, number: int) -> float:
         """One pass; mean loss."""
-        generator = torch.Generator().manual_seed(1_000_003 * self.options.seed + number)
+        seed, device = 1_000_003 * self.options.seed + number, self._accelerator.device
+        generator = torch.Generator().manual_seed(seed)
         self._model.train()
-        total, count = 0.0, 0
+        losses = []
         share = slice(self._accelerator.process_index, None, self._accelerator.num_processes)
-        for images, labels in batches(
-            self._pixels[share], self._labels[share], size=self.options.batch, augment=self.options.augment, generator=generator
-        ):
-            total += self._learn(images.to(self._accelerator.device), labels.to(self._accelerator.device))
-            count += 1
-        return total / count
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # dropout draws from nowhere else
+            for images, labels in batches(
+                self._pixels[share], self._labels[share], size=self.options.batch, augment=self.options.augment,
+                generator=generator,
+            ):  # fmt: skip
+                losses.append(self._learn(images.to(device), labels.to(device)))
+        return sum(losses) / len(losses)
 
     def delivered(self) -> fx.GraphModule:
         """The network that is delivered if training ends here."""
-        model = self._average.module if self.options.ema else self._student
+        model = copy.deepcopy(self._average.module if self.options.ema else self._student).cpu()
+        for module in model.modules():
+            if isinstance(module, QuantizedWeight):
+                module.fit()
         return cast("fx.GraphModule", model).eval()
 
     def state(self) -> dict[str, dict[str, Tensor]]:
@@ -165,7 +184,7 @@ class _Training:
         self._average.load_state_dict(parts["average"])
         for index, item in enumerate(self._student.parameters()):
             if str(index) in parts.get("momentum", {}):
-                self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)]
+                self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)].to(item.device)
         self._step = int(parts["schedule"]["step"])
 
     def _learn(self, images: Tensor, labels: Tensor) -> float:
@@ -173,7 +192,7 @@ class _Training:
             outputs = self._forward(images)
             loss = self._loss(outputs.float(), images, labels)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * self._factor(self._step)
+            group["lr"] = self.rate * self._factor(self._step)
         self._step += 1
         self._prepared.zero_grad()
         self._accelerator.backward(loss)

@@ -19,8 +19,8 @@ class FinetuneOptions:
     """Passes over the training images."""
     batch: int = 128
     """Images per step and process."""
-    learning_rate: float = 0.02
-    """Largest learning rate."""
+    learning_rate: float | None = None
+    """Largest learning rate; if not given, 0.02, or 0.002 for a quantized network, which has its batch norms folded."""
     warmup: float = 0.05
     """Share of all steps in which the learning rate rises."""
     momentum: float = 0.9
@@ -50,7 +50,7 @@ class FinetuneOptions:
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}")
         for name in ("learning_rate", "temperature"):
-            if not 0 < getattr(self, name) < float("inf"):
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
         if unknown := set(self.augment) - {"shift", "mirror"}:
             raise UsageError(f"augment has {', '.join(unknown)}; allowed are shift and mirror")

@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 
 from sartor.errors import TraceError, WeightsError
 from sartor.graph._groups import find_groups, unit_table
+from sartor.graph._inplace import without_in_place
 from sartor.graph._labels import LabelPropagation
 from sartor.graph._layers import KEPT, Group, IntArray, KeptWhole, LayerSpec, Slot
 from sartor.graph._operators import costs_nothing, operator_name
@@ -116,6 +117,7 @@ def _symbolic(model: nn.Module, inputs: int) -> fx.GraphModule:
         raise TraceError(
             f"{type(model).__name__} cannot be traced: {error}. The forward pass must not branch on tensor values"
         ) from error
+    without_in_place(model, graph)
     for node in graph.nodes:
         if node.op == "call_method" and node.target == "view":  # fails on channels-last tensors; reshape is the same otherwise
             node.target = "reshape"

@@ -57,7 +57,7 @@ def page(facts: Facts, *, live: bool = False) -> str:
 def _table(facts: Facts) -> Markup:
     if not facts.result:
         return Markup("<p>The search is running; what it delivers is scored at its end.</p>")
-    head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in ("", *HEADINGS))
+    head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in ("network", *HEADINGS))
     rows = Markup("").join(Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in entries(facts.result).items())
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows)
 

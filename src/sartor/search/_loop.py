@@ -159,6 +159,7 @@ class Search:
         executed = dict(zip([d.name for d in self.problem.decisions], (counts / self.problem.sizes).tolist(), strict=True))
         number = self._number
         self._number += 1
+        repeated = self.evaluator.knows(policy)
         if number < len(self._recorded):
             recorded = self._recorded[number]
             if {name: round(value, 9) for name, value in executed.items()} != {
@@ -172,7 +173,7 @@ class Search:
             self.evaluator.remember(policy, recorded.outcome)
         else:
             self._outcome = self.evaluator.evaluate(policy)
-        if self._outcome.relative_latency is not None:
+        if self._outcome.relative_latency is not None and not repeated:
             self.problem.correct(counts, self._outcome.relative_latency)
         return REWARDS[self.plan.reward](self._outcome, self.plan.ceiling)
 

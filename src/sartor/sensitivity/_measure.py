@@ -15,6 +15,7 @@ from sartor.compress import (
     QuantizedWeight,
     Scheme,
     can_be_quantized,
+    digest,
     fastest_dtype,
     find_range,
     fold,
@@ -46,9 +47,12 @@ def measure(
     if not len(images):
         raise DataError("there are no images to measure the sensitivity on; at least one is needed")
     grid = grid or Grid()
-    found = Sensitivity.read(path) if path is not None and path.exists() else Sensitivity(len(images))
+    identity = digest({**compressor.network.module.state_dict(), "images": images}, scheme)
+    found = Sensitivity.read(path) if path is not None and path.exists() else Sensitivity(len(images), identity)
     if found.images != len(images):
         raise RunError(f"{path} was measured on {found.images} images, not {len(images)}; remove it or choose another folder")
+    if found.identity != identity:
+        raise RunError(f"{path} was measured of another network, on other images or for another target; choose another folder")
     runner = SuffixRunner(fold(compressor.network.module, fastest_dtype()), images)
     work = list(_rows(compressor, runner, grid, scheme))
     for done, (parameter, name, options) in enumerate(work):

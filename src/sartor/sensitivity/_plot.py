@@ -34,10 +34,10 @@ def heat_map(found: Sensitivity) -> Any:
 
 def draw(found: Sensitivity, folder: Path) -> Path | None:
     """The heat map as an SVG file; None where altair and vl-convert are not installed."""
+    path = folder / "sensitivity.svg"
     try:
         chart = heat_map(found)
+        write_atomically(path, lambda temporary: chart.save(str(temporary), format="svg"))
     except ImportError:
         return None
-    path = folder / "sensitivity.svg"
-    write_atomically(path, lambda temporary: chart.save(str(temporary), format="svg"))
     return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
@@ -16,7 +16,7 @@ from sartor.policy import FULL_WIDTH
 
 Parameter = Literal["channels", "weight_bits", "activation_bits"]
 
-SCHEMA = 1
+SCHEMA = 2
 FILE = "sensitivity.json"
 
 
@@ -30,9 +30,13 @@ class Grid:
 
 @dataclass
 class Sensitivity:
-    """``table[parameter][name][value]`` is Ω in nats, value a keep ratio or a number of bits."""
+    """``table[parameter][name][value]`` is Ω in nats, value a keep ratio or a number of bits.
+
+    ``identity`` is a digest of the network, the images and the way of rounding it was measured with.
+    """
 
     images: int
+    identity: str = ""
     table: dict[Parameter, dict[str, dict[float, float]]] = field(default_factory=dict)
 
     def at(self, parameter: Parameter, name: str, values: FloatArray) -> FloatArray:
@@ -43,7 +47,7 @@ class Sensitivity:
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        write_text(path, json.dumps({"schema": SCHEMA, "images": self.images, "table": self.table}, indent=1) + "\n")
+        write_text(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Sensitivity:
@@ -55,4 +59,4 @@ class Sensitivity:
             parameter: {name: {float(value): omega for value, omega in row.items()} for name, row in rows.items()}
             for parameter, rows in content["table"].items()
         }
-        return cls(content["images"], cast("dict[Parameter, dict[str, dict[float, float]]]", table))
+        return cls(content["images"], content["identity"], cast("dict[Parameter, dict[str, dict[float, float]]]", table))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sartor.errors import UsageError
 from sartor.targets._base import Description, Session, Support, Target, precisions
 from sartor.targets._command import NUMBER, CommandTarget
-from sartor.targets._deployment import Deployment
+from sartor.targets._deployment import SURE, Deployment
 from sartor.targets._executorch import ExecutorchTarget
 from sartor.targets._onnx import write_onnx
 from sartor.targets._onnxruntime import OnnxRuntimeTarget
@@ -35,7 +35,7 @@ def make(name: str, *, threads: int = 1) -> Target:
 
 
 __all__ = [
-    "NUMBER", "TARGETS", "CommandTarget", "Comparison", "Deployment", "Description", "ExecutorchTarget", "Latency",
+    "NUMBER", "SURE", "TARGETS", "CommandTarget", "Comparison", "Deployment", "Description", "ExecutorchTarget", "Latency",
     "LatencyTable", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget", "Target", "compare",
     "make", "precisions", "with_integers", "write_onnx",
 ]  # fmt: skip

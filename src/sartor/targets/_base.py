@@ -47,6 +47,11 @@ class Description:
 class Session(Protocol):
     """A loaded artifact."""
 
+    @property
+    def batch(self) -> int | None:
+        """Images that it runs at a time; None for any number."""
+        ...
+
     def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
         """Outputs for a batch of any size."""
         ...
@@ -102,12 +107,11 @@ class Target(ABC):
                     f"(weights/activations); allowed for {layer.kind} layers are {allowed}"
                 )
 
-    def compare(self, candidate: Path, original: Path, patience: Patience | None = None) -> Comparison:
+    def compare(self, candidate: Session, original: Session, patience: Patience | None = None) -> Comparison:
         """Latency of a candidate beside the original's, measured in turns where the target measures."""
-        sessions = self.load(candidate), self.load(original)
         if not self.describe().measured:
-            return estimated(*(session.seconds() for session in sessions))
-        return compare(sessions[0].seconds, sessions[1].seconds, patience or Patience())
+            return estimated(candidate.seconds(), original.seconds())
+        return compare(candidate.seconds, original.seconds, patience or Patience())
 
     def seconds(self, artifact: Path) -> float:
         """Latency of an artifact on its own: the median of a dozen runs, or the estimate."""

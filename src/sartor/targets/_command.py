@@ -6,13 +6,14 @@ import re
 import shlex
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, fx
 
 from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.policy import FULL_WIDTH
-from sartor.targets._base import Description, FloatArray, Support, Target
+from sartor.targets._base import Description, FloatArray, Session, Support, Target
 from sartor.targets._onnx import write_onnx
 from sartor.targets._timing import Comparison, Patience, compare
 
@@ -75,10 +76,10 @@ class CommandTarget(Target):
         words = [word.replace("{model}", str(artifact)) for word in self._words]
         return CommandSession(words, self._pattern, self._unit, self._timeout_s)
 
-    def compare(self, candidate: Path, original: Path, patience: Patience | None = None) -> Comparison:
-        """The command in turns for both; it is expected to warm up and repeat by itself."""
-        patience = patience or Patience(limit_s=60.0, warm_up=0)
-        return compare(self.load(candidate).seconds, self.load(original).seconds, patience, runs=1)
+    def compare(self, candidate: Session, original: Session, patience: Patience | None = None) -> Comparison:
+        """The command in turns for both; it is expected to warm up, repeat and find its cores by itself."""
+        patience = replace(patience or Patience(limit_s=60.0), warm_up=0)
+        return compare(candidate.seconds, original.seconds, patience, runs=1, pin=False)
 
     def seconds(self, artifact: Path) -> float:
         """What the command says, asked once."""
@@ -87,6 +88,8 @@ class CommandTarget(Target):
 
 class CommandSession:
     """A command for one artifact."""
+
+    batch: int | None = 1
 
     def __init__(self, words: list[str], pattern: re.Pattern[str], unit: float, timeout_s: float) -> None:
         self._words, self._pattern, self._unit, self._timeout_s = words, pattern, unit, timeout_s

@@ -15,7 +15,7 @@ from sartor.targets._timing import Comparison, Patience
 
 #: Enough to steer a search, and enough to promise something.
 _QUICK = Patience(tolerance=0.04, limit_s=0.6, warm_up=3)
-_SURE = Patience(tolerance=0.01, limit_s=10.0, warm_up=20, least_s=2.0)
+SURE = Patience(tolerance=0.01, limit_s=10.0, warm_up=20, least_s=2.0, least_turns=6)
 
 
 class Deployment:
@@ -24,11 +24,12 @@ class Deployment:
     def __init__(self, target: Target, network: Network, folder: Path) -> None:
         self.target, self._inputs, self._folder = target, network.example_inputs, folder
         self._original = target.build(fold(network.module), self._inputs, folder / f"original{target.suffix}")
+        self._reference = target.load(self._original)
         self._candidate: fx.GraphModule | None = None
 
     def measure(self, candidate: fx.GraphModule, *, final: bool = False) -> Comparison:
         """Latency of a candidate; ``final`` takes the time to be sure."""
-        return self.target.compare(self._artifact(candidate), self._original, _SURE if final else _QUICK)
+        return self.target.compare(self.target.load(self._artifact(candidate)), self._reference, SURE if final else _QUICK)
 
     def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
         """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.

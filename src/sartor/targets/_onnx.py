@@ -26,6 +26,8 @@ _OPSET = 17
 _LAYER_OPERATORS, _CLIPPING = ("Conv", "Gemm", "MatMul"), ("Relu", "Clip")
 #: Ends the name of what is written by a layer's clipping.
 CLIPPED = ":clipped"
+#: Ends the name of the addition of a layer's bias, where that is a node of its own.
+BIASED = ":biased"
 _PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (8, 8))
 
 
@@ -120,10 +122,21 @@ def _name_layers(model: Any, network: fx.GraphModule) -> None:
     results = {item.name for item in model.graph.output}
     for layer, node in zip(layers, nodes, strict=True):
         node.name = layer
-        readers = _rename(model, results, node, layer)
+        bias = _bias_after(model, node)
+        if bias is not None:
+            bias.name = f"{layer}{BIASED}"
+        readers = _rename(model, results, bias or node, layer)
         if len(readers) == 1 and readers[0].op_type in _CLIPPING:
             readers[0].name = f"{layer}{CLIPPED}"
             _rename(model, results, readers[0], f"{layer}{CLIPPED}")
+
+
+def _bias_after(model: Any, node: Any) -> Any | None:
+    """The addition of a constant that a linear layer on several positions ends with."""
+    readers = [reader for reader in model.graph.node if node.output[0] in reader.input]
+    constants = {item.name for item in model.graph.initializer}
+    is_bias = len(readers) == 1 and readers[0].op_type == "Add" and constants.intersection(readers[0].input)
+    return readers[0] if node.op_type == "MatMul" and is_bias else None
 
 
 def _rename(model: Any, results: set[str], node: Any, name: str) -> list[Any]:

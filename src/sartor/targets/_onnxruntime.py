@@ -15,11 +15,11 @@ import numpy as np
 from sartor._optional import require
 from sartor.errors import RunError
 from sartor.targets._base import FloatArray
-from sartor.targets._onnx import CLIPPED, OnnxTarget
+from sartor.targets._onnx import BIASED, CLIPPED, OnnxTarget
 
 _PROFILED_RUNS = 50
 #: What the optimiser adds to the name of a layer whose kernel it replaces.
-_LAYER_OF = re.compile(rf"({CLIPPED})?(_nchwc)?(_token_\d+)?_kernel_time$")
+_LAYER_OF = re.compile(rf"({CLIPPED}|{BIASED})?(_nchwc)?(_token_\d+)?_kernel_time$")
 
 
 class OnnxRuntimeTarget(OnnxTarget):
@@ -68,6 +68,8 @@ class OnnxRuntimeSession:
         except Exception as error:
             raise RunError(f"{artifact} cannot be loaded by onnxruntime: {error}") from error
         self._names = [item.name for item in self.session.get_inputs()]
+        first = self.session.get_inputs()[0].shape[0]
+        self.batch: int | None = first if isinstance(first, int) else None
         shapes = [[size if isinstance(size, int) else 1 for size in item.shape] for item in self.session.get_inputs()]
         rng = np.random.default_rng(0)
         self._fixed = {

@@ -41,7 +41,10 @@ class OpenVinoSession:
             self._model = self._core.read_model(str(artifact))
         except Exception as error:
             raise RunError(f"{artifact} cannot be loaded by openvino: {error}") from error
-        shapes = [[1, *(side.get_max_length() for side in list(item.partial_shape)[1:])] for item in self._model.inputs]
+        first = self._model.inputs[0].partial_shape[0]
+        self.batch: int | None = first.get_length() if first.is_static else None
+        rest = [[side.get_max_length() for side in list(item.partial_shape)[1:]] for item in self._model.inputs]
+        shapes = [[self.batch or 1, *sides] for sides in rest]
         rng = np.random.default_rng(0)
         self._fixed = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
 

@@ -132,10 +132,11 @@ class _Cells:
 
     def coefficients(self, layer: LayerSpec, pair: tuple[int, int]) -> FloatArray:
         """a, b, c, d of a layer's latency."""
+        depthwise, groups = layer.kind == "depthwise", layer.groups
         widths = [
             (width_in, width_out)
-            for width_in in _widths(layer.in_channels)
-            for width_out in ([width_in] if layer.kind == "depthwise" else _widths(layer.out_channels))
+            for width_in in _widths(layer.in_channels, 1 if depthwise else groups)
+            for width_out in ([width_in] if depthwise else _widths(layer.out_channels, groups))
         ]
         return fit_widths(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
 
@@ -186,9 +187,9 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
         module: nn.Module = nn.utils.skip_init(nn.Linear, width_in, width_out)
         example = torch.randn(1, width_in, generator=generator)
     else:
-        kinds: list[Callable[..., nn.Module]] = [nn.Conv1d, nn.Conv2d]
+        kinds: list[Callable[..., nn.Module]] = [nn.Conv1d, nn.Conv2d, nn.Conv3d]
         padding = tuple((size - 1) // 2 for size in layer.kernel)
-        groups = width_in if layer.kind == "depthwise" else 1
+        groups = width_in if layer.kind == "depthwise" else layer.groups
         module = nn.utils.skip_init(
             kinds[len(layer.kernel) - 1], width_in, width_out, layer.kernel, layer.stride, padding, groups=groups
         )
@@ -198,5 +199,7 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
     return fx.symbolic_trace(_Alone(module).eval()), example
 
 
-def _widths(channels: int) -> list[int]:
-    return sorted({max(1, round(share * channels)) for share in _SHARES}) if channels > 4 else [channels]
+def _widths(channels: int, multiple: int) -> list[int]:
+    """Some channel counts up to ``channels``, all multiples of ``multiple``."""
+    most = channels // multiple
+    return [multiple * count for count in sorted({max(1, round(share * most)) for share in _SHARES} if channels > 4 else {most})]

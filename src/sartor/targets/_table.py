@@ -22,7 +22,9 @@ from sartor.targets._base import Description, Support, Target
 from sartor.targets._base import FloatArray as Values
 
 TABLE_SCHEMA = 1
-_KEY = re.compile(r"^(conv|depthwise|linear) (\d+)->(\d+) kernel ([\dx]+) stride ([\dx]+) on ([\dx]+) at (\d+)/(\d+) bits$")
+_KEY = re.compile(
+    r"^(conv|depthwise|linear) (\d+)->(\d+) kernel ([\dx]+) stride ([\dx]+)(?: groups (\d+))? on ([\dx]+) at (\d+)/(\d+) bits$"
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Shape:
     stride: str
     size: str
     bits: tuple[int, int]
+    groups: int = 1
 
     @classmethod
     def of(cls, layer: LayerSpec, bits: tuple[int, int]) -> Shape:
@@ -41,11 +44,12 @@ class Shape:
         if layer.kind == "linear":
             return cls(layer.kind, "1", "1", "1", bits)
         kernel, stride, size = ("x".join(map(str, side)) for side in (layer.kernel, layer.stride, layer.input_size))
-        return cls(layer.kind, kernel, stride, size, bits)
+        return cls(layer.kind, kernel, stride, size, bits, 1 if layer.kind == "depthwise" else layer.groups)
 
     def key(self, width_in: int, width_out: int) -> str:
         """The name of an entry of a table."""
-        where = f"kernel {self.kernel} stride {self.stride} on {self.size}"
+        groups = f" groups {self.groups}" if self.groups > 1 else ""
+        where = f"kernel {self.kernel} stride {self.stride}{groups} on {self.size}"
         return f"{self.kind} {width_in}->{width_out} {where} at {self.bits[0]}/{self.bits[1]} bits"
 
 
@@ -54,8 +58,9 @@ def parse_key(key: str) -> tuple[Shape, int, int] | None:
     found = _KEY.match(key)
     if found is None:
         return None
-    kind, width_in, width_out, kernel, stride, size, weights, activations = found.groups()
-    return Shape(kind, kernel, stride, size, (int(weights), int(activations))), int(width_in), int(width_out)
+    kind, width_in, width_out, kernel, stride, groups, size, weights, activations = found.groups()
+    shape = Shape(kind, kernel, stride, size, (int(weights), int(activations)), int(groups or 1))
+    return shape, int(width_in), int(width_out)
 
 
 def fit_widths(widths: Sequence[tuple[int, int]], seconds: Sequence[float]) -> FloatArray:
@@ -130,6 +135,8 @@ class TableTarget(Target):
 class TableSession:
     """A sum of latencies."""
 
+    batch: int | None = None
+
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
@@ -153,7 +160,8 @@ def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[tuple[
         else:
             kind = "depthwise" if layer.groups == layer.in_channels > 1 else "conv"
             kernel, stride, size = ("x".join(map(str, side)) for side in (layer.kernel_size, layer.stride, call.input.shape[2:]))
-            found.append((Shape(kind, kernel, stride, size, bits), layer.in_channels, layer.out_channels))
+            shape = Shape(kind, kernel, stride, size, bits, layer.groups if kind == "conv" else 1)
+            found.append((shape, layer.in_channels, layer.out_channels))
     return found
 
 

@@ -28,12 +28,14 @@ class Patience:
     """When to stop: once the 95 % confidence interval of the median ratio is within ± ``tolerance``, or at ``limit_s``.
 
     Not before ``least_s``: neighbouring turns resemble each other, so that a short interval is surer of itself than it should be.
+    Not before ``least_turns`` either, however slow they are: the interval needs six to hold the median with 95 %.
     """
 
     tolerance: float = 0.02
     limit_s: float = 10.0
     warm_up: int = 5
     least_s: float = 0.0
+    least_turns: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,20 +61,27 @@ class Comparison:
 
 
 def compare(
-    candidate: Callable[[], float], original: Callable[[], float], patience: Patience, *, runs: int | None = None
+    candidate: Callable[[], float],
+    original: Callable[[], float],
+    patience: Patience,
+    *,
+    runs: int | None = None,
+    pin: bool = True,
 ) -> Comparison:
     """Run both in turns; each call runs a network once and returns its seconds. A turn has ``runs``, or lasts 20 ms.
 
     What slows the machine for longer than a turn slows both, so that the ratio of neighbouring turns does not notice.
     """
-    with quiet():
+    if patience.warm_up:
+        candidate(), original()  # what is compiled at the first run starts its threads before this one is pinned
+    with quiet(pin=pin):
         each = [runs or max(1, round(_TURN / _warm_up(call, patience.warm_up))) for call in (candidate, original)]
         started = time.perf_counter()
         turns: list[tuple[float, float]] = []
         while True:
             turns.append((_turn(candidate, each[0]), _turn(original, each[1])))
             elapsed = time.perf_counter() - started
-            late = elapsed > patience.limit_s
+            late = elapsed > patience.limit_s and len(turns) >= patience.least_turns
             if (len(turns) < _LEAST or elapsed < patience.least_s) and not late:
                 continue
             mine, theirs = np.array(turns).T
@@ -92,6 +101,7 @@ def estimated(candidate_s: float, original_s: float) -> Comparison:
 
 def median_seconds(call: Callable[[], float], runs: int) -> float:
     """Median of ``runs`` runs after three that warm up: enough where many results are fitted together."""
+    call()
     with quiet():
         return float(np.median([call() for _ in range(3 + runs)][3:]))
 
@@ -105,10 +115,10 @@ def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """The calling thread stays on the core that is least busy, and nothing is collected meanwhile."""
+def quiet(*, pin: bool = True) -> Iterator[None]:
+    """The calling thread stays on the core that is least busy (``pin``), and nothing is collected meanwhile."""
     collecting = gc.isenabled()
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    allowed = os.sched_getaffinity(0) if pin and hasattr(os, "sched_getaffinity") else set()
     if len(allowed) > 1:
         load = psutil.cpu_percent(interval=_LISTEN, percpu=True)  # of others: this process waits meanwhile
         os.sched_setaffinity(0, {min(allowed, key=lambda core: load[core] if core < len(load) else 0.0)})
