@@ -31,7 +31,7 @@ from sartor.decisions import Method
 from sartor.errors import BudgetError
 from sartor.graph import trace
 from sartor.options import Measurement, SearchOptions
-from sartor.targets import Patience
+from sartor.targets import SURE
 
 #: What is kept of the report of a search.
 _TOLD = ("original", "best", "budget_met", "episodes", "seconds", "seconds_per_episode", "latency_prediction_error", "target")
@@ -106,7 +106,7 @@ class Common(ABC):
             paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
             for path, network in zip(paths, (sartor.load(folder, model), fold(trace(model, inputs[0]).module)), strict=True):
                 target.build(deployable(network), inputs, path)
-            found = target.compare(*map(target.load, paths), Patience(tolerance=0.005, limit_s=20, warm_up=20))
+            found = target.compare(*map(target.load, paths), SURE)
         return {"relative": found.relative, "low": found.low, "high": found.high}
 
 

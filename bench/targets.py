@@ -28,7 +28,7 @@ from sartor.compress import fold, quantize
 from sartor.data import Data
 from sartor.graph import Network, trace
 from sartor.policy import Policy
-from sartor.targets import Patience, Target
+from sartor.targets import SURE, Target
 
 BATCH = 250
 
@@ -75,7 +75,7 @@ class Speed:
             for name in self.targets:
                 target = targets.make(name)
                 with artifacts(target, network, images) as (candidate, original):
-                    found = target.compare(target.load(candidate), target.load(original), Patience(tolerance=0.01, limit_s=20))
+                    found = target.compare(target.load(candidate), target.load(original), SURE)
                 print(
                     f"| {model} | {target.describe().runtime} | {1e3 * found.original.median_s:.3f} | "
                     f"{1e3 * found.candidate.median_s:.3f} | {1 / found.relative:.2f} | "
@@ -105,9 +105,7 @@ class Repeat:
             for index in range(self.times):
                 due = started + index * 60 * self.minutes / max(1, self.times - 1)
                 time.sleep(max(0.0, due - time.perf_counter()))
-                found.append(
-                    target.compare(target.load(candidate), target.load(original), Patience(tolerance=0.01, least_s=3.0)).relative
-                )
+                found.append(target.compare(target.load(candidate), target.load(original), SURE).relative)
                 print(f"after {time.perf_counter() - started:5.0f} s: {found[-1]:.4f}", flush=True)
         busy.terminate()
         print(f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %")

@@ -47,7 +47,8 @@ class SearchOptions:
     sensitivity: Path | None = None
     """A sensitivity.json that sartor sensitivity wrote; if not given, what the agent needs is measured first."""
     target: str = ""
-    """Runtime that latency is measured on and whose precisions are used: onnxruntime, openvino, command or table."""
+    """Runtime that latency is measured on and whose precisions are used: onnxruntime, openvino, openvino-bf16, executorch,
+    command or table."""
     target_threads: int = 1
     """Threads of the target's runtime."""
     command: str = ""

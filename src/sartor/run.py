@@ -19,7 +19,7 @@ from sartor.errors import RunError, UsageError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
 from sartor.score import ImageScorer
-from sartor.search import Episode
+from sartor.search import Episode, read_episodes
 from sartor.storage import Origin, load, read_origin, save_trained
 
 #: Where fine-tuning writes, in the folder of a run.
@@ -29,11 +29,11 @@ FINETUNED = "finetuned"
 def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False) -> Result:
     """Load, search and save; everything is in ``config.out`` when this returns.
 
-    Raises `RunError` if the folder already holds a run and ``resume`` is not set.
+    Raises `RunError` if the folder already holds episodes of a run and ``resume`` is not set.
     """
     config.require_complete()
     assert config.out is not None
-    if not resume and (config.out / FILE).exists():
+    if not resume and (config.out / FILE).exists() and read_episodes(config.out):
         raise RunError(f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder")
     if config.threads:
         torch.set_num_threads(config.threads)

@@ -98,3 +98,30 @@ def test_what_is_no_run_is_refused(tmp_path, run):
     dataclasses.replace(RunConfig(), out=tmp_path).save(tmp_path)
     with pytest.raises(RunError, match="holds no episode yet"):
         report.read(tmp_path)
+
+
+def drawn_in(figure):
+    """The rows of a figure that has one data set."""
+    (rows,) = figure["spec"]["datasets"].values()
+    return rows
+
+
+def test_runs_are_compared_on_one_page(run, tmp_path, capsys):
+    unfinished = tmp_path / "other"
+    unfinished.mkdir()
+    for name in ("run.json", "episodes.journal"):
+        (unfinished / name).write_text((run / name).read_text())
+    out = tmp_path / "both.html"
+    main(["compare", str(run), str(unfinished), "--out", str(out)])
+    payload = payload_of(out.read_text())
+    assert payload["state"] == "2 runs, 1 of them not finished"
+    best = json.loads((run / "result.json").read_text())["best"]
+    assert f"{100 * best['validation']:.2f} %" in payload["table"]
+    assert "<b>: found" not in payload["table"]
+    points = drawn_in(payload["figures"]["plane"])
+    assert {"run": "a <b>", "network": "found", "cost": best["latency"]["relative"], "accuracy": best["validation"]} in points
+    lines = drawn_in(payload["figures"]["history"])
+    assert [row["episode"] for row in lines if row["run"] == "other"] == list(range(8))
+    with pytest.raises(SystemExit):
+        main(["compare", str(run)])
+    assert "compare needs at least two runs whose folders differ in name, not a <b>" in capsys.readouterr().err

@@ -93,8 +93,16 @@ def test_the_profiler_speaks_of_layers(tmp_path, quantized):
 
 
 def test_unknown_targets_are_refused():
-    with pytest.raises(UsageError, match="target 'tpu' is not known; allowed are onnxruntime, openvino, executorch"):
+    with pytest.raises(UsageError, match="target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16"):
         targets.make("tpu")
+
+
+def test_a_processor_without_bf16_is_not_asked_for_it(monkeypatch):
+    import openvino
+
+    monkeypatch.setattr(openvino.Core, "get_property", lambda self, *key: ["FP32", "INT8"])
+    with pytest.raises(UsageError, match="has no bf16; openvino runs FP32, INT8 on it"):
+        targets.make("openvino-bf16")
 
 
 def test_a_missing_runtime_says_how_to_install_it(monkeypatch):

@@ -16,7 +16,7 @@ from sartor import demo
 from sartor.cli._export import Export, Verify
 from sartor.cli._finetune import Finetune
 from sartor.cli._progress import SearchProgress
-from sartor.cli._report import Report
+from sartor.cli._report import Compare, Report
 from sartor.cli._sensitivity import MeasureSensitivity
 from sartor.cli._table import policy_table, results_table
 from sartor.cli._targets import ListTargets
@@ -63,6 +63,7 @@ Command = (
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Compare, tyro.conf.subcommand("compare")]
     | Annotated[Show, tyro.conf.subcommand("show")]
     | Annotated[Demo, tyro.conf.subcommand("demo")]
 )
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_INTERRUPTED)
 
 
-AnyCommand = Search | Finetune | Export | Verify | Report | MeasureSensitivity | ListTargets | Show | Demo
+AnyCommand = Search | Finetune | Export | Verify | Report | Compare | MeasureSensitivity | ListTargets | Show | Demo
 
 
 def _parse(arguments: list[str]) -> AnyCommand:
@@ -115,7 +116,7 @@ def _config_file(arguments: list[str]) -> Path | None:
 
 
 def _dispatch(command: AnyCommand, console: Console) -> None:
-    if isinstance(command, (MeasureSensitivity, ListTargets, Finetune, Export, Verify, Report)):
+    if isinstance(command, (MeasureSensitivity, ListTargets, Finetune, Export, Verify, Report, Compare)):
         command.run(console)
     elif isinstance(command, Show):
         report = read_result(command.folder)

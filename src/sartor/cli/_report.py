@@ -9,9 +9,25 @@ import tyro
 from rich.console import Console
 
 from sartor import report
+from sartor._files import write_text
 from sartor.errors import UsageError
 
 _PORTS = range(2**16)
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Put several runs on one page: how they went, what each found, at what cost."""
+
+    folders: tyro.conf.Positional[tuple[Path, ...]]
+    """Folders of the runs, finished or not."""
+    out: Path = Path("compare.html")
+    """The page."""
+
+    def run(self, console: Console) -> None:
+        """Write it."""
+        write_text(self.out, report.compare([report.read(folder) for folder in self.folders]))
+        console.print(f"page in {self.out}", highlight=False)
 
 
 @dataclass(frozen=True)

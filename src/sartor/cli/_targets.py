@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sartor import targets
-from sartor.errors import MissingPackageError
+from sartor.errors import MissingPackageError, UsageError
 from sartor.policy import FULL_WIDTH
 from sartor.targets import Description
 
@@ -26,7 +26,7 @@ class ListTargets:
         for name in targets.TARGETS:
             try:
                 table.add_row(*_row(targets.make(name).describe()))
-            except MissingPackageError as error:
+            except (MissingPackageError, UsageError) as error:
                 missing.append(f"{name} is not usable here: {error}")
         table.add_row("command", "any program", "given with the command", "all", "given with the command")
         table.add_row("table", "sum of layers", "given with the table", "all", "given with the table")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Figure = alt.Chart | alt.LayerChart | alt.FacetChart
 
 #: Okabe and Ito's colours, told apart by the colour-blind.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _HEIGHT = 260
 #: Layers up to here get a name at the axis.
 _NAMED = 40
@@ -46,8 +46,8 @@ def _history(facts: Facts) -> Figure:
         color=_sources(facts),
         tooltip=["episode:Q", "source:N", alt.Tooltip("reward:Q", format=".4f"), alt.Tooltip("accuracy:Q", format=".2%")],
     )
-    line = base.mark_line(interpolate="step-after", color=_COLOURS[5]).encode(x="episode:Q", y="best_reward:Q")
-    return _sized(alt.layer(points, line))
+    line = base.mark_line(interpolate="step-after", color=COLOURS[5]).encode(x="episode:Q", y="best_reward:Q")
+    return sized(alt.layer(points, line))
 
 
 def _plane(facts: Facts) -> Figure:
@@ -68,12 +68,12 @@ def _plane(facts: Facts) -> Figure:
     scored = (
         alt.Chart(alt.InlineData(rows)).mark_circle(size=24, opacity=0.5).encode(x=x, y=y, color=_sources(facts), tooltip=tips)
     )
-    line = alt.Chart(alt.InlineData(front)).mark_line(interpolate="step-after", color=_COLOURS[5]).encode(x=x, y=y)
+    line = alt.Chart(alt.InlineData(front)).mark_line(interpolate="step-after", color=COLOURS[5]).encode(x=x, y=y)
     marked = alt.Chart(alt.InlineData(_marks(facts, field))).encode(x=x, y=y)
-    shapes = marked.mark_point(size=120, filled=True, color=_COLOURS[5]).encode(
+    shapes = marked.mark_point(size=120, filled=True, color=COLOURS[5]).encode(
         shape=alt.Shape("source:N", title="delivered"), tooltip=tips
     )
-    return _sized(alt.layer(scored, line, shapes))
+    return sized(alt.layer(scored, line, shapes))
 
 
 def _marks(facts: Facts, field: str) -> list[dict[str, Any]]:
@@ -102,18 +102,19 @@ def _by_layer(facts: Facts, field: str, title: str) -> Figure:
     chart = alt.Chart(alt.InlineData(rows)).encode(
         x=alt.X("layer:N", sort=order, title="layer", axis=named),
         y=alt.Y(f"{field}:Q", title=title, stack=None, axis=alt.Axis(format="~s")),
-        color=alt.Color("network:N", title=None, scale=alt.Scale(domain=["original", "best"], range=[_COLOURS[7], _COLOURS[0]])),
+        color=alt.Color("network:N", title=None, scale=alt.Scale(domain=["original", "best"], range=[COLOURS[7], COLOURS[0]])),
         tooltip=["layer:N", "network:N", alt.Tooltip(f"{field}:Q", format=",")],
     )
-    return _sized(alt.layer(chart.mark_bar(opacity=0.85)))
+    return sized(alt.layer(chart.mark_bar(opacity=0.85)))
 
 
 def _sources(facts: Facts) -> alt.Color:
     import altair as alt
 
     names = list(dict.fromkeys(episode.source for episode in facts.episodes))
-    return alt.Color("source:N", title="proposed by", scale=alt.Scale(domain=names, range=list(_COLOURS[: len(names)])))
+    return alt.Color("source:N", title="proposed by", scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])))
 
 
-def _sized(chart: Figure) -> Figure:
+def sized(chart: Figure) -> Figure:
+    """As wide as the page."""
     return chart.properties(width="container", height=_HEIGHT)

@@ -38,15 +38,9 @@ def payload(facts: Facts) -> dict[str, Any]:
 
 def page(facts: Facts, *, live: bool = False) -> str:
     """The page. Raises `MissingPackageError` without altair and vl-convert."""
-    content = payload(facts)
-    template = Environment(autoescape=True).from_string(
-        resources.files("sartor.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
-        title=f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
-        payload=content,
-        payload_json=json.dumps(content).replace("<", "\\u003c"),  # nothing in it ends the script
-        bundle=require("vl_convert", extra="plots").javascript_bundle().replace("</script", "<\\/script"),
+    return render(
+        f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
+        payload(facts),
         delivered=[_verified(found) for found in facts.verified] + _finetuned(facts),
         faults=[fault for found in facts.verified for fault in found["faults"]],
         how=_how(facts),
@@ -54,11 +48,35 @@ def page(facts: Facts, *, live: bool = False) -> str:
     )
 
 
+def render(
+    title: str, content: dict[str, Any], *, delivered: list[str], faults: list[str], how: dict[str, str], live: bool = False
+) -> str:
+    """A page of a line of state, a table and figures (`payload`), and of what does not change."""
+    template = Environment(autoescape=True).from_string(
+        resources.files("sartor.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    )
+    return template.render(
+        title=title,
+        payload=content,
+        payload_json=json.dumps(content).replace("<", "\\u003c"),  # nothing in it ends the script
+        bundle=require("vl_convert", extra="plots").javascript_bundle().replace("</script", "<\\/script"),
+        delivered=delivered,
+        faults=faults,
+        how=how,
+        live=live,
+    )
+
+
 def _table(facts: Facts) -> Markup:
     if not facts.result:
         return Markup("<p>The search is running; what it delivers is scored at its end.</p>")
+    return table(entries(facts.result))
+
+
+def table(networks: dict[str, dict[str, Any]]) -> Markup:
+    """Entries of reports by name, one row each."""
     head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in ("network", *HEADINGS))
-    rows = Markup("").join(Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in entries(facts.result).items())
+    rows = Markup("").join(Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in networks.items())
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows)
 
 

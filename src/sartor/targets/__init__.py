@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from sartor.errors import UsageError
 from sartor.targets._base import Description, Session, Support, Target, precisions
@@ -21,12 +22,17 @@ from sartor.targets._timing import Comparison, Latency, Patience, compare
 TARGETS: dict[str, Callable[..., Target]] = {
     "onnxruntime": OnnxRuntimeTarget,
     "openvino": OpenVinoTarget,
+    "openvino-bf16": partial(OpenVinoTarget, precision="bf16"),
     "executorch": ExecutorchTarget,
 }
 
 
 def make(name: str, *, threads: int = 1) -> Target:
-    """A target by name. Raises `UsageError` for unknown names, `MissingPackageError` if its runtime is not installed."""
+    """A target by name.
+
+    Raises `UsageError` for unknown names and for what this processor cannot run, `MissingPackageError` if the runtime is not
+    installed.
+    """
     if name not in TARGETS:
         raise UsageError(
             f"target {name!r} is not known; allowed are {', '.join((*TARGETS, CommandTarget.name, TableTarget.name))}"

@@ -14,8 +14,8 @@ from sartor.targets._base import Target
 from sartor.targets._timing import Comparison, Patience
 
 #: Enough to steer a search, and enough to promise something.
-_QUICK = Patience(tolerance=0.04, limit_s=0.6, warm_up=3)
-SURE = Patience(tolerance=0.01, limit_s=10.0, warm_up=20, least_s=2.0, least_turns=6)
+_QUICK = Patience(tolerance=0.04, limit_s=0.3, warm_up=3)
+SURE = Patience(tolerance=0.01, limit_s=15.0, warm_up=20, least_s=5.0, least_turns=6)
 
 
 class Deployment:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from sartor._optional import require
-from sartor.errors import RunError
+from sartor.errors import RunError, UsageError
 from sartor.targets._base import FloatArray
-from sartor.targets._onnx import OnnxTarget
+from sartor.targets._onnx import OnnxTarget, processor
 
 
 class OpenVinoTarget(OnnxTarget):
@@ -24,6 +24,9 @@ class OpenVinoTarget(OnnxTarget):
     def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32") -> None:
         self._runtime: Any = require("openvino", extra="openvino")
         self.precision = precision
+        capabilities = self._runtime.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and "BF16" not in capabilities:
+            raise UsageError(f"{processor()} has no bf16; openvino runs {', '.join(capabilities)} on it")
         super().__init__(threads, f"openvino {self._runtime.__version__.partition('-')[0]} ({precision})")
 
     def load(self, artifact: Path, *, threads: int | None = None) -> OpenVinoSession:
