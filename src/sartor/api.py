@@ -112,6 +112,7 @@ def compress(
             "original": judge.entry(network.module, Policy()),
             "baselines": baselines,
             "best": judge.entry(verdict.network, verdict.policy, verdict.latency),
+            "layers": {"original": judge.layers(Policy()), "best": judge.layers(verdict.policy, verdict.network)},
         }
     final = owned(verdict.network)
     report = {
@@ -126,10 +127,6 @@ def compress(
         "seconds": round(time.perf_counter() - started, 3),
         "seconds_per_episode": _split(episodes),
         "policy": json.loads(verdict.policy.to_json()),
-        "layers": {
-            name: [asdict(layer) for layer in compressor.cost_model.by_layer(policy)]
-            for name, policy in (("original", Policy()), ("best", verdict.policy))
-        },
         "kept_whole": [asdict(item) for item in network.kept_whole],
         "unknown_operators": list(network.unknown_operators),
         "versions": {"sartor": sartor.__version__, "torch": torch.__version__, "python": platform.python_version()},

@@ -97,6 +97,13 @@ class Judge:
             "ratio": cost.ratio(self.compressor.cost_model.original),
         }
 
+    def layers(self, policy: Policy, candidate: fx.GraphModule | None = None) -> list[dict[str, Any]]:
+        """Channels, bits and MACs of every layer of a candidate, or of the original; ``seconds`` where the target profiles."""
+        seconds: dict[str, float] = {}
+        if self.deployment is not None and self.deployment.target.profiles:
+            seconds = self.deployment.profile(candidate)
+        return [{**asdict(layer), "seconds": seconds.get(layer.name)} for layer in self.compressor.cost_model.by_layer(policy)]
+
     def _verdict(self, problem: Problem, counts: IntArray, ceiling: float | None, *, bounded: bool) -> Verdict:
         policy = problem.policy(counts)
         network = self.compressor.candidate(policy, final=True)

@@ -81,6 +81,7 @@ class FakeTarget(Target):
     """
 
     name = "fake"
+    profiles = True
     suffix = ".json"
 
     def __init__(self, threads: int = 1, widths: tuple[int, ...] = (32, 8)) -> None:

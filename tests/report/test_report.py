@@ -49,11 +49,14 @@ def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
     result, payload = json.loads((run / "result.json").read_text()), payload_of(page)
     assert payload["state"].startswith("finished: 8 of 8 episodes")
     assert f"{100 * result['best']['validation']:.2f} %" in payload["table"]
-    assert set(payload["figures"]) == {"history", "plane", "channels", "macs", "bits", "sensitivity"}
+    assert set(payload["figures"]) == {"history", "plane", "channels", "macs", "latency", "bits", "sensitivity"}
     drawn = json.dumps(payload["figures"]["history"]["spec"])
     for episode in report.read(run).episodes:
         assert json.dumps(episode.reward) in drawn
     bars = json.dumps(payload["figures"]["channels"]["spec"])
+    assert sum(layer["seconds"] for layer in result["layers"]["best"]) == pytest.approx(
+        result["best"]["latency"]["candidate"]["median_s"]
+    )
     for layer in result["layers"]["best"]:
         assert f'"layer": "{layer["name"]}", "network": "best", "out_channels": {layer["out_channels"]}' in bars
 

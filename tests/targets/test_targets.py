@@ -183,6 +183,23 @@ def test_drift_cancels_between_neighbours():
     assert comparison.high >= 0.3 * 0.98
 
 
+def test_a_busy_neighbour_does_not_change_the_relative_latency():
+    """It slows one side by half and the other by a fifth, most of the time."""
+    rng, busy = np.random.default_rng(0), [True]
+
+    def timed(seconds, slowed):
+        def call():
+            if rng.uniform() < 0.05:
+                busy[0] = rng.uniform() < 0.8
+            return seconds * (slowed if busy[0] else 1.0) * rng.uniform(1.0, 1.01)
+
+        return call
+
+    comparison = compare(timed(6.3e-3, 1.5), timed(10e-3, 1.2), Patience(least_s=0.2))
+    assert comparison.relative == pytest.approx(0.63, rel=0.01)
+    assert comparison.low <= 0.63 <= comparison.high
+
+
 def test_the_interval_of_the_median_covers_it():
     rng = np.random.default_rng(0)
     intervals = [median_interval(rng.lognormal(size=25)) for _ in range(2000)]

@@ -29,6 +29,8 @@ def figures(facts: Facts) -> Mapping[str, Figure]:
     if facts.result.get("layers"):
         charts["channels"] = _by_layer(facts, "out_channels", "output channels")
         charts["macs"] = _by_layer(facts, "macs", "multiply-accumulates")
+        if any(layer.get("seconds") for layer in facts.result["layers"]["best"]):
+            charts["latency"] = _by_layer(facts, "seconds", "seconds")
         if any(layer["weight_bits"] < 32 for layer in facts.result["layers"]["best"]):
             charts["bits"] = _by_layer(facts, "weight_bits", "bits of the weights")
     if facts.sensitivity is not None:

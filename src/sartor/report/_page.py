@@ -20,6 +20,7 @@ _CAPTIONS = {
     "plane": "Accuracy against cost of every episode scored in full. Line: not beaten by any other. Shapes: scored at the end.",
     "channels": "Output channels of every layer, before and after.",
     "macs": "Multiply-accumulates of every layer, before and after.",
+    "latency": "Latency of every layer by the runtime's profiler, before and after.",
     "bits": "Bits of the weights of every layer, before and after.",
     "sensitivity": "How far the outputs move when one parameter of one layer is compressed (Ω, nats).",
 }

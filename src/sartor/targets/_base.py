@@ -68,6 +68,8 @@ class Target(ABC):
     suffix: ClassVar[str]
     #: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
     runs: ClassVar[bool] = True
+    #: Whether it can tell the seconds of single layers.
+    profiles: ClassVar[bool] = False
 
     @property
     def scheme(self) -> Scheme:

@@ -26,6 +26,7 @@ class OnnxRuntimeTarget(OnnxTarget):
     """fp32 and int8 (weights symmetric int8 per channel, activations uint8), in any mix of layers."""
 
     name = "onnxruntime"
+    profiles = True
 
     def __init__(self, threads: int = 1) -> None:
         self._runtime: Any = require("onnxruntime", extra="onnxruntime")

@@ -21,14 +21,16 @@ _TURN = 0.02
 _LISTEN = 0.05
 #: Turns before the first look at the interval.
 _LEAST = 12
+#: Fastest turns that a relative latency rests on.
+_FASTEST = 5
 
 
 @dataclass(frozen=True)
 class Patience:
-    """When to stop: once the 95 % confidence interval of the median ratio is within ± ``tolerance``, or at ``limit_s``.
+    """When to stop: once the interval of the relative latency is within ± ``tolerance``, or at ``limit_s``.
 
     Not before ``least_s``: neighbouring turns resemble each other, so that a short interval is surer of itself than it should be.
-    Not before ``least_turns`` either, however slow they are: the interval needs six to hold the median with 95 %.
+    Not before ``least_turns`` either, however slow they are.
     """
 
     tolerance: float = 0.02
@@ -51,7 +53,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate's latency relative to the original's, from pairs of turns; ``low`` to ``high`` holds it with 95 %."""
+    """A candidate's latency relative to the original's, where nothing disturbs them: of the fastest turns of both.
+
+    ``low`` to ``high`` is what these turns allow: the fastest of one against the slowest chosen of the other.
+    """
 
     relative: float
     low: float
@@ -70,26 +75,32 @@ def compare(
 ) -> Comparison:
     """Run both in turns; each call runs a network once and returns its seconds. A turn has ``runs``, or lasts 20 ms.
 
-    What slows the machine for longer than a turn slows both, so that the ratio of neighbouring turns does not notice.
+    A neighbour on the same core slows int8 more than fp32, so that ratios of typical turns depend on how busy the machine is; the
+    fastest turns do not. Both must have had several that agree, or measuring goes on.
     """
     if patience.warm_up:
         candidate(), original()  # what is compiled at the first run starts its threads before this one is pinned
     with quiet(pin=pin):
         each = [runs or max(1, round(_TURN / _warm_up(call, patience.warm_up))) for call in (candidate, original)]
         started = time.perf_counter()
-        turns: list[tuple[float, float]] = []
+        turns: list[tuple[_Turn, _Turn]] = []
         while True:
             turns.append((_turn(candidate, each[0]), _turn(original, each[1])))
             elapsed = time.perf_counter() - started
             late = elapsed > patience.limit_s and len(turns) >= patience.least_turns
             if (len(turns) < _LEAST or elapsed < patience.least_s) and not late:
                 continue
-            mine, theirs = np.array(turns).T
-            low, high = median_interval(mine / theirs)
-            middle = float(np.median(mine / theirs))
-            if late or max(high - middle, middle - low) <= patience.tolerance * middle:
+            medians, fastest = np.array(turns).transpose(2, 1, 0)
+            low, relative, high = relative_latency(*fastest)
+            if late or max(high - relative, relative - low) <= patience.tolerance * relative:
                 break
-    return Comparison(middle, low, high, _latency(mine, each[0]), _latency(theirs, each[1]))
+    return Comparison(relative, low, high, _latency(medians[0], each[0]), _latency(medians[1], each[1]))
+
+
+def relative_latency(candidate: FloatArray, original: FloatArray) -> tuple[float, float, float]:
+    """Lowest, likely and highest ratio of the fastest of some turns of both."""
+    mine, theirs = np.sort(candidate)[:_FASTEST], np.sort(original)[:_FASTEST]
+    return float(mine[0] / theirs[-1]), float(mine.mean() / theirs.mean()), float(mine[-1] / theirs[0])
 
 
 def estimated(candidate_s: float, original_s: float) -> Comparison:
@@ -136,10 +147,14 @@ def _warm_up(call: Callable[[], float], runs: int) -> float:
     return max(float(np.median([call() for _ in range(max(1, runs))])), 1e-7)
 
 
-def _turn(call: Callable[[], float], runs: int) -> float:
-    """Median of a turn; where there are several runs, one more comes first and finds a cold cache."""
-    times = [call() for _ in range(runs + (runs > 1))]
-    return float(np.median(times[runs > 1 :]))
+#: Median and least seconds of the runs of a turn.
+_Turn = tuple[float, float]
+
+
+def _turn(call: Callable[[], float], runs: int) -> _Turn:
+    """Where there are several runs, one more comes first and finds a cold cache."""
+    times = [call() for _ in range(runs + (runs > 1))][runs > 1 :]
+    return float(np.median(times)), min(times)
 
 
 def _latency(turns: FloatArray, runs: int) -> Latency:
