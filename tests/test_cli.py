@@ -113,7 +113,7 @@ BAD_INPUT = {
         r"the smallest reachable value is latency<=[\d.]+ms \(predicted\)",
     ),
     "an unknown target": lambda f, w: (
-        search(f, w, target="tpu"), 2, "target 'tpu' is not known; allowed are onnxruntime, openvino, executorch, command",
+        search(f, w, target="tpu"), 2, "target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16, executorch, command",
     ),
     "bits without a target": lambda f, w: (search(f, w, methods="quantize"), 2, "quantize needs a target"),
     "a method nobody has": lambda f, w: (search(f, w, methods=""), 2, "methods are empty; allowed are prune, quantize, or both"),
