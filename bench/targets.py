@@ -69,7 +69,7 @@ class Speed:
 
     def run(self) -> None:
         """Print a table."""
-        print("| network | target | fp32, ms | int8, ms | fp32 ÷ int8 | 95 % interval |\n|---|---|---|---|---|---|")
+        print("| network | target | fp32, ms | int8, ms | fp32 ÷ int8 | interval |\n|---|---|---|---|---|---|")
         for model in self.models:
             network, images = traced(model)
             for name in self.targets:

@@ -76,10 +76,7 @@ def load_subject(
 def reload_subject(config: RunConfig, place: Path, *, calibration: int) -> tuple[nn.Module, data.Data]:
     """Network and data of a run that left a compressed network in ``place``."""
     seed, origin = config.options.seed, read_origin(place)
-    model, images, _ = load_subject(
-        config.model, config.weights, config.data, calibration=calibration, seed=seed, origin=origin
-    )  # fmt: skip
-    return model, images
+    return load_subject(config.model, config.weights, config.data, calibration=calibration, seed=seed, origin=origin)[:2]
 
 
 def read_result(folder: Path) -> dict[str, Any]:

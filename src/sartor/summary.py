@@ -13,6 +13,14 @@ def entries(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {"original": report["original"], **report["baselines"], "found": report["best"]}
 
 
+def relative_latency(name: str, entry: dict[str, Any]) -> float | None:
+    """Of the original's, which is 1 by itself; None where nothing was measured."""
+    if name == "original":
+        return 1.0
+    latency = entry.get("latency")
+    return latency["relative"] if latency else None
+
+
 def cells(entry: dict[str, Any]) -> list[str]:
     """Accuracies, MACs, parameters, bytes and latency of a network, and how much that is of the original's."""
     ratio, latency = entry["ratio"], entry.get("latency")

@@ -10,7 +10,7 @@ from sartor.errors import UsageError
 from sartor.report._figures import COLOURS, sized
 from sartor.report._page import render, table
 from sartor.report._run import Facts
-from sartor.summary import entries
+from sartor.summary import entries, relative_latency
 
 if TYPE_CHECKING:
     from sartor.report._figures import Figure
@@ -69,8 +69,7 @@ def _plane(runs: Sequence[Facts]) -> Figure:
     rows: list[dict[str, Any]] = []
     for facts in finished:
         for name, entry in entries(facts.result).items():
-            relative = 1.0 if name == "original" else (entry.get("latency") or {}).get("relative")
-            cost = relative if timed else entry["ratio"]["macs"]
+            cost = relative_latency(name, entry) if timed else entry["ratio"]["macs"]
             if cost is not None:
                 rows.append({"run": facts.name, "network": name, "cost": cost, "accuracy": entry["validation"]})
     title = "latency, relative to the original's" if timed else "multiply-accumulates, relative to the original's"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sartor._optional import require
 from sartor.report._run import Facts
 from sartor.sensitivity import heat_map
-from sartor.summary import entries
+from sartor.summary import entries, relative_latency
 
 if TYPE_CHECKING:
     import altair as alt
@@ -84,8 +84,7 @@ def _marks(facts: Facts, field: str) -> list[dict[str, Any]]:
         return []
     marks = []
     for name, entry in entries(facts.result).items():
-        relative = 1.0 if name == "original" else (entry.get("latency") or {}).get("relative")
-        cost = relative if field == "relative_latency" else entry[field]
+        cost = relative_latency(name, entry) if field == "relative_latency" else entry[field]
         if cost is not None:
             marks.append({"source": name, field: cost, "accuracy": entry["validation"]})
     return marks
