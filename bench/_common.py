@@ -10,11 +10,13 @@ from typing import Any
 
 from torch import nn
 
+from sartor._allocator import keep_freed_memory
 from sartor._files import write_text
 from sartor.data import Data
 from sartor.run import load_subject
 
 SHARED = Path("../shared")
+keep_freed_memory()
 
 
 def subject(model: str, *, calibration: int, seed: int = 0, shared: Path = SHARED) -> tuple[nn.Module, Data]:

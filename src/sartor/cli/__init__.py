@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from sartor import demo
+from sartor._allocator import keep_freed_memory
 from sartor.cli._export import Export, Verify
 from sartor.cli._finetune import Finetune
 from sartor.cli._progress import SearchProgress
@@ -71,6 +72,7 @@ Command = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
+    keep_freed_memory()
     arguments = _split_lists(sys.argv[1:] if arguments is None else arguments)
     console = Console()
     try:
