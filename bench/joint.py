@@ -77,7 +77,7 @@ class Common(ABC):
         _print_table(self.out)
 
     def _run(self, case: Case, seed: int) -> dict[str, Any]:
-        model, images = subject(self.model, calibration=1024, seed=seed, shared=self.shared)
+        model, images = subject(self.model, calibration=512, seed=seed, shared=self.shared)
         told = {"model": self.model, "case": case.name, "seed": seed}
         base: Path | None = None
         report: dict[str, Any] = {}
@@ -85,8 +85,8 @@ class Common(ABC):
             folder = self.out / "runs" / f"{self.model}-{case.name.replace(' ', '-')}-{seed}-{number}"
             options = SearchOptions(
                 agent=case.agent, state=case.state, methods=methods, episodes=self.episodes, seed=seed, target=self.target,
-                multiple=self.multiple, base=base, baselines=(), finalists=4, min_keep=0.1,
-                compress=CompressOptions(images=128, final_images=1024),
+                multiple=self.multiple, base=base, baselines=(), finalists=3, min_keep=0.1,
+                compress=CompressOptions(images=128, final_images=512),
             )  # fmt: skip
             if case.agent == "galen":
                 options = replace(options, seed_with=())
