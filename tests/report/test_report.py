@@ -10,25 +10,10 @@ import urllib.request
 
 import pytest
 
-import sartor
 from sartor import report
 from sartor.cli import main
-from sartor.compress import CompressOptions
 from sartor.config import RunConfig
 from sartor.errors import RunError
-from sartor.testing import FakeTarget
-
-
-@pytest.fixture(scope="module")
-def run(model, data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "a <b>"
-    options = sartor.SearchOptions(
-        episodes=8, finalists=2, methods=("prune", "quantize"), agent="galen", baselines=("uniform",),
-        compress=CompressOptions(images=16, final_images=32),
-    )  # fmt: skip
-    RunConfig(model="sartor.demo:DigitsNet", data="digits", budget="latency<=50%", out=folder, options=options).save(folder)
-    sartor.compress(model, data, budget="latency<=50%", options=options, target=FakeTarget(), out=folder)
-    return folder
 
 
 def payload_of(page):

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 #: Okabe and Ito's colours, told apart by the colour-blind.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _HEIGHT = 260
+#: Area of the dot of an episode.
+_DOT = 44
 #: Layers up to here get a name at the axis.
 _NAMED = 40
 
@@ -42,8 +44,8 @@ def _history(facts: Facts) -> Figure:
     import altair as alt
 
     base = alt.Chart(alt.InlineData(facts.rows()))
-    points = base.mark_circle(size=28, opacity=0.6).encode(
-        x=alt.X("episode:Q", title="episode"),
+    points = base.mark_circle(size=_DOT, opacity=0.7).encode(
+        x=alt.X("episode:Q", title="episode", axis=alt.Axis(tickMinStep=1)),
         y=alt.Y("reward:Q", title="reward", scale=alt.Scale(zero=False)),
         color=_sources(facts),
         tooltip=["episode:Q", "source:N", alt.Tooltip("reward:Q", format=".4f"), alt.Tooltip("accuracy:Q", format=".2%")],
@@ -65,13 +67,15 @@ def _plane(facts: Facts) -> Figure:
             best = row["accuracy"]
             front.append(row)
     x = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~s"))
-    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
+    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%"))
     tips = [alt.Tooltip(f"{field}:Q", format=".4~s"), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
     scored = (
-        alt.Chart(alt.InlineData(rows)).mark_circle(size=24, opacity=0.5).encode(x=x, y=y, color=_sources(facts), tooltip=tips)
+        alt.Chart(alt.InlineData(rows)).mark_circle(size=_DOT, opacity=0.6).encode(x=x, y=y, color=_sources(facts), tooltip=tips)
     )
     line = alt.Chart(alt.InlineData(front)).mark_line(interpolate="step-after", color=COLOURS[5]).encode(x=x, y=y)
-    marked = alt.Chart(alt.InlineData(_marks(facts, field))).encode(x=x, y=y)
+    if not (marks := _marks(facts, field)):
+        return sized(alt.layer(scored, line))
+    marked = alt.Chart(alt.InlineData(marks)).encode(x=x, y=y)
     shapes = marked.mark_point(size=120, filled=True, color=COLOURS[5]).encode(
         shape=alt.Shape("source:N", title="delivered"), tooltip=tips
     )

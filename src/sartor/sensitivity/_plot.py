@@ -10,6 +10,8 @@ from sartor.sensitivity._table import Sensitivity
 
 #: Smallest Ω that is drawn.
 _FLOOR = 1e-5
+#: Pixels per layer.
+_ROW = 12
 
 
 def heat_map(found: Sensitivity) -> Any:
@@ -24,12 +26,12 @@ def heat_map(found: Sensitivity) -> Any:
     ]
     layers, settings = (list(dict.fromkeys(str(row[key]) for row in rows)) for key in ("layer", "setting"))
     chart = alt.Chart(alt.InlineData(rows)).encode(
-        x=alt.X("setting:N", sort=settings, title="what is kept of channels, weights (bits), activations (bits)"),
+        x=alt.X("setting:N", sort=settings, title="channels kept; bits of weights, of activations"),
         y=alt.Y("layer:N", sort=layers, title=None),
         color=alt.Color("omega:Q", scale=alt.Scale(type="log", scheme="viridis"), title="Ω, nats"),
         tooltip=["layer:N", "setting:N", alt.Tooltip("omega:Q", format=".3g")],
     )
-    return chart.mark_rect().properties(height=alt.Step(12))
+    return chart.mark_rect().properties(height=_ROW * len(layers))
 
 
 def draw(found: Sensitivity, folder: Path) -> Path | None:
