@@ -41,18 +41,21 @@ class Decision:
 
 
 def make_decisions(
-    network: Network,
+    cost_model: CostModel,
     methods: Sequence[Method],
     *,
     granularity: Granularity,
     min_keep: float,
     multiple: int,
     precisions: Mapping[str, Sequence[Precision]],
+    base: Policy,
 ) -> list[Decision]:
-    """All decisions that the methods leave open, in forward order."""
-    decisions: list[Decision] = []
-    if "prune" in methods:
-        decisions += _channel_decisions(network, min_keep, multiple) if granularity == "channels" else _weight_decisions(network)
+    """All decisions that the methods leave open, in forward order; none keeps more channels or weights than ``base``."""
+    network, decisions = cost_model.network, []
+    if "prune" in methods and granularity == "channels":
+        decisions += _channel_decisions(network, min_keep, multiple, cost_model.counts(base))
+    elif "prune" in methods:
+        decisions += _weight_decisions(network, cost_model.densities(base))
     if "quantize" in methods:
         decisions += _bit_decisions(network, precisions)
     position = {layer.name: index for index, layer in enumerate(network.layers)}
@@ -110,21 +113,23 @@ class Columns:
         return Policy(channels, weights, weight_bits, activation_bits)
 
 
-def _channel_decisions(network: Network, min_keep: float, multiple: int) -> list[Decision]:
+def _channel_decisions(network: Network, min_keep: float, multiple: int, most: Mapping[str, int]) -> list[Decision]:
     decisions = []
     for group in network.groups:
-        lowest = max(1, int(np.ceil(min_keep * group.size - 1e-9)))
-        choices = np.arange(lowest, group.size + 1)
-        choices = choices[(choices % multiple == 0) | (choices == group.size)]
+        highest = most[group.name]
+        lowest = min(highest, max(1, int(np.ceil(min_keep * group.size - 1e-9))))
+        choices = np.arange(lowest, highest + 1)
+        choices = choices[(choices % multiple == 0) | (choices == highest)]
         decisions.append(Decision(group.name, group.size, choices, network.layer_by_name[group.consumers[0]]))
     return decisions
 
 
-def _weight_decisions(network: Network) -> list[Decision]:
+def _weight_decisions(network: Network, most: FloatArray) -> list[Decision]:
     decisions = []
-    for layer in network.layers:
-        lowest = max(1, round(_PERCENT * (1 - _FINE_GRAINED_LIMIT[layer.kind])))
-        decisions.append(Decision(layer.name, _PERCENT, np.arange(lowest, _PERCENT + 1), layer, "weights"))
+    for layer, share in zip(network.layers, most, strict=True):
+        highest = max(1, round(_PERCENT * float(share)))
+        lowest = min(highest, max(1, round(_PERCENT * (1 - _FINE_GRAINED_LIMIT[layer.kind]))))
+        decisions.append(Decision(layer.name, _PERCENT, np.arange(lowest, highest + 1), layer, "weights"))
     return decisions
 
 

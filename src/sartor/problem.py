@@ -38,7 +38,7 @@ class Problem:
 
     ``min_keep`` is the smallest keep ratio of a group; ``multiple`` rounds channel counts to what a target likes;
     ``precisions`` are those a target has for each layer (with the method quantize), ``latency`` predicts for bounds on it;
-    ``base`` says what was decided before.
+    ``base`` says what was decided before: what it pruned stays pruned.
     Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met.
     """
 
@@ -60,19 +60,20 @@ class Problem:
         if multiple < 1:
             raise UsageError(f"multiple is {multiple}; it must be at least 1")
         self.cost_model, self.budget, self.granularity = cost_model, budget, granularity
-        self.latency = latency
-        network = cost_model.network
+        self.latency, base = latency, base or Policy()
         self.decisions = make_decisions(
-            network, methods, granularity=granularity, min_keep=min_keep, multiple=multiple, precisions=precisions or {}
-        )
+            cost_model, methods, granularity=granularity, min_keep=min_keep, multiple=multiple, precisions=precisions or {},
+            base=base,
+        )  # fmt: skip
         if not self.decisions:
-            reasons = sorted({item.reason for item in network.kept_whole})
+            reasons = sorted({item.reason for item in cost_model.network.kept_whole})
             raise TraceError(
                 f"the network has nothing to prune or quantize: {'; '.join(reasons) or 'it has no Conv or Linear layer'}"
             )
-        self._columns = Columns(cost_model, self.decisions, base or Policy())
+        self._columns = Columns(cost_model, self.decisions, base)
         self.sizes = np.array([decision.size for decision in self.decisions], dtype=np.int64)
         self.lowest = np.array([decision.choices[0] for decision in self.decisions], dtype=np.int64)
+        self.highest = np.array([decision.choices[-1] for decision in self.decisions], dtype=np.int64)
         self.original: Cost = cost_model.original
         self._limits = {bound: bound.limit(self.of_original(bound.quantity)) for bound in budget.bounds}
         self._require_reachable()
@@ -142,7 +143,7 @@ class Problem:
         rows = np.repeat(np.concatenate([decided, [0], self.lowest[step + 1 :]])[None], len(choices), axis=0)
         rows[:, step] = choices
         affordable = int(np.searchsorted(np.maximum.accumulate(self.usage(rows)), 1 + 1e-12, side="right")) - 1
-        rows[:, step + 1 :] = self.sizes[step + 1 :]
+        rows[:, step + 1 :] = self.highest[step + 1 :]
         frugal = int(np.searchsorted(np.maximum.accumulate(self.usage(rows)), 1 - 1e-12, side="left"))
         return int(choices[max(0, min(max(wanted, frugal), affordable))])
 

@@ -102,11 +102,11 @@ def make_problem(
 def _measure_corners(problem: Problem, compressor: Compressor, latency: LatencyTable, seed: int) -> None:
     """Correct predicted latencies by a few whole networks: widths and precisions from least to most, and two mixtures."""
     bits = np.array([decision.kind == "bits" for decision in problem.decisions])
-    middle = (problem.lowest + problem.sizes) // 2
-    widths = (problem.lowest, middle, problem.sizes)
-    rows = [np.where(bits, precision, width) for precision in (problem.lowest, problem.sizes) for width in widths]
+    middle = (problem.lowest + problem.highest) // 2
+    widths = (problem.lowest, middle, problem.highest)
+    rows = [np.where(bits, precision, width) for precision in (problem.lowest, problem.highest) for width in widths]
     rng = np.random.default_rng(seed)
-    rows += [np.where(bits & (rng.uniform(size=len(bits)) < 0.5), problem.lowest, row) for row in (middle, problem.sizes)]
+    rows += [np.where(bits & (rng.uniform(size=len(bits)) < 0.5), problem.lowest, row) for row in (middle, problem.highest)]
     for ratios in {row.tobytes(): row / problem.sizes for row in rows}.values():
         counts = problem.execute(ratios)
         policy = problem.policy(counts)
@@ -148,7 +148,7 @@ def _layer_latency(compressor: Compressor, problem: Problem, deployment: Deploym
         stored = read_json(path, missing="", error=RunError)
         return {name: (float(shares[0]), float(shares[1])) for name, shares in stored.items()}
     bits = np.array([decision.kind == "bits" for decision in problem.decisions])
-    coarsest = problem.policy(np.where(bits, problem.lowest, problem.sizes))
+    coarsest = problem.policy(np.where(bits, problem.lowest, problem.highest))
     before, after = deployment.profile(), deployment.profile(compressor.candidate(coarsest))
     total = sum(before.values())
     layers = [layer.name for layer in compressor.network.layers]

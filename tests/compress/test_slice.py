@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import topologies
 from sartor import zoo
-from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow, owned
+from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow, owned, widen
 from sartor.compress._sensitivity import tensors_in
 from sartor.errors import PolicyError
 from sartor.graph import trace
@@ -34,11 +34,14 @@ def largest_difference(a, b):
 
 def assert_sliced_equals_masked(model, network, inputs, seed):
     kept = random_kept(network, np.random.default_rng(seed))
+    narrower, wide = narrow(network, kept), owned(network.module)
+    wide.load_state_dict(widen(network, narrower, kept))
     with torch.no_grad():
-        sliced, masked = narrow(network, kept)(*inputs), mask(network, kept)(*inputs)
+        sliced, masked, widened = narrower(*inputs), mask(network, kept)(*inputs), wide(*inputs)
         untouched = narrow(network, np.ones(network.units, dtype=bool))(*inputs)
         assert largest_difference(untouched, model(*inputs)) < 1e-5
     assert largest_difference(sliced, masked) < 1e-4
+    assert largest_difference(sliced, widened) < 1e-4
 
 
 @pytest.mark.parametrize("kind", topologies.ALL, ids=lambda kind: kind.__name__)

@@ -82,12 +82,12 @@ class EvolutionAgent(VectorAgent):
 
     def _random(self) -> IntArray:
         problem = self.setting.problem
-        return self._onto_budget(self._rng.uniform(problem.lowest, problem.sizes + 1)[None])[0]
+        return self._onto_budget(self._rng.uniform(problem.lowest, problem.highest + 1)[None])[0]
 
     def _breed(self, parents: IntArray, count: int) -> IntArray:
         """Mutants (count, decisions): a few decisions moved far, many moved little, or two parents crossed."""
         problem, rng = self.setting.problem, self._rng
-        span = (problem.sizes - problem.lowest).astype(np.float64)
+        span = (problem.highest - problem.lowest).astype(np.float64)
         first = parents[rng.integers(len(parents), size=count)].astype(np.float64)
         second = parents[rng.integers(len(parents), size=count)]
         crossed = (rng.uniform(size=count) < 0.3)[:, None] & (rng.uniform(size=first.shape) < 0.5)
@@ -100,16 +100,16 @@ class EvolutionAgent(VectorAgent):
     def _onto_budget(self, counts: FloatArray) -> IntArray:
         """Scale every row (policies, decisions) so that it just meets the budget."""
         problem = self.setting.problem
-        counts = np.clip(counts, problem.lowest, problem.sizes)
+        counts = np.clip(counts, problem.lowest, problem.highest)
         if not problem.budget.bounds:
             return np.rint(counts).astype(np.int64)
         low, high = np.full(len(counts), 0.2), np.full(len(counts), 5.0)
         for _ in range(14):
             middle = np.sqrt(low * high)
-            scaled = np.clip(np.rint(counts * middle[:, None]), problem.lowest, problem.sizes).astype(np.int64)
+            scaled = np.clip(np.rint(counts * middle[:, None]), problem.lowest, problem.highest).astype(np.int64)
             fits = problem.usage(scaled) <= 1
             low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-        return np.clip(np.rint(counts * low[:, None]), problem.lowest, problem.sizes).astype(np.int64)
+        return np.clip(np.rint(counts * low[:, None]), problem.lowest, problem.highest).astype(np.int64)
 
     def _features(self, counts: IntArray) -> FloatArray:
         """Square roots of the errors that policies cause (policies, decisions): rewards are smoother in them than in widths."""

@@ -21,14 +21,15 @@ _BUCKETS = 2000
 def scaled(problem: Problem, profile: FloatArray) -> FloatArray:
     """Keep ratios proportional to ``profile``, as large as the budget allows (half of each where there is no budget)."""
     low, high = 0.0, 1.0 / float(profile.min())
+    least, most = problem.lowest / problem.sizes, problem.highest / problem.sizes
     if not problem.budget.bounds:
-        return np.clip(0.5 * profile, problem.lowest / problem.sizes, 1.0)
+        return np.clip(0.5 * profile, least, most)
     for _ in range(50):
         middle = (low + high) / 2
-        ratios = np.clip(middle * profile, problem.lowest / problem.sizes, 1.0)
+        ratios = np.clip(middle * profile, least, most)
         affordable = problem.usage(np.rint(ratios * problem.sizes).astype(np.int64)[None])[0] <= 1
         low, high = (middle, high) if affordable else (low, middle)
-    return np.clip(low * profile, problem.lowest / problem.sizes, 1.0)
+    return np.clip(low * profile, least, most)
 
 
 def uniform(setting: Setting) -> FloatArray:
@@ -50,7 +51,7 @@ def greedy(setting: Setting) -> FloatArray:
     """One choice at a time, give up what adds least error for what it saves, until the budget holds (NetAdapt-like)."""
     problem, errors = setting.problem, setting.errors
     level = np.array([len(decision.choices) - 1 for decision in problem.decisions])
-    counts = problem.sizes.copy()
+    counts = problem.highest.copy()
     while level.any() and problem.usage(counts[None])[0] > 1:
         movable = np.flatnonzero(level > 0)
         rows = np.repeat(counts[None], len(movable), axis=0)

@@ -8,6 +8,7 @@ import optuna
 
 from sartor.agents._base import Setting, Trajectory, VectorAgent
 from sartor.cost import FloatArray
+from sartor.problem import Problem
 
 
 class RandomAgent(VectorAgent):
@@ -19,7 +20,7 @@ class RandomAgent(VectorAgent):
 
     def propose(self) -> FloatArray:
         """A random policy."""
-        return self._rng.uniform(self.setting.problem.lowest / self.setting.problem.sizes, 1.0)
+        return self._rng.uniform(*_box(self.setting.problem))
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Random search does not learn."""
@@ -30,9 +31,9 @@ class TpeAgent(VectorAgent):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        low = setting.problem.lowest / setting.problem.sizes
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
-            f"{index:04d}": optuna.distributions.FloatDistribution(float(a), 1.0) for index, a in enumerate(low)
+            f"{index:04d}": optuna.distributions.FloatDistribution(float(low), float(high))
+            for index, (low, high) in enumerate(zip(*_box(setting.problem), strict=True))
         }
         sampler = optuna.samplers.TPESampler(seed=setting.seed)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -56,8 +57,8 @@ class CmaEsAgent(VectorAgent):
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self._low = setting.problem.lowest / setting.problem.sizes
-        self._bounds = np.stack([np.minimum(self._low, 1 - 1e-6), np.ones(len(self._low))], axis=1)
+        low, high = _box(setting.problem)
+        self._bounds = np.stack([np.minimum(low, high - 1e-6), high], axis=1)
         self._start = self._bounds.mean(1)
         self._best_shown = -np.inf
         self._optimizer: cmaes.CMA | None = None
@@ -81,3 +82,8 @@ class CmaEsAgent(VectorAgent):
         if len(self._told) == self._optimizer.population_size:
             self._optimizer.tell(self._told)
             self._told = []
+
+
+def _box(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """Smallest and largest ratio of every decision."""
+    return problem.lowest / problem.sizes, problem.highest / problem.sizes

@@ -17,11 +17,11 @@ from sartor.compress._ranges import RangeMethod, find_range
 from sartor.compress._ranking import Ranking
 from sartor.compress._safety import keep_safe_groups
 from sartor.compress._scheme import GALEN, INTEGER, REDUCED, Scheme
-from sartor.compress._slice import kept_channels, mask, narrow
+from sartor.compress._slice import kept_channels, mask, narrow, widen
 
 __all__ = [
     "GALEN", "INTEGER", "REDUCED", "ActivationQuantizer", "CompressOptions", "Compressor", "LayerCall", "QuantizedWeight",
     "RangeMethod", "Ranking", "Scheme", "can_be_quantized", "deployable", "digest", "fastest_dtype", "find_range", "fold",
     "is_quantized", "keep_safe_groups", "kept_channels", "layer_calls", "mask", "narrow", "owned", "quantize",
-    "rounded_once", "with_rounded_weight", "with_tensors",
+    "rounded_once", "widen", "with_rounded_weight", "with_tensors",
 ]  # fmt: skip

@@ -82,5 +82,32 @@ def mask(network: Network, kept: BoolArray) -> fx.GraphModule:
     return candidate
 
 
+def widen(network: Network, candidate: fx.GraphModule, kept: BoolArray) -> dict[str, Tensor]:
+    """Weights with which the original network computes what a narrower one does: what was removed is zero.
+
+    ``candidate`` is what `narrow` made with ``kept``, its weights trained since. Everything is named and shaped as in the
+    original.
+    """
+    wide = {name: tensor.clone() for name, tensor in network.module.state_dict().items()}
+    slots = {slot.name: slot for slot in network.slots}
+    for name, tensor in candidate.state_dict().items():
+        owner, _, leaf = name.rpartition(".")
+        slot = slots.get(owner)
+        if slot is not None and slot.kind == "select":
+            continue
+        if slot is None or not tensor.dim():
+            wide[name] = tensor.clone()
+            continue
+        filled = torch.full_like(wide[name], 1.0 if leaf == "running_var" else 0.0)
+        rows = torch.from_numpy(kept_channels(slot.out_units, kept))
+        if tensor.dim() > 1 and tensor.shape[1] < filled.shape[1]:
+            columns = torch.from_numpy(kept_channels(slot.in_units, kept))[: tensor.shape[1]]
+            filled[rows[:, None], columns] = tensor
+        else:
+            filled[rows] = tensor
+        wide[name] = filled
+    return wide
+
+
 def _groups(module: nn.Module) -> int:
     return module.groups if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) else 1

@@ -56,7 +56,7 @@ class PruningEnv(gymnasium.Env[Float32Array, Float32Array]):
     def _observe(self) -> Float32Array:
         step = len(self._counts)
         row = min(step, len(self.problem) - 1)
-        done = np.concatenate([self._counts, self.problem.sizes[step:]])[None]
+        done = np.concatenate([self._counts, self.problem.highest[step:]])[None]
         left = float(self.problem.total(self._quantity, done)[0]) / getattr(self.problem.original, self._quantity)
         rest = float(self._share[step:].sum()) if step < len(self.problem) else 0.0
         previous = float(self._counts[-1] / self.problem.sizes[step - 1]) if step else 1.0
@@ -77,7 +77,7 @@ def _static_features(problem: Problem) -> FloatArray:
 
 def _cost_shares(problem: Problem, quantity: Quantity) -> FloatArray:
     """What each decision alone can save at most, as a share of what all of them can."""
-    alone = np.repeat(problem.sizes[None], len(problem), axis=0)
+    alone = np.repeat(problem.highest[None], len(problem), axis=0)
     np.fill_diagonal(alone, problem.lowest)
-    saved = getattr(problem.original, quantity) - problem.total(quantity, alone)
+    saved = problem.total(quantity, problem.highest[None])[0] - problem.total(quantity, alone)
     return saved / max(saved.sum(), 1e-30)
