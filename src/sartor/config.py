@@ -58,7 +58,7 @@ def from_folder(folder: Path) -> RunConfig:
     content = read_json(path, missing=missing, error=RunError)
     if content.pop("schema", None) != SCHEMA:
         raise RunError(f"{path} is not a run of schema {SCHEMA}")
-    return _build(RunConfig, content, str(path))
+    return build(RunConfig, content, str(path))
 
 
 def from_toml(path: Path) -> RunConfig:
@@ -72,10 +72,11 @@ def from_toml(path: Path) -> RunConfig:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"--config {path} is not TOML: {error}") from error
-    return _build(RunConfig, content, str(path))
+    return build(RunConfig, content, str(path))
 
 
-def _build(kind: Any, content: dict[str, Any], place: str) -> Any:
+def build(kind: Any, content: dict[str, Any], place: str) -> Any:
+    """A dataclass of options from what a file holds; raises `UsageError` naming ``place`` and the key that is wrong."""
     hints = typing.get_type_hints(kind)
     values = {}
     for key, value in content.items():
@@ -93,7 +94,7 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, dict):
             raise UsageError(f"{place} is {value!r}; it must be a table")
-        return _build(hint, value, place)
+        return build(hint, value, place)
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         if value not in typing.get_args(hint):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from sartor import zoo
+from sartor._files import write_atomically
 from sartor._optional import require
 from sartor.errors import UsageError, WeightsError
 from sartor.graph import require_finite
@@ -66,6 +68,14 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         )
     model.load_state_dict(tensors, strict=False)
     require_finite(model)
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor], *, mean: Sequence[float] = (), std: Sequence[float] = ()) -> None:
+    """Write a file that `load_weights` reads, with the normalisation of its images where that is known."""
+    numbers = {"mean": mean, "std": std}
+    metadata = {"format": "pt", **{key: ",".join(map(str, values)) for key, values in numbers.items() if values}}
+    whole = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(whole, temporary, metadata))
 
 
 def normalisation(path: Path | None) -> tuple[tuple[float, ...], tuple[float, ...]]:

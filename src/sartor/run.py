@@ -24,6 +24,8 @@ from sartor.storage import Origin, load, read_origin, save_trained
 
 #: Where fine-tuning writes, in the folder of a run.
 FINETUNED = "finetuned"
+#: What came of it, in that folder.
+FINETUNE_REPORT = "finetune.json"
 
 
 def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False) -> Result:
@@ -87,9 +89,16 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 
 def run_finetune(
-    folder: Path, options: FinetuneOptions, on_epoch: Callable[[Epoch], None], *, resume: bool = False
+    folder: Path,
+    options: FinetuneOptions,
+    on_epoch: Callable[[Epoch], None],
+    *,
+    resume: bool = False,
+    original: nn.Module | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Fine-tune what a finished run found; everything is in ``folder/finetuned``, the report with it, when this returns.
+
+    It learns from, and is compared with, the network that the search started from, or another ``original``.
 
     Raises `RunError` if there already is a fine-tuning and ``resume`` is not set.
     """
@@ -99,15 +108,15 @@ def run_finetune(
         raise RunError(f"{out} already holds a fine-tuning; go on with --resume, or remove the folder")
     model, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
-    candidate = load(folder, model)
+    candidate, original = load(folder, model), original or model
     tuned = finetune(
-        candidate, train, images.validation, original=model, options=options, checkpoint=checkpoint, on_epoch=on_epoch
+        candidate, train, images.validation, original=original, options=options, checkpoint=checkpoint, on_epoch=on_epoch
     )
     score = ImageScorer(images.test, dtype=torch.float32).score if images.test is not None else None
     report = {
         "validation": {"before": tuned.before, "after": tuned.validation},
         "test": None if score is None else {
-            "original": score(trace(model, train.slice(0, 1).normalized()).module).accuracy,
+            "original": score(trace(original, train.slice(0, 1).normalized()).module).accuracy,
             "before": score(candidate).accuracy,
             "after": score(tuned.model).accuracy,
         },
@@ -116,5 +125,5 @@ def run_finetune(
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
     }  # fmt: skip
     save_trained(out, folder, tuned.model)
-    write_text(out / "finetune.json", json.dumps(report, indent=1) + "\n")
+    write_text(out / FINETUNE_REPORT, json.dumps(report, indent=1) + "\n")
     return out, report

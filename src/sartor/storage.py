@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from sartor import models
 from sartor._files import read_json, write_atomically, write_text
-from sartor.compress import REDUCED, Scheme, fold, narrow, owned, quantize
+from sartor.compress import REDUCED, Scheme, fold, narrow, owned, quantize, widen
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
 from sartor.policy import Policy
@@ -86,6 +86,19 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"{path} does not fit the network: {error}") from error
     return candidate
+
+
+def load_wide(folder: Path, model: nn.Module) -> dict[str, Tensor]:
+    """Weights of the original network ``model`` with which it computes what the network of a folder does; pruned is zero.
+
+    Raises `RunError` if that network is quantized: its batch norms are folded.
+    """
+    if read_policy(folder).quantized:
+        raise RunError(f"{folder} holds a quantized network; its weights have no place in the original")
+    layout = _read_layout(folder / "network.json")
+    network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])
+    wide = widen(network, load(folder, model), _kept(network, layout["groups"], folder))
+    return {name: wide.get(name, tensor) for name, tensor in model.state_dict().items()}
 
 
 def _kept(network: Network, groups: dict[str, dict[str, Any]], folder: Path) -> BoolArray:

@@ -200,6 +200,18 @@ def test_a_busy_neighbour_does_not_change_the_relative_latency():
     assert comparison.low <= 0.63 <= comparison.high
 
 
+@pytest.mark.parametrize("asleep", range(6))
+def test_a_machine_that_slept_does_not_change_the_relative_latency(asleep):
+    """One call, of either side, takes a minute, after which there is no time left."""
+    calls = iter(range(10**9))
+
+    def timed(seconds):
+        return lambda: 60.0 if next(calls) == asleep else seconds
+
+    comparison = compare(timed(3e-3), timed(10e-3), Patience(limit_s=0.0, warm_up=0), runs=1)
+    assert comparison.relative == pytest.approx(0.3)
+
+
 def test_the_interval_of_the_median_covers_it():
     rng = np.random.default_rng(0)
     intervals = [median_interval(rng.lognormal(size=25)) for _ in range(2000)]

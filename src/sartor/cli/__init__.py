@@ -18,6 +18,7 @@ from sartor.cli._export import Export, Verify
 from sartor.cli._finetune import Finetune
 from sartor.cli._progress import SearchProgress
 from sartor.cli._report import Compare, Report
+from sartor.cli._schedule import RunSchedule
 from sartor.cli._sensitivity import MeasureSensitivity
 from sartor.cli._table import policy_table, results_table
 from sartor.cli._targets import ListTargets
@@ -26,7 +27,7 @@ from sartor.errors import SartorError
 from sartor.run import read_result, run_search
 
 _INTERRUPTED = 130
-_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods", "--state", "--augment")
+_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods", "--state", "--augment", "--finetune.augment")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ Command = (
     | Annotated[MeasureSensitivity, tyro.conf.subcommand("sensitivity")]
     | Annotated[ListTargets, tyro.conf.subcommand("targets")]
     | Annotated[Finetune, tyro.conf.subcommand("finetune")]
+    | Annotated[RunSchedule, tyro.conf.subcommand("schedule")]
     | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Verify, tyro.conf.subcommand("verify")]
     | Annotated[Report, tyro.conf.subcommand("report")]
@@ -85,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_INTERRUPTED)
 
 
-AnyCommand = Search | Finetune | Export | Verify | Report | Compare | MeasureSensitivity | ListTargets | Show | Demo
+AnyCommand = Search | Finetune | RunSchedule | Export | Verify | Report | Compare | MeasureSensitivity | ListTargets | Show | Demo
 
 
 def _parse(arguments: list[str]) -> AnyCommand:
@@ -118,7 +120,7 @@ def _config_file(arguments: list[str]) -> Path | None:
 
 
 def _dispatch(command: AnyCommand, console: Console) -> None:
-    if isinstance(command, (MeasureSensitivity, ListTargets, Finetune, Export, Verify, Report, Compare)):
+    if isinstance(command, (MeasureSensitivity, ListTargets, Finetune, RunSchedule, Export, Verify, Report, Compare)):
         command.run(console)
     elif isinstance(command, Show):
         report = read_result(command.folder)

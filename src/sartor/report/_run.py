@@ -10,7 +10,7 @@ from typing import Any
 from sartor.config import FILE as OPTIONS
 from sartor.config import RunConfig, from_folder
 from sartor.errors import RunError
-from sartor.run import FINETUNED
+from sartor.run import FINETUNE_REPORT, FINETUNED
 from sartor.search import Episode, read_episodes
 from sartor.sensitivity import FILE as SENSITIVITY
 from sartor.sensitivity import Sensitivity
@@ -59,7 +59,7 @@ def read(folder: Path) -> Facts:
         episodes,
         _json(folder / _RESULT) or {},
         Sensitivity.read(sensitivity) if sensitivity.exists() else None,
-        _json(folder / FINETUNED / "finetune.json"),
+        _json(folder / FINETUNED / FINETUNE_REPORT),
         [found for path in sorted((folder / "export").glob("*.verified.json")) if (found := _json(path))],
     )
 

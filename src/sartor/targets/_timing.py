@@ -21,7 +21,7 @@ _TURN = 0.02
 _LISTEN = 0.05
 #: Turns before the first look at the interval.
 _LEAST = 12
-#: Fastest turns that a relative latency rests on.
+#: Fastest turns that a relative latency rests on, of at least twice as many; of fewer turns, the faster half.
 _FASTEST = 5
 
 
@@ -29,15 +29,15 @@ _FASTEST = 5
 class Patience:
     """When to stop: once the interval of the relative latency is within ± ``tolerance``, or at ``limit_s``.
 
-    Not before ``least_s``: neighbouring turns resemble each other, so that a short interval is surer of itself than it should be.
-    Not before ``least_turns`` either, however slow they are.
+    Not before ``least_s``: a machine that is busy for seconds has no undisturbed turn in them. Not before ``least_turns`` either,
+    however slow they are: of fewer than three none can be told to be an outlier, such as one in which the machine slept.
     """
 
     tolerance: float = 0.02
     limit_s: float = 10.0
     warm_up: int = 5
     least_s: float = 0.0
-    least_turns: int = 1
+    least_turns: int = 3
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def compare(
 
 def relative_latency(candidate: FloatArray, original: FloatArray) -> tuple[float, float, float]:
     """Lowest, likely and highest ratio of the fastest of some turns of both."""
-    mine, theirs = np.sort(candidate)[:_FASTEST], np.sort(original)[:_FASTEST]
+    count = min(_FASTEST, (len(candidate) + 1) // 2)
+    mine, theirs = np.sort(candidate)[:count], np.sort(original)[:count]
     return float(mine[0] / theirs[-1]), float(mine.mean() / theirs.mean()), float(mine[-1] / theirs[0])
 
 

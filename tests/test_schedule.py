@@ -1,0 +1,113 @@
+"""Compressing a small network in stages."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+import sartor
+from sartor import demo, schedule
+from sartor.cli import main
+from sartor.compress import CompressOptions
+from sartor.config import RunConfig
+from sartor.errors import RunError, UsageError
+from sartor.finetune import FinetuneOptions
+from sartor.schedule import Observer, Schedule, run_schedule
+from sartor.storage import read_policy
+
+SEARCH = sartor.SearchOptions(
+    episodes=6, finalists=2, baselines=(), seed_with=("uniform",), compress=CompressOptions(images=16, final_images=32)
+)
+TUNING = FinetuneOptions(epochs=2, batch=64, augment=(), learning_rate=0.02, ema=0.9)
+
+
+def plan(weights, out, stages, **options):
+    search = RunConfig(
+        model="sartor.demo:DigitsNet", weights=weights, data="digits", out=out, options=dataclasses.replace(SEARCH, **options)
+    )
+    return Schedule(search, stages, TUNING)
+
+
+def kept_in(folder):
+    groups = json.loads((folder / "network.json").read_text())["groups"]
+    return {name: set(group["kept"]) for name, group in groups.items()}
+
+
+def facts(entries):
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
+
+
+def test_every_stage_prunes_what_the_one_before_left(weights, data, tmp_path):
+    entries = run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=45%")))
+    assert [entry["budget"] for entry in entries] == ["macs<=70%", "macs<=45%"]
+    assert 0.6 < entries[0]["ratio"]["macs"] <= 0.7
+    assert entries[1]["ratio"]["macs"] <= 0.45
+    first, second = (tmp_path / f"s/stage-{number}" for number in (1, 2))
+    before, after = kept_in(first), kept_in(second)
+    assert all(after[name] <= before[name] for name in before)
+    assert sum(map(len, after.values())) < sum(map(len, before.values()))
+    assert entries[0]["test"]["original"] == entries[1]["test"]["original"]
+    network = sartor.load(second / "finetuned", demo.DigitsNet())
+    scorer = sartor.score.ImageScorer(data.validation, dtype=torch.float32)
+    assert scorer.score(network).accuracy == pytest.approx(entries[1]["validation"]["after"])
+    start = demo.DigitsNet().eval()  # the second stage started from what the first had learned
+    sartor.models.load_weights(start, first / "tuned.safetensors")
+    images = data.validation.normalized()[:8]
+    with torch.no_grad():
+        assert torch.allclose(start(images), sartor.load(first / "finetuned", demo.DigitsNet())(images), atol=1e-4)
+
+
+def test_single_weights_stay_pruned_from_stage_to_stage(weights, tmp_path):
+    run_schedule(plan(weights, tmp_path, ("params<=70%", "params<=50%"), granularity="weights"))
+    first, second = (read_policy(tmp_path / f"stage-{number}").weights for number in (1, 2))
+    assert all(second[name] <= first[name] for name in first)
+    network = sartor.load(tmp_path / "stage-2/finetuned", demo.DigitsNet())
+    for name, share in second.items():
+        weight = network.get_parameter(f"{name}.weight")
+        assert float((weight != 0).float().mean()) == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize("moment", ["episode", "epoch"])
+def test_an_interrupted_schedule_ends_where_an_uninterrupted_one_does(moment, weights, tmp_path):
+    stages = ("macs<=70%", "macs<=50%")
+    whole = run_schedule(plan(weights, tmp_path / "whole", stages))
+    seen = []
+
+    def stop(*event):
+        seen.append(event)
+        if len(seen) == {"episode": 9, "epoch": 3}[moment]:  # in the second stage
+            raise SystemExit
+
+    observer = Observer(**{f"on_{moment}": stop})
+    broken = plan(weights, tmp_path / "broken", stages)
+    with pytest.raises(SystemExit):
+        run_schedule(broken, observer)
+    with pytest.raises(RunError, match="already holds a schedule; resume it with"):
+        run_schedule(broken)
+    resumed = run_schedule(Schedule.read(tmp_path / "broken"), resume=True)
+    assert facts(resumed) == facts(whole)
+    mine, theirs = (sartor.load(tmp_path / f"{name}/stage-2/finetuned", demo.DigitsNet()) for name in ("broken", "whole"))
+    assert all(torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items())
+
+
+def test_the_command(weights, tmp_path, capsys):
+    main([
+        "schedule", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits",
+        "--out", str(tmp_path / "s"), "--stages", "macs<=70%", "macs<=50%,params<=60%", "--episodes", "4", "--finalists", "1",
+        "--finetune.epochs", "1", "--finetune.augment", "",
+    ])  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "stage 2: macs<=50%,params<=60%" in printed
+    assert "macs<=50%,params<=60%" in printed.rpartition("stages")[2]
+    main(["schedule", "--resume", str(tmp_path / "s")])
+    assert "episode" not in capsys.readouterr().out
+
+
+def test_bad_schedules_are_refused(weights, tmp_path):
+    with pytest.raises(UsageError, match="needs the budgets of its stages"):
+        plan(weights, tmp_path, ())
+    with pytest.raises(UsageError, match="a schedule prunes only"):
+        plan(weights, tmp_path, ("macs<=50%",), methods=("prune", "quantize"), target="onnxruntime")
+    with pytest.raises(RunError, match="is not the folder of a schedule"):
+        schedule.Schedule.read(tmp_path)
