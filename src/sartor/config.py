@@ -14,6 +14,7 @@ from typing import Any
 from sartor._files import read_json, write_text
 from sartor.errors import RunError, UsageError
 from sartor.options import SearchOptions
+from sartor.track import TrackerName
 
 SCHEMA = 1
 FILE = "run.json"
@@ -35,6 +36,8 @@ class RunConfig:
     """Folder of the run."""
     threads: int | None = None
     """Threads of PyTorch; all cores if not given."""
+    track: tuple[TrackerName, ...] = ()
+    """Where episodes and epochs are told as they come: tensorboard, mlflow."""
     options: SearchOptions = field(default_factory=SearchOptions)
 
     def require_complete(self) -> None:

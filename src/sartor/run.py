@@ -21,6 +21,7 @@ from sartor.graph import trace
 from sartor.score import ImageScorer
 from sartor.search import Episode, read_episodes
 from sartor.storage import Origin, load, read_origin, save_trained
+from sartor.track import trackers
 
 #: Where fine-tuning writes, in the folder of a run.
 FINETUNED = "finetuned"
@@ -43,15 +44,16 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
     count = max(options.images, options.final_images)
     model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=config.options.seed)
     config.save(config.out)
-    return compress(
-        model,
-        images,
-        budget=config.budget,
-        options=config.options,
-        out=config.out,
-        on_episode=on_episode,
-        origin=origin,
-    )
+    with trackers(config.track, config.out) as listening:
+
+        def tell(episode: Episode, best: Episode) -> None:
+            for tracker in listening:
+                tracker.on_episode(episode, best)
+            on_episode(episode, best)
+
+        return compress(
+            model, images, budget=config.budget, options=config.options, out=config.out, on_episode=tell, origin=origin
+        )
 
 
 def load_subject(
@@ -109,9 +111,16 @@ def run_finetune(
     model, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
     candidate, original = load(folder, model), original or model
-    tuned = finetune(
-        candidate, train, images.validation, original=original, options=options, checkpoint=checkpoint, on_epoch=on_epoch
-    )
+    with trackers(config.track, folder) as listening:
+
+        def tell(epoch: Epoch) -> None:
+            for tracker in listening:
+                tracker.on_epoch(epoch)
+            on_epoch(epoch)
+
+        tuned = finetune(
+            candidate, train, images.validation, original=original, options=options, checkpoint=checkpoint, on_epoch=tell
+        )
     score = ImageScorer(images.test, dtype=torch.float32).score if images.test is not None else None
     report = {
         "validation": {"before": tuned.before, "after": tuned.validation},

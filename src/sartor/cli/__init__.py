@@ -27,7 +27,7 @@ from sartor.errors import SartorError
 from sartor.run import read_result, run_search
 
 _INTERRUPTED = 130
-_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods", "--state", "--augment", "--finetune.augment")
+_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods", "--state", "--augment", "--finetune.augment", "--track")
 
 
 @dataclass(frozen=True)

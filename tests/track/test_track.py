@@ -1,0 +1,76 @@
+"""What is told to TensorBoard and MLflow, read back with their own tools."""
+
+import sys
+
+import pytest
+
+import sartor
+from sartor.cli import main
+from sartor.errors import MissingPackageError
+from sartor.search import read_episodes
+from sartor.track import MlflowTracker, TensorBoardTracker, trackers
+
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def run(weights, tmp_path_factory):
+    """A search and two epochs of fine-tuning, both followed."""
+    folder = tmp_path_factory.mktemp("runs") / "followed"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        main([
+            "search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", str(folder),
+            "--episodes", "5", "--finalists", "1", "--track", "tensorboard,mlflow",
+        ])  # fmt: skip
+        main(["finetune", str(folder), "--epochs", "2", "--batch", "64", "--augment", ""])
+    return folder
+
+
+def test_tensorboard_reads_every_episode_and_epoch(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    rewards = {event.step: event.value for event in events.Scalars("search/reward")}
+    assert rewards == pytest.approx({episode.number: episode.reward for episode in read_episodes(run)})
+    assert [event.step for event in events.Scalars("finetune/loss")] == [0, 1]
+
+
+def test_mlflow_has_one_run_with_all_of_it(run):
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{run / 'mlflow.db'}")
+    (found,) = client.search_runs([client.get_experiment_by_name("sartor").experiment_id])
+    assert (found.info.run_name, found.info.status) == ("followed", "FINISHED")
+    history = client.get_metric_history(found.info.run_id, "search/accuracy")
+    assert {metric.step: metric.value for metric in history} == pytest.approx(
+        {episode.number: episode.outcome.accuracy for episode in read_episodes(run)}
+    )
+    assert [metric.step for metric in client.get_metric_history(found.info.run_id, "finetune/validation")] == [0, 1]
+
+
+def test_trackers_are_callbacks_of_the_python_line(model, data, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    with TensorBoardTracker(tmp_path) as tracker:
+        options = sartor.SearchOptions(episodes=3, finalists=1, baselines=())
+        sartor.compress(model, data, options=options, on_episode=tracker.on_episode)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert len(events.Scalars("search/best_reward")) == 3
+
+
+@pytest.mark.parametrize(("name", "package"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow")])
+def test_a_missing_package_is_named_before_anything_runs(name, package, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackageError, match=rf"{package} is needed .* pip install 'sartor\[{name}\]'"):
+        trackers([name], tmp_path).__enter__()
+
+
+def test_another_place_for_mlflow(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    with MlflowTracker(tmp_path / "run") as tracker:
+        tracker.log({"search/reward": 0.5}, 0)
+    assert (tmp_path / "elsewhere.db").exists()
+    assert not (tmp_path / "run/mlflow.db").exists()
