@@ -18,18 +18,18 @@ from torch import Tensor, fx, nn
 import sartor
 from sartor._files import write_text
 from sartor.budget import Budget
-from sartor.compress import REDUCED, Compressor, keep_safe_groups, owned
+from sartor.compress import Compressor, owned
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.evaluate import Evaluator
-from sartor.graph import Network, trace
+from sartor.graph import Network
 from sartor.judge import Judge
 from sartor.options import SearchOptions
 from sartor.policy import Policy
 from sartor.search import CAN_RACE, Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
 from sartor.storage import Origin, save
 from sartor.targets import Deployment, Target
-from sartor.task import make_problem, make_scorer, make_target, measure_layers
+from sartor.task import make_compressor, make_problem, make_scorer, make_target, measure_layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +83,9 @@ def compress(
     examples = example_inputs if example_inputs is not None else calibration
     if examples is None or (data is None and evaluate is None):
         raise UsageError("compress needs data, or both evaluate and example_inputs")
-    network = keep_safe_groups(trace(model, examples))
     target = target or make_target(options)
-    scheme = target.scheme if target else REDUCED
-    compressor = Compressor(network, calibration, options.compress, options.seed, scheme=scheme)
+    compressor = make_compressor(model, examples, calibration, options, target)
+    network = compressor.network
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     folder = Path(out) if out else None
     with tempfile.TemporaryDirectory() as scratch:

@@ -18,6 +18,7 @@ from sartor.config import FILE, RunConfig, from_folder
 from sartor.errors import RunError, UsageError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
+from sartor.options import SearchOptions
 from sartor.score import ImageScorer
 from sartor.search import Episode, read_episodes
 from sartor.storage import Origin, load, read_origin, save_trained
@@ -40,8 +41,7 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
         raise RunError(f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder")
     if config.threads:
         torch.set_num_threads(config.threads)
-    options = config.options.compress
-    count = max(options.images, options.final_images)
+    count = calibration_count(config.options)
     model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=config.options.seed)
     config.save(config.out)
     with trackers(config.track, config.out) as listening:
@@ -54,6 +54,11 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
         return compress(
             model, images, budget=config.budget, options=config.options, out=config.out, on_episode=tell, origin=origin
         )
+
+
+def calibration_count(options: SearchOptions) -> int:
+    """Calibration images that a search takes from its data."""
+    return max(options.compress.images, options.compress.final_images)
 
 
 def load_subject(

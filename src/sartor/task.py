@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from sartor import agents, sensitivity, targets
 from sartor._files import read_json, write_text
 from sartor.budget import Budget
-from sartor.compress import Compressor
+from sartor.compress import REDUCED, Compressor, keep_safe_groups
 from sartor.data import Data
 from sartor.errors import RunError, UsageError
-from sartor.graph import Network
+from sartor.graph import Network, trace
 from sartor.options import SearchOptions
 from sartor.problem import Problem
 from sartor.score import CallableScorer, ImageScorer, Scorer
@@ -64,6 +64,19 @@ def make_target(options: SearchOptions) -> Target | None:
 def _require_precisions(options: SearchOptions, target: Target | None) -> None:
     if "quantize" in options.methods and target is None:
         raise UsageError("the method quantize needs a target that says which precisions there are; give --target onnxruntime")
+
+
+def make_compressor(
+    model: nn.Module,
+    examples: Tensor | Sequence[Tensor],
+    calibration: Tensor | None,
+    options: SearchOptions,
+    target: Target | None,
+) -> Compressor:
+    """What builds the candidates of a network, rounded as the target does it."""
+    network = keep_safe_groups(trace(model, examples))
+    scheme = target.scheme if target else REDUCED
+    return Compressor(network, calibration, options.compress, options.seed, scheme=scheme)
 
 
 def make_problem(

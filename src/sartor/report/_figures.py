@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sartor._optional import require
 from sartor.report._run import Facts
+from sartor.search import cost_axis, front
 from sartor.sensitivity import heat_map
 from sartor.summary import entries, relative_latency
 
@@ -58,26 +59,22 @@ def _plane(facts: Facts) -> Figure:
     """Accuracy against cost: what was scored, what could not be beaten, the rules and the original."""
     import altair as alt
 
-    timed = any(episode.outcome.relative_latency for episode in facts.episodes)
-    field, title = ("relative_latency", "latency, relative to the original's") if timed else ("macs", "multiply-accumulates")
+    field = cost_axis(facts.episodes)
+    title = "latency, relative to the original's" if field == "relative_latency" else "multiply-accumulates"
     rows = [row for row in facts.rows() if row[field] is not None and not row["stopped"]]
-    best, front = -1.0, []
-    for row in sorted(rows, key=lambda row: (row[field], -row["accuracy"])):
-        if row["accuracy"] > best:
-            best = row["accuracy"]
-            front.append(row)
+    unbeaten = [facts.rows()[episode.number] for episode in front(facts.episodes)]
     x = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~s"))
     y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%"))
-    tips = [alt.Tooltip(f"{field}:Q", format=".4~s"), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
+    tips = ["episode:Q", alt.Tooltip(f"{field}:Q", format=".4~s"), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
     scored = (
         alt.Chart(alt.InlineData(rows)).mark_circle(size=_DOT, opacity=0.6).encode(x=x, y=y, color=_sources(facts), tooltip=tips)
     )
-    line = alt.Chart(alt.InlineData(front)).mark_line(interpolate="step-after", color=COLOURS[5]).encode(x=x, y=y)
+    line = alt.Chart(alt.InlineData(unbeaten)).mark_line(interpolate="step-after", color=COLOURS[5]).encode(x=x, y=y)
     if not (marks := _marks(facts, field)):
         return sized(alt.layer(scored, line))
     marked = alt.Chart(alt.InlineData(marks)).encode(x=x, y=y)
     shapes = marked.mark_point(size=120, filled=True, color=COLOURS[5]).encode(
-        shape=alt.Shape("source:N", title="delivered"), tooltip=tips
+        shape=alt.Shape("source:N", title="delivered"), tooltip=tips[1:]
     )
     return sized(alt.layer(scored, line, shapes))
 

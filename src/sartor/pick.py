@@ -1,0 +1,38 @@
+"""Any episode of a search as a network of its own, as the best one is."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from sartor.budget import Budget
+from sartor.config import from_folder
+from sartor.errors import RunError, UsageError
+from sartor.run import calibration_count, load_subject
+from sartor.search import read_episodes
+from sartor.storage import save
+from sartor.task import make_compressor, make_problem, make_target
+
+
+def pick(folder: Path, number: int) -> Path:
+    """Write the network of an episode to ``folder/episode-N``, which can be fine-tuned, exported and verified like a run.
+
+    It is refitted from as many images as a finalist. Raises `UsageError` for an episode that the run does not have, `RunError`
+    if there is no run.
+    """
+    config, episodes = from_folder(folder), {episode.number: episode for episode in read_episodes(folder)}
+    if not episodes:
+        raise RunError(f"{folder} holds no episodes yet")
+    if number not in episodes:
+        raise UsageError(f"episode {number} is not in {folder}; it has 0 to {max(episodes)}")
+    options, out = config.options, folder / f"episode-{number}"
+    count = calibration_count(options)
+    model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=options.seed)
+    calibration, target = images.calibration.normalized(), make_target(options)
+    compressor = make_compressor(model, calibration, calibration, options, target)
+    problem = make_problem(compressor, Budget(()), options, target, None)
+    policy = problem.policy(problem.counts(episodes[number].executed))
+    candidate, kept = compressor.candidate(policy, final=True), compressor.kept(policy)
+    dataclasses.replace(config, out=out).save(out)
+    save(out, compressor.network, candidate, policy, kept=kept, origin=origin, scheme=compressor.scheme)
+    return out

@@ -1,0 +1,69 @@
+"""Networks of a search other than the best."""
+
+import json
+
+import pytest
+import torch
+
+import sartor
+from sartor import demo
+from sartor.cli import main
+from sartor.errors import RunError, UsageError
+from sartor.pick import pick
+from sartor.search import front, read_episodes
+from sartor.storage import read_policy
+
+
+@pytest.fixture(scope="module")
+def run(weights, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    main([
+        "search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", str(folder),
+        "--episodes", "8", "--finalists", "2", "--agent", "random", "--budget", "macs<=60%", "--methods", "prune,quantize",
+        "--target", "onnxruntime",
+    ])  # fmt: skip
+    return folder
+
+
+def test_nothing_beats_the_front_and_it_beats_all_else(run):
+    episodes = read_episodes(run)
+    kept = front(episodes)
+    for one in kept:
+        for other in episodes:
+            cheaper = other.outcome.relative_latency is not None and other.outcome.relative_latency < one.outcome.relative_latency
+            assert not (cheaper and other.outcome.accuracy >= one.outcome.accuracy)
+    for other in {e.number for e in episodes if not e.outcome.stopped} - {e.number for e in kept}:
+        outcome = episodes[other].outcome
+        assert any(
+            one.outcome.relative_latency <= outcome.relative_latency and one.outcome.accuracy >= outcome.accuracy for one in kept
+        )
+
+
+def test_the_network_of_the_best_episode_is_the_one_delivered(run):
+    policies = {}
+    for episode in read_episodes(run):
+        policies[episode.number] = read_policy(pick(run, episode.number))
+    delivered = read_policy(run)
+    (number, *_) = [number for number, policy in policies.items() if policy == delivered]
+    mine, theirs = sartor.load(run / f"episode-{number}", demo.DigitsNet()), sartor.load(run, demo.DigitsNet())
+    assert all(torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items())
+
+
+def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
+    number = front(read_episodes(run))[0].number
+    main(["pick", str(run)])
+    assert f"│ {number:>7} │" in capsys.readouterr().out.replace("┃", "│")
+    main(["pick", str(run), "--episode", str(number)])
+    folder = run / f"episode-{number}"
+    main(["finetune", str(folder), "--epochs", "1", "--batch", "64"])
+    main(["export", str(folder)])
+    main(["verify", str(folder)])
+    verified = json.loads((folder / "export/model.onnx.verified.json").read_text())
+    assert verified["accuracy"] == pytest.approx(verified["simulated"], abs=0.01)
+
+
+def test_what_is_not_there_is_refused(run, tmp_path):
+    with pytest.raises(UsageError, match=r"episode 99 is not in .*; it has 0 to 7"):
+        pick(run, 99)
+    with pytest.raises(RunError, match="is not the folder of a run"):
+        pick(tmp_path, 0)
