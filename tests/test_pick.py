@@ -60,6 +60,9 @@ def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
     main(["verify", str(folder)])
     verified = json.loads((folder / "export/model.onnx.verified.json").read_text())
     assert verified["accuracy"] == pytest.approx(verified["simulated"], abs=0.01)
+    with pytest.raises(SystemExit):
+        main(["search", "--resume", str(folder)])
+    assert "holds a network that was not searched there" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_refused(run, tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from sartor import demo, schedule
 from sartor.cli import main
 from sartor.compress import CompressOptions
 from sartor.config import RunConfig
-from sartor.errors import RunError, UsageError
+from sartor.errors import BudgetError, RunError, UsageError, WeightsError
 from sartor.finetune import FinetuneOptions
 from sartor.schedule import Observer, Schedule, run_schedule
 from sartor.storage import read_policy
@@ -58,7 +59,7 @@ def test_every_stage_prunes_what_the_one_before_left(weights, data, tmp_path):
         assert torch.allclose(start(images), sartor.load(first / "finetuned", demo.DigitsNet())(images), atol=1e-4)
 
 
-def test_single_weights_stay_pruned_from_stage_to_stage(weights, tmp_path):
+def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_path):
     run_schedule(plan(weights, tmp_path, ("params<=70%", "params<=50%"), granularity="weights"))
     first, second = (read_policy(tmp_path / f"stage-{number}").weights for number in (1, 2))
     assert all(second[name] <= first[name] for name in first)
@@ -91,6 +92,26 @@ def test_an_interrupted_schedule_ends_where_an_uninterrupted_one_does(moment, we
     assert all(torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items())
 
 
+def test_a_kill_before_the_result_of_a_search_is_written_is_made_up_for(weights, tmp_path):
+    whole = run_schedule(plan(weights, tmp_path, ("macs<=70%",)))
+    (tmp_path / "stage-1/result.json").unlink()
+    shutil.rmtree(tmp_path / "stage-1/finetuned")
+    assert facts(run_schedule(plan(weights, tmp_path, ("macs<=70%",)), resume=True)) == facts(whole)
+
+
+def test_only_what_has_not_begun_can_be_changed(weights, tmp_path):
+    with pytest.raises(WeightsError, match="do not exist"):
+        run_schedule(plan(tmp_path / "nothing.safetensors", tmp_path / "s", ("macs<=70%", "macs<=1%")))
+    with pytest.raises(BudgetError, match=r"budget macs<=1% cannot be met"):  # the mistake in the weights locked nothing
+        run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=1%")))
+    with pytest.raises(RunError, match=r"stage 1 of .* was begun with the budget macs<=70%; it cannot become macs<=80%"):
+        run_schedule(plan(weights, tmp_path / "s", ("macs<=80%", "macs<=50%")), resume=True)
+    with pytest.raises(RunError, match="holds a schedule with other options"):
+        run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=50%"), seed=1), resume=True)
+    entries = run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=50%")), resume=True)
+    assert entries[1]["ratio"]["macs"] <= 0.5
+
+
 def test_the_command(weights, tmp_path, capsys):
     main([
         "schedule", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits",
@@ -109,5 +130,7 @@ def test_bad_schedules_are_refused(weights, tmp_path):
         plan(weights, tmp_path, ())
     with pytest.raises(UsageError, match="a schedule prunes only"):
         plan(weights, tmp_path, ("macs<=50%",), methods=("prune", "quantize"), target="onnxruntime")
+    with pytest.raises(UsageError, match=r"the stage 'latency<=0\.5' needs a target"):
+        plan(weights, tmp_path, ("latency<=0.5",))
     with pytest.raises(RunError, match="is not the folder of a schedule"):
         schedule.Schedule.read(tmp_path)

@@ -9,6 +9,8 @@ import sys
 #: Parameters of ``mallopt(3)``: above which size blocks are mapped one by one; how much free memory is kept.
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 _LARGEST = 2**30
+#: What versions of glibc that limit the first of them allow.
+_LARGEST_ONCE = 2**25
 
 
 def keep_freed_memory() -> bool:
@@ -20,4 +22,5 @@ def keep_freed_memory() -> bool:
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_MMAP_THRESHOLD, _LARGEST) and mallopt(_TRIM_THRESHOLD, _LARGEST))
+    kept = mallopt(_TRIM_THRESHOLD, _LARGEST)
+    return bool(kept and (mallopt(_MMAP_THRESHOLD, _LARGEST) or mallopt(_MMAP_THRESHOLD, _LARGEST_ONCE)))

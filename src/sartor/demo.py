@@ -6,11 +6,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sartor import data
-from sartor._files import write_atomically
+from sartor import data, models
 
 
 class DigitsNet(nn.Module):
@@ -52,4 +50,4 @@ def train(path: str | Path, epochs: int = 15, seed: int = 0) -> None:
             loss.backward()
             optimizer.step()
             schedule.step()
-    write_atomically(Path(path), lambda temporary: save_file(model.state_dict(), temporary, {"format": "pt"}))
+    models.save_weights(Path(path), model.state_dict())

@@ -41,7 +41,7 @@ class SearchOptions:
     methods: tuple[Method, ...] = ("prune",)
     """prune, quantize, or both searched together."""
     base: Path | None = None
-    """Folder of an earlier run: what it decided and this search does not stays as it is, what it pruned stays pruned."""
+    """Folder of an earlier run: what it decided and this search does not stays as it is; no more is kept than it kept."""
     state: tuple[Measurement, ...] = ("sensitivity",)
     """What the agent galen is told of each layer beside its shape: sensitivity, latency (by the target's profiler)."""
     sensitivity: Path | None = None

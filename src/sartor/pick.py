@@ -8,7 +8,7 @@ from pathlib import Path
 from sartor.budget import Budget
 from sartor.config import from_folder
 from sartor.errors import RunError, UsageError
-from sartor.run import calibration_count, load_subject
+from sartor.run import calibration_count, load_subject, use_threads
 from sartor.search import read_episodes
 from sartor.storage import save
 from sartor.task import make_compressor, make_problem, make_target
@@ -25,6 +25,7 @@ def pick(folder: Path, number: int) -> Path:
         raise RunError(f"{folder} holds no episodes yet")
     if number not in episodes:
         raise UsageError(f"episode {number} is not in {folder}; it has 0 to {max(episodes)}")
+    use_threads(config)
     options, out = config.options, folder / f"episode-{number}"
     count = calibration_count(options)
     model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=options.seed)
@@ -33,6 +34,6 @@ def pick(folder: Path, number: int) -> Path:
     problem = make_problem(compressor, Budget(()), options, target, None)
     policy = problem.policy(problem.counts(episodes[number].executed))
     candidate, kept = compressor.candidate(policy, final=True), compressor.kept(policy)
-    dataclasses.replace(config, out=out).save(out)
     save(out, compressor.network, candidate, policy, kept=kept, origin=origin, scheme=compressor.scheme)
+    dataclasses.replace(config, out=out, budget="").save(out)  # nothing was promised of this one
     return out

@@ -38,7 +38,7 @@ class Problem:
 
     ``min_keep`` is the smallest keep ratio of a group; ``multiple`` rounds channel counts to what a target likes;
     ``precisions`` are those a target has for each layer (with the method quantize), ``latency`` predicts for bounds on it;
-    ``base`` says what was decided before: what it pruned stays pruned.
+    ``base`` says what was decided before; no more is kept than it kept.
     Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met.
     """
 

@@ -14,18 +14,20 @@ from torch import nn
 from sartor import data, models
 from sartor._files import read_json, write_text
 from sartor.api import Result, compress
-from sartor.config import FILE, RunConfig, from_folder
+from sartor.config import RunConfig, from_folder
 from sartor.errors import RunError, UsageError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
 from sartor.options import SearchOptions
 from sartor.score import ImageScorer
 from sartor.search import Episode, read_episodes
-from sartor.storage import Origin, load, read_origin, save_trained
+from sartor.storage import Origin, holds_network, load, read_origin, save_trained
 from sartor.track import trackers
 
 #: Where fine-tuning writes, in the folder of a run.
 FINETUNED = "finetuned"
+#: What came of a search, in its folder.
+RESULT = "result.json"
 #: What came of it, in that folder.
 FINETUNE_REPORT = "finetune.json"
 
@@ -37,17 +39,19 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
     """
     config.require_complete()
     assert config.out is not None
-    if not resume and (config.out / FILE).exists() and read_episodes(config.out):
+    known = len(read_episodes(config.out))
+    if known and not resume:
         raise RunError(f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder")
-    if config.threads:
-        torch.set_num_threads(config.threads)
+    if not known and holds_network(config.out):
+        raise RunError(f"--out {config.out} holds a network that was not searched there; choose another folder")
+    use_threads(config)
     count = calibration_count(config.options)
     model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=config.options.seed)
     config.save(config.out)
     with trackers(config.track, config.out) as listening:
 
         def tell(episode: Episode, best: Episode) -> None:
-            for tracker in listening:
+            for tracker in listening if episode.number >= known else ():  # replayed ones were told before
                 tracker.on_episode(episode, best)
             on_episode(episode, best)
 
@@ -59,6 +63,17 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
 def calibration_count(options: SearchOptions) -> int:
     """Calibration images that a search takes from its data."""
     return max(options.compress.images, options.compress.final_images)
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a search has left all it leaves, ``result.json`` last, and was not interrupted."""
+    return (folder / RESULT).exists() and not read_result(folder)["interrupted"]
+
+
+def use_threads(config: RunConfig) -> None:
+    """PyTorch computes with as many threads as a run asks for: sums of floats depend on it."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
 
 
 def load_subject(
@@ -90,7 +105,7 @@ def reload_subject(config: RunConfig, place: Path, *, calibration: int) -> tuple
 
 def read_result(folder: Path) -> dict[str, Any]:
     """What ``result.json`` of a finished run holds. Raises `RunError` if there is none."""
-    path = folder / "result.json"
+    path = folder / RESULT
     missing = f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}"
     return read_json(path, missing=missing, error=RunError)
 
@@ -102,10 +117,12 @@ def run_finetune(
     *,
     resume: bool = False,
     original: nn.Module | None = None,
+    threads: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Fine-tune what a finished run found; everything is in ``folder/finetuned``, the report with it, when this returns.
 
-    It learns from, and is compared with, the network that the search started from, or another ``original``.
+    It learns from, and is compared with, the network that the search started from, or another ``original``; ``threads`` are the
+    search's unless given.
 
     Raises `RunError` if there already is a fine-tuning and ``resume`` is not set.
     """
@@ -113,6 +130,7 @@ def run_finetune(
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
         raise RunError(f"{out} already holds a fine-tuning; go on with --resume, or remove the folder")
+    use_threads(dataclasses.replace(config, threads=threads or config.threads))
     model, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
     candidate, original = load(folder, model), original or model

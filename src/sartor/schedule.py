@@ -6,18 +6,20 @@ import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from sartor import models
 from sartor._files import read_json, write_text
+from sartor._optional import require
 from sartor.budget import Budget
 from sartor.config import RunConfig, build
 from sartor.errors import RunError, UsageError
 from sartor.finetune import Epoch, FinetuneOptions
-from sartor.run import FINETUNE_REPORT, FINETUNED, load_subject, read_result, run_finetune, run_search
-from sartor.search import Episode
-from sartor.storage import holds_network, load_wide
+from sartor.run import FINETUNE_REPORT, FINETUNED, is_finished, read_result, reload_subject, run_finetune, run_search
+from sartor.search import Episode, read_episodes
+from sartor.storage import load_wide, read_policy
 
 SCHEMA = 1
 _FILE = "schedule.json"
@@ -37,7 +39,8 @@ class Schedule:
         if not self.stages:
             raise UsageError("a schedule needs the budgets of its stages; for instance: --stages 'macs<=75%' 'macs<=50%'")
         for budget in self.stages:
-            Budget.parse(budget)
+            if Budget.parse(budget).latency is not None and not self.search.options.target:
+                raise UsageError(f"the stage {budget!r} needs a target that latency is measured on; give --target onnxruntime")
         if "quantize" in self.search.options.methods:
             raise UsageError("a schedule prunes only; quantize its last stage: sartor search --methods quantize --base STAGE")
         if self.search.options.base is not None:
@@ -71,15 +74,18 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     """Run all stages; stage k is a run of its own in ``out/stage-k``, its network in ``out/stage-k/finetuned``.
 
     Returns one entry per stage: budget, ratios of cost, accuracies. What was done before is not done again, wherever it was
-    interrupted. Raises `RunError` if the folder already holds a schedule and ``resume`` is not set, or if a search was
-    interrupted.
+    interrupted; stages that have not begun may have other budgets then. Raises `RunError` if the folder already holds a
+    schedule and ``resume`` is not set, if it holds another one, or if a search was interrupted.
     """
     observer = observer or Observer()
     schedule.search.require_complete()
     out = schedule.search.out
     assert out is not None
-    if (out / _FILE).exists() and not resume:
-        raise RunError(f"--out {out} already holds a schedule; resume it with --resume {out}, or choose another folder")
+    require("accelerate", extra="train")  # said now, not after the first search
+    if read_episodes(stage_folder(out, 1)):
+        if not resume:
+            raise RunError(f"--out {out} already holds a schedule; resume it with --resume {out}, or choose another folder")
+        _require_same(Schedule.read(out), schedule, out)
     schedule.save(out)
     entries: list[dict[str, Any]] = []
     for number, budget in enumerate(schedule.stages, 1):
@@ -94,6 +100,15 @@ def stage_folder(out: Path, number: int) -> Path:
     return out / f"stage-{number}"
 
 
+def _require_same(stored: Schedule, given: Schedule, out: Path) -> None:
+    """What was begun goes on as it was begun."""
+    if (dataclasses.replace(stored.search, out=out), stored.finetune) != (given.search, given.finetune):
+        raise RunError(f"{out} holds a schedule with other options; go on with: sartor schedule --resume {out}")
+    for number, (before, now) in enumerate(zip_longest(stored.stages, given.stages), 1):
+        if before != now and read_episodes(stage_folder(out, number)):
+            raise RunError(f"stage {number} of {out} was begun with the budget {before}; it cannot become {now}")
+
+
 def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer) -> dict[str, Any]:
     out = schedule.search.out
     assert out is not None
@@ -102,18 +117,19 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     if before is not None:
         options = dataclasses.replace(config.options, base=before)
         config = dataclasses.replace(config, weights=before / _WEIGHTS, options=options)
-    if not holds_network(folder) or read_result(folder)["interrupted"]:
+    if not is_finished(folder):
         run_search(config, observer.on_episode, resume=True)
-    found = read_result(folder)
-    if found["interrupted"]:
+    if not is_finished(folder):
         raise RunError(f"the search of stage {number} was interrupted; go on with: sartor schedule --resume {out}")
-    first = schedule.search
-    original = load_subject(first.model, first.weights, first.data, calibration=1, seed=first.options.seed)[0]
-    report = folder / FINETUNED / FINETUNE_REPORT
+    found, tuned_to = read_result(folder), folder / FINETUNED
+    original = reload_subject(schedule.search, folder, calibration=1)[0]
+    report = tuned_to / FINETUNE_REPORT
     if not report.exists():
         run_finetune(folder, schedule.finetune, observer.on_epoch, resume=True, original=original)
-    mean, std = models.normalisation(first.weights)
-    models.save_weights(folder / _WEIGHTS, load_wide(folder / FINETUNED, original), mean=mean, std=std)
+    if read_policy(tuned_to) != read_policy(folder):
+        raise RunError(f"{tuned_to} was made from another policy than the run now has; remove it, then resume")
+    mean, std = models.normalisation(schedule.search.weights)
+    models.save_weights(folder / _WEIGHTS, load_wide(tuned_to, original), mean=mean, std=std)
     tuned = read_json(report, missing=f"{report} does not exist", error=RunError)
     keys = ("validation", "test", "seconds")
     return {"ratio": found["best"]["ratio"], "budget_met": found["budget_met"], **{key: tuned[key] for key in keys}}

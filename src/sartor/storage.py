@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 
 from sartor import models
-from sartor._files import read_json, write_atomically, write_text
+from sartor._files import read_json, write_text
 from sartor.compress import REDUCED, Scheme, fold, narrow, owned, quantize, widen
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
@@ -91,14 +91,21 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
 def load_wide(folder: Path, model: nn.Module) -> dict[str, Tensor]:
     """Weights of the original network ``model`` with which it computes what the network of a folder does; pruned is zero.
 
-    Raises `RunError` if that network is quantized: its batch norms are folded.
+    Raises `RunError` if that network is quantized, so that its batch norms are folded, or if layers that share their weights in
+    the original were trained apart.
     """
     if read_policy(folder).quantized:
         raise RunError(f"{folder} holds a quantized network; its weights have no place in the original")
     layout = _read_layout(folder / "network.json")
     network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])
     wide = widen(network, load(folder, model), _kept(network, layout["groups"], folder))
-    return {name: wide.get(name, tensor) for name, tensor in model.state_dict().items()}
+    everything = model.state_dict(keep_vars=True)
+    found: dict[int, str] = {}  # of a tensor with several names, those of the trace
+    for name, tensor in everything.items():
+        if name in wide and not torch.equal(wide[found.setdefault(id(tensor), name)], wide[name]):
+            raise RunError(f"{name} and {found[id(tensor)]} share their weights in the original, but were trained apart")
+    names = {name: found.get(id(tensor)) for name, tensor in everything.items()}
+    return {name: tensor.detach() if (known := names[name]) is None else wide[known] for name, tensor in everything.items()}
 
 
 def _kept(network: Network, groups: dict[str, dict[str, Any]], folder: Path) -> BoolArray:
@@ -134,8 +141,7 @@ def read_origin(folder: Path) -> Origin:
 
 
 def _save_tensors(folder: Path, candidate: fx.GraphModule) -> None:
-    tensors = {name: tensor.contiguous().clone() for name, tensor in candidate.state_dict().items()}
-    write_atomically(folder / _TENSORS, lambda path: save_file(tensors, path, {"format": "pt"}))
+    models.save_weights(folder / _TENSORS, candidate.state_dict())
 
 
 def read_policy(folder: Path) -> Policy:

@@ -11,6 +11,7 @@ from sartor.budget import Budget
 from sartor.compress import CompressOptions, Compressor
 from sartor.cost import CostModel
 from sartor.graph import trace
+from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.testing import AgentConformance
 
@@ -24,11 +25,38 @@ def setting():
     return Setting(problem, 11, 40, errors, seed=0)
 
 
+@pytest.fixture(scope="module")
+def narrowed(setting):
+    """The same after an earlier search, which left one decision without a choice."""
+    names = [decision.name for decision in setting.problem.decisions]
+    base = Policy(channels=dict(zip(names, (0.05, 0.5, 0.75, 1.0), strict=True)))
+    problem = Problem(setting.problem.cost_model, Budget.parse("macs<=30%"), min_keep=0.1, base=base)
+    levels = [
+        np.searchsorted(wide.choices, d.choices) for wide, d in zip(setting.problem.decisions, problem.decisions, strict=True)
+    ]
+    errors = [error[level] for error, level in zip(setting.errors, levels, strict=True)]
+    return replace(setting, problem=problem, errors=errors)
+
+
 @pytest.mark.parametrize("name", agents.NAMES)
+@pytest.mark.parametrize("which", ["setting", "narrowed"])
 class TestEveryAgent(AgentConformance):
     @pytest.fixture
-    def make(self, name, setting):
-        return lambda: agents.make(name, setting)
+    def make(self, name, which, request):
+        return lambda: agents.make(name, request.getfixturevalue(which))
+
+
+@pytest.mark.parametrize("name", ["random", "tpe", "cma-es", "evolution", "uniform", "greedy", "knapsack"])
+def test_no_more_is_proposed_than_an_earlier_search_kept(name, narrowed):
+    problem, agent = narrowed.problem, agents.make(name, narrowed)
+    assert problem.lowest[0] == problem.highest[0]
+    assert (problem.highest < problem.sizes).sum() == 3
+    for _ in range(10):
+        agent.begin()
+        proposal = np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))])
+        assert (proposal <= problem.highest / problem.sizes + 1e-9).all()
+        counts = problem.execute(proposal)
+        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -proposal.sum()), own=True)
 
 
 def reward_near(problem, wanted, counts):

@@ -15,7 +15,7 @@ from sartor.compress._sensitivity import tensors_in
 from sartor.errors import PolicyError
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.storage import Origin, load, save
+from sartor.storage import Origin, load, load_wide, save
 
 ZOO = [(name, 32) for name in zoo.NAMES if name != "resnet50"] + [("resnet50", 64), ("mobilenet_v2", 224)]
 
@@ -78,6 +78,37 @@ def test_a_removed_channel_has_no_influence_through_its_producer():
         y = torch.relu(model.a(x)) * stream
         y = torch.relu(y + model.c(torch.relu(model.b(y)) * inner)) * stream
         assert torch.allclose(narrow(network, kept)(x), model.head(y.mean((2, 3))), atol=1e-5)
+
+
+def test_a_layer_with_two_names_is_widened_under_both(tmp_path):
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Conv2d(3, 8, 3)
+            self.body = torch.nn.Sequential(self.first, torch.nn.ReLU(), torch.nn.Conv2d(8, 4, 3))
+
+        def forward(self, x):
+            return self.body(x).mean((2, 3))
+
+    model = topologies.randomized(Twice())
+    network = trace(model, torch.randn(1, 3, 16, 16))
+    kept = np.ones(network.units, dtype=bool)
+    kept[network.groups[0].units[:5]] = False
+    save(
+        tmp_path,
+        network,
+        owned(narrow(network, kept)),
+        Policy(channels={network.groups[0].name: 3 / 8}),
+        kept=kept,
+        origin=Origin(),
+    )
+    wide, images = load_wide(tmp_path, model), torch.randn(2, 3, 16, 16)
+    assert set(wide) == set(model.state_dict())
+    again = Twice()
+    again.load_state_dict(wide)
+    with torch.no_grad():
+        assert torch.allclose(again(images), narrow(network, kept)(images), atol=1e-5)
+        assert not torch.allclose(again(images), model(images), atol=1e-3)
 
 
 def test_slicing_copies_and_never_writes_into_the_original():

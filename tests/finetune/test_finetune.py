@@ -78,7 +78,7 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor
     with pytest.raises(RunError, match="was made with epochs 3, not 4; use the same options"):
         finetune(candidate, train, data.validation, options=dataclasses.replace(options, epochs=4), checkpoint=path)
     other = candidate_of(compressor, "weights")
-    with pytest.raises(RunError, match="belongs to another candidate; remove it to train this one"):
+    with pytest.raises(RunError, match="belongs to another candidate or original; remove it to train this one"):
         finetune(other, train, data.validation, options=options, checkpoint=path)
 
 

@@ -6,7 +6,9 @@ import pytest
 
 import sartor
 from sartor.cli import main
-from sartor.errors import MissingPackageError
+from sartor.config import RunConfig
+from sartor.errors import MissingPackageError, RunError
+from sartor.run import run_search
 from sartor.search import read_episodes
 from sartor.track import MlflowTracker, TensorBoardTracker, trackers
 
@@ -66,6 +68,53 @@ def test_a_missing_package_is_named_before_anything_runs(name, package, tmp_path
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingPackageError, match=rf"{package} is needed .* pip install 'sartor\[{name}\]'"):
         trackers([name], tmp_path).__enter__()
+
+
+def test_a_resumed_search_tells_nothing_twice(weights, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    options = sartor.SearchOptions(episodes=6, finalists=1, baselines=())
+    config = RunConfig(
+        model="sartor.demo:DigitsNet", weights=weights, data="digits", out=tmp_path, track=("tensorboard",), options=options
+    )
+
+    def stop(episode, best):
+        if episode.number == 2:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run_search(config, stop)
+    run_search(config, lambda episode, best: None, resume=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("search/reward")] == list(range(6))
+
+
+def test_a_server_that_goes_away_costs_only_its_numbers(tmp_path, monkeypatch):
+    import mlflow
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def refuse(*arguments, **options):
+        raise mlflow.exceptions.MlflowException("connection refused")
+
+    with MlflowTracker(tmp_path) as tracker:
+        monkeypatch.setattr(mlflow.MlflowClient, "log_batch", refuse)
+        with pytest.warns(UserWarning, match="MLflow takes no more numbers: connection refused"):
+            tracker.log({"search/reward": 0.5}, 0)
+        tracker.log({"search/reward": 0.6}, 1)
+    monkeypatch.setattr(mlflow.MlflowClient, "get_experiment_by_name", refuse)
+    with pytest.raises(RunError, match=r"MLflow at sqlite:.* cannot be used: connection refused; see MLFLOW_TRACKING_URI"):
+        MlflowTracker(tmp_path / "other")
+
+
+def test_a_run_of_another_place_is_not_gone_on_with(tmp_path, monkeypatch):
+    with MlflowTracker(tmp_path) as tracker:
+        tracker.log({"search/reward": 0.5}, 0)
+    before = (tmp_path / "mlflow.run").read_text()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    with MlflowTracker(tmp_path):
+        assert (tmp_path / "mlflow.run").read_text() != before
 
 
 def test_another_place_for_mlflow(tmp_path, monkeypatch):

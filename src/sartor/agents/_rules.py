@@ -19,11 +19,11 @@ _BUCKETS = 2000
 
 
 def scaled(problem: Problem, profile: FloatArray) -> FloatArray:
-    """Keep ratios proportional to ``profile``, as large as the budget allows (half of each where there is no budget)."""
+    """Keep ratios proportional to ``profile``, as large as the budget allows (half of what there is without one)."""
     low, high = 0.0, 1.0 / float(profile.min())
     least, most = problem.lowest / problem.sizes, problem.highest / problem.sizes
     if not problem.budget.bounds:
-        return np.clip(0.5 * profile, least, most)
+        return np.clip(0.5 * profile * most, least, most)
     for _ in range(50):
         middle = (low + high) / 2
         ratios = np.clip(middle * profile, least, most)

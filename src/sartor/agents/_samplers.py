@@ -58,27 +58,35 @@ class CmaEsAgent(VectorAgent):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         low, high = _box(setting.problem)
-        self._bounds = np.stack([np.minimum(low, high - 1e-6), high], axis=1)
+        self._open = high > low  # decisions with a choice
+        self._fixed, self._bounds = high, np.stack([low, high], axis=1)[self._open]
         self._start = self._bounds.mean(1)
         self._best_shown = -np.inf
         self._optimizer: cmaes.CMA | None = None
+        self._sample: FloatArray = np.empty(0)
         self._told: list[tuple[FloatArray, float]] = []
 
     def propose(self) -> FloatArray:
         """A sample of the current distribution."""
+        if not self._open.any():
+            return self._fixed
         if self._optimizer is None:
             self._optimizer = cmaes.CMA(mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.setting.seed)
-        return self._optimizer.ask()
+        self._sample = self._optimizer.ask()
+        ratios = self._fixed.copy()
+        ratios[self._open] = self._sample
+        return ratios
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Collect a generation, then update the distribution."""
         if not own:
             if trajectory.reward > self._best_shown and self._optimizer is None:
                 self._best_shown = trajectory.reward
-                self._start = np.clip(trajectory.executed, self._bounds[:, 0], self._bounds[:, 1])
+                self._start = np.clip(trajectory.executed[self._open], self._bounds[:, 0], self._bounds[:, 1])
             return
-        assert self._optimizer is not None
-        self._told.append((self._plan, -trajectory.reward))
+        if self._optimizer is None:  # nothing to choose
+            return
+        self._told.append((self._sample, -trajectory.reward))
         if len(self._told) == self._optimizer.population_size:
             self._optimizer.tell(self._told)
             self._told = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -24,12 +23,10 @@ class Finetune:
     resume: bool = False
     """Go on after the last whole epoch of a fine-tuning that was interrupted."""
     threads: int | None = None
-    """Threads of PyTorch; all cores if not given."""
+    """Threads of PyTorch; those of the search if not given."""
 
     def run(self, console: Console) -> None:
         """Train with progress, then say what came of it."""
-        if self.threads:
-            torch.set_num_threads(self.threads)
         with Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
             disable=not console.is_terminal,
@@ -42,7 +39,7 @@ class Finetune:
                     description=f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %",
                 )  # fmt: skip
 
-            out, report = run_finetune(self.folder, self.options, show, resume=self.resume)
+            out, report = run_finetune(self.folder, self.options, show, resume=self.resume, threads=self.threads)
         for part in ("validation", "test"):
             if report[part] is not None:
                 line = ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())

@@ -28,7 +28,7 @@ class RunSchedule:
     search: tyro.conf.OmitArgPrefixes[RunConfig] = field(default_factory=RunConfig)
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     resume: Path | None = None
-    """Go on with the schedule in this folder; all other options are taken from it."""
+    """Go on with the schedule in this folder; all other options are taken from it, but --stages may change those not begun."""
 
     def run(self, console: Console) -> None:
         """Run it, one line per event, and show what every stage left."""
@@ -37,7 +37,8 @@ class RunSchedule:
             schedule = Schedule(self.search, self.stages, self.finetune)
         else:
             stored = Schedule.read(self.resume)
-            schedule = dataclasses.replace(stored, search=dataclasses.replace(stored.search, out=self.resume))
+            search = dataclasses.replace(stored.search, out=self.resume)
+            schedule = dataclasses.replace(stored, search=search, stages=self.stages or stored.stages)
         tenth = max(1, schedule.search.options.episodes // 10)
 
         def on_episode(episode: Episode, best: Episode) -> None:
@@ -61,7 +62,7 @@ def stages_table(entries: list[dict[str, Any]]) -> Table:
     """One row per stage."""
     table = Table(title="stages")
     for name in ("budget", "MACs", "parameters", "validation before", "after", "test before", "after"):
-        table.add_column(name, justify="left" if name == "budget" else "right")
+        table.add_column(name, justify="left" if name == "budget" else "right", no_wrap=name == "budget")
     for entry in entries:
         ratios = [f"{100 * entry['ratio'][key]:.1f} %" for key in ("macs", "params")]
         accuracies = [

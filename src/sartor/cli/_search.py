@@ -56,7 +56,7 @@ class Demo:
     seed: int = 0
 
     def run(self, console: Console) -> None:
-        """Train, unless that was done before, and search."""
+        """Train and search."""
         weights = self.out / "trained.safetensors"
         console.print("training a small network on 1,197 images of digits", highlight=False)
         demo.train(weights, seed=self.seed)

@@ -72,7 +72,8 @@ def finetune(
     an empty data set.
     """
     options = options or FinetuneOptions()
-    training, identity = _Training(candidate, train, original, options), digest(candidate.state_dict())
+    training = _Training(candidate, train, original, options)
+    identity = [digest(candidate.state_dict()), digest(original.state_dict()) if original is not None else ""]
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
     best, best_tensors = before, dict(candidate.state_dict())
@@ -81,7 +82,7 @@ def finetune(
         parts, facts = _checkpoint.read(checkpoint)
         _require_same(facts["options"], options, checkpoint)
         if facts["candidate"] != identity:
-            raise RunError(f"{checkpoint} belongs to another candidate; remove it to train this one")
+            raise RunError(f"{checkpoint} belongs to another candidate or original; remove it to train this one")
         training.restore(parts)
         epochs = [Epoch(**entry) for entry in facts["epochs"]]
         best, best_tensors = facts["best"], parts["best"]
