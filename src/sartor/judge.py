@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -65,15 +65,19 @@ class Judge:
     def choose(self, problem: Problem, candidates: Sequence[IntArray], ceiling: float | None) -> Verdict:
         """The policy (counts) with the largest reward among those that meet the ceiling on latency when measured.
 
-        If none does and the budget of the problem bounds latency, all are projected onto a tighter one, a few times; after that
-        the fastest is returned, not ``met``.
+        What is returned met it twice, the second time after all were scored: a machine can be kind for as long as one
+        measurement takes. If none does and the budget of the problem bounds latency, all are projected onto a tighter one, a few
+        times; after that the fastest is returned, not ``met``.
         """
         bounded = problem.budget.latency is not None
         for _ in range(_ROUNDS):
             verdicts = [self._verdict(problem, counts, ceiling, bounded=bounded) for counts in _different(candidates)]
-            fit = [verdict for verdict in verdicts if verdict.met or not bounded]
-            if fit:
-                return max(fit, key=lambda verdict: verdict.reward)
+            verdicts.sort(key=lambda verdict: -verdict.reward)
+            for place, verdict in enumerate(verdicts):
+                if bounded and verdict.met:
+                    verdicts[place] = self._confirm(verdict, ceiling)
+                if verdicts[place].met or not bounded:
+                    return verdicts[place]
             assert ceiling is not None
             missed = min(verdict.latency.high for verdict in verdicts if verdict.latency is not None) / ceiling
             problem.tighten(missed * _MARGIN)
@@ -118,6 +122,14 @@ class Judge:
         cost = self.compressor.cost_model.cost(policy)
         outcome = Outcome(score.accuracy, score.images, False, cost, divergence=score.divergence, relative_latency=relative)
         return Verdict(policy, network, self.reward(outcome, ceiling), latency, met)
+
+    def _confirm(self, verdict: Verdict, ceiling: float | None) -> Verdict:
+        """The same, measured again; the slower of both measurements counts."""
+        latency = self._measure(verdict.network)
+        if latency is None or verdict.latency is None or ceiling is None:
+            return verdict
+        slower = max(latency, verdict.latency, key=lambda found: found.high)
+        return replace(verdict, latency=slower, met=slower.high <= ceiling)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
         return None if self.deployment is None else self.deployment.measure(network, final=True)

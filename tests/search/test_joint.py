@@ -18,7 +18,7 @@ from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.search import REWARDS
-from sartor.targets import LatencyTable, Patience
+from sartor.targets import SURE, LatencyTable, Patience
 from sartor.testing import FakeTarget
 
 QUICK = sartor.SearchOptions(
@@ -257,3 +257,26 @@ def test_bad_input_is_refused(model, data, cost_model, tmp_path):
         cost_model.cost(Policy(weight_bits={"nowhere": 8}))
     with pytest.raises(PolicyError, match=r"weight_bits\['linear'\] is 9; allowed are 1 to 8, and 32"):
         Policy(weight_bits={"linear": 9})
+
+
+class KindAtFirst(FakeTarget):
+    """A machine on which every network is measured a tenth too fast, the first time it is measured until it is sure."""
+
+    seen: set
+
+    def compare(self, candidate, original, patience=None):
+        found = super().compare(candidate, original, patience)
+        if patience is SURE and found.relative not in self.seen:
+            self.seen.add(found.relative)
+            return dataclasses.replace(found, relative=0.9 * found.relative, low=0.9 * found.low, high=0.9 * found.high)
+        return found
+
+
+def test_what_is_delivered_met_the_ceiling_twice(model, data):
+    target = KindAtFirst()
+    target.seen = set()
+    result = sartor.compress(model, data, budget="latency<=0.5", options=QUICK, target=target)
+    latency = result.report["best"]["latency"]
+    assert result.report["budget_met"]
+    assert latency["relative"] in target.seen  # the second, honest measurement
+    assert 0.4 < latency["high"] <= 0.5

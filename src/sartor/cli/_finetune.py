@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sartor.cli._progress import bar
 from sartor.finetune import Epoch, FinetuneOptions
 from sartor.run import run_finetune
 
@@ -27,17 +27,12 @@ class Finetune:
 
     def run(self, console: Console) -> None:
         """Train with progress, then say what came of it."""
-        with Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
-            disable=not console.is_terminal,
-        ) as progress:  # fmt: skip
-            task = progress.add_task("fine-tuning", total=self.options.epochs)
+        with bar(console, "fine-tuning") as advance:
+            advance(0, self.options.epochs, "")
 
             def show(epoch: Epoch) -> None:
-                progress.update(
-                    task, completed=epoch.number + 1,
-                    description=f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %",
-                )  # fmt: skip
+                words = f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %"
+                advance(epoch.number + 1, self.options.epochs, words)
 
             out, report = run_finetune(self.folder, self.options, show, resume=self.resume, threads=self.threads)
         for part in ("validation", "test"):

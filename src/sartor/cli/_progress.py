@@ -1,38 +1,42 @@
-"""Progress of a search on the terminal: episodes, time left, the best so far."""
+"""Progress on the terminal: what is done, time left, a few words."""
 
 from __future__ import annotations
 
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sartor.search import Episode
 
+#: Called with how much is done, of how much, and words that stand beside the bar.
+Advance = Callable[[int, int, str], None]
 
-class SearchProgress:
-    """A progress bar; one plain line per tenth of the search where there is no terminal."""
 
-    def __init__(self, console: Console, episodes: int) -> None:
-        self._console, self._episodes = console, episodes
-        self._bar = Progress(
-            TextColumn("searching"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-            console=console, disable=not console.is_terminal,
-        )  # fmt: skip
-        self._task = self._bar.add_task("preparing", total=episodes)
+@contextmanager
+def bar(console: Console, title: str) -> Iterator[Advance]:
+    """A progress bar; nothing where there is no terminal."""
+    columns = (
+        TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+    )  # fmt: skip
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda done, total, words: progress.update(task, completed=done, total=total, description=words)
 
-    def __enter__(self) -> SearchProgress:
-        self._bar.start()
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bar.stop()
+@contextmanager
+def search_progress(console: Console, episodes: int) -> Iterator[Callable[[Episode, Episode], None]]:
+    """A bar that is called after every episode; one plain line per tenth of the search where there is no terminal."""
+    with bar(console, "searching") as advance:
+        advance(0, episodes, "preparing")
 
-    def show(self, episode: Episode, best: Episode) -> None:
-        """Called after every episode."""
-        done = episode.number + 1
-        accuracy, macs = 100 * best.outcome.accuracy, best.outcome.cost.macs / 1e6
-        text = f"best {accuracy:.2f} % of the reward images at {macs:.2f} M MACs ({best.source})"
-        self._bar.update(self._task, completed=done, description=text)
-        if not self._console.is_terminal and done % max(1, self._episodes // 10) == 0:
-            self._console.print(f"episode {done}/{self._episodes}: {text}", highlight=False)
+        def show(episode: Episode, best: Episode) -> None:
+            done = episode.number + 1
+            accuracy, macs = 100 * best.outcome.accuracy, best.outcome.cost.macs / 1e6
+            text = f"best {accuracy:.2f} % of the reward images at {macs:.2f} M MACs ({best.source})"
+            advance(done, episodes, text)
+            if not console.is_terminal and done % max(1, episodes // 10) == 0:
+                console.print(f"episode {done}/{episodes}: {text}", highlight=False)
+
+        yield show

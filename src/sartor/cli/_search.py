@@ -11,7 +11,7 @@ import tyro
 from rich.console import Console
 
 from sartor import demo
-from sartor.cli._progress import SearchProgress
+from sartor.cli._progress import search_progress
 from sartor.cli._table import policy_table, results_table
 from sartor.config import RunConfig, from_folder
 from sartor.run import read_result, run_search
@@ -69,8 +69,8 @@ class Demo:
 
 def _search(config: RunConfig, console: Console, *, resume: bool = False) -> None:
     config.require_complete()
-    with SearchProgress(console, config.options.episodes) as progress:
-        result = run_search(config, progress.show, resume=resume)
+    with search_progress(console, config.options.episodes) as show:
+        result = run_search(config, show, resume=resume)
     report, say = result.report, partial(console.print, highlight=False)
     console.print(results_table(report))
     for item in report["kept_whole"]:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from sartor import sensitivity
+from sartor.cli._progress import bar
 from sartor.compress import CompressOptions, Compressor, keep_safe_groups
 from sartor.errors import UsageError
 from sartor.graph import trace
@@ -60,15 +60,11 @@ class MeasureSensitivity:
         network = keep_safe_groups(trace(model, images[:1]))
         compressor = Compressor(network, None, CompressOptions(), self.seed)
         path = self.out / sensitivity.FILE
-        with Progress(
-            TextColumn("measuring"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console,
-            disable=not console.is_terminal,
-        ) as progress:  # fmt: skip
-            task = progress.add_task("")
+        grid = sensitivity.Grid(self.keep, self.bits)
+        with bar(console, "measuring") as advance:
             found = sensitivity.measure(
-                compressor, images, grid=sensitivity.Grid(self.keep, self.bits), path=path,
-                on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-            )  # fmt: skip
+                compressor, images, grid=grid, path=path, on_progress=lambda done, total: advance(done, total, "")
+            )
         for parameter in found.table:
             console.print(_table(found, parameter))
         console.print(f"Ω in {path}", highlight=False)

@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 from sartor.cost import FloatArray
 
-#: Seconds that one network runs before it is the other's turn: short against drift, long against a cold cache.
+#: Seconds that the slower network runs before it is the other's turn: short against drift, long against a cold cache.
 _TURN = 0.02
 #: Seconds to find out which core is least busy.
 _LISTEN = 0.05
@@ -73,19 +73,21 @@ def compare(
     runs: int | None = None,
     pin: bool = True,
 ) -> Comparison:
-    """Run both in turns; each call runs a network once and returns its seconds. A turn has ``runs``, or lasts 20 ms.
+    """Run both in turns; each call runs a network once and returns its seconds. A turn has ``runs``, or 20 ms of the slower.
 
     A neighbour on the same core slows int8 more than fp32, so that ratios of typical turns depend on how busy the machine is; the
-    fastest turns do not. Both must have had several that agree, or measuring goes on.
+    fastest turns do not. Both must have had several that agree, or measuring goes on. Both run equally often: of more runs the
+    fastest would be faster.
     """
     if patience.warm_up:
         candidate(), original()  # what is compiled at the first run starts its threads before this one is pinned
     with quiet(pin=pin):
-        each = [runs or max(1, round(_TURN / _warm_up(call, patience.warm_up))) for call in (candidate, original)]
+        slower = max(_warm_up(call, patience.warm_up) for call in (candidate, original))
+        each, unheard = runs or max(1, round(_TURN / slower)), 0 if runs else 1
         started = time.perf_counter()
         turns: list[tuple[_Turn, _Turn]] = []
         while True:
-            turns.append((_turn(candidate, each[0]), _turn(original, each[1])))
+            turns.append((_turn(candidate, each, unheard), _turn(original, each, unheard)))
             elapsed = time.perf_counter() - started
             late = elapsed > patience.limit_s and len(turns) >= patience.least_turns
             if (len(turns) < _LEAST or elapsed < patience.least_s) and not late:
@@ -94,7 +96,7 @@ def compare(
             low, relative, high = relative_latency(*fastest)
             if late or max(high - relative, relative - low) <= patience.tolerance * relative:
                 break
-    return Comparison(relative, low, high, _latency(medians[0], each[0]), _latency(medians[1], each[1]))
+    return Comparison(relative, low, high, _latency(medians[0], each), _latency(medians[1], each))
 
 
 def relative_latency(candidate: FloatArray, original: FloatArray) -> tuple[float, float, float]:
@@ -152,9 +154,9 @@ def _warm_up(call: Callable[[], float], runs: int) -> float:
 _Turn = tuple[float, float]
 
 
-def _turn(call: Callable[[], float], runs: int) -> _Turn:
-    """Where there are several runs, one more comes first and finds a cold cache."""
-    times = [call() for _ in range(runs + (runs > 1))][runs > 1 :]
+def _turn(call: Callable[[], float], runs: int, unheard: int) -> _Turn:
+    """``unheard`` runs come first and find a cold cache."""
+    times = [call() for _ in range(unheard + runs)][unheard:]
     return float(np.median(times)), min(times)
 
 
