@@ -15,7 +15,7 @@ from sartor.config import RunConfig, from_folder
 from sartor.errors import DataError, RunError, UsageError
 from sartor.export import FORMATS, FormatName, Verification, export, verify
 from sartor.graph import trace
-from sartor.run import FINETUNED, reload_subject
+from sartor.run import FINETUNED, reload_subject, require_current
 from sartor.storage import holds_network, load, read_policy
 
 
@@ -26,8 +26,7 @@ def latest(folder: Path) -> Path:
         raise RunError(f"{folder} holds no finished run; resume it with: sartor search --resume {folder}")
     if not holds_network(tuned):
         return folder
-    if read_policy(tuned) != read_policy(folder):
-        raise RunError(f"{tuned} was made from another policy than the run now has; remove it, or fine-tune again")
+    require_current(folder)
     return tuned
 
 

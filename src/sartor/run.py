@@ -21,7 +21,7 @@ from sartor.graph import trace
 from sartor.options import SearchOptions
 from sartor.score import ImageScorer
 from sartor.search import Episode, read_episodes
-from sartor.storage import Origin, holds_network, load, read_origin, save_trained
+from sartor.storage import Origin, holds_network, load, read_origin, read_policy, save_trained
 from sartor.track import trackers
 
 #: Where fine-tuning writes, in the folder of a run.
@@ -68,6 +68,13 @@ def calibration_count(options: SearchOptions) -> int:
 def is_finished(folder: Path) -> bool:
     """Whether a search has left all it leaves, ``result.json`` last, and was not interrupted."""
     return (folder / RESULT).exists() and not read_result(folder)["interrupted"]
+
+
+def require_current(folder: Path) -> None:
+    """Raise `RunError` if what was fine-tuned in the folder of a run is not of the policy that the run now has."""
+    tuned = folder / FINETUNED
+    if read_policy(tuned) != read_policy(folder):
+        raise RunError(f"{tuned} was made from another policy than the run now has; remove it, or fine-tune again")
 
 
 def use_threads(config: RunConfig) -> None:

@@ -17,9 +17,18 @@ from sartor.budget import Budget
 from sartor.config import RunConfig, build
 from sartor.errors import RunError, UsageError
 from sartor.finetune import Epoch, FinetuneOptions
-from sartor.run import FINETUNE_REPORT, FINETUNED, is_finished, read_result, reload_subject, run_finetune, run_search
+from sartor.run import (
+    FINETUNE_REPORT,
+    FINETUNED,
+    is_finished,
+    read_result,
+    reload_subject,
+    require_current,
+    run_finetune,
+    run_search,
+)
 from sartor.search import Episode, read_episodes
-from sartor.storage import load_wide, read_policy
+from sartor.storage import load_wide
 
 SCHEMA = 1
 _FILE = "schedule.json"
@@ -126,8 +135,7 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     report = tuned_to / FINETUNE_REPORT
     if not report.exists():
         run_finetune(folder, schedule.finetune, observer.on_epoch, resume=True, original=original)
-    if read_policy(tuned_to) != read_policy(folder):
-        raise RunError(f"{tuned_to} was made from another policy than the run now has; remove it, then resume")
+    require_current(folder)
     mean, std = models.normalisation(schedule.search.weights)
     models.save_weights(folder / _WEIGHTS, load_wide(tuned_to, original), mean=mean, std=std)
     tuned = read_json(report, missing=f"{report} does not exist", error=RunError)

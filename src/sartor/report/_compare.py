@@ -56,7 +56,7 @@ def _history(runs: Sequence[Facts]) -> Figure:
             best = episode if best is None or episode.reward > best.reward else best
             rows.append({"run": facts.name, "episode": episode.number, "accuracy": best.outcome.accuracy})
     chart = alt.Chart(alt.InlineData(rows)).mark_line(interpolate="step-after")
-    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
+    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%"))
     return sized(alt.layer(chart.encode(x=alt.X("episode:Q", title="episode"), y=y, color=_by_run(runs))))
 
 
@@ -78,7 +78,7 @@ def _plane(runs: Sequence[Facts]) -> Figure:
         alt.layer(
             chart.encode(
                 x=alt.X("cost:Q", title=title, axis=alt.Axis(format=".0%")),
-                y=alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")),
+                y=alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%")),
                 color=_by_run(runs),
                 shape=alt.Shape("network:N", title="network"),
                 tooltip=["run:N", "network:N", alt.Tooltip("cost:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".2%")],

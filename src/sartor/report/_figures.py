@@ -61,8 +61,9 @@ def _plane(facts: Facts) -> Figure:
 
     field = cost_axis(facts.episodes)
     title = "latency, relative to the original's" if field == "relative_latency" else "multiply-accumulates"
-    rows = [row for row in facts.rows() if row[field] is not None and not row["stopped"]]
-    unbeaten = [facts.rows()[episode.number] for episode in front(facts.episodes)]
+    every = facts.rows()
+    rows = [row for row in every if row[field] is not None and not row["stopped"]]
+    unbeaten = [every[episode.number] for episode in front(facts.episodes)]
     x = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~s"))
     y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%"))
     tips = ["episode:Q", alt.Tooltip(f"{field}:Q", format=".4~s"), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
