@@ -11,6 +11,7 @@ import torch
 from scipy.stats import binom, ttest_1samp
 from torch import Tensor, fx, nn
 
+from sartor._layout import channels_last
 from sartor.compress import fastest_dtype, fold, is_quantized
 from sartor.data import Images
 from sartor.errors import UsageError
@@ -76,9 +77,7 @@ class ImageScorer:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:limit]
         self.dtype = dtype or fastest_dtype()
         self._images = Images(images.pixels[order], images.labels[order], images.mean, images.std)
-        pixels = self._images.normalized()
-        layout = torch.channels_last if pixels.dim() == 4 else torch.contiguous_format
-        self._pixels = pixels.to(self.dtype).contiguous(memory_format=layout)
+        self._pixels = channels_last(self._images.normalized().to(self.dtype))
         self._labels = images.labels[order]
         self._batch = _BATCH
         self._deployment = deployment

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from sartor._layout import channels_last
 from sartor.compress._sensitivity import output_sensitivity
 from sartor.errors import DataError
 from sartor.graph import IntArray, LayerSpec, Network
@@ -118,11 +119,6 @@ def refittable(module: nn.Module) -> bool:
     if not isinstance(module, (nn.Conv1d, nn.Conv2d)) or module.groups != 1 or isinstance(module.padding, str):
         return False
     return isinstance(module, nn.Conv2d) or module.kernel_size == (1,) == module.stride
-
-
-def channels_last(x: Tensor) -> Tensor:
-    """The memory layout in which convolutions run fastest."""
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx, nn
 
+from sartor._layout import channels_last
 from sartor.compress._modules import share, with_tensors
 
 
@@ -47,8 +48,7 @@ def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
-    tensor = tensor.to(dtype)
-    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+    return channels_last(tensor.to(dtype))
 
 
 def fastest_dtype() -> torch.dtype:

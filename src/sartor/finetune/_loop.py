@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from sartor._layout import channels_last
 from sartor._optional import require
 from sartor.compress import QuantizedWeight, digest, is_quantized, owned
 from sartor.data import Images
@@ -139,7 +140,11 @@ class _Training:
         self._teacher: nn.Module | None = None
         if original is not None and options.distill:
             self._teacher = copy.deepcopy(original).eval().requires_grad_(False).to(self._accelerator.device)
-        self._forward = torch.compile(self._model) if options.compile else self._model
+        self._forward: Callable[[Tensor], Tensor] = self._model
+        self._teach: Callable[[Tensor], Tensor] | None = self._teacher
+        if options.compile:
+            self._forward = torch.compile(self._model)
+            self._teach = torch.compile(self._teacher) if self._teacher is not None else None
 
     def epoch(self, number: int) -> float:
         """One pass; mean loss."""
@@ -154,7 +159,7 @@ class _Training:
                 self._pixels[share], self._labels[share], size=self.options.batch, augment=self.options.augment,
                 generator=generator,
             ):  # fmt: skip
-                losses.append(self._learn(images.to(device), labels.to(device)))
+                losses.append(self._learn(channels_last(images.to(device)), labels.to(device)))
         return sum(losses) / len(losses)
 
     def delivered(self) -> fx.GraphModule:
@@ -207,11 +212,11 @@ class _Training:
 
     def _loss(self, outputs: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         loss = F.cross_entropy(outputs, labels)
-        if self._teacher is None:
+        if self._teach is None:
             return loss
         soft = self.options.temperature
         with torch.no_grad():
-            wanted = self._teacher(images).float().div(soft).softmax(-1)
+            wanted = self._teach(images).float().div(soft).softmax(-1)
         far = F.kl_div(outputs.div(soft).log_softmax(-1), wanted, reduction="batchmean") * soft**2  # Hinton et al. 2015
         return (1 - self.options.distill) * loss + self.options.distill * far
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from sartor._layout import channels_last
 from sartor.score import divergence
 
 #: Values of intermediate tensors that may be held at once.
@@ -22,8 +23,7 @@ class SuffixRunner:
         self.dtype = next(iter(network.parameters())).dtype
         self._nodes = list(network.graph.nodes)
         self._interpreter = fx.Interpreter(network)
-        layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
-        pixels = images.to(self.dtype).contiguous(memory_format=layout)
+        pixels = channels_last(images.to(self.dtype))
         probe = self._walk({"": pixels[:1]}, {})
         each = sum(value.numel() for value in probe.values() if isinstance(value, Tensor))
         size = max(1, min(len(images), _MEMORY // max(1, each)))
