@@ -17,8 +17,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/sartor demo
 
-test: setup
-	$(BIN)/python -m pytest
+test: setup # several processes of one thread each: what the tests run is too small to be shared among threads
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
