@@ -2,6 +2,8 @@
 
     sartor search --model resnet20 … --methods quantize --target onnxruntime --out runs/a
     python bench/broken.py runs/a
+
+The sound artifact comes first; `sartor verify` must find nothing in it.
 """
 
 from __future__ import annotations
