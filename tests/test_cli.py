@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import sys
 
 import numpy as np
@@ -12,7 +13,8 @@ from torch import nn
 
 import sartor
 from sartor import demo
-from sartor.cli import main
+from sartor.cli import main, parse
+from sartor.config import RunConfig
 from sartor.graph import trace
 
 
@@ -183,6 +185,18 @@ def test_search_show_and_resume_agree(weights, tmp_path, capsys):
     main(["search", "--resume", str(tmp_path / "run")])
     again = json.loads((tmp_path / "run/result.json").read_text())
     assert (again["policy"], again["best"]) == (report["policy"], report["best"])
+
+
+def test_the_command_of_a_run_says_all_of_its_options(tmp_path):
+    compress = sartor.CompressOptions(images=64, batchnorm=True, ridge=0.01)
+    options = sartor.SearchOptions(
+        agent="galen", episodes=7, seed_with=(), methods=("prune", "quantize"), baselines=("uniform", "deep"), max_time=2.5,
+        base=tmp_path / "one run", compress=compress,
+    )  # fmt: skip
+    config = RunConfig("resnet20", tmp_path / "a.safetensors", "digits", "latency<=0.3,macs<=50%", tmp_path, options=options)
+    program, *arguments = shlex.split(config.command())
+    assert program == "sartor"
+    assert parse(arguments).search == config
 
 
 def test_a_config_file_holds_the_same_options_and_the_command_line_wins(weights, tmp_path):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import tomllib
 import types
 import typing
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +50,27 @@ class RunConfig:
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"--threads is {self.threads}; it must be at least 1")
 
+    def command(self) -> str:
+        """The command line that makes this run again: every option that is not the default."""
+        return shlex.join(["sartor", "search", *_words(self)])
+
     def save(self, folder: Path) -> None:
         """Write ``run.json``."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
         write_text(folder / FILE, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def _words(options: Any) -> Iterator[str]:
+    for item in dataclasses.fields(options):
+        value, flag = getattr(options, item.name), item.name.replace("_", "-")
+        if dataclasses.is_dataclass(value):
+            yield from _words(value)
+        elif value == (item.default if item.default is not MISSING else None):
+            continue
+        elif isinstance(value, bool):
+            yield f"--{flag}" if value else f"--no-{flag}"
+        else:
+            yield from (f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value))
 
 
 def from_folder(folder: Path) -> RunConfig:

@@ -81,13 +81,11 @@ def _verified(artifact: Path) -> Path:
 
 def _metadata(config: RunConfig, place: Path) -> dict[str, str]:
     """Policy, budget, seed, versions and how to make it again."""
-    options = config.options
-    command = f"sartor search --model {config.model} --budget {config.budget!r} --seed {options.seed}"
     return {
         "policy": read_policy(place).to_json(),
         "budget": config.budget,
-        "seed": str(options.seed),
+        "seed": str(config.options.seed),
         "finetuned": json.dumps(place.name == FINETUNED),
         "versions": json.dumps({"sartor": sartor.__version__, "torch": str(torch.__version__)}),
-        "command": f"{command} --episodes {options.episodes} --agent {options.agent} --methods {','.join(options.methods)}",
+        "command": config.command(),
     }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import numpy as np
 import pytest
@@ -154,6 +155,7 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     main([*search, "--budget", "macs<=30%", "--episodes", "4", "--images", "16", "--final-images", "32"])
     finetuning = ["finetune", run, "--epochs", "2", "--batch", "64", "--augment", "", "--learning-rate", "0.05", "--ema", "0.9"]
     main(finetuning)
+    assert re.search(r"epoch 2/2: loss \d+\.\d+, validation \d+\.\d+ %", capsys.readouterr().out)
     report = json.loads((tmp_path / "run/finetuned/finetune.json").read_text())
     assert report["validation"]["after"] >= report["validation"]["before"]
     network = sartor.load(tmp_path / "run/finetuned", sartor.demo.DigitsNet())

@@ -52,9 +52,8 @@ class Runnable(Protocol):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
     keep_freed_memory()
-    arguments = _split_lists(sys.argv[1:] if arguments is None else arguments)
     try:
-        _parse(arguments).run(Console())
+        parse(sys.argv[1:] if arguments is None else arguments).run(Console())
     except SartorError as error:
         Console(stderr=True, soft_wrap=True).print(f"sartor: {error}", highlight=False, markup=False)
         sys.exit(error.exit_status)
@@ -63,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_INTERRUPTED)
 
 
-def _parse(arguments: list[str]) -> Runnable:
+def parse(arguments: Sequence[str]) -> Runnable:
+    """The command that arguments name; ends the program where they name none."""
+    arguments = _split_lists(arguments)
     file = _config_file(arguments)
     if file is None or arguments[:1] != ["search"]:
         return tyro.cli(Command, args=arguments, prog="sartor", description="Tailors a trained network to its hardware.")
@@ -84,7 +85,7 @@ def _split_lists(arguments: Sequence[str]) -> list[str]:
     return split
 
 
-def _config_file(arguments: list[str]) -> Path | None:
+def _config_file(arguments: Sequence[str]) -> Path | None:
     for index, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         if name == "--config":

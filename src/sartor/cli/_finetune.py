@@ -8,8 +8,8 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from sartor.cli._progress import bar
-from sartor.finetune import Epoch, FinetuneOptions
+from sartor.cli._progress import finetune_progress
+from sartor.finetune import FinetuneOptions
 from sartor.run import run_finetune
 
 
@@ -27,13 +27,7 @@ class Finetune:
 
     def run(self, console: Console) -> None:
         """Train with progress, then say what came of it."""
-        with bar(console, "fine-tuning") as advance:
-            advance(0, self.options.epochs, "")
-
-            def show(epoch: Epoch) -> None:
-                words = f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %"
-                advance(epoch.number + 1, self.options.epochs, words)
-
+        with finetune_progress(console, self.options.epochs) as show:
             out, report = run_finetune(self.folder, self.options, show, resume=self.resume, threads=self.threads)
         for part in ("validation", "test"):
             if report[part] is not None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sartor.finetune import Epoch
 from sartor.search import Episode
 
 #: Called with how much is done, of how much, and words that stand beside the bar.
@@ -38,5 +39,20 @@ def search_progress(console: Console, episodes: int) -> Iterator[Callable[[Episo
             advance(done, episodes, text)
             if not console.is_terminal and done % max(1, episodes // 10) == 0:
                 console.print(f"episode {done}/{episodes}: {text}", highlight=False)
+
+        yield show
+
+
+@contextmanager
+def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
+    """A bar that is called after every epoch; one plain line per epoch where there is no terminal."""
+    with bar(console, "fine-tuning") as advance:
+        advance(0, epochs, "")
+
+        def show(epoch: Epoch) -> None:
+            text = f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %"
+            advance(epoch.number + 1, epochs, text)
+            if not console.is_terminal:
+                console.print(f"epoch {epoch.number + 1}/{epochs}: {text}", highlight=False)
 
         yield show
