@@ -13,6 +13,7 @@ from torch import nn
 
 from sartor import data, models
 from sartor._files import read_json, write_text
+from sartor._process import is_main
 from sartor.api import Result, compress
 from sartor.config import RunConfig, from_folder
 from sartor.errors import RunError, UsageError
@@ -163,6 +164,7 @@ def run_finetune(
         "options": dataclasses.asdict(options),
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
     }  # fmt: skip
-    save_trained(out, folder, tuned.model)
-    write_text(out / FINETUNE_REPORT, json.dumps(report, indent=1) + "\n")
+    if is_main():
+        save_trained(out, folder, tuned.model)
+        write_text(out / FINETUNE_REPORT, json.dumps(report, indent=1) + "\n")
     return out, report

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -185,3 +188,26 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path)])
     assert "is not the folder of a run" in capsys.readouterr().err
+
+
+def test_two_processes_share_a_training_and_one_speaks(weights, tmp_path):
+    run = tmp_path / "run"
+    main([
+        "search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", str(run),
+        "--budget", "macs<=30%", "--episodes", "2", "--finalists", "1", "--baselines", "", "--images", "16",
+        "--final-images", "32",
+    ])  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "sartor"]
+    options = ["--epochs", "2", "--batch", "32", "--learning-rate", "0.05", "--ema", "0.9"]
+    done = subprocess.run(
+        [*command, "finetune", str(run), *options], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=200,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.count("epoch 2/2") == 1
+    report = json.loads((run / "finetuned/finetune.json").read_text())
+    network = sartor.load(run / "finetuned", sartor.demo.DigitsNet())
+    images = sartor.data.load("digits", calibration=1).validation
+    with torch.no_grad():
+        right = float((network(images.normalized()).argmax(1) == images.labels).float().mean())
+    assert right == pytest.approx(report["validation"]["after"], abs=1e-6)
+    assert right == pytest.approx(max(epoch["validation"] for epoch in report["epochs"]), abs=1e-6)

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from sartor._allocator import keep_freed_memory
+from sartor._process import is_main
 from sartor.cli._export import Export, Verify
 from sartor.cli._finetune import Finetune
 from sartor.cli._pick import Pick
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
     keep_freed_memory()
     try:
-        parse(sys.argv[1:] if arguments is None else arguments).run(Console())
+        parse(sys.argv[1:] if arguments is None else arguments).run(Console(quiet=not is_main()))
     except SartorError as error:
         Console(stderr=True, soft_wrap=True).print(f"sartor: {error}", highlight=False, markup=False)
         sys.exit(error.exit_status)

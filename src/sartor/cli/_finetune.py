@@ -15,7 +15,10 @@ from sartor.run import run_finetune
 
 @dataclass(frozen=True)
 class Finetune:
-    """Fine-tune what a finished run found; writes RUN/finetuned, which sartor.load reads."""
+    """Fine-tune what a finished run found; writes RUN/finetuned, which sartor.load reads.
+
+    Several processes share the work with: torchrun --nproc-per-node N -m sartor finetune RUN
+    """
 
     folder: tyro.conf.Positional[Path]
     """Folder of the run."""

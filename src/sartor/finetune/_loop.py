@@ -17,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor._layout import channels_last
 from sartor._optional import require
+from sartor._process import is_main
 from sartor.compress import QuantizedWeight, digest, is_quantized, owned
 from sartor.data import Images
 from sartor.errors import RunError
@@ -97,7 +98,7 @@ def finetune(
         if accuracy >= best:
             best, best_tensors = accuracy, {name: item.clone() for name, item in delivered.state_dict().items()}
         epochs.append(Epoch(number, loss, accuracy, time.perf_counter() - started))
-        if checkpoint is not None:
+        if checkpoint is not None and is_main():
             facts = {
                 "options": asdict(options),
                 "candidate": identity,
@@ -123,9 +124,11 @@ class _Training:
 
     def __init__(self, candidate: fx.GraphModule, train: Images, original: nn.Module | None, options: FinetuneOptions) -> None:
         self.options = options
-        self._accelerator: Accelerator = require("accelerate", extra="train").Accelerator(
+        accelerate = require("accelerate", extra="train")
+        self._accelerator: Accelerator = accelerate.Accelerator(
             mixed_precision=options.precision, cpu=not torch.cuda.is_available()
         )
+        self._utils = accelerate.utils
         self.rate = options.learning_rate or _RATES[is_quantized(candidate)]
         self._student = owned(candidate).to(self._accelerator.device)
         self._masks = {name: mask for name, item in self._student.named_parameters() if (mask := _mask_of(item)) is not None}
@@ -147,7 +150,7 @@ class _Training:
             self._teach = torch.compile(self._teacher) if self._teacher is not None else None
 
     def epoch(self, number: int) -> float:
-        """One pass; mean loss."""
+        """One pass, shared among the processes; mean loss."""
         seed, device = 1_000_003 * self.options.seed + number, self._accelerator.device
         generator = torch.Generator().manual_seed(seed)
         self._model.train()
@@ -160,11 +163,15 @@ class _Training:
                 generator=generator,
             ):  # fmt: skip
                 losses.append(self._learn(channels_last(images.to(device)), labels.to(device)))
-        return sum(losses) / len(losses)
+        mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=device)
+        return float(self._utils.reduce(mean, "mean"))
 
     def delivered(self) -> fx.GraphModule:
-        """The network that is delivered if training ends here."""
-        model = copy.deepcopy(self._average.module if self.options.ema else self._student).cpu()
+        """The network that is delivered if training ends here, the main process's in all: statistics of batches differ."""
+        model = copy.deepcopy(self._average.module if self.options.ema else self._student)
+        for item in model.state_dict().values():
+            self._utils.broadcast(item)
+        model = model.cpu()
         for module in model.modules():
             if isinstance(module, QuantizedWeight):
                 module.fit()

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
+from sartor._process import is_main
 from sartor.finetune import Epoch
 from sartor.search import Episode
 
@@ -56,7 +57,8 @@ class Tracker(ABC):
 
 @contextmanager
 def trackers(names: Sequence[TrackerName], folder: Path) -> Iterator[list[Tracker]]:
-    """Trackers by name, which keep what they are told in the folder of a run; closed at the end.
+    """Trackers by name, which keep what they are told in the folder of a run; closed at the end. The main process
+    tells for all.
 
     Raises `MissingPackageError` for one whose package is not installed.
     """
@@ -65,4 +67,4 @@ def trackers(names: Sequence[TrackerName], folder: Path) -> Iterator[list[Tracke
 
     kinds = {"tensorboard": TensorBoardTracker, "mlflow": MlflowTracker}
     with ExitStack() as stack:
-        yield [stack.enter_context(kinds[name](folder)) for name in names]
+        yield [stack.enter_context(kinds[name](folder)) for name in names if is_main()]

@@ -1,0 +1,10 @@
+"""Which of several processes this is, where one training is shared among them."""
+
+from __future__ import annotations
+
+import os
+
+
+def is_main() -> bool:
+    """Whether this process speaks for all: the only one, or the first that ``torchrun`` or a cluster's launcher started."""
+    return os.environ.get("RANK", "0") == "0"
