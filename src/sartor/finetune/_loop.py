@@ -1,38 +1,25 @@
-"""The training loop: labels, distillation from the original, a moving average of the weights."""
+"""Epoch after epoch: train, measure, keep the best, stand where it was after an interruption."""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
-from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import fx, nn
 
-from sartor._layout import channels_last
-from sartor._optional import require
 from sartor._process import is_main
-from sartor.compress import QuantizedWeight, digest, is_quantized, owned
+from sartor.compress import digest, owned
 from sartor.data import Images
 from sartor.errors import RunError
 from sartor.finetune import _checkpoint
-from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
+from sartor.finetune._training import Training
 from sartor.score import ImageScorer
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
-#: A layer with at least this share of weights that are exactly zero was pruned weight by weight: by a percent, if by any.
-_PRUNED = 0.005
-#: Largest learning rate, where none is given, of networks with batch norms and of quantized ones, which have them folded.
-_RATES = {False: 0.02, True: 0.002}
 
 
 @dataclass(frozen=True)
@@ -74,7 +61,7 @@ def finetune(
     an empty data set.
     """
     options = options or FinetuneOptions()
-    training = _Training(candidate, train, original, options)
+    training = Training(candidate, train, original, options)
     identity = [digest(candidate.state_dict()), digest(original.state_dict()) if original is not None else ""]
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
@@ -117,134 +104,3 @@ def _require_same(stored: dict[str, Any], options: FinetuneOptions, path: Path) 
     for name, value in mine.items():
         if stored.get(name) != value:
             raise RunError(f"{path} was made with {name} {stored.get(name)}, not {value}; use the same options or remove it")
-
-
-class _Training:
-    """The student, what it learns from, and how."""
-
-    def __init__(self, candidate: fx.GraphModule, train: Images, original: nn.Module | None, options: FinetuneOptions) -> None:
-        self.options = options
-        accelerate = require("accelerate", extra="train")
-        self._accelerator: Accelerator = accelerate.Accelerator(
-            mixed_precision=options.precision, cpu=not torch.cuda.is_available()
-        )
-        self._utils = accelerate.utils
-        self.rate = options.learning_rate or _RATES[is_quantized(candidate)]
-        self._student = owned(candidate).to(self._accelerator.device)
-        self._masks = {name: mask for name, item in self._student.named_parameters() if (mask := _mask_of(item)) is not None}
-        self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
-        self._pixels, self._labels = train.normalized(), train.labels
-        self._steps = options.epochs * max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
-        self._step = 0
-        self._optimizer = torch.optim.SGD(
-            _parameter_groups(self._student, options), momentum=options.momentum, nesterov=options.momentum > 0
-        )
-        self._model, self._prepared = self._accelerator.prepare(self._student, self._optimizer)
-        self._teacher: nn.Module | None = None
-        if original is not None and options.distill:
-            self._teacher = copy.deepcopy(original).eval().requires_grad_(False).to(self._accelerator.device)
-        self._forward: Callable[[Tensor], Tensor] = self._model
-        self._teach: Callable[[Tensor], Tensor] | None = self._teacher
-        if options.compile:
-            self._forward = torch.compile(self._model)
-            self._teach = torch.compile(self._teacher) if self._teacher is not None else None
-
-    def epoch(self, number: int) -> float:
-        """One pass, shared among the processes; mean loss."""
-        seed, device = 1_000_003 * self.options.seed + number, self._accelerator.device
-        generator = torch.Generator().manual_seed(seed)
-        self._model.train()
-        losses = []
-        share = slice(self._accelerator.process_index, None, self._accelerator.num_processes)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)  # dropout draws from nowhere else
-            for images, labels in batches(
-                self._pixels[share], self._labels[share], size=self.options.batch, augment=self.options.augment,
-                generator=generator,
-            ):  # fmt: skip
-                losses.append(self._learn(channels_last(images.to(device)), labels.to(device)))
-        mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=device)
-        return float(self._utils.reduce(mean, "mean"))
-
-    def delivered(self) -> fx.GraphModule:
-        """The network that is delivered if training ends here, the main process's in all: statistics of batches differ."""
-        model = copy.deepcopy(self._average.module if self.options.ema else self._student)
-        for item in model.state_dict().values():
-            self._utils.broadcast(item)
-        model = model.cpu()
-        for module in model.modules():
-            if isinstance(module, QuantizedWeight):
-                module.fit()
-        return cast("fx.GraphModule", model).eval()
-
-    def state(self) -> dict[str, dict[str, Tensor]]:
-        """All that changes, by part."""
-        momentum = {
-            f"{index}": self._optimizer.state[item]["momentum_buffer"]
-            for index, item in enumerate(self._student.parameters())
-            if "momentum_buffer" in self._optimizer.state[item]
-        }
-        return {
-            "student": dict(self._student.state_dict()),
-            "average": dict(self._average.state_dict()),
-            "momentum": momentum,
-            "schedule": {"step": torch.tensor(self._step)},
-        }
-
-    def restore(self, parts: dict[str, dict[str, Tensor]]) -> None:
-        """Stand where `state` was taken."""
-        self._student.load_state_dict(parts["student"])
-        self._average.load_state_dict(parts["average"])
-        for index, item in enumerate(self._student.parameters()):
-            if str(index) in parts.get("momentum", {}):
-                self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)].to(item.device)
-        self._step = int(parts["schedule"]["step"])
-
-    def _learn(self, images: Tensor, labels: Tensor) -> float:
-        with self._accelerator.autocast():
-            outputs = self._forward(images)
-            loss = self._loss(outputs.float(), images, labels)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.rate * self._factor(self._step)
-        self._step += 1
-        self._prepared.zero_grad()
-        self._accelerator.backward(loss)
-        self._prepared.step()
-        with torch.no_grad():
-            for name, mask in self._masks.items():
-                self._student.get_parameter(name).mul_(mask)
-        if self.options.ema:
-            self._average.update_parameters(self._student)
-        return float(loss.detach())
-
-    def _loss(self, outputs: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-        loss = F.cross_entropy(outputs, labels)
-        if self._teach is None:
-            return loss
-        soft = self.options.temperature
-        with torch.no_grad():
-            wanted = self._teach(images).float().div(soft).softmax(-1)
-        far = F.kl_div(outputs.div(soft).log_softmax(-1), wanted, reduction="batchmean") * soft**2  # Hinton et al. 2015
-        return (1 - self.options.distill) * loss + self.options.distill * far
-
-    def _factor(self, step: int) -> float:
-        """Learning rate after some steps, as a share of the largest."""
-        rise = max(1, round(self.options.warmup * self._steps))
-        if step < rise:
-            return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self._steps - rise))))
-
-
-def _mask_of(parameter: Tensor) -> Tensor | None:
-    """Which weights are kept, if single weights were pruned."""
-    if parameter.dim() < 2 or float((parameter == 0).float().mean()) < _PRUNED:
-        return None
-    return (parameter != 0).to(parameter.dtype)
-
-
-def _parameter_groups(model: nn.Module, options: FinetuneOptions) -> list[dict[str, Any]]:
-    parameters = list(model.parameters())
-    return [
-        {"params": [item for item in parameters if item.dim() > 1], "weight_decay": options.weight_decay},
-        {"params": [item for item in parameters if item.dim() <= 1], "weight_decay": 0.0},
-    ]
