@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sartor.graph._labels import NEUTRAL, LabelPropagation, along
+from sartor.graph._labels import NEUTRAL, along
 from sartor.graph._layers import KEPT, BoolArray, IntArray
 from sartor.graph._operators import Effect
+from sartor.graph._propagation import LabelPropagation
 from sartor.graph._select import ChannelSelect
 
 UnitOf = Callable[[IntArray], IntArray]
