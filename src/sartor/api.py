@@ -23,7 +23,7 @@ from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.evaluate import Evaluator
 from sartor.graph import Network
-from sartor.judge import Judge
+from sartor.judge import Judge, Verdict
 from sartor.options import SearchOptions
 from sartor.policy import Policy
 from sartor.search import CAN_RACE, Episode, MemoryRecord, Plan, RewardName, Search, Study, finalists
@@ -107,33 +107,43 @@ def compress(
         judge = Judge(compressor, scorer, data, reward=reward, custom=evaluate, deployment=deployment)
         baselines = {rule: judge.rule(rule, search.setting) for rule in options.baselines}
         verdict = judge.choose(problem, [problem.counts(e.executed) for e in finalists(episodes, options.finalists)], ceiling)
-        entries = {
-            "original": judge.entry(network.module, Policy()),
-            "baselines": baselines,
-            "best": judge.entry(verdict.network, verdict.policy, verdict.latency),
-            "layers": {"original": judge.layers(Policy()), "best": judge.layers(verdict.policy, verdict.network)},
-        }
-    final = owned(verdict.network)
+        judged = {"baselines": baselines, **_entries(judge, verdict, network)}
     report = {
         "budget": str(parsed),
         "budget_met": verdict.met,
         **_choices(options),
         "target": None if target is None else asdict(target.describe()),
         "latency_prediction_error": problem.latency.error() if problem.latency else None,
-        **entries,
+        **judged,
         "episodes": len(episodes),
         "interrupted": search.interrupted,
         "seconds": round(time.perf_counter() - started, 3),
         "seconds_per_episode": _split(episodes),
+        **_found(verdict, network),
+    }
+    result = Result(verdict.policy, owned(verdict.network), network, report, origin or Origin(), compressor)
+    if folder:
+        result.save(folder)
+    return result
+
+
+def _entries(judge: Judge, verdict: Verdict, network: Network) -> dict[str, Any]:
+    """The original and what is delivered, as wholes and layer by layer."""
+    return {
+        "original": judge.entry(network.module, Policy()),
+        "best": judge.entry(verdict.network, verdict.policy, verdict.latency),
+        "layers": {"original": judge.layers(Policy()), "best": judge.layers(verdict.policy, verdict.network)},
+    }
+
+
+def _found(verdict: Verdict, network: Network) -> dict[str, Any]:
+    """The policy, what of the network was out of its reach, and what computed it."""
+    return {
         "policy": json.loads(verdict.policy.to_json()),
         "kept_whole": [asdict(item) for item in network.kept_whole],
         "unknown_operators": list(network.unknown_operators),
         "versions": {"sartor": sartor.__version__, "torch": torch.__version__, "python": platform.python_version()},
     }
-    result = Result(verdict.policy, final, network, report, origin or Origin(), compressor)
-    if folder:
-        result.save(folder)
-    return result
 
 
 def _plan(options: SearchOptions, reward: RewardName, ceiling: float | None) -> Plan:
