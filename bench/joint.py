@@ -4,7 +4,8 @@
     python bench/joint.py ablations --model resnet20 --out runs/ablations  # sequential schemes, and the features of the state
     python bench/joint.py methods --out runs/joint --table
 
-Each search is a run folder of its own, so that all can be interrupted and taken up again. What was delivered is loaded from
+Each search is a run folder of its own, so that all can be interrupted and taken up again; latencies of layers and
+sensitivities are measured once for all of them. What was delivered is loaded from
 its folder and measured once more.
 """
 
@@ -24,7 +25,7 @@ import tyro
 
 import sartor
 from _common import SHARED, keep, kept, spread, subject
-from sartor import targets
+from sartor import sensitivity, targets
 from sartor.compress import CompressOptions, deployable, fold
 from sartor.data import Data
 from sartor.decisions import Method
@@ -32,6 +33,7 @@ from sartor.errors import BudgetError
 from sartor.graph import trace
 from sartor.options import Measurement, SearchOptions
 from sartor.targets import SURE
+from sartor.task import make_compressor
 
 #: What is kept of the report of a search.
 _TOLD = ("original", "best", "budget_met", "episodes", "seconds", "seconds_per_episode", "latency_prediction_error", "target")
@@ -86,10 +88,10 @@ class Common(ABC):
             options = SearchOptions(
                 agent=case.agent, state=case.state, methods=methods, episodes=self.episodes, seed=seed, target=self.target,
                 multiple=self.multiple, base=base, baselines=(), finalists=3, min_keep=0.1,
-                compress=CompressOptions(images=128, final_images=512),
+                compress=CompressOptions(images=128, final_images=512), table=self.out / f"{self.model}-latency.json",
             )  # fmt: skip
             if case.agent == "galen":
-                options = replace(options, seed_with=())
+                options = replace(options, seed_with=(), sensitivity=self._sensitivity(model, images, seed))
             try:
                 report = sartor.compress(model, images, budget=f"latency<={share}", options=options, out=folder).report
             except BudgetError as error:
@@ -97,6 +99,14 @@ class Common(ABC):
             base = folder
         assert base is not None
         return {**told, **{key: report[key] for key in _TOLD}, "again": self._again(model, images, base)}
+
+    def _sensitivity(self, model: torch.nn.Module, images: Data, seed: int) -> Path:
+        """Ω of every layer, measured when it is first asked for, read afterwards; a seed has calibration images of its own."""
+        path = self.out / f"{self.model}-sensitivity-{seed}.json"
+        inputs, target = images.calibration.normalized(), targets.make(self.target)
+        compressor = make_compressor(model, inputs, inputs, SearchOptions(seed=seed), target)
+        sensitivity.measure(compressor, inputs[:256], scheme=compressor.scheme, path=path)
+        return path
 
     def _again(self, model: torch.nn.Module, images: Data, folder: Path) -> dict[str, float]:
         """Relative latency of the saved network, in a new session."""

@@ -54,7 +54,8 @@ class SearchOptions:
     command: str = ""
     """With the target command: the program to run, with {model} where the path of the ONNX file goes."""
     table: Path | None = None
-    """With the target table: a JSON file of latencies of layers, such as latency.json in the folder of a run."""
+    """A JSON file of latencies of layers. The target table reads it; any other keeps there what it measures of layers, so
+    that searches share it, instead of in latency.json in the folder of the run."""
     command_pattern: str = NUMBER
     """Regular expression that finds the latency in what the command prints; its first group, the last match."""
     command_unit: str = "ms"

@@ -24,8 +24,10 @@ from sartor.sensitivity import Sensitivity
 from sartor.storage import read_policy
 from sartor.targets import CommandTarget, Deployment, LatencyTable, TableTarget, Target
 
-#: Images on which Ω is measured, and where latencies of layers are kept.
+#: Images on which Ω is measured.
 _SENSITIVITY_IMAGES = 256
+#: Where latencies of layers are kept: each alone, and each within the whole.
+_TABLE = "latency.json"
 _PROFILE = "profile.json"
 
 
@@ -80,7 +82,7 @@ def make_compressor(
 
 
 def make_problem(
-    compressor: Compressor, budget: Budget, options: SearchOptions, target: Target | None, table: Path | None
+    compressor: Compressor, budget: Budget, options: SearchOptions, target: Target | None, folder: Path | None
 ) -> Problem:
     """Decisions that the methods leave open, with the precisions of the target and its predicted latency."""
     _require_precisions(options, target)
@@ -96,7 +98,10 @@ def make_problem(
         given = {name: (base.bits(name),) for name in base.quantized} if base else {}
         names = precisions.keys() | given.keys()
         latency = LatencyTable(
-            cost_model, target, {name: (*precisions.get(name, ()), *given.get(name, ())) for name in names}, table
+            cost_model,
+            target,
+            {name: (*precisions.get(name, ()), *given.get(name, ())) for name in names},
+            _table_file(options, target, folder),
         )
 
     def problem(bounds: Budget) -> Problem:
@@ -110,6 +115,13 @@ def make_problem(
     if options.reward == "absolute":
         budget = budget.without_latency()
     return problem(budget)
+
+
+def _table_file(options: SearchOptions, target: Target, folder: Path | None) -> Path | None:
+    """Where the latencies of layers are kept; never in a table that is itself the target."""
+    if options.table is not None and not isinstance(target, TableTarget):
+        return options.table
+    return folder / _TABLE if folder else None
 
 
 def _measure_corners(problem: Problem, compressor: Compressor, latency: LatencyTable, seed: int) -> None:

@@ -193,6 +193,25 @@ def test_latency_is_foretold_of_layers_that_are_quantized_already(model, data, t
     assert any("at 8/8 bits" in key for key in table)
 
 
+def test_searches_share_what_was_measured_of_layers(model, data, tmp_path, monkeypatch):
+    built, build = [], FakeTarget.build
+    monkeypatch.setattr(FakeTarget, "build", lambda self, *args: built.append(args) or build(self, *args))
+    options = dataclasses.replace(
+        QUICK, methods=("quantize",), agent="uniform", seed_with=("uniform",), table=tmp_path / "t.json"
+    )
+    counts = []
+    for name in ("a", "b"):
+        built.clear()
+        sartor.compress(model, data, budget="latency<=0.6", options=options, target=FakeTarget(), out=tmp_path / name)
+        counts.append(len(built))
+        assert not (tmp_path / name / "latency.json").exists()
+    entries = json.loads((tmp_path / "t.json").read_text())["seconds"]
+    assert counts[0] - counts[1] == len(entries) > 10
+    other = type(model)().eval()
+    LatencyTable(CostModel(trace(other, data.calibration.normalized()[:1])), FakeTarget(), {}, tmp_path / "t.json")
+    assert len(json.loads((tmp_path / "t.json").read_text())["seconds"]) == len(entries) + 1  # only the network as a whole is new
+
+
 def test_a_policy_that_comes_again_teaches_the_predictor_nothing(model, data, monkeypatch):
     corrected = []
     monkeypatch.setattr(Problem, "correct", lambda self, counts, relative: corrected.append(counts.tobytes()))

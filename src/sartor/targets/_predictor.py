@@ -19,10 +19,10 @@ from scipy.optimize import nnls
 from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
-from sartor.compress import deployable, fold, quantize
+from sartor.compress import deployable, digest, fold, quantize
 from sartor.cost import CostModel, FloatArray, Options
 from sartor.errors import RunError
-from sartor.graph import IntArray, LayerSpec, Network
+from sartor.graph import IntArray, LayerSpec
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._base import Target
 from sartor.targets._table import TABLE_SCHEMA, Shape, fit_widths
@@ -42,7 +42,7 @@ class Whole:
 
 
 class LatencyTable:
-    """Predicts seconds on one target. ``path`` keeps what was measured of single layers; it is not measured again."""
+    """Predicts seconds on one target. ``path`` keeps what was measured, of any networks; it is not measured again."""
 
     def __init__(
         self,
@@ -64,10 +64,12 @@ class LatencyTable:
                     coefficients[row, column] = cells.coefficients(layer, pair)
             on_progress(row + 1, len(layers))
         self._coefficients = coefficients
+        self._name = digest(cost_model.network.module.state_dict())[:12]
         self._wholes: list[Whole] = []
         self._misses: list[float] = []
         self._factors = np.append(np.ones(len(self.precisions)), 0.0)
-        self.original_s = cells.whole(cost_model.network)
+        network = cost_model.network
+        self.original_s = cells.time(f"network {self._name}", lambda: (fold(network.module), network.example_inputs))
         self.correct(cost_model.sizes[None], Options(), self.original_s)
 
     def seconds(self, counts: IntArray, options: Options) -> FloatArray:
@@ -89,7 +91,7 @@ class LatencyTable:
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
         """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
         inputs = self.cost_model.network.example_inputs
-        self.correct(counts, options, self._cells.time(name, lambda: (deployable(build()), inputs)))
+        self.correct(counts, options, self._cells.time(f"network {self._name} {name}", lambda: (deployable(build()), inputs)))
 
     def error(self) -> float:
         """Median relative error of what was predicted of whole networks just before they were measured."""
@@ -139,10 +141,6 @@ class _Cells:
             for width_out in ([width_in] if depthwise else _widths(layer.out_channels, groups))
         ]
         return fit_widths(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
-
-    def whole(self, network: Network) -> float:
-        """Seconds of the original network."""
-        return self.time("original network", lambda: (fold(network.module), network.example_inputs))
 
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         key = Shape.of(layer, pair).key(width_in, width_out)
