@@ -20,7 +20,7 @@ Precision = tuple[int, int]
 
 #: Fine-grained keep ratios are whole percents.
 _PERCENT = 100
-#: AMC's a_max for fine-grained pruning: at most this share of a layer's weights is removed.
+#: AMC's a_max for fine-grained pruning: at most this share of the weights a layer has, or a base left it, is removed.
 _FINE_GRAINED_LIMIT = {"conv": 0.8, "depthwise": 0.8, "linear": 0.98}
 
 
@@ -128,7 +128,7 @@ def _weight_decisions(network: Network, most: FloatArray) -> list[Decision]:
     decisions = []
     for layer, share in zip(network.layers, most, strict=True):
         highest = max(1, round(_PERCENT * float(share)))
-        lowest = min(highest, max(1, round(_PERCENT * (1 - _FINE_GRAINED_LIMIT[layer.kind]))))
+        lowest = max(1, round(highest * (1 - _FINE_GRAINED_LIMIT[layer.kind])))
         decisions.append(Decision(layer.name, _PERCENT, np.arange(lowest, highest + 1), layer, "weights"))
     return decisions
 
