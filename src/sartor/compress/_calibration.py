@@ -12,11 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from sartor._layout import channels_last
+from sartor.compress._modules import weight_of
 from sartor.compress._sensitivity import output_sensitivity
 from sartor.errors import DataError
 from sartor.graph import IntArray, LayerSpec, Network
 
 _ADDITIONS = ("add", "iadd", "add_")
+#: Layers with more inputs than this (channels × kernel) keep their weights: G alone would need over half a gigabyte.
+_LARGEST_GRAM = 12_000
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,11 @@ def refittable(module: nn.Module) -> bool:
     if not isinstance(module, (nn.Conv1d, nn.Conv2d)) or module.groups != 1 or isinstance(module.padding, str):
         return False
     return isinstance(module, nn.Conv2d) or module.kernel_size == (1,) == module.stride
+
+
+def solvable(module: nn.Module) -> bool:
+    """Whether a layer can be refitted: of a kind that mixes all its inputs, and not too wide for its G."""
+    return refittable(module) and weight_of(module)[0].numel() <= _LARGEST_GRAM
 
 
 @torch.no_grad()

@@ -13,21 +13,19 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
-from sartor.compress._calibration import Calibration, as_matrix, columns_of, from_matrix, refittable, walk
-from sartor.compress._fold import affine
+from sartor.compress._calibration import Calibration, as_matrix, columns_of, from_matrix, solvable, walk
 from sartor.compress._masks import Selection, keep_largest, least_error_mask
 from sartor.compress._modules import bias_of, weight_of, with_tensors
 from sartor.compress._slice import kept_channels
 from sartor.compress._solve import least_squares
+from sartor.compress._sweep import Sweep
 from sartor.cost import FloatArray
 from sartor.graph import BoolArray
 
 Inputs = Literal["original", "pruned"]
 
-#: Layers with more inputs than this (channels × kernel) keep their weights: G alone would need over half a gigabyte.
-LARGEST_GRAM = 12_000
 #: Shares of single weights kept at which errors are measured.
 _SHARES = (0.02, 0.1, 0.2, 0.3, 0.4, 0.55, 0.75)
 
@@ -67,7 +65,7 @@ class Refitter:
         """
         densities = densities or {}
         if inputs == "pruned":
-            _Sweep(self, candidate, kept, densities, everywhere).run()
+            Sweep(self, candidate, kept, densities, everywhere).run()
             return
         for layer in self.calibration.places:
             if self.wants(candidate, layer, kept, everywhere) or layer in densities:
@@ -173,88 +171,3 @@ class Refitter:
                 shift = shift + bias[rows]
             self._solved[key] = (weight, shift)
         self.install(candidate, layer, *self._solved[key])
-
-
-class _Sweep:
-    """One pass over a candidate: each layer is refitted on the inputs that the layers before it now give."""
-
-    def __init__(
-        self, refitter: Refitter, candidate: fx.GraphModule, kept: BoolArray, densities: Mapping[str, float], everywhere: bool
-    ) -> None:
-        self.refitter, self.candidate, self.kept = refitter, candidate, kept
-        self.densities, self.everywhere = densities, everywhere
-        self.calibration = refitter.calibration
-        self.runner = fx.Interpreter(candidate)
-        self.values: dict[fx.Node, Any] = {}
-        self.uses = {node: len(node.users) for node in candidate.graph.nodes}
-        self.by_name = {node.name: node for node in candidate.graph.nodes}
-        self.feed = iter(self.calibration.inputs)
-
-    def run(self) -> None:
-        for node in self.candidate.graph.nodes:
-            self.value(node)
-
-    def value(self, node: fx.Node) -> Any:
-        """Value of a node, computed on demand: a residual sum may need its shortcut earlier than the trace has it."""
-        if node in self.values:
-            return self.values[node]
-        if node.op == "placeholder":
-            self.values[node] = next(self.feed, node.args[0] if node.args else None)
-            return self.values[node]
-        for source in node.all_input_nodes:
-            self.value(source)
-        if node.op == "call_module" and str(node.target) in self.calibration.places:
-            self._refit(str(node.target), self.values[node.all_input_nodes[0]])
-        args: Any = fx.node.map_arg(node.args, lambda n: self.values[n])
-        kwargs: Any = fx.node.map_arg(node.kwargs, lambda n: self.values[n])
-        if node.op == "call_module":
-            with torch.autocast("cpu", self.refitter.dtype, enabled=self.refitter.dtype != torch.float32):
-                result = self.candidate.get_submodule(str(node.target))(*args, **kwargs)
-        else:
-            result = getattr(self.runner, node.op)(node.target, args, kwargs)
-        self.values[node] = result
-        for source in node.all_input_nodes:
-            self.uses[source] -= 1
-            if not self.uses[source]:
-                self.values[source] = None
-        return result
-
-    def _refit(self, layer: str, x: Tensor) -> None:
-        refitter, candidate = self.refitter, self.candidate
-        density = self.densities.get(layer, 1.0)
-        module = candidate.get_submodule(layer)
-        if not (refitter.wants(candidate, layer, self.kept, self.everywhere) or (density < 1 and solvable(module))):
-            return
-        y = self._target(layer)
-        x = self.calibration.windows(layer, module, x)
-        centred = refitter.takes_shift(candidate, layer)
-        mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
-        mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
-        x = x - mean_x
-        cross, start = x.T @ (y - mean_y), as_matrix(weight_of(module))
-        weight = refitter.solve(layer, x.T @ x, cross, start, kept=self.kept, density=density)
-        shift = mean_y - weight @ mean_x
-        refitter.install(candidate, layer, weight, shift)
-
-    def _target(self, layer: str) -> Tensor:
-        """What the layer should give: the original's output, corrected by what its shortcut now gives instead."""
-        slot = self.calibration.network.slot_by_name[layer]
-        rows = torch.from_numpy(kept_channels(slot.out_units, self.kept))
-        join = self.calibration.joins.get(layer)
-        if join is None:
-            return self.calibration.targets[layer][:, rows]
-        other = self.calibration.outputs(layer, self.value(self.by_name[join.other]))
-        target = self.calibration.sums[layer][:, rows] - other
-        if join.norm is None:
-            return target
-        norm = self.candidate.get_submodule(join.norm)
-        assert isinstance(norm, nn.BatchNorm2d)
-        scale, shift = affine(norm)
-        usable = scale.abs() > 1e-6
-        inverse = (target - shift) / torch.where(usable, scale, 1)
-        return torch.where(usable, inverse, self.calibration.targets[layer][:, rows])
-
-
-def solvable(module: nn.Module) -> bool:
-    """Whether a layer can be refitted: of a kind that mixes all its inputs, and not too wide for its G."""
-    return refittable(module) and weight_of(module)[0].numel() <= LARGEST_GRAM
