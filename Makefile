@@ -18,7 +18,7 @@ demo: setup
 	$(BIN)/sartor demo
 
 test: setup # several processes of one thread each: what the tests run is too small to be shared among threads
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 check: setup
 	$(BIN)/ruff check .

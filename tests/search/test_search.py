@@ -139,10 +139,10 @@ def test_ctrl_c_delivers_the_best_so_far(weights, tmp_path):
 def test_the_first_ctrl_c_waits_for_the_episode_and_the_second_does_not():
     before = signal.getsignal(signal.SIGINT)
     with Interruption() as interruption:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         assert interruption.asked
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
 
 
