@@ -14,6 +14,8 @@ class ChannelSelect(nn.Module):
     """
 
     index: Tensor
+    _filled: Tensor
+    _picked: Tensor
 
     def __init__(self, dim: int, index: Tensor) -> None:
         super().__init__()
@@ -21,7 +23,11 @@ class ChannelSelect(nn.Module):
         self.register_buffer("index", index)
         width = len(index)
         self.is_identity = bool((index == torch.arange(width)).all())
-        self.has_zeros = bool((index < 0).any())
+        present = index >= 0
+        self.has_zeros = not bool(present.all())
+        # found here, because compilers stop where the length of a tensor depends on the values of another
+        self.register_buffer("_filled", present.nonzero().flatten(), persistent=False)
+        self.register_buffer("_picked", index[present], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape of ``x`` with ``len(index)`` channels along ``dim``."""
@@ -29,11 +35,10 @@ class ChannelSelect(nn.Module):
             return x
         if not self.has_zeros:
             return x.index_select(self.dim, self.index)
-        present = self.index >= 0
         shape = list(x.shape)
         shape[self.dim] = len(self.index)
         out = x.new_zeros(shape)
-        return out.index_copy(self.dim, present.nonzero().flatten(), x.index_select(self.dim, self.index[present]))
+        return out.index_copy(self.dim, self._filled, x.index_select(self.dim, self._picked))
 
     def extra_repr(self) -> str:
         """Shown by ``print(network)``."""
