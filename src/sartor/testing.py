@@ -185,3 +185,18 @@ def _example_network() -> tuple[Network, Tensor]:
         model = models.build("resnet8", classes=10, pixels=16).eval()
         images = torch.randn(8, 3, 16, 16)
     return trace(model, images[:1]), images
+
+
+def break_scale(artifact: Path, layer: str, broken: Path, factor: float = 1.5) -> None:
+    """Write an ONNX file like another, but for the scale that dequantizes the weights of one layer."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(artifact)
+    node = next(node for node in model.graph.node if node.name == layer)
+    dequantize = next(other for other in model.graph.node if node.input[1] in other.output)
+    tensors = {item.name: item for item in model.graph.initializer}
+    tensors |= {item.output[0]: item.attribute[0].t for item in model.graph.node if item.op_type == "Constant"}
+    scale = tensors[dequantize.input[1]]
+    scale.CopyFrom(numpy_helper.from_array((factor * numpy_helper.to_array(scale)).astype(np.float32), scale.name))
+    onnx.save(model, broken)

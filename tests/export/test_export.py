@@ -14,6 +14,7 @@ from sartor.export import FORMATS, export, verify
 from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
+from sartor.testing import break_scale
 
 METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
 
@@ -119,20 +120,10 @@ def test_a_good_artifact_is_as_promised(quantized, data, tmp_path):
 
 @pytest.mark.parametrize("index", [1, 2])
 def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index):
-    import onnx
-    from onnx import numpy_helper
-
     network, candidate = quantized
     path = export(candidate, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
     broken = network.layers[index].name
-    file = onnx.load(path)
-    layer = next(node for node in file.graph.node if node.name == broken)
-    weight = next(node for node in file.graph.node if layer.input[1] in node.output)
-    holder = {item.name: item for item in file.graph.initializer}
-    constants = {node.output[0]: node.attribute[0].t for node in file.graph.node if node.op_type == "Constant"}
-    scale = holder.get(weight.input[1], constants.get(weight.input[1]))
-    scale.CopyFrom(numpy_helper.from_array(1.5 * numpy_helper.to_array(scale), scale.name))
-    onnx.save(file, path)
+    break_scale(path, broken, path)
     faults = verify(path, "onnx", candidate, network.module, data.test).faults(None)
     (named,) = [fault for fault in faults if fault.startswith("layer")]
     assert re.match(rf"layer '{broken}' is where the output begins to drift: relative error 0\.[4-9]\d*, at most 0\.0", named)

@@ -43,6 +43,11 @@ def search_progress(console: Console, episodes: int) -> Iterator[Callable[[Episo
         yield show
 
 
+def epoch_words(epoch: Epoch) -> str:
+    """What came of an epoch."""
+    return f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %"
+
+
 @contextmanager
 def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
     """A bar that is called after every epoch; one plain line per epoch where there is no terminal."""
@@ -50,7 +55,7 @@ def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
         advance(0, epochs, "")
 
         def show(epoch: Epoch) -> None:
-            text = f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %"
+            text = epoch_words(epoch)
             advance(epoch.number + 1, epochs, text)
             if not console.is_terminal:
                 console.print(f"epoch {epoch.number + 1}/{epochs}: {text}", highlight=False)

@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from sartor.cli._progress import epoch_words
 from sartor.config import RunConfig
 from sartor.finetune import FinetuneOptions
 from sartor.run import FINETUNED
@@ -48,9 +49,7 @@ class RunSchedule:
         observer = Observer(
             on_stage=lambda number, budget: say(f"stage {number}: {budget}"),
             on_episode=on_episode,
-            on_epoch=lambda epoch: say(
-                f"  epoch {epoch.number + 1}: loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %"
-            ),
+            on_epoch=lambda epoch: say(f"  epoch {epoch.number + 1}: {epoch_words(epoch)}"),
         )
         entries = run_schedule(schedule, observer, resume=self.resume is not None)
         console.print(stages_table(entries))

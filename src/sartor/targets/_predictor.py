@@ -64,12 +64,12 @@ class LatencyTable:
                     coefficients[row, column] = cells.coefficients(layer, pair)
             on_progress(row + 1, len(layers))
         self._coefficients = coefficients
-        self._name = digest(cost_model.network.module.state_dict())[:12]
+        self._name = f"network {digest(cost_model.network.module.state_dict())[:12]}"
         self._wholes: list[Whole] = []
         self._misses: list[float] = []
         self._factors = np.append(np.ones(len(self.precisions)), 0.0)
         network = cost_model.network
-        self.original_s = cells.time(f"network {self._name}", lambda: (fold(network.module), network.example_inputs))
+        self.original_s = cells.time(self._name, lambda: (fold(network.module), network.example_inputs))
         self.correct(cost_model.sizes[None], Options(), self.original_s)
 
     def seconds(self, counts: IntArray, options: Options) -> FloatArray:
@@ -91,7 +91,7 @@ class LatencyTable:
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
         """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
         inputs = self.cost_model.network.example_inputs
-        self.correct(counts, options, self._cells.time(f"network {self._name} {name}", lambda: (deployable(build()), inputs)))
+        self.correct(counts, options, self._cells.time(f"{self._name} {name}", lambda: (deployable(build()), inputs)))
 
     def error(self) -> float:
         """Median relative error of what was predicted of whole networks just before they were measured."""
