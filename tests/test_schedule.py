@@ -24,11 +24,11 @@ SEARCH = sartor.SearchOptions(
 TUNING = FinetuneOptions(epochs=2, batch=64, augment=(), learning_rate=0.02, ema=0.9)
 
 
-def plan(weights, out, stages, **options):
+def plan(weights, out, stages, *, last_epochs=None, **options):
     search = RunConfig(
         model="sartor.demo:DigitsNet", weights=weights, data="digits", out=out, options=dataclasses.replace(SEARCH, **options)
     )
-    return Schedule(search, stages, TUNING)
+    return Schedule(search, stages, TUNING, last_epochs)
 
 
 def kept_in(folder):
@@ -71,6 +71,12 @@ def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_pat
     for name, share in second.items():
         weight = network.get_parameter(f"{name}.weight")
         assert float((weight != 0).float().mean()) == pytest.approx(share, abs=0.02)
+
+
+def test_the_last_stage_may_be_trained_longer(weights, tmp_path):
+    run_schedule(plan(weights, tmp_path, ("macs<=70%", "macs<=50%"), last_epochs=3))
+    reports = [json.loads((tmp_path / f"stage-{number}/finetuned/finetune.json").read_text()) for number in (1, 2)]
+    assert [len(report["epochs"]) for report in reports] == [2, 3]
 
 
 @pytest.mark.parametrize("moment", ["episode", "epoch"])
@@ -132,6 +138,8 @@ def test_the_command(weights, tmp_path, capsys):
 def test_bad_schedules_are_refused(weights, tmp_path):
     with pytest.raises(UsageError, match="needs the budgets of its stages"):
         plan(weights, tmp_path, ())
+    with pytest.raises(UsageError, match="last_epochs is 0; it must be at least 1"):
+        plan(weights, tmp_path, ("macs<=50%",), last_epochs=0)
     with pytest.raises(UsageError, match="a schedule prunes only"):
         plan(weights, tmp_path, ("macs<=50%",), methods=("prune", "quantize"), target="onnxruntime")
     with pytest.raises(UsageError, match=r"the stage 'latency<=0\.5' needs a target"):

@@ -43,8 +43,12 @@ class Schedule:
     search: RunConfig
     stages: tuple[str, ...]
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
+    last_epochs: int | None = None
+    """Epochs of the last stage, which is the one delivered, if not those of ``finetune``."""
 
     def __post_init__(self) -> None:
+        if self.last_epochs is not None and self.last_epochs < 1:
+            raise UsageError(f"last_epochs is {self.last_epochs}; it must be at least 1")
         if not self.stages:
             raise UsageError("a schedule needs the budgets of its stages; for instance: --stages 'macs<=75%' 'macs<=50%'")
         for budget in self.stages:
@@ -58,6 +62,12 @@ class Schedule:
     def save(self, folder: Path) -> None:
         """Write ``schedule.json``."""
         write_text(folder / _FILE, json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, indent=1, default=str) + "\n")
+
+    def finetune_of(self, number: int) -> FinetuneOptions:
+        """How a stage, counted from 1, is fine-tuned."""
+        if self.last_epochs is None or number < len(self.stages):
+            return self.finetune
+        return dataclasses.replace(self.finetune, epochs=self.last_epochs)
 
     @staticmethod
     def read(folder: Path) -> Schedule:
@@ -83,7 +93,7 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     """Run all stages; stage k is a run of its own in ``out/stage-k``, its network in ``out/stage-k/finetuned``.
 
     Returns one entry per stage: budget, ratios of cost, accuracies. What was done before is not done again, wherever it was
-    interrupted; stages that have not begun may have other budgets then. Raises `RunError` if the folder already holds a
+    interrupted; stages that have not begun may have other budgets and epochs then. Raises `RunError` if the folder already holds a
     schedule and ``resume`` is not set, if it holds another one, or if a search was interrupted.
     """
     observer = observer or Observer()
@@ -134,7 +144,7 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     original = reload_subject(schedule.search, folder, calibration=1)[0]
     report = tuned_to / FINETUNE_REPORT
     if not report.exists():
-        run_finetune(folder, schedule.finetune, observer.on_epoch, resume=True, original=original)
+        run_finetune(folder, schedule.finetune_of(number), observer.on_epoch, resume=True, original=original)
     require_current(folder)
     mean, std = models.normalisation(schedule.search.weights)
     models.save_weights(folder / _WEIGHTS, load_wide(tuned_to, original), mean=mean, std=std)

@@ -28,18 +28,22 @@ class RunSchedule:
     """Budgets of the stages, relative to the original: 'params<=50%' 'params<=35%' 'params<=25%' 'params<=20%'."""
     search: tyro.conf.OmitArgPrefixes[RunConfig] = field(default_factory=RunConfig)
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
+    last_epochs: int | None = None
+    """Epochs of the last stage, which is the one delivered, if not those of the others."""
     resume: Path | None = None
-    """Go on with the schedule in this folder; all other options are taken from it, but --stages may change those not begun."""
+    """Go on with the schedule in this folder; all other options are taken from it, but --stages and --last-epochs may change what has not begun."""
 
     def run(self, console: Console) -> None:
         """Run it, one line per event, and show what every stage left."""
         say = partial(console.print, highlight=False)
         if self.resume is None:
-            schedule = Schedule(self.search, self.stages, self.finetune)
+            schedule = Schedule(self.search, self.stages, self.finetune, self.last_epochs)
         else:
             stored = Schedule.read(self.resume)
             search = dataclasses.replace(stored.search, out=self.resume)
-            schedule = dataclasses.replace(stored, search=search, stages=self.stages or stored.stages)
+            schedule = dataclasses.replace(
+                stored, search=search, stages=self.stages or stored.stages, last_epochs=self.last_epochs or stored.last_epochs
+            )
         tenth = max(1, schedule.search.options.episodes // 10)
 
         def on_episode(episode: Episode, best: Episode) -> None:
