@@ -93,8 +93,8 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     """Run all stages; stage k is a run of its own in ``out/stage-k``, its network in ``out/stage-k/finetuned``.
 
     Returns one entry per stage: budget, ratios of cost, accuracies. What was done before is not done again, wherever it was
-    interrupted; stages that have not begun may have other budgets and epochs then. Raises `RunError` if the folder already holds a
-    schedule and ``resume`` is not set, if it holds another one, or if a search was interrupted.
+    interrupted; stages that have not begun may have other budgets and epochs then. Raises `RunError` if the folder already
+    holds a schedule and ``resume`` is not set, if it holds another one, or if a search was interrupted.
     """
     observer = observer or Observer()
     schedule.search.require_complete()

@@ -31,7 +31,8 @@ class RunSchedule:
     last_epochs: int | None = None
     """Epochs of the last stage, which is the one delivered, if not those of the others."""
     resume: Path | None = None
-    """Go on with the schedule in this folder; all other options are taken from it, but --stages and --last-epochs may change what has not begun."""
+    """Go on with the schedule in this folder; all other options are taken from it, but --stages and --last-epochs may change
+    what has not begun."""
 
     def run(self, console: Console) -> None:
         """Run it, one line per event, and show what every stage left."""
