@@ -21,8 +21,18 @@ keep_freed_memory()
 
 def subject(model: str, *, calibration: int, seed: int = 0, shared: Path = SHARED) -> tuple[nn.Module, Data]:
     """A network trained on CIFAR-10, and CIFAR-10."""
-    weights = shared / f"models/{model}-cifar10.safetensors"
-    return load_subject(model, weights, str(shared / "data/cifar10"), calibration=calibration, seed=seed)[:2]
+    weights, place = weights_of(model, shared), str(data_in(shared))
+    return load_subject(model, weights, place, calibration=calibration, seed=seed)[:2]
+
+
+def weights_of(model: str, shared: Path) -> Path:
+    """Where the trained weights of a network are."""
+    return shared / f"models/{model}-cifar10.safetensors"
+
+
+def data_in(shared: Path) -> Path:
+    """Where CIFAR-10 is."""
+    return shared / "data/cifar10"
 
 
 def keep(path: Path, run: Callable[[], dict[str, Any]]) -> None:

@@ -4,9 +4,9 @@
     python bench/joint.py ablations --model resnet20 --out runs/ablations  # sequential schemes, and the features of the state
     python bench/joint.py methods --out runs/joint --table
 
-Each search is a run folder of its own, so that all can be interrupted and taken up again; latencies of layers and
-sensitivities are measured once for all of them. What was delivered is loaded from
-its folder and measured once more.
+Each search is a run of its own in OUT/runs, so that all can be interrupted and taken up again, and what they found be fine-tuned
+and exported; latencies of layers and sensitivities are measured once for all of them. What was delivered is loaded from its
+folder and measured once more.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ import torch
 import tyro
 
 import sartor
-from _common import SHARED, keep, kept, spread, subject
+from _common import SHARED, data_in, keep, kept, spread, subject, weights_of
 from sartor import sensitivity, targets
 from sartor.compress import CompressOptions, deployable, fold
+from sartor.config import RunConfig
 from sartor.data import Data
 from sartor.decisions import Method
 from sartor.errors import BudgetError
 from sartor.graph import trace
 from sartor.options import Measurement, SearchOptions
+from sartor.run import run_search
 from sartor.targets import SURE
 from sartor.task import make_compressor
 
@@ -92,8 +94,12 @@ class Common(ABC):
             )  # fmt: skip
             if case.agent == "galen":
                 options = replace(options, seed_with=(), sensitivity=self._sensitivity(model, images, seed))
+            config = RunConfig(
+                model=self.model, weights=weights_of(self.model, self.shared), data=str(data_in(self.shared)),
+                budget=f"latency<={share}", out=folder, threads=self.threads, options=options,
+            )  # fmt: skip
             try:
-                report = sartor.compress(model, images, budget=f"latency<={share}", options=options, out=folder).report
+                report = run_search(config, lambda episode, best: None, resume=True).report
             except BudgetError as error:
                 return {**told, "refused": str(error)}
             base = folder
