@@ -146,6 +146,16 @@ def test_the_first_ctrl_c_waits_for_the_episode_and_the_second_does_not():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_a_last_episode_that_was_broken_off_is_still_to_come(model, data):
+    def break_off(episode, best):
+        if episode.number == QUICK.episodes - 1:
+            raise KeyboardInterrupt
+
+    report = sartor.compress(model, data, options=QUICK, on_episode=break_off).report
+    assert report["episodes"] == QUICK.episodes - 1
+    assert report["interrupted"]
+
+
 def test_the_time_limit_ends_a_search(model, data):
     result = sartor.compress(model, data, options=dataclasses.replace(QUICK, episodes=10_000, max_time=2.0))
     assert 1 <= result.report["episodes"] < 10_000

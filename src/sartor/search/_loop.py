@@ -115,7 +115,7 @@ class Search:
                 except KeyboardInterrupt:
                     interruption.asked = True
                 if interruption.asked:
-                    self.interrupted = number + 1 < self.plan.episodes
+                    self.interrupted = len(done) < self.plan.episodes
                     break
         return done
 
