@@ -65,7 +65,7 @@ def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, da
 
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor, model, train, data, tmp_path):
     candidate = candidate_of(compressor, "channels")
-    options = dataclasses.replace(QUICK, augment=("shift",))
+    options = dataclasses.replace(QUICK, augment=("shift", "mix"))
     whole = finetune(candidate, train, data.validation, original=model, options=options)
 
     def stop(epoch):
@@ -138,13 +138,30 @@ def test_mirrored_images_are_the_images_or_their_mirror_images():
     assert 10 < same < 54
 
 
+def test_mixed_images_are_labelled_as_they_were_mixed():
+    """An image that is one-hot in its own place shows which images it was made of, and in what shares."""
+    images = torch.eye(8).view(8, 1, 1, 8)
+    ((mixed, shares),) = batches(images, torch.eye(8), size=8, augment=("mix",), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(mixed.view(8, 8), shares)
+    assert torch.allclose(shares.sum(1), torch.ones(8))
+    assert (shares > 0).sum(1).tolist() == [2] * 8
+    assert float(shares.amax(1).std()) > 0.1, "every image has a share of its own"
+
+
+def test_mixed_images_are_learned_from(compressor, model, train, data):
+    candidate = candidate_of(compressor, "channels")
+    options = dataclasses.replace(QUICK, augment=("mix",), epochs=2)
+    tuned = finetune(candidate, train, data.validation, original=model, options=options)
+    assert tuned.validation > tuned.before
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"distill": 1.5}, "distill is 1.5; it must lie from 0 to 1"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
-        ({"augment": ("blur",)}, "augment has blur; allowed are shift and mirror"),
+        ({"augment": ("blur",)}, "augment has blur; allowed are shift, mirror, mix"),
     ],
 )
 def test_wrong_options_are_refused(wrong, sentence):

@@ -16,11 +16,15 @@ _SHIFT = 1 / 8
 def batches(
     pixels: Tensor, labels: Tensor, *, size: int, augment: Collection[Augmentation], generator: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """All images once, in an order drawn from ``generator``; a last batch that is not full is left out."""
+    """All images once, in an order drawn from ``generator``; a last batch that is not full is left out.
+
+    ``labels`` are (images,) class numbers or, as ``mix`` needs them, (images, classes) shares.
+    """
     order = torch.randperm(len(pixels), generator=generator)
     for start in range(0, max(1, len(order) - size + 1), size):
         chosen = order[start : start + size]
-        yield _augment(pixels[chosen], augment, generator), labels[chosen]
+        images, shown = _augment(pixels[chosen], augment, generator), labels[chosen]
+        yield _mixed(images, shown, generator) if "mix" in augment else (images, shown)
 
 
 def _augment(images: Tensor, augment: Collection[Augmentation], generator: torch.Generator) -> Tensor:
@@ -30,6 +34,13 @@ def _augment(images: Tensor, augment: Collection[Augmentation], generator: torch
     if "shift" in augment and images.dim() == 4:
         images = _shifted(images, generator)
     return images
+
+
+def _mixed(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Every image with one other, the first with the last and so on; labels in the same share (mixup, Zhang et al. 2018)."""
+    share = torch.rand(len(images), generator=generator)
+    mixed = (torch.lerp(item.flip(0), item, share.view(-1, *[1] * (item.dim() - 1))) for item in (images, labels))
+    return next(mixed), next(mixed)
 
 
 def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
