@@ -28,10 +28,8 @@ from _common import SHARED, data_in, keep, kept, spread, subject, weights_of
 from sartor import sensitivity, targets
 from sartor.compress import CompressOptions, deployable, fold
 from sartor.config import RunConfig
-from sartor.data import Data
 from sartor.decisions import Method
 from sartor.errors import BudgetError
-from sartor.graph import trace
 from sartor.options import Measurement, SearchOptions
 from sartor.run import run_search
 from sartor.targets import SURE
@@ -81,10 +79,8 @@ class Common(ABC):
         _print_table(self.out)
 
     def _run(self, case: Case, seed: int) -> dict[str, Any]:
-        model, images = subject(self.model, calibration=512, seed=seed, shared=self.shared)
         told = {"model": self.model, "case": case.name, "seed": seed}
         base: Path | None = None
-        report: dict[str, Any] = {}
         for number, (methods, share) in enumerate(case.stages):
             folder = self.out / "runs" / f"{self.model}-{case.name.replace(' ', '-')}-{seed}-{number}"
             options = SearchOptions(
@@ -93,34 +89,33 @@ class Common(ABC):
                 compress=CompressOptions(images=128, final_images=512), table=self.out / f"{self.model}-latency.json",
             )  # fmt: skip
             if case.agent == "galen":
-                options = replace(options, seed_with=(), sensitivity=self._sensitivity(model, images, seed))
+                options = replace(options, seed_with=(), sensitivity=self._sensitivity(seed))
             config = RunConfig(
                 model=self.model, weights=weights_of(self.model, self.shared), data=str(data_in(self.shared)),
                 budget=f"latency<={share}", out=folder, threads=self.threads, options=options,
             )  # fmt: skip
             try:
-                report = run_search(config, lambda episode, best: None, resume=True).report
+                result = run_search(config, lambda episode, best: None, resume=True)
             except BudgetError as error:
                 return {**told, "refused": str(error)}
             base = folder
-        assert base is not None
-        return {**told, **{key: report[key] for key in _TOLD}, "again": self._again(model, images, base)}
+        return {**told, **{key: result.report[key] for key in _TOLD}, "again": self._again(result, folder)}
 
-    def _sensitivity(self, model: torch.nn.Module, images: Data, seed: int) -> Path:
+    def _sensitivity(self, seed: int) -> Path:
         """Ω of every layer, measured when it is first asked for, read afterwards; a seed has calibration images of its own."""
         path = self.out / f"{self.model}-sensitivity-{seed}.json"
+        model, images = subject(self.model, calibration=512, seed=seed, shared=self.shared)
         inputs, target = images.calibration.normalized(), targets.make(self.target)
         compressor = make_compressor(model, inputs, inputs, SearchOptions(seed=seed), target)
         sensitivity.measure(compressor, inputs[:256], scheme=compressor.scheme, path=path)
         return path
 
-    def _again(self, model: torch.nn.Module, images: Data, folder: Path) -> dict[str, float]:
+    def _again(self, result: sartor.Result, folder: Path) -> dict[str, float]:
         """Relative latency of the saved network, in a new session."""
-        target = targets.make(self.target)
-        inputs = (images.calibration.normalized()[:1],)
+        target, inputs = targets.make(self.target), result.network.example_inputs
         with tempfile.TemporaryDirectory() as place:
             paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
-            for path, network in zip(paths, (sartor.load(folder, model), fold(trace(model, inputs[0]).module)), strict=True):
+            for path, network in zip(paths, (sartor.load(folder), fold(result.network.module)), strict=True):
                 target.build(deployable(network), inputs, path)
             found = target.compare(*map(target.load, paths), SURE)
         return {"relative": found.relative, "low": found.low, "high": found.high}

@@ -42,9 +42,9 @@ class RunSchedule:
         else:
             stored = Schedule.read(self.resume)
             search = dataclasses.replace(stored.search, out=self.resume)
-            schedule = dataclasses.replace(
-                stored, search=search, stages=self.stages or stored.stages, last_epochs=self.last_epochs or stored.last_epochs
-            )
+            stages = self.stages or stored.stages
+            last_epochs = stored.last_epochs if self.last_epochs is None else self.last_epochs
+            schedule = dataclasses.replace(stored, search=search, stages=stages, last_epochs=last_epochs)
         tenth = max(1, schedule.search.options.episodes // 10)
 
         def on_episode(episode: Episode, best: Episode) -> None:

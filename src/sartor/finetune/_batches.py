@@ -39,8 +39,11 @@ def _augment(images: Tensor, augment: Collection[Augmentation], generator: torch
 def _mixed(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Every image with one other, the first with the last and so on; labels in the same share (mixup, Zhang et al. 2018)."""
     share = torch.rand(len(images), generator=generator)
-    mixed = (torch.lerp(item.flip(0), item, share.view(-1, *[1] * (item.dim() - 1))) for item in (images, labels))
-    return next(mixed), next(mixed)
+
+    def mix(item: Tensor) -> Tensor:
+        return torch.lerp(item.flip(0), item, share.view(-1, *[1] * (item.dim() - 1)))
+
+    return mix(images), mix(labels)
 
 
 def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -44,7 +44,7 @@ class Training:
         self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
         self._pixels, self._labels = train.normalized(), train.labels
         if "mix" in options.augment:
-            self._labels = F.one_hot(train.labels, _classes(candidate, self._pixels)).float()
+            self._labels = F.one_hot(train.labels, self._classes()).float()
         self._steps = options.epochs * max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
         self._step = 0
         self._optimizer = torch.optim.SGD(
@@ -108,6 +108,11 @@ class Training:
                 self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)].to(item.device)
         self._step = int(parts["schedule"]["step"])
 
+    def _classes(self) -> int:
+        """Width of the outputs."""
+        with torch.no_grad():
+            return int(self._student.eval()(self._pixels[:1].to(self._accelerator.device)).shape[-1])
+
     def _callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         return torch.compile(model) if self.options.compile else model
 
@@ -144,12 +149,6 @@ class Training:
         if step < rise:
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self._steps - rise))))
-
-
-def _classes(model: nn.Module, images: Tensor) -> int:
-    """Width of the outputs."""
-    with torch.no_grad():
-        return int(copy.deepcopy(model).eval()(images[:1]).shape[-1])
 
 
 def _mask_of(parameter: Tensor) -> Tensor | None:
