@@ -91,7 +91,7 @@ def compress(
     with tempfile.TemporaryDirectory() as scratch:
         deployment = Deployment(target, network, Path(scratch)) if target else None
         scorer = make_scorer(data, evaluate, options, network if faithful else None, deployment)
-        problem = make_problem(compressor, parsed, options, target, folder)
+        problem = make_problem(compressor, parsed, options, target, deployment=deployment, folder=folder)
         ceiling = problem.latency_ceiling(parsed)
         search = Search(
             problem,

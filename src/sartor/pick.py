@@ -31,7 +31,7 @@ def pick(folder: Path, number: int) -> Path:
     model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=options.seed)
     calibration, target = images.calibration.normalized(), make_target(options)
     compressor = make_compressor(model, calibration, calibration, options, target)
-    problem = make_problem(compressor, Budget(()), options, target, None)
+    problem = make_problem(compressor, Budget(()), options, target)
     policy = problem.policy(problem.counts(episodes[number].executed))
     candidate, kept = compressor.candidate(policy, final=True), compressor.kept(policy)
     save(out, compressor.network, candidate, policy, kept=kept, origin=origin, scheme=compressor.scheme)

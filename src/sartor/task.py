@@ -82,9 +82,15 @@ def make_compressor(
 
 
 def make_problem(
-    compressor: Compressor, budget: Budget, options: SearchOptions, target: Target | None, folder: Path | None
+    compressor: Compressor,
+    budget: Budget,
+    options: SearchOptions,
+    target: Target | None,
+    *,
+    deployment: Deployment | None = None,
+    folder: Path | None = None,
 ) -> Problem:
-    """Decisions that the methods leave open, with the precisions of the target and its predicted latency."""
+    """Decisions that the methods leave open, with the precisions of the target; a budget on latency needs its ``deployment``."""
     _require_precisions(options, target)
     base = read_policy(options.base) if options.base else None
     if base is not None and target is not None:
@@ -94,14 +100,14 @@ def make_problem(
     quantizing = "quantize" in options.methods
     precisions = {layer.name: targets.precisions(supports, layer) for layer in layers} if quantizing else {}
     latency = None
-    if target is not None and budget.latency is not None:
+    if deployment is not None and budget.latency is not None:
         given = {name: (base.bits(name),) for name in base.quantized} if base else {}
         names = precisions.keys() | given.keys()
         latency = LatencyTable(
             cost_model,
-            target,
+            deployment,
             {name: (*precisions.get(name, ()), *given.get(name, ())) for name in names},
-            _table_file(options, target, folder),
+            _table_file(options, deployment.target, folder),
         )
 
     def problem(bounds: Budget) -> Problem:

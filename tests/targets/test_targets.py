@@ -15,6 +15,7 @@ from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.targets import (
     CommandTarget,
+    Deployment,
     ExecutorchTarget,
     LatencyTable,
     OnnxRuntimeTarget,
@@ -254,7 +255,7 @@ def test_a_table_sums_its_layers_and_fills_in_widths_between(tmp_path):
 def test_grouped_convolutions_have_entries_of_their_own(tmp_path):
     network = trace(topologies.randomized(topologies.Grouped()), topologies.example_inputs(topologies.Grouped))
     path = tmp_path / "latency.json"
-    LatencyTable(CostModel(network), FakeTarget(), {}, path)
+    LatencyTable(CostModel(network), Deployment(FakeTarget(), network, tmp_path), {}, path)
     keys = [key for key in json.loads(path.read_text())["seconds"] if "groups 4" in key]
     assert "conv 16->32 kernel 3x3 stride 1x1 groups 4 on 16x16 at 32/32 bits" in keys
     target = TableTarget(path)

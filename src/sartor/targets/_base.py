@@ -16,12 +16,10 @@ from sartor.compress import INTEGER, Scheme
 from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.policy import FULL_WIDTH, Policy
-from sartor.targets._timing import Comparison, Patience, compare, estimated, median_seconds
+from sartor.targets._timing import Comparison, Patience, compare, estimated
 
 FloatArray = npt.NDArray[np.float32]
 Kind = str
-#: Runs of an artifact that is measured on its own.
-_RUNS = 12
 
 
 @dataclass(frozen=True)
@@ -114,11 +112,6 @@ class Target(ABC):
         if not self.describe().measured:
             return estimated(candidate.seconds(), original.seconds())
         return compare(candidate.seconds, original.seconds, patience or Patience())
-
-    def seconds(self, artifact: Path) -> float:
-        """Latency of an artifact on its own: the median of a dozen runs, or the estimate."""
-        session = self.load(artifact)
-        return median_seconds(session.seconds, _RUNS) if self.describe().measured else session.seconds()
 
 
 def precisions(supports: Mapping[Kind, Support], layer: LayerSpec) -> tuple[tuple[int, int], ...]:

@@ -81,10 +81,6 @@ class CommandTarget(Target):
         patience = replace(patience or Patience(limit_s=60.0), warm_up=0)
         return compare(candidate.seconds, original.seconds, patience, runs=1, pin=False)
 
-    def seconds(self, artifact: Path) -> float:
-        """What the command says, asked once."""
-        return self.load(artifact).seconds()
-
 
 class CommandSession:
     """A command for one artifact."""

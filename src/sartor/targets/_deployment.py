@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,7 +13,8 @@ from sartor.graph import Network
 from sartor.targets._base import Target
 from sartor.targets._timing import Comparison, Patience
 
-#: Enough to steer a search, and enough to promise something.
+#: Enough where many results are fitted together, to steer a search, and to promise something.
+_ROUGH = Patience(tolerance=0.05, limit_s=0.15, warm_up=3, least_turns=1)
 _QUICK = Patience(tolerance=0.04, limit_s=0.3, warm_up=3)
 SURE = Patience(tolerance=0.01, limit_s=15.0, warm_up=20, least_s=5.0, least_turns=6)
 
@@ -30,6 +31,15 @@ class Deployment:
     def measure(self, candidate: fx.GraphModule, *, final: bool = False) -> Comparison:
         """Latency of a candidate; ``final`` takes the time to be sure."""
         return self.target.compare(self.target.load(self._artifact(candidate)), self._reference, SURE if final else _QUICK)
+
+    def measure_other(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Comparison:
+        """Latency of any network, such as a single layer, beside the original's: roughly."""
+        artifact = self.target.build(network, inputs, self._folder / f"other{self.target.suffix}")
+        return self.target.compare(self.target.load(artifact), self._reference, _ROUGH)
+
+    def original_s(self) -> float:
+        """Seconds of the original: a median, or an estimate."""
+        return self.target.compare(self._reference, self._reference, _QUICK).original.median_s
 
     def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
         """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.

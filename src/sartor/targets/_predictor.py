@@ -1,14 +1,13 @@
 """Latency of any policy, predicted from single layers that were measured and corrected by whole networks that were.
 
-Each layer of each precision is measured alone at a few widths; its latency is a + b·in + c·out + d·in·out, all of them at
-least 0. A network is the sum of its layers, scaled per precision, plus what changing the precision costs between layers; these
-few factors follow from whole networks.
+Each layer of each precision is measured at a few widths, in turns with the original network so that a drifting machine cancels
+out; its latency is a + b·in + c·out + d·in·out, all of them at least 0. A network is the sum of its layers, scaled per
+precision, plus what changing the precision costs between layers; these few factors follow from whole networks.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,12 @@ from scipy.optimize import nnls
 from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
-from sartor.compress import deployable, digest, fold, quantize
+from sartor.compress import digest, quantize
 from sartor.cost import CostModel, FloatArray, Options
 from sartor.errors import RunError
 from sartor.graph import IntArray, LayerSpec
 from sartor.policy import FULL_WIDTH, Policy
-from sartor.targets._base import Target
+from sartor.targets._deployment import Deployment
 from sartor.targets._table import TABLE_SCHEMA, Shape, fit_widths
 
 #: Widths, as shares of the original's, at which a layer is measured.
@@ -42,34 +41,31 @@ class Whole:
 
 
 class LatencyTable:
-    """Predicts seconds on one target. ``path`` keeps what was measured, of any networks; it is not measured again."""
+    """Predicts seconds of a deployed network. ``path`` keeps what was measured, of any networks; it is not measured again."""
 
     def __init__(
         self,
         cost_model: CostModel,
-        target: Target,
+        deployment: Deployment,
         precisions: Mapping[str, Sequence[tuple[int, int]]],
         path: Path | None = None,
-        on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        self.cost_model, self.target = cost_model, target
+        self.cost_model, self._deployment = cost_model, deployment
         full = (FULL_WIDTH, FULL_WIDTH)
         self.precisions = sorted({full, *(pair for pairs in precisions.values() for pair in pairs)})
-        cells = self._cells = _Cells(target, path)
         layers = cost_model.network.layers
+        self._name = f"network {digest(cost_model.network.module.state_dict())[:12]}"
+        cells = self._cells = _Cells(deployment, path, self._name)
+        self.original_s = cells.original_s
         coefficients = np.zeros((len(layers), len(self.precisions), 4))
         for row, layer in enumerate(layers):
             for column, pair in enumerate(self.precisions):
                 if pair == full or pair in precisions.get(layer.name, ()):
                     coefficients[row, column] = cells.coefficients(layer, pair)
-            on_progress(row + 1, len(layers))
         self._coefficients = coefficients
-        self._name = f"network {digest(cost_model.network.module.state_dict())[:12]}"
         self._wholes: list[Whole] = []
         self._misses: list[float] = []
         self._factors = np.append(np.ones(len(self.precisions)), 0.0)
-        network = cost_model.network
-        self.original_s = cells.time(self._name, lambda: (fold(network.module), network.example_inputs))
         self.correct(cost_model.sizes[None], Options(), self.original_s)
 
     def seconds(self, counts: IntArray, options: Options) -> FloatArray:
@@ -90,8 +86,8 @@ class LatencyTable:
 
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
         """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
-        inputs = self.cost_model.network.example_inputs
-        self.correct(counts, options, self._cells.time(f"{self._name} {name}", lambda: (deployable(build()), inputs)))
+        seconds = self._cells.seconds(f"{self._name} {name}", lambda: self._deployment.measure(build()).relative)
+        self.correct(counts, options, seconds)
 
     def error(self) -> float:
         """Median relative error of what was predicted of whole networks just before they were measured."""
@@ -121,9 +117,9 @@ class LatencyTable:
 class _Cells:
     """Measured latencies of single layers, by what they are; equal layers are measured once."""
 
-    def __init__(self, target: Target, path: Path | None) -> None:
-        self._target, self._path = target, path
-        described = target.describe()
+    def __init__(self, deployment: Deployment, path: Path | None, original: str) -> None:
+        self._deployment, self._path = deployment, path
+        described = deployment.target.describe()
         self._key = f"{described.runtime}, {described.device}, {described.threads} threads"
         self._seconds: dict[str, float] = {}
         if path is not None and path.exists():
@@ -131,6 +127,9 @@ class _Cells:
             if content.get("schema") != TABLE_SCHEMA or content.get("measured_on") != self._key:
                 raise RunError(f"{path} was measured on {content.get('measured_on')!r}, not on {self._key!r}; remove it")
             self._seconds = content["seconds"]
+        if original not in self._seconds:
+            self._keep(original, deployment.original_s())
+        self.original_s = self._seconds[original]
 
     def coefficients(self, layer: LayerSpec, pair: tuple[int, int]) -> FloatArray:
         """a, b, c, d of a layer's latency."""
@@ -145,26 +144,26 @@ class _Cells:
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         key = Shape.of(layer, pair).key(width_in, width_out)
 
-        def build() -> tuple[fx.GraphModule, tuple[Tensor, ...]]:
+        def relative() -> float:
             network, example = _alone(layer, width_in, width_out)
             if pair != (FULL_WIDTH, FULL_WIDTH):
                 policy = Policy(weight_bits={"layer": pair[0]}, activation_bits={"layer": pair[1]})
-                network = quantize(network, policy, (example,), self._target.scheme)
-            return network, (example,)
+                network = quantize(network, policy, (example,), self._deployment.target.scheme)
+            return self._deployment.measure_other(network, (example,)).relative
 
-        return self.time(key, build)
+        return self.seconds(key, relative)
 
-    def time(self, key: str, build: Callable[[], tuple[fx.GraphModule, tuple[Tensor, ...]]]) -> float:
-        """Median seconds of a network, built only if its key is new."""
+    def seconds(self, key: str, relative: Callable[[], float]) -> float:
+        """What a key takes; ``relative`` measures it beside the original if the key is new."""
         if key not in self._seconds:
-            network, inputs = build()
-            with tempfile.TemporaryDirectory() as folder:
-                artifact = self._target.build(network, inputs, Path(folder) / f"layer{self._target.suffix}")
-                self._seconds[key] = self._target.seconds(artifact)
-            if self._path is not None:
-                content = {"schema": TABLE_SCHEMA, "measured_on": self._key, "seconds": self._seconds}
-                write_text(self._path, json.dumps(content, indent=1) + "\n")
+            self._keep(key, relative() * self.original_s)
         return self._seconds[key]
+
+    def _keep(self, key: str, seconds: float) -> None:
+        self._seconds[key] = seconds
+        if self._path is not None:
+            content = {"schema": TABLE_SCHEMA, "measured_on": self._key, "seconds": self._seconds}
+            write_text(self._path, json.dumps(content, indent=1) + "\n")
 
 
 class _Alone(nn.Module):

@@ -82,8 +82,8 @@ def compare(
     if patience.warm_up:
         candidate(), original()  # what is compiled at the first run starts its threads before this one is pinned
     with quiet(pin=pin):
-        slower = max(_warm_up(call, patience.warm_up) for call in (candidate, original))
-        each, unheard = runs or max(1, round(_TURN / slower)), 0 if runs else 1
+        each = runs or max(1, round(_TURN / max(_warm_up(call, patience.warm_up) for call in (candidate, original))))
+        unheard = 0 if runs else 1
         started = time.perf_counter()
         turns: list[tuple[_Turn, _Turn]] = []
         while True:
@@ -111,13 +111,6 @@ def estimated(candidate_s: float, original_s: float) -> Comparison:
     sides = (Latency(seconds, seconds, seconds, samples=1, measured=False) for seconds in (candidate_s, original_s))
     relative = candidate_s / original_s
     return Comparison(relative, relative, relative, *sides)
-
-
-def median_seconds(call: Callable[[], float], runs: int) -> float:
-    """Median of ``runs`` runs after three that warm up: enough where many results are fitted together."""
-    call()
-    with quiet():
-        return float(np.median([call() for _ in range(3 + runs)][3:]))
 
 
 def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
