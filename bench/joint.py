@@ -24,16 +24,15 @@ import torch
 import tyro
 
 import sartor
-from _common import SHARED, data_in, keep, kept, spread, subject, weights_of
+from _common import SHARED, data_in, keep, kept, spread, weights_of
 from sartor import sensitivity, targets
 from sartor.compress import CompressOptions, deployable, fold
 from sartor.config import RunConfig
 from sartor.decisions import Method
 from sartor.errors import BudgetError
 from sartor.options import Measurement, SearchOptions
-from sartor.run import run_search
+from sartor.run import is_finished, run_search
 from sartor.targets import SURE
-from sartor.task import make_compressor
 
 #: What is kept of the report of a search.
 _TOLD = ("original", "best", "budget_met", "episodes", "seconds", "seconds_per_episode", "latency_prediction_error", "target")
@@ -101,14 +100,11 @@ class Common(ABC):
             base = folder
         return {**told, **{key: result.report[key] for key in _TOLD}, "again": self._again(result, folder)}
 
-    def _sensitivity(self, seed: int) -> Path:
-        """Ω of every layer, measured when it is first asked for, read afterwards; a seed has calibration images of its own."""
-        path = self.out / f"{self.model}-sensitivity-{seed}.json"
-        model, images = subject(self.model, calibration=512, seed=seed, shared=self.shared)
-        inputs, target = images.calibration.normalized(), targets.make(self.target)
-        compressor = make_compressor(model, inputs, inputs, SearchOptions(seed=seed), target)
-        sensitivity.measure(compressor, inputs[:256], scheme=compressor.scheme, path=path)
-        return path
+    def _sensitivity(self, seed: int) -> Path | None:
+        """Ω that a search of this seed, which has calibration images of its own, has measured; the first measures it itself."""
+        folders = sorted(self.out.glob(f"runs/{self.model}-*-{seed}-0"))
+        found = [folder / sensitivity.FILE for folder in folders if is_finished(folder)]
+        return next((path for path in found if path.exists()), None)
 
     def _again(self, result: sartor.Result, folder: Path) -> dict[str, float]:
         """Relative latency of the saved network, in a new session."""

@@ -11,7 +11,7 @@ import sartor
 from sartor import demo
 from sartor.budget import Budget
 from sartor.compress import CompressOptions, Compressor, fold, quantize
-from sartor.cost import CostModel
+from sartor.cost import CostModel, Options
 from sartor.errors import BudgetError, DataError, PolicyError, RunError, UsageError
 from sartor.evaluate import Outcome
 from sartor.graph import trace
@@ -33,6 +33,28 @@ def cost_model(model, data):
 
 def pairs(cost_model, target):
     return {layer.name: sartor.targets.precisions(target.describe().supports, layer) for layer in cost_model.network.layers}
+
+
+class DriftingTarget(FakeTarget):
+    """One whose machine is up to three times as slow at one time as at another."""
+
+    def __init__(self):
+        super().__init__()
+        self._rng = np.random.default_rng(0)
+        self.slowness = 1.0
+
+    def describe(self):
+        return dataclasses.replace(super().describe(), measured=True)
+
+    def build(self, network, inputs, path):
+        self.slowness = self._rng.uniform(1, 3)
+        return super().build(network, inputs, path)
+
+    def load(self, artifact, *, threads=None):
+        session = super().load(artifact)
+        seconds = session.seconds()
+        session.seconds = lambda: self.slowness * seconds
+        return session
 
 
 def latency_table(cost_model, folder, path=None):
@@ -64,6 +86,16 @@ def test_predicted_latency_is_the_measured_one_where_layers_add_up(cost_model, d
         counts = problem.execute(rng.uniform(size=len(problem)))
         predicted = float(problem.total("latency", counts[None])[0]) / problem.of_original("latency")
         assert predicted == pytest.approx(measured(FakeTarget(), compressor, problem.policy(counts), tmp_path), rel=0.02)
+
+
+def test_a_machine_that_drifts_does_not_spoil_the_prediction(cost_model, tmp_path):
+    steady, drifting = (
+        LatencyTable(cost_model, Deployment(target, cost_model.network, tmp_path), {})
+        for target in (FakeTarget(), DriftingTarget())
+    )
+    counts = np.random.default_rng(0).integers(1, cost_model.sizes + 1, size=(10, len(cost_model.sizes)))
+    relative = [table.seconds(counts, Options()) / table.original_s for table in (drifting, steady)]
+    assert relative[0] == pytest.approx(relative[1], rel=0.02)
 
 
 def test_whole_networks_correct_the_prediction(cost_model, tmp_path):
