@@ -85,7 +85,7 @@ class Common(ABC):
             options = SearchOptions(
                 agent=case.agent, state=case.state, methods=methods, episodes=self.episodes, seed=seed, target=self.target,
                 multiple=self.multiple, base=base, baselines=(), finalists=3, min_keep=0.1,
-                compress=CompressOptions(images=128, final_images=512), table=self.out / f"{self.model}-latency.json",
+                compress=CompressOptions(images=128, final_images=512), table=self.out / f"runs/{self.model}-latency.json",
             )  # fmt: skip
             if case.agent == "galen":
                 options = replace(options, seed_with=(), sensitivity=self._sensitivity(seed))
