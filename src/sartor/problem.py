@@ -14,10 +14,6 @@ from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import IntArray
 from sartor.policy import Policy
 
-#: Candidates measured before their misses tell how far to stay below a ceiling, how many of the last ones do, and the share
-#: of candidates like them that are to be at or under it.
-_MISSES_LEAST, _MISSES, _SURE = 4, 16, 0.75
-
 
 class LatencyPredictor(Protocol):
     """Estimates latency from what policies do to layers; ``original_s`` is what the original takes."""
@@ -65,8 +61,6 @@ class Problem:
             raise UsageError(f"multiple is {multiple}; it must be at least 1")
         self.cost_model, self.budget, self.granularity = cost_model, budget, granularity
         self.latency, base = latency, base or Policy()
-        self._misses: list[float] = []
-        self._allowance = 1.0
         self.decisions = make_decisions(
             cost_model, methods, granularity=granularity, min_keep=min_keep, multiple=multiple, precisions=precisions or {},
             base=base,
@@ -101,18 +95,9 @@ class Problem:
         return self.latency.original_s
 
     def correct(self, policy_counts: IntArray, relative_latency: float) -> None:
-        """Tell the latency predictor what the policy with these counts took, relative to the original.
-
-        What it misses by, and the noise of measuring, is allowed for from then on: of candidates that lay on a ceiling as
-        predicted, half would be measured above it, and be no candidates.
-        """
-        if self.latency is None:
-            return
-        seconds, columns = relative_latency * self.latency.original_s, self.split(policy_counts)
-        self._misses.append(seconds / float(self.latency.seconds(*columns)[0]))
-        self.latency.correct(*columns, seconds)
-        if len(self._misses) >= _MISSES_LEAST:
-            self._allowance = max(1.0, float(np.quantile(self._misses[-_MISSES:], _SURE)))
+        """Tell the latency predictor what the policy with these counts took, relative to the original."""
+        if self.latency is not None:
+            self.latency.correct(*self.split(policy_counts), relative_latency * self.latency.original_s)
 
     def split(self, counts: IntArray) -> tuple[IntArray, Options]:
         """What the counts of one policy do: counts per group (1, groups) and `Options` per layer (1, layers)."""
@@ -132,8 +117,7 @@ class Problem:
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""
-        allowed = {"latency": self._allowance}
-        shares = [self.total(b.quantity, counts) * allowed.get(b.quantity, 1.0) / limit for b, limit in self._limits.items()]
+        shares = [self.total(bound.quantity, counts) / limit for bound, limit in self._limits.items()]
         return np.max(shares, axis=0) if shares else np.zeros(len(counts))
 
     def policy(self, counts: IntArray) -> Policy:

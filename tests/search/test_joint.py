@@ -110,20 +110,6 @@ def test_whole_networks_correct_the_prediction(cost_model, tmp_path):
     assert 0 < problem.latency.error() < 0.41
 
 
-def test_what_predictions_miss_is_allowed_for(cost_model, tmp_path, monkeypatch):
-    def met(sure):
-        monkeypatch.setattr(sartor.problem, "_SURE", sure)
-        problem, rng, found = joint(cost_model, tmp_path, "latency<=0.5"), np.random.default_rng(0), []
-        for _ in range(150):
-            counts = problem.execute(rng.uniform(size=len(problem)))
-            predicted = float(problem.total("latency", counts[None])[0]) / problem.of_original("latency")
-            found.append(predicted * rng.normal(1.0, 0.05))
-            problem.correct(counts, found[-1])
-        return np.mean(np.array(found) <= 0.5)
-
-    assert met(0.75) > met(0.0) + 0.07
-
-
 def test_what_was_measured_of_layers_is_kept(cost_model, tmp_path, monkeypatch):
     path = tmp_path / "latency.json"
     first = latency_table(cost_model, tmp_path, path)
