@@ -14,7 +14,7 @@ from sartor.targets._base import Target
 from sartor.targets._timing import Comparison, Patience
 
 #: Enough where many results are fitted together, to steer a search, and to promise something.
-_ROUGH = Patience(tolerance=0.05, limit_s=0.15, warm_up=3, least_turns=1)
+_ROUGH = Patience(tolerance=0.05, limit_s=0.15, warm_up=3)
 _QUICK = Patience(tolerance=0.04, limit_s=0.3, warm_up=3)
 SURE = Patience(tolerance=0.01, limit_s=15.0, warm_up=20, least_s=5.0, least_turns=6)
 
