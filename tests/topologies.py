@@ -147,6 +147,24 @@ class SharedLayer(nn.Module):
         return self.head(F.relu(self.b(F.relu(self.b(x)))).mean((2, 3)))
 
 
+class SharedLayerOwnNorms(nn.Module):
+    """A convolution called with a norm each time, one called with a norm and without, and a norm behind two convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = conv(3, 8), nn.Linear(8, 5)
+        self.a, self.a1, self.a2 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        self.b, self.b1 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.c, self.d, self.e = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        x = F.relu(self.a1(self.a(self.stem(x))))
+        x = F.relu(self.a2(self.a(x)))
+        x = F.relu(self.b(F.relu(self.b1(self.b(x)))))
+        x = F.relu(self.e(self.d(F.relu(self.e(self.c(x))))))
+        return self.head(x.mean((2, 3)))
+
+
 class Attention(nn.Module):
     """Matrix products of activations are not pruned through; the layers around them still are."""
 
@@ -222,8 +240,8 @@ class InPlace(nn.Module):
 
 ALL = [
     Residual, Concatenation, Depthwise, Grouped, SqueezeExcitation, Shuffle, Chunk, Flatten, ZeroPadShortcut,
-    TwoInputsTwoOutputs, SpatialAttention, SharedLayer, Attention, GroupNormalized, PixelShuffle, DenseBlock, LearnedScale,
-    InPlace,
+    TwoInputsTwoOutputs, SpatialAttention, SharedLayer, SharedLayerOwnNorms, Attention, GroupNormalized, PixelShuffle,
+    DenseBlock, LearnedScale, InPlace,
 ]  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, fx, nn
 
@@ -9,20 +11,18 @@ from sartor._layout import channels_last
 from sartor.compress._modules import share, with_tensors
 
 
+class FoldedNorm(nn.Identity):
+    """Where a batch norm was."""
+
+
 @torch.no_grad()
 def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.GraphModule:
     """A copy in ``dtype``, channels last, whose batch norms are part of the convolutions before them where they can be."""
     folded = share(network)
     scales: dict[str, tuple[Tensor, Tensor]] = {}
-    for node in network.graph.nodes:
-        norm = network.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if not isinstance(norm, nn.BatchNorm2d):
-            continue
-        (source,) = node.all_input_nodes
-        layer = network.get_submodule(str(source.target)) if source.op == "call_module" else None
-        if isinstance(layer, nn.Conv2d) and len(source.users) == 1 and source.target not in scales:
-            scales[str(source.target)] = affine(norm)
-            folded.set_submodule(str(node.target), nn.Identity())
+    for layer, norm in norms_behind(network, nn.BatchNorm2d).items():
+        scales[layer] = affine(cast("nn.BatchNorm2d", network.get_submodule(norm)))
+        folded.set_submodule(norm, FoldedNorm())
     for name, module in list(folded.named_modules()):
         if not module._parameters and not module._buffers:
             continue
@@ -31,8 +31,33 @@ def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.Grap
             scale, shift = scales[name]
             tensors["bias"] = shift + scale * tensors.get("bias", torch.zeros_like(scale))
             tensors["weight"] = tensors["weight"] * scale.view(-1, *(1,) * (tensors["weight"].dim() - 1))
-        folded.set_submodule(name, with_tensors(module, {key: _cast(value, dtype) for key, value in tensors.items()}))
+        new = with_tensors(module, {key: _cast(value, dtype) for key, value in tensors.items()})
+        if name:
+            folded.set_submodule(name, new)
+        else:  # tensors of the network itself
+            folded._parameters, folded._buffers = new._parameters, new._buffers
     return folded
+
+
+def norms_behind(network: fx.GraphModule, kind: type[nn.Module]) -> dict[str, str]:
+    """Convolutions with the module of a kind that stands behind them, by name.
+
+    It must follow every call of the layer, with no other reader; and though it may stand behind several layers, behind nothing
+    else.
+    """
+    followers: dict[str, set[str]] = {}
+    feeding: dict[str, set[str]] = {}
+    for node in network.graph.nodes:
+        module = network.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(module, nn.Conv2d):
+            readers = [str(user.target) if user.op == "call_module" else "" for user in node.users]
+            alone = len(readers) == 1 and isinstance(network.get_submodule(readers[0]), kind)
+            followers.setdefault(str(node.target), set()).add(readers[0] if alone else "")
+        elif isinstance(module, kind):
+            (source,) = node.all_input_nodes
+            feeding.setdefault(str(node.target), set()).add(str(source.target) if source.op == "call_module" else "")
+    layers = {layer: min(names) for layer, names in followers.items() if len(names) == 1 and "" not in names}
+    return {layer: norm for layer, norm in layers.items() if feeding[norm] <= layers.keys()}
 
 
 def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

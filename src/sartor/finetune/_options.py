@@ -21,7 +21,7 @@ class FinetuneOptions:
     batch: int = 128
     """Images per step and process."""
     learning_rate: float | None = None
-    """Largest learning rate; if not given, 0.02, or 0.002 for a quantized network, which has its batch norms folded."""
+    """Largest learning rate; if not given, 0.02, or 0.002 for a network without batch norms."""
     warmup: float = 0.05
     """Share of all steps in which the learning rate rises."""
     momentum: float = 0.9

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor._layout import channels_last
 from sartor._optional import require
-from sartor.compress import QuantizedWeight, is_quantized, owned
+from sartor.compress import is_quantized, owned, refold, unfold
 from sartor.data import Images
 from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 #: A layer with at least this share of weights that are exactly zero was pruned weight by weight: by a percent, if by any.
 _PRUNED = 0.005
-#: Largest learning rate, where none is given, of networks with batch norms and of quantized ones, which have them folded.
-_RATES = {False: 0.02, True: 0.002}
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+#: Images from which batch norms that were folded are set up again.
+_STATISTICS = 512
 
 
 class Training:
@@ -38,11 +39,13 @@ class Training:
             mixed_precision=options.precision, cpu=not torch.cuda.is_available()
         )
         self._utils = accelerate.utils
-        self.rate = options.learning_rate or _RATES[is_quantized(candidate)]
-        self._student = owned(candidate).to(self._accelerator.device)
+        self._pixels, self._labels = train.normalized(), train.labels
+        self._quantized = is_quantized(candidate)
+        student = unfold(candidate, (self._pixels[:_STATISTICS],)) if self._quantized else owned(candidate)
+        self.rate = options.learning_rate or _usual_rate(student)
+        self._student = student.to(self._accelerator.device)
         self._masks = {name: mask for name, item in self._student.named_parameters() if (mask := _mask_of(item)) is not None}
         self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
-        self._pixels, self._labels = train.normalized(), train.labels
         if "mix" in options.augment:
             self._labels = F.one_hot(train.labels, self._classes()).float()
         self._steps = options.epochs * max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
@@ -79,11 +82,8 @@ class Training:
         model = copy.deepcopy(self._average.module if self.options.ema else self._student)
         for item in model.state_dict().values():
             self._utils.broadcast(item)
-        model = model.cpu()
-        for module in model.modules():
-            if isinstance(module, QuantizedWeight):
-                module.fit()
-        return cast("fx.GraphModule", model).eval()
+        model = cast("fx.GraphModule", model.cpu()).eval()
+        return refold(model) if self._quantized else model
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         """All that changes, by part."""
@@ -149,6 +149,11 @@ class Training:
         if step < rise:
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self._steps - rise))))
+
+
+def _usual_rate(student: nn.Module) -> float:
+    """The largest learning rate, where none is given: a tenth without batch norms."""
+    return 0.02 if any(isinstance(module, _NORMS) for module in student.modules()) else 0.002
 
 
 def _mask_of(parameter: Tensor) -> Tensor | None:
