@@ -102,6 +102,23 @@ def test_an_interrupted_schedule_ends_where_an_uninterrupted_one_does(moment, we
     assert all(torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items())
 
 
+def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_schedule_goes_on_from_it(weights, tmp_path):
+    stages = ("macs<=70%", "macs<=50%")
+    run_schedule(plan(weights, tmp_path, stages))
+    stage, last = tmp_path / "stage-1", tmp_path / "stage-2"
+    before = (stage / "tuned.safetensors").read_bytes()
+    run_schedule(plan(weights, tmp_path, stages), resume=True)
+    assert (stage / "tuned.safetensors").read_bytes() == before
+    shutil.rmtree(last / "finetuned")
+    main(["finetune", str(last), "--epochs", "1", "--augment", ""])
+    reports = [json.loads((folder / "finetuned/finetune.json").read_text()) for folder in (stage, last)]
+    assert reports[0]["test"]["original"] == reports[1]["test"]["original"] != reports[0]["test"]["after"]
+    shutil.rmtree(stage / "finetuned")
+    main(["finetune", str(stage), "--epochs", "3", "--augment", ""])
+    run_schedule(plan(weights, tmp_path, stages), resume=True)
+    assert (stage / "tuned.safetensors").read_bytes() != before
+
+
 def test_a_kill_before_the_result_of_a_search_is_written_is_made_up_for(weights, tmp_path):
     whole = run_schedule(plan(weights, tmp_path, ("macs<=70%",)))
     (tmp_path / "stage-1/result.json").unlink()

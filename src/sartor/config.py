@@ -83,6 +83,13 @@ def from_folder(folder: Path) -> RunConfig:
     return build(RunConfig, content, str(path))
 
 
+def first_of(config: RunConfig) -> RunConfig:
+    """The run at the beginning of a chain of bases: what it compressed is the original of all of them."""
+    while config.options.base is not None and (config.options.base / FILE).exists():
+        config = from_folder(config.options.base)
+    return config
+
+
 def from_toml(path: Path) -> RunConfig:
     """Options from a TOML file with the names of the command line, underscores for hyphens.
 

@@ -15,7 +15,7 @@ from sartor import data, models
 from sartor._files import read_json, write_text
 from sartor._process import is_main
 from sartor.api import Result, compress
-from sartor.config import RunConfig, from_folder
+from sartor.config import RunConfig, first_of, from_folder
 from sartor.errors import RunError, UsageError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
@@ -124,13 +124,12 @@ def run_finetune(
     on_epoch: Callable[[Epoch], None],
     *,
     resume: bool = False,
-    original: nn.Module | None = None,
     threads: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Fine-tune what a finished run found; everything is in ``folder/finetuned``, the report with it, when this returns.
 
-    It learns from, and is compared with, the network that the search started from, or another ``original``; ``threads`` are the
-    search's unless given.
+    It learns from, and is compared with, the network that the search started from, or the first of the searches that it is based
+    on; ``threads`` are the search's unless given.
 
     Raises `RunError` if there already is a fine-tuning and ``resume`` is not set.
     """
@@ -139,9 +138,10 @@ def run_finetune(
     if checkpoint.exists() and not resume:
         raise RunError(f"{out} already holds a fine-tuning; go on with --resume, or remove the folder")
     use_threads(dataclasses.replace(config, threads=threads or config.threads))
-    model, images = reload_subject(config, folder, calibration=data.ALL)
+    config = dataclasses.replace(config, weights=first_of(config).weights)
+    original, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
-    candidate, original = load(folder, model), original or model
+    candidate = load(folder, original)
     with trackers(config.track, folder) as listening:
 
         def tell(epoch: Epoch) -> None:

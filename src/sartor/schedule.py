@@ -140,14 +140,19 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
         run_search(config, observer.on_episode, resume=True)
     if not is_finished(folder):
         raise RunError(f"the search of stage {number} was interrupted; go on with: sartor schedule --resume {out}")
-    found, tuned_to = read_result(folder), folder / FINETUNED
-    original = reload_subject(schedule.search, folder, calibration=1)[0]
-    report = tuned_to / FINETUNE_REPORT
+    found, report = read_result(folder), folder / FINETUNED / FINETUNE_REPORT
     if not report.exists():
-        run_finetune(folder, schedule.finetune_of(number), observer.on_epoch, resume=True, original=original)
+        run_finetune(folder, schedule.finetune_of(number), observer.on_epoch, resume=True)
     require_current(folder)
-    mean, std = models.normalisation(schedule.search.weights)
-    models.save_weights(folder / _WEIGHTS, load_wide(tuned_to, original), mean=mean, std=std)
+    if not _is_newer(folder / _WEIGHTS, report):
+        original = reload_subject(schedule.search, folder, calibration=1)[0]
+        mean, std = models.normalisation(schedule.search.weights)
+        models.save_weights(folder / _WEIGHTS, load_wide(report.parent, original), mean=mean, std=std)
     tuned = read_json(report, missing=f"{report} does not exist", error=RunError)
     keys = ("validation", "test", "seconds")
     return {"ratio": found["best"]["ratio"], "budget_met": found["budget_met"], **{key: tuned[key] for key in keys}}
+
+
+def _is_newer(path: Path, than: Path) -> bool:
+    """Whether a file is there and was written after another one."""
+    return path.exists() and path.stat().st_mtime_ns > than.stat().st_mtime_ns
