@@ -49,6 +49,13 @@ def test_unfolding_changes_nothing_and_folding_again_gives_the_same_tensors(kind
 
 
 @torch.no_grad()
+def test_a_batch_norm_that_keeps_no_statistics_is_not_folded():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8, track_running_stats=False), nn.ReLU(), nn.Conv2d(8, 4, 1)).eval()
+    images = torch.randn(4, 3, 8, 8)
+    assert torch.allclose(fold(trace(model, images).module)(images), model(images), atol=1e-5)
+
+
+@torch.no_grad()
 def test_batch_norms_stand_where_they_stood_but_behind_several_layers():
     _, _, float_network = folded(topologies.SharedLayerOwnNorms)
     trained = unfold(float_network, (torch.randn(4, 3, 16, 16),))

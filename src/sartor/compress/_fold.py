@@ -20,9 +20,11 @@ def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.Grap
     """A copy in ``dtype``, channels last, whose batch norms are part of the convolutions before them where they can be."""
     folded = share(network)
     scales: dict[str, tuple[Tensor, Tensor]] = {}
-    for layer, norm in norms_behind(network, nn.BatchNorm2d).items():
-        scales[layer] = affine(cast("nn.BatchNorm2d", network.get_submodule(norm)))
-        folded.set_submodule(norm, FoldedNorm())
+    for layer, name in norms_behind(network, nn.BatchNorm2d).items():
+        norm = cast("nn.BatchNorm2d", network.get_submodule(name))
+        if norm.running_mean is not None:  # else it normalizes by each batch
+            scales[layer] = affine(norm)
+            folded.set_submodule(name, FoldedNorm())
     for name, module in list(folded.named_modules()):
         if not module._parameters and not module._buffers:
             continue
