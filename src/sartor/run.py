@@ -23,6 +23,7 @@ from sartor.options import SearchOptions
 from sartor.score import ImageScorer
 from sartor.search import Episode, read_episodes
 from sartor.storage import Origin, holds_network, load, read_origin, read_policy, save_trained
+from sartor.teacher import Teacher
 from sartor.track import trackers
 
 #: Where fine-tuning writes, in the folder of a run.
@@ -125,11 +126,12 @@ def run_finetune(
     *,
     resume: bool = False,
     threads: int | None = None,
+    teacher: Teacher | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Fine-tune what a finished run found; everything is in ``folder/finetuned``, the report with it, when this returns.
 
-    It learns from, and is compared with, the network that the search started from, or the first of the searches that it is based
-    on; ``threads`` are the search's unless given.
+    It is compared with the original, the network that the search started from, or the first of the searches that it is based on,
+    and learns from it unless there is another ``teacher``; ``threads`` are the search's unless given.
 
     Raises `RunError` if there already is a fine-tuning and ``resume`` is not set.
     """
@@ -141,7 +143,8 @@ def run_finetune(
     config = dataclasses.replace(config, weights=first_of(config).weights)
     original, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
-    candidate = load(folder, original)
+    candidate, teacher = load(folder, original), teacher or Teacher()
+    teaching = teacher.build(train, classes=read_origin(folder).classes) or original
     with trackers(config.track, folder) as listening:
 
         def tell(epoch: Epoch) -> None:
@@ -150,7 +153,7 @@ def run_finetune(
             on_epoch(epoch)
 
         tuned = finetune(
-            candidate, train, images.validation, original=original, options=options, checkpoint=checkpoint, on_epoch=tell
+            candidate, train, images.validation, teacher=teaching, options=options, checkpoint=checkpoint, on_epoch=tell
         )
     score = ImageScorer(images.test, dtype=torch.float32).score if images.test is not None else None
     report = {
@@ -162,6 +165,7 @@ def run_finetune(
         },
         "seconds": round(sum(epoch.seconds for epoch in tuned.epochs), 3),
         "options": dataclasses.asdict(options),
+        "teacher": teacher.model or config.model,
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
     }  # fmt: skip
     if is_main():

@@ -29,6 +29,7 @@ from sartor.run import (
 )
 from sartor.search import Episode, read_episodes
 from sartor.storage import load_wide
+from sartor.teacher import Teacher
 
 SCHEMA = 1
 _FILE = "schedule.json"
@@ -45,6 +46,8 @@ class Schedule:
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     last_epochs: int | None = None
     """Epochs of the last stage, which is the one delivered, if not those of ``finetune``."""
+    teacher: Teacher = field(default_factory=Teacher)
+    """What all stages learn from, if not the original."""
 
     def __post_init__(self) -> None:
         if self.last_epochs is not None and self.last_epochs < 1:
@@ -121,7 +124,8 @@ def stage_folder(out: Path, number: int) -> Path:
 
 def _require_same(stored: Schedule, given: Schedule, out: Path) -> None:
     """What was begun goes on as it was begun."""
-    if (dataclasses.replace(stored.search, out=out), stored.finetune) != (given.search, given.finetune):
+    same = dataclasses.replace(given, stages=stored.stages, last_epochs=stored.last_epochs)
+    if dataclasses.replace(stored, search=dataclasses.replace(stored.search, out=out)) != same:
         raise RunError(f"{out} holds a schedule with other options; go on with: sartor schedule --resume {out}")
     for number, (before, now) in enumerate(zip_longest(stored.stages, given.stages), 1):
         if before != now and read_episodes(stage_folder(out, number)):
@@ -142,7 +146,8 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
         raise RunError(f"the search of stage {number} was interrupted; go on with: sartor schedule --resume {out}")
     found, report = read_result(folder), folder / FINETUNED / FINETUNE_REPORT
     if not report.exists():
-        run_finetune(folder, schedule.finetune_of(number), observer.on_epoch, resume=True)
+        tuning = schedule.finetune_of(number)
+        run_finetune(folder, tuning, observer.on_epoch, resume=True, teacher=schedule.teacher)
     require_current(folder)
     if not _is_newer(folder / _WEIGHTS, report):
         original = reload_subject(schedule.search, folder, calibration=1)[0]

@@ -49,7 +49,7 @@ def candidate_of(compressor, kind):
 def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, data):
     candidate = candidate_of(compressor, kind)
     before = {name: item.clone() for name, item in candidate.state_dict().items()}
-    tuned = finetune(candidate, train, data.validation, original=model, options=QUICK)
+    tuned = finetune(candidate, train, data.validation, teacher=model, options=QUICK)
     assert tuned.validation > tuned.before + 0.01
     assert all(torch.equal(before[name], item) for name, item in candidate.state_dict().items())
     moved = {name for name, item in tuned.model.state_dict().items() if not torch.equal(item, before[name])}
@@ -65,7 +65,7 @@ def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, da
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor, model, train, data, tmp_path):
     candidate = candidate_of(compressor, "channels")
     options = dataclasses.replace(QUICK, augment=("shift", "mix"))
-    whole = finetune(candidate, train, data.validation, original=model, options=options)
+    whole = finetune(candidate, train, data.validation, teacher=model, options=options)
 
     def stop(epoch):
         if epoch.number == 1:
@@ -73,15 +73,15 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor
 
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        finetune(candidate, train, data.validation, original=model, options=options, checkpoint=path, on_epoch=stop)
-    resumed = finetune(candidate, train, data.validation, original=model, options=options, checkpoint=path)
+        finetune(candidate, train, data.validation, teacher=model, options=options, checkpoint=path, on_epoch=stop)
+    resumed = finetune(candidate, train, data.validation, teacher=model, options=options, checkpoint=path)
     assert [epoch.loss for epoch in resumed.epochs] == [epoch.loss for epoch in whole.epochs]
     mine, theirs = resumed.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
     with pytest.raises(RunError, match="was made with epochs 3, not 4; use the same options"):
         finetune(candidate, train, data.validation, options=dataclasses.replace(options, epochs=4), checkpoint=path)
     other = candidate_of(compressor, "weights")
-    with pytest.raises(RunError, match="belongs to another candidate or original; remove it to train this one"):
+    with pytest.raises(RunError, match="belongs to another candidate or teacher; remove it to train this one"):
         finetune(other, train, data.validation, options=options, checkpoint=path)
 
 
@@ -150,7 +150,7 @@ def test_mixed_images_are_labelled_as_they_were_mixed():
 def test_mixed_images_are_learned_from(compressor, model, train, data):
     candidate = candidate_of(compressor, "channels")
     options = dataclasses.replace(QUICK, augment=("mix",), epochs=2)
-    tuned = finetune(candidate, train, data.validation, original=model, options=options)
+    tuned = finetune(candidate, train, data.validation, teacher=model, options=options)
     assert tuned.validation > tuned.before
 
 

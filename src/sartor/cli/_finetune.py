@@ -11,6 +11,7 @@ from rich.console import Console
 from sartor.cli._progress import finetune_progress
 from sartor.finetune import FinetuneOptions
 from sartor.run import run_finetune
+from sartor.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Finetune:
     folder: tyro.conf.Positional[Path]
     """Folder of the run."""
     options: tyro.conf.OmitArgPrefixes[FinetuneOptions] = field(default_factory=FinetuneOptions)
+    teacher: Teacher = field(default_factory=Teacher)
     resume: bool = False
     """Go on after the last whole epoch of a fine-tuning that was interrupted."""
     threads: int | None = None
@@ -31,7 +33,9 @@ class Finetune:
     def run(self, console: Console) -> None:
         """Train with progress, then say what came of it."""
         with finetune_progress(console, self.options.epochs) as show:
-            out, report = run_finetune(self.folder, self.options, show, resume=self.resume, threads=self.threads)
+            out, report = run_finetune(
+                self.folder, self.options, show, resume=self.resume, threads=self.threads, teacher=self.teacher
+            )
         for part in ("validation", "test"):
             if report[part] is not None:
                 line = ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())

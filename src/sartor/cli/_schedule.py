@@ -18,6 +18,7 @@ from sartor.finetune import FinetuneOptions
 from sartor.run import FINETUNED
 from sartor.schedule import Observer, Schedule, run_schedule, stage_folder
 from sartor.search import Episode
+from sartor.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class RunSchedule:
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
     last_epochs: int | None = None
     """Epochs of the last stage, which is the one delivered, if not those of the others."""
+    teacher: Teacher = field(default_factory=Teacher)
     resume: Path | None = None
     """Go on with the schedule in this folder; all other options are taken from it, but --stages and --last-epochs may change
     what has not begun."""
@@ -38,7 +40,7 @@ class RunSchedule:
         """Run it, one line per event, and show what every stage left."""
         say = partial(console.print, highlight=False)
         if self.resume is None:
-            schedule = Schedule(self.search, self.stages, self.finetune, self.last_epochs)
+            schedule = Schedule(self.search, self.stages, self.finetune, self.last_epochs, self.teacher)
         else:
             stored = Schedule.read(self.resume)
             search = dataclasses.replace(stored.search, out=self.resume)

@@ -47,22 +47,22 @@ def finetune(
     train: Images,
     validation: Images,
     *,
-    original: nn.Module | None = None,
+    teacher: nn.Module | None = None,
     options: FinetuneOptions | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Finetuned:
     """Train a candidate; weights that were pruned stay pruned, and where it rounds, gradients reach its real weights.
 
-    With ``original``, its outputs are learned from too. With ``checkpoint``, an interrupted training goes on after the last whole
-    epoch, and ends where an uninterrupted one would. ``candidate`` is not changed.
+    With a ``teacher``, usually the original, its outputs are learned from too. With ``checkpoint``, an interrupted training goes
+    on after the last whole epoch, and ends where an uninterrupted one would. ``candidate`` is not changed.
 
     Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is not finite, `DataError` for
-    an empty data set.
+    an empty data set, `UsageError` for a teacher with outputs of another shape.
     """
     options = options or FinetuneOptions()
-    training = Training(candidate, train, original, options)
-    identity = [digest(candidate.state_dict()), digest(original.state_dict()) if original is not None else ""]
+    training = Training(candidate, train, teacher, options)
+    identity = [digest(candidate.state_dict()), digest(teacher.state_dict()) if teacher is not None else ""]
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
     best, best_tensors = before, dict(candidate.state_dict())
@@ -71,7 +71,7 @@ def finetune(
         parts, facts = _checkpoint.read(checkpoint)
         _require_same(facts["options"], options, checkpoint)
         if facts["candidate"] != identity:
-            raise RunError(f"{checkpoint} belongs to another candidate or original; remove it to train this one")
+            raise RunError(f"{checkpoint} belongs to another candidate or teacher; remove it to train this one")
         training.restore(parts)
         epochs = [Epoch(**entry) for entry in facts["epochs"]]
         best, best_tensors = facts["best"], parts["best"]

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from sartor.errors import UsageError
 
 #: Changes to training images: shifted by up to an eighth of the side, mirrored, and mixed with another one in a share drawn
-#: from 0 to 1, labels alike (Zhang et al. 2018; worth most where an original is learned from for long, Beyer et al. 2022).
+#: from 0 to 1, labels alike (Zhang et al. 2018; worth most where a teacher is learned from for long, Beyer et al. 2022).
 Augmentation = Literal["shift", "mirror", "mix"]
 
 
@@ -29,7 +29,7 @@ class FinetuneOptions:
     weight_decay: float = 5e-4
     """On weights of layers; not on biases and batch norms."""
     distill: float = 0.5
-    """Weight of the divergence from the original's outputs in the loss; the rest is the labels' cross-entropy."""
+    """Weight of the divergence from the teacher's outputs in the loss; the rest is the labels' cross-entropy."""
     temperature: float = 3.0
     """Softens the outputs that are compared."""
     ema: float = 0.998
@@ -39,7 +39,7 @@ class FinetuneOptions:
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision of the forward and backward pass."""
     compile: bool = False
-    """Compile the step, and the original's forward pass: worth its minutes of compiling from some thousand steps on."""
+    """Compile the step, and the teacher's forward pass: worth its minutes of compiling from some thousand steps on."""
     seed: int = 0
     """Fixes everything."""
 

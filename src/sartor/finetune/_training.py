@@ -1,4 +1,4 @@
-"""One network in training: labels, distillation from the original, a moving average of the weights."""
+"""One network in training: labels, distillation from a teacher, a moving average of the weights."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sartor._layout import channels_last
 from sartor._optional import require
 from sartor.compress import is_quantized, owned, refold, unfold
 from sartor.data import Images
+from sartor.errors import UsageError
 from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
 
@@ -32,7 +33,7 @@ _STATISTICS = 512
 class Training:
     """The student, what it learns from, and how."""
 
-    def __init__(self, candidate: fx.GraphModule, train: Images, original: nn.Module | None, options: FinetuneOptions) -> None:
+    def __init__(self, candidate: fx.GraphModule, train: Images, teacher: nn.Module | None, options: FinetuneOptions) -> None:
         self.options = options
         accelerate = require("accelerate", extra="train")
         self._accelerator: Accelerator = accelerate.Accelerator(
@@ -47,7 +48,7 @@ class Training:
         self._masks = {name: mask for name, item in self._student.named_parameters() if (mask := _mask_of(item)) is not None}
         self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
         if "mix" in options.augment:
-            self._labels = F.one_hot(train.labels, self._classes()).float()
+            self._labels = F.one_hot(train.labels, self._outputs(self._student).shape[-1]).float()
         self._steps = options.epochs * max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
         self._step = 0
         self._optimizer = torch.optim.SGD(
@@ -56,8 +57,9 @@ class Training:
         self._model, self._prepared = self._accelerator.prepare(self._student, self._optimizer)
         self._forward = self._callable(self._model)
         self._teacher: Callable[[Tensor], Tensor] | None = None
-        if original is not None and options.distill:
-            teacher = copy.deepcopy(original).eval().requires_grad_(False).to(self._accelerator.device)
+        if teacher is not None and options.distill:
+            teacher = copy.deepcopy(teacher).eval().requires_grad_(False).to(self._accelerator.device)
+            self._require_alike(teacher)
             self._teacher = self._callable(teacher)
 
     def epoch(self, number: int) -> float:
@@ -108,10 +110,15 @@ class Training:
                 self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)].to(item.device)
         self._step = int(parts["schedule"]["step"])
 
-    def _classes(self) -> int:
-        """Width of the outputs."""
+    def _outputs(self, model: nn.Module) -> Tensor:
+        """Of one image."""
         with torch.no_grad():
-            return int(self._student.eval()(self._pixels[:1].to(self._accelerator.device)).shape[-1])
+            return cast("Tensor", model.eval()(self._pixels[:1].to(self._accelerator.device)))
+
+    def _require_alike(self, teacher: nn.Module) -> None:
+        mine, theirs = (tuple(self._outputs(model).shape[1:]) for model in (self._student, teacher))
+        if mine != theirs:
+            raise UsageError(f"the teacher's outputs have shape {theirs}, those of the network {mine}; they must be the same")
 
     def _callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         return torch.compile(model) if self.options.compile else model

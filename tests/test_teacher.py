@@ -1,0 +1,67 @@
+"""Another network to learn from than the original."""
+
+import json
+
+import pytest
+import torch
+
+import sartor
+from sartor import demo, models
+from sartor.cli import main
+from sartor.data import Images
+from sartor.errors import UsageError, WeightsError
+from sartor.finetune import finetune
+from sartor.graph import trace
+from sartor.teacher import Teacher
+
+NAME = "sartor.demo:DigitsNet"
+
+
+@pytest.fixture
+def other(model, tmp_path):
+    """Weights of a network that wants its images normalized."""
+    path = tmp_path / "other.safetensors"
+    models.save_weights(path, model.state_dict(), mean=(0.3,), std=(0.2,))
+    return path
+
+
+def test_a_teacher_reads_images_as_it_was_trained_on(model, data, other):
+    plain = Images(data.validation.pixels[:64], data.validation.labels[:64])
+    wanted = model.eval()(Images(plain.pixels, plain.labels, (0.3,), (0.2,)).normalized())
+    for mean, std in (((), ()), ((0.3,), (0.2,)), ((0.5,), (0.7,))):
+        images = Images(plain.pixels, plain.labels, mean, std)
+        teacher = Teacher(NAME, other).build(images, classes=10)
+        assert torch.allclose(teacher.eval()(images.normalized()), wanted, atol=1e-4)
+
+
+def test_teachers_that_cannot_teach_are_refused(model, data, other, tmp_path):
+    images = data.validation
+    assert Teacher().build(images, classes=10) is None
+    with pytest.raises(UsageError, match="teacher's weights are missing: resnet20 would teach with random weights"):
+        Teacher("resnet20").build(images, classes=10)
+    with pytest.raises(UsageError, match="there is no teacher; name its network too"):
+        Teacher(weights=other).build(images, classes=10)
+    with pytest.raises(WeightsError, match="does not match it"):
+        Teacher("resnet20", other).build(images, classes=10)
+    narrow = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(images.pixels[0].numel(), 3))
+    candidate = trace(model, images.normalized()[:1]).module
+    with pytest.raises(UsageError, match=r"the teacher's outputs have shape \(3,\), those of the network \(10,\)"):
+        finetune(candidate, images, images, teacher=narrow)
+
+
+def test_the_command_learns_from_the_teacher_it_is_given(weights, other, tmp_path, capsys):
+    run = tmp_path / "run"
+    main([
+        "search", "--model", NAME, "--weights", str(weights), "--data", "digits", "--out", str(run), "--episodes", "3",
+        "--finalists", "1", "--baselines", "",
+    ])  # fmt: skip
+    command = ["finetune", str(run), "--epochs", "1", "--augment", ""]
+    taught = ["--teacher.model", NAME, "--teacher.weights", str(other)]
+    main([*command, *taught])
+    report = json.loads((run / "finetuned/finetune.json").read_text())
+    assert report["teacher"] == NAME
+    main([*command, *taught, "--resume"])
+    with pytest.raises(SystemExit):
+        main([*command, "--teacher.model", NAME, "--resume"])
+    assert "belongs to another candidate or teacher" in capsys.readouterr().err
+    assert sartor.load(run / "finetuned", demo.DigitsNet()) is not None
