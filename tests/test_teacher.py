@@ -60,6 +60,8 @@ def test_the_command_learns_from_the_teacher_it_is_given(weights, other, tmp_pat
     main([*command, *taught])
     report = json.loads((run / "finetuned/finetune.json").read_text())
     assert report["teacher"] == NAME
+    main(["report", str(run)])
+    assert f"Fine-tuned for 1 epoch, learning from {NAME}: validation" in (run / "report/report.html").read_text()
     main([*command, *taught, "--resume"])
     with pytest.raises(SystemExit):
         main([*command, "--teacher.model", NAME, "--resume"])

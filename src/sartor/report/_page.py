@@ -106,7 +106,9 @@ def _finetuned(facts: Facts) -> list[str]:
         for part in ("validation", "test")
         if facts.finetuned[part]
     ]
-    return [f"Fine-tuned for {len(facts.finetuned['epochs'])} epochs: {'; '.join(parts)}."]
+    count, teacher = len(facts.finetuned["epochs"]), facts.finetuned["teacher"]
+    taught = f", learning from {teacher}" if facts.finetuned["options"]["distill"] else ""
+    return [f"Fine-tuned for {count} epoch{'s' * (count != 1)}{taught}: {'; '.join(parts)}."]
 
 
 def _how(facts: Facts) -> dict[str, str]:
