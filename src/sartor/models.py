@@ -36,6 +36,19 @@ def build(name: str, *, classes: int, pixels: int) -> nn.Module:
     return zoo.build(name, classes=classes, pixels=pixels)
 
 
+def build_trained(name: str, weights: Path | None, *, classes: int, pixels: int, missing: str) -> nn.Module:
+    """A network of `build` with weights from a file; one of the user's own may bring them itself.
+
+    Raises `UsageError`, with the sentence ``missing``, for a zoo network without a file, and what `load_weights` raises.
+    """
+    model = build(name, classes=classes, pixels=pixels)
+    if weights is not None:
+        load_weights(model, weights)
+    elif not name.partition(":")[2]:
+        raise UsageError(missing)
+    return model
+
+
 def _require_module(model: object, name: str) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise UsageError(f"model {name!r} gives a {type(model).__name__}; it must give a torch.nn.Module")

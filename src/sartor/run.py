@@ -16,7 +16,7 @@ from sartor._files import read_json, write_text
 from sartor._process import is_main
 from sartor.api import Result, compress
 from sartor.config import RunConfig, first_of, from_folder
-from sartor.errors import RunError, UsageError
+from sartor.errors import RunError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
 from sartor.options import SearchOptions
@@ -98,11 +98,8 @@ def load_subject(
         labels = torch.cat([images.validation.labels, images.calibration.labels])
         origin = Origin(name, int(labels.max()) + 1, images.validation.pixels.shape[-1])
     torch.manual_seed(seed)  # fresh weights, where no file is given
-    model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
-    if weights is not None:
-        models.load_weights(model, weights)
-    elif not name.partition(":")[2]:
-        raise UsageError(f"--weights is missing: {name} would be compressed with random weights")
+    missing = f"--weights is missing: {name} would be compressed with random weights"
+    model = models.build_trained(origin.model, weights, classes=origin.classes, pixels=origin.pixels, missing=missing)
     return model, images, origin
 
 

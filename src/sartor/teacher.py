@@ -32,11 +32,9 @@ class Teacher:
             if self.weights is not None:
                 raise UsageError(f"teacher weights are {self.weights}, but there is no teacher; name its network too")
             return None
-        network = models.build(self.model, classes=classes, pixels=images.pixels.shape[-1])
-        if self.weights is not None:
-            models.load_weights(network, self.weights)
-        elif ":" not in self.model:
-            raise UsageError(f"the teacher's weights are missing: {self.model} would teach with random weights")
+        missing = f"the teacher's weights are missing: {self.model} would teach with random weights"
+        pixels = images.pixels.shape[-1]
+        network = models.build_trained(self.model, self.weights, classes=classes, pixels=pixels, missing=missing)
         mean, std = models.normalisation(self.weights)
         if (mean, std) == (images.mean, images.std):
             return network

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import topologies
 from sartor.compress import CompressOptions, Compressor
@@ -191,3 +192,27 @@ def test_batch_norm_statistics_can_be_estimated_anew():
     norm = candidate.get_submodule("a.1")
     assert torch.allclose(norm.running_mean, out.mean((0, 2, 3)), atol=1e-5)
     assert torch.allclose(norm.running_var, out.var((0, 2, 3), correction=0), atol=1e-4)
+
+
+class SharedNorm(nn.Module):
+    """A norm behind two convolutions without biases, and one that keeps no statistics."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Linear(6, 4)
+        self.a, self.b, self.norm = nn.Conv2d(8, 6, 3, bias=False), nn.Conv2d(6, 6, 3, bias=False), nn.BatchNorm2d(6)
+        self.c, self.by_batch = nn.Conv2d(6, 6, 1, bias=False), nn.BatchNorm2d(6, track_running_stats=False)
+
+    def forward(self, x):
+        x = F.relu(self.norm(self.a(F.relu(self.stem(x)))))
+        x = F.relu(self.norm(self.b(x)))
+        return self.head(F.relu(self.by_batch(self.c(x))).mean((2, 3)))
+
+
+def test_refitting_one_layer_leaves_a_norm_alone_that_stands_behind_others_too():
+    images = torch.randn(32, 3, 12, 12)
+    network = trace(SharedNorm().eval(), images[:1])
+    compressor = Compressor(network, images, CompressOptions(images=16, final_images=32))
+    candidate = compressor.candidate(Policy(channels={"stem": 0.5}), final=True)
+    assert candidate.get_submodule("a").weight.shape[1] == 4
+    assert torch.equal(candidate.get_submodule("norm").running_mean, network.module.get_submodule("norm").running_mean)

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from sartor._layout import channels_last
 from sartor.compress._modules import weight_of
+from sartor.compress._norms import keeps_statistics, own_norms
 from sartor.compress._sensitivity import output_sensitivity
 from sartor.errors import DataError
 from sartor.graph import IntArray, LayerSpec, Network
@@ -50,7 +51,7 @@ class Calibration:
         self.network = network
         self.inputs = tuple(channels_last(item) for item in inputs)
         self.joins = _find_joins(network)
-        self.norms = _find_norms(network)
+        self.norms = own_norms(network.module)
         self.places = {layer.name: _draw(layer, positions, generator) for layer in network.layers if _called_once(network, layer)}
         self._generator = generator
         self.targets: dict[str, Tensor] = {}
@@ -162,19 +163,6 @@ def _called_once(network: Network, layer: LayerSpec) -> bool:
     return len(calls) == 1
 
 
-def _find_norms(network: Network) -> dict[str, str]:
-    """The batch norm that reads a layer's output, where nothing else reads it."""
-    modules = dict(network.module.named_modules())
-    norms = {}
-    for node in network.module.graph.nodes:
-        if node.op != "call_module" or not isinstance(modules[node.target], (nn.BatchNorm1d, nn.BatchNorm2d)):
-            continue
-        (source,) = node.all_input_nodes
-        if source.op == "call_module" and len(source.users) == 1 and source.target in network.layer_by_name:
-            norms[source.target] = str(node.target)
-    return norms
-
-
 def _find_joins(network: Network) -> dict[str, Join]:
     modules = dict(network.module.named_modules())
     joins: dict[str, Join] = {}
@@ -183,7 +171,7 @@ def _find_joins(network: Network) -> dict[str, Join]:
         if name not in _ADDITIONS or len(node.args) != 2 or not all(isinstance(arg, fx.Node) for arg in node.args):
             continue
         for branch, other in (node.args, node.args[::-1]):
-            norm = branch if branch.op == "call_module" and isinstance(modules[branch.target], nn.BatchNorm2d) else None
+            norm = branch if branch.op == "call_module" and keeps_statistics(modules[branch.target]) else None
             layer = norm.args[0] if norm is not None else branch
             single = len(branch.users) == 1 and len(layer.users) == 1
             if single and layer.op == "call_module" and isinstance(modules[layer.target], nn.Conv2d):

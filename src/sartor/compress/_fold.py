@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 
 from sartor._layout import channels_last
 from sartor.compress._modules import share, with_tensors
+from sartor.compress._norms import keeps_statistics, norms_behind
 
 
 class FoldedNorm(nn.Identity):
@@ -20,11 +21,9 @@ def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.Grap
     """A copy in ``dtype``, channels last, whose batch norms are part of the convolutions before them where they can be."""
     folded = share(network)
     scales: dict[str, tuple[Tensor, Tensor]] = {}
-    for layer, name in norms_behind(network, nn.BatchNorm2d).items():
-        norm = cast("nn.BatchNorm2d", network.get_submodule(name))
-        if norm.running_mean is not None:  # else it normalizes by each batch
-            scales[layer] = affine(norm)
-            folded.set_submodule(name, FoldedNorm())
+    for layer, name in norms_behind(network, _folds, (nn.Conv2d,)).items():
+        scales[layer] = affine(cast("nn.BatchNorm2d", network.get_submodule(name)))
+        folded.set_submodule(name, FoldedNorm())
     for name, module in list(folded.named_modules()):
         if not module._parameters and not module._buffers:
             continue
@@ -41,25 +40,9 @@ def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.Grap
     return folded
 
 
-def norms_behind(network: fx.GraphModule, kind: type[nn.Module]) -> dict[str, str]:
-    """Convolutions with the module of a kind that stands behind them, by name.
-
-    It must follow every call of the layer, with no other reader; and though it may stand behind several layers, behind nothing
-    else.
-    """
-    followers: dict[str, set[str]] = {}
-    feeding: dict[str, set[str]] = {}
-    for node in network.graph.nodes:
-        module = network.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if isinstance(module, nn.Conv2d):
-            readers = [str(user.target) if user.op == "call_module" else "" for user in node.users]
-            alone = len(readers) == 1 and isinstance(network.get_submodule(readers[0]), kind)
-            followers.setdefault(str(node.target), set()).add(readers[0] if alone else "")
-        elif isinstance(module, kind):
-            (source,) = node.all_input_nodes
-            feeding.setdefault(str(node.target), set()).add(str(source.target) if source.op == "call_module" else "")
-    layers = {layer: min(names) for layer, names in followers.items() if len(names) == 1 and "" not in names}
-    return {layer: norm for layer, norm in layers.items() if feeding[norm] <= layers.keys()}
+def _folds(module: nn.Module) -> bool:
+    """Whether a module is a batch norm of images, by statistics of its own."""
+    return isinstance(module, nn.BatchNorm2d) and keeps_statistics(module)
 
 
 def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -6,15 +6,15 @@ afterwards changes nothing but the last bits, and training sees the statistics o
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
 
 from sartor.compress._calibration import walk
-from sartor.compress._fold import FoldedNorm, fold, norms_behind
+from sartor.compress._fold import FoldedNorm, fold
 from sartor.compress._modules import owned
+from sartor.compress._norms import own_norms
 from sartor.compress._quantizers import QuantizedWeight
 
 
@@ -26,9 +26,7 @@ def unfold(folded: fx.GraphModule, inputs: tuple[Tensor, ...]) -> fx.GraphModule
     the shorter they are (van Laarhoven 2017).
     """
     network = owned(folded)
-    places = norms_behind(folded, FoldedNorm)
-    shares = Counter(places.values())
-    missing = {layer: norm for layer, norm in places.items() if shares[norm] == 1}
+    missing = own_norms(folded, lambda module: isinstance(module, FoldedNorm))
 
     def visit(node: fx.Node, value: Tensor) -> None:
         norm = missing.pop(str(node.target), None) if node.op == "call_module" else None
