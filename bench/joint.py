@@ -57,7 +57,7 @@ class Common(ABC):
     out: Path = Path("runs/joint")
     shared: Path = SHARED
     episodes: int = 200
-    seeds: int = 1
+    seeds: tuple[int, ...] = (0,)
     threads: int = 2
     multiple: int = 8
     table: bool = False
@@ -71,7 +71,7 @@ class Common(ABC):
         """Run what is missing, print the table."""
         torch.set_num_threads(self.threads)
         if not self.table:
-            for seed in range(self.seeds):
+            for seed in self.seeds:
                 for case in self.cases():
                     path = self.out / f"{self.model}-{case.name.replace(' ', '-')}-{seed}.json"
                     keep(path, partial(self._run, case, seed))
@@ -137,17 +137,21 @@ class Ablations(Common):
     """Galen's ablations: both at once or one after the other; what the agent is told of each layer."""
 
     model: str = "resnet20"
-    seeds: int = 3
-    share: float = 0.7
+    seeds: tuple[int, ...] = (0, 1, 2)
+    share: float = 0.5
+    multiple: int = 4
+    agents: tuple[str, ...] = ("evolution", "galen")
 
     def cases(self) -> Iterator[Case]:
         """Sequential schemes get as many episodes per stage; the first aims at (1 + c) / 2, as the paper's."""
         first = (1 + self.share) / 2
-        for agent in ("evolution", "galen"):
+        for agent in self.agents:
             state: tuple[Measurement, ...] = ("sensitivity",) if agent == "galen" else ()
             yield Case(f"{agent} joint", ((("prune", "quantize"), self.share),), agent, state)
             yield Case(f"{agent} prune then quantize", ((("prune",), first), (("quantize",), self.share)), agent, state)
             yield Case(f"{agent} quantize then prune", ((("quantize",), first), (("prune",), self.share)), agent, state)
+        if "galen" not in self.agents:
+            return
         both: tuple[Measurement, ...] = ("sensitivity", "latency")
         yield Case("galen joint blind", ((("prune", "quantize"), self.share),), "galen")
         yield Case("galen joint latency", ((("prune", "quantize"), self.share),), "galen", ("latency",))
