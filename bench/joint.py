@@ -138,8 +138,7 @@ class Ablations(Common):
 
     model: str = "resnet20"
     seeds: tuple[int, ...] = (0, 1, 2)
-    share: float = 0.5
-    multiple: int = 4
+    share: float = 0.6
     agents: tuple[str, ...] = ("evolution", "galen")
 
     def cases(self) -> Iterator[Case]:

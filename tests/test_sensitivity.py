@@ -28,7 +28,7 @@ def images():
 
 def test_it_is_the_divergence_of_the_network_with_one_thing_changed(compressor, images, monkeypatch):
     monkeypatch.setattr("sartor.sensitivity._measure.fastest_dtype", lambda: torch.float32)
-    monkeypatch.setattr("sartor.sensitivity._suffix._MEMORY", 40_000)  # several chunks of images
+    monkeypatch.setattr("sartor.sensitivity._suffix._BATCH", 10)  # several, the last smaller
     found = sensitivity.measure(compressor, images, grid=GRID)
     network = compressor.network
     float_network = fold(network.module)

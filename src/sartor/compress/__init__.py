@@ -19,10 +19,12 @@ from sartor.compress._safety import keep_safe_groups
 from sartor.compress._scheme import GALEN, INTEGER, REDUCED, Scheme
 from sartor.compress._slice import kept_channels, mask, narrow, widen
 from sartor.compress._unfold import refold, unfold
+from sartor.compress._winograd import accelerate, accelerated
 
 __all__ = [
     "GALEN", "INTEGER", "REDUCED", "ActivationQuantizer", "CompressOptions", "Compressor", "LayerCall", "QuantizedWeight",
-    "RangeMethod", "Ranking", "Scheme", "can_be_quantized", "deployable", "digest", "fastest_dtype", "find_range", "fold",
+    "RangeMethod", "Ranking", "Scheme", "accelerate", "accelerated", "can_be_quantized", "deployable", "digest",
+    "fastest_dtype", "find_range", "fold",
     "is_quantized", "keep_safe_groups", "kept_channels", "layer_calls", "mask", "narrow", "owned", "quantize",
     "refold", "rounded_once", "unfold", "widen", "with_rounded_weight", "with_tensors",
 ]  # fmt: skip

@@ -84,8 +84,9 @@ def _rows(
 
 def _masked(compressor: Compressor, runner: SuffixRunner, group: str, keep: float) -> Change:
     def change() -> dict[str, nn.Module]:
-        consumers = compressor.network.group_by_name[group].consumers
-        masked = fold(mask(compressor.network, compressor.kept(Policy(channels={group: keep}))), runner.dtype)
+        kept = compressor.kept(Policy(channels={group: keep}))
+        consumers = () if kept.all() else compressor.network.group_by_name[group].consumers
+        masked = fold(mask(compressor.network, kept), runner.dtype)
         return {name: masked.get_submodule(name) for name in consumers}
 
     return change
@@ -104,9 +105,9 @@ def _rounded(runner: SuffixRunner, layer: str, bits: float, scheme: Scheme) -> C
 
 def _coarse(runner: SuffixRunner, layer: str, bits: float) -> Change:
     def change() -> dict[str, nn.Module]:
-        low, high = find_range(runner.input_of(layer), int(bits), "minmax")
-        quantizer = ActivationQuantizer(int(bits), low, high)
-        return {layer: _QuantizedInput(quantizer, runner.network.get_submodule(layer))}
+        lows, highs = zip(*(find_range(read, int(bits), "minmax") for read in runner.inputs_of(layer)), strict=True)
+        quantizer = ActivationQuantizer(int(bits), min(lows), max(highs))
+        return {layer: _QuantizedInput(quantizer, runner.fast.get_submodule(layer))}
 
     return change
 

@@ -2,52 +2,57 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from sartor._layout import channels_last
+from sartor._threads import map_on_threads
+from sartor.compress import accelerate, accelerated
 from sartor.score import divergence
 
-#: Values of intermediate tensors that may be held at once.
-_MEMORY = 600_000_000
+#: Images that one core runs at once.
+_BATCH = 64
 
 
 class SuffixRunner:
     """Runs a network once, keeps every intermediate value, and runs again only what a change can reach."""
 
-    @torch.no_grad()
     def __init__(self, network: fx.GraphModule, images: Tensor) -> None:
         self.network = network
+        self.fast = accelerate(network)
         self.dtype = next(iter(network.parameters())).dtype
         self._nodes = list(network.graph.nodes)
-        self._interpreter = fx.Interpreter(network)
-        pixels = channels_last(images.to(self.dtype))
-        probe = self._walk({"": pixels[:1]}, {})
-        each = sum(value.numel() for value in probe.values() if isinstance(value, Tensor))
-        size = max(1, min(len(images), _MEMORY // max(1, each)))
-        self._values = [self._walk({"": pixels[start : start + size]}, {}) for start in range(0, len(pixels), size)]
-        self._counts = [len(values[self._nodes[0]]) for values in self._values]
+        self._interpreter = fx.Interpreter(self.fast)
+        self._last_read = _last_read(self._nodes)
+        batches = [{"": pixels} for pixels in channels_last(images.to(self.dtype)).split(_BATCH)]
+        self._values = map_on_threads(partial(self._walk, known={}), batches)
 
-    def input_of(self, layer: str) -> Tensor:
-        """What a layer reads, of the first images."""
+    def inputs_of(self, layer: str) -> list[Tensor]:
+        """What a layer reads, batch by batch."""
         node = next(node for node in self._nodes if node.op == "call_module" and node.target == layer)
-        value: Tensor = self._values[0][node.all_input_nodes[0]]
-        return value
+        return [values[node.all_input_nodes[0]] for values in self._values]
 
-    @torch.no_grad()
     def divergence(self, replaced: dict[str, nn.Module]) -> float:
         """Ω of the network with some modules replaced."""
-        total = 0.0
-        for count, values in zip(self._counts, self._values, strict=True):
-            changed = self._walk(replaced, values)
-            result = self._nodes[-1]
-            total += count * divergence(_logits(changed[result]), _logits(values[result]))
-        return max(0.0, total / sum(self._counts))  # rounding may leave a negative zero
+        if not replaced:
+            return 0.0
+        fast = {name: accelerated(module) for name, module in replaced.items()}
+        result = self._nodes[-1]
 
+        def of_batch(values: dict[fx.Node, Any]) -> tuple[int, float]:
+            mine, original = (_logits(found[result]) for found in (self._walk(fast, values), values))
+            return len(original), len(original) * divergence(mine, original)
+
+        counts, sums = zip(*map_on_threads(of_batch, self._values), strict=True)
+        return max(0.0, sum(sums) / sum(counts))  # rounding may leave a negative zero
+
+    @torch.no_grad()
     def _walk(self, replaced: dict[str, Any], known: dict[fx.Node, Any]) -> dict[fx.Node, Any]:
-        """Values of the nodes that differ from ``known``; all of them where nothing is known and the input is given."""
+        """Values of the nodes that differ from ``known``, as long as any reads them; where nothing is known, of all nodes."""
         values: dict[fx.Node, Any] = {}
         for node in self._nodes:
             swapped = node.op == "call_module" and str(node.target) in replaced
@@ -62,7 +67,18 @@ class SuffixRunner:
                 values[node] = replaced[str(node.target)](*args, **kwargs)
             else:
                 values[node] = getattr(self._interpreter, node.op)(node.target, args, kwargs)
+            for source in self._last_read[node] if known else ():
+                values.pop(source, None)
         return values
+
+
+def _last_read(nodes: list[fx.Node]) -> dict[fx.Node, list[fx.Node]]:
+    """For every node the values that none reads after it."""
+    last = {source: node for node in nodes for source in node.all_input_nodes}
+    found = defaultdict(list)
+    for source, node in last.items():
+        found[node].append(source)
+    return found
 
 
 def _logits(output: Any) -> Tensor:
