@@ -17,6 +17,7 @@ from sartor.errors import BudgetError, RunError, UsageError, WeightsError
 from sartor.finetune import FinetuneOptions
 from sartor.schedule import Observer, Schedule, run_schedule
 from sartor.storage import read_policy
+from sartor.teacher import Teacher
 
 SEARCH = sartor.SearchOptions(
     episodes=6, finalists=2, baselines=(), seed_with=("uniform",), compress=CompressOptions(images=16, final_images=32)
@@ -163,3 +164,12 @@ def test_bad_schedules_are_refused(weights, tmp_path):
         plan(weights, tmp_path, ("latency<=0.5",))
     with pytest.raises(RunError, match="is not the folder of a schedule"):
         schedule.Schedule.read(tmp_path)
+
+
+def test_a_teacher_without_weights_is_refused_before_the_first_search(weights, tmp_path):
+    given = plan(weights, tmp_path / "s", ("macs<=50%",))
+    with pytest.raises(UsageError, match="resnet20 would teach with random weights"):
+        run_schedule(dataclasses.replace(given, teacher=Teacher("resnet20")))
+    with pytest.raises(WeightsError, match="do not exist"):
+        run_schedule(dataclasses.replace(given, teacher=Teacher("resnet20", tmp_path / "none.safetensors")))
+    assert not (tmp_path / "s").exists()

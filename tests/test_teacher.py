@@ -40,7 +40,7 @@ def test_teachers_that_cannot_teach_are_refused(model, data, other, tmp_path):
     with pytest.raises(UsageError, match="teacher's weights are missing: resnet20 would teach with random weights"):
         Teacher("resnet20").build(images, classes=10)
     with pytest.raises(UsageError, match="there is no teacher; name its network too"):
-        Teacher(weights=other).build(images, classes=10)
+        Teacher(weights=other)
     with pytest.raises(WeightsError, match="does not match it"):
         Teacher("resnet20", other).build(images, classes=10)
     narrow = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(images.pixels[0].numel(), 3))

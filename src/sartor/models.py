@@ -58,8 +58,7 @@ def _require_module(model: object, name: str) -> nn.Module:
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Fill a network from a safetensors file. Raises `WeightsError` naming the keys or shapes that do not fit."""
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"weights {str(path)!r} do not exist; a .safetensors file is needed")
+    require_file(path)
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -89,6 +88,12 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], *, mean: Sequence[fl
     metadata = {"format": "pt", **{key: ",".join(map(str, values)) for key, values in numbers.items() if values}}
     whole = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, lambda temporary: save_file(whole, temporary, metadata))
+
+
+def require_file(path: Path) -> None:
+    """Raises `WeightsError` if there is no file of weights."""
+    if not path.is_file():
+        raise WeightsError(f"weights {str(path)!r} do not exist; a .safetensors file is needed")
 
 
 def normalisation(path: Path | None) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -104,6 +104,7 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     out = schedule.search.out
     assert out is not None
     require("accelerate", extra="train")  # said now, not after the first search
+    schedule.teacher.require_weights()
     if read_episodes(stage_folder(out, 1)):
         if not resume:
             raise RunError(f"--out {out} already holds a schedule; resume it with --resume {out}, or choose another folder")

@@ -23,22 +23,34 @@ class Teacher:
     weights: Path | None = None
     """A .safetensors file with its trained weights."""
 
+    def __post_init__(self) -> None:
+        if self.weights is not None and not self.model:
+            raise UsageError(f"teacher weights are {self.weights}, but there is no teacher; name its network too")
+
+    def require_weights(self) -> None:
+        """Raises `UsageError` if there are none for a zoo network, `WeightsError` if they are not where they should be."""
+        if self.weights is not None:
+            models.require_file(self.weights)
+        elif self.model and not self.model.partition(":")[2]:
+            raise UsageError(self._missing)
+
     def build(self, images: Images, *, classes: int) -> nn.Module | None:
         """The network, for images as they are normalized in ``images``; None if no other than the original is asked for.
 
         Raises `UsageError` for an unknown name, or a zoo network without weights, and `WeightsError` for weights that do not fit.
         """
         if not self.model:
-            if self.weights is not None:
-                raise UsageError(f"teacher weights are {self.weights}, but there is no teacher; name its network too")
             return None
-        missing = f"the teacher's weights are missing: {self.model} would teach with random weights"
         pixels = images.pixels.shape[-1]
-        network = models.build_trained(self.model, self.weights, classes=classes, pixels=pixels, missing=missing)
+        network = models.build_trained(self.model, self.weights, classes=classes, pixels=pixels, missing=self._missing)
         mean, std = models.normalisation(self.weights)
         if (mean, std) == (images.mean, images.std):
             return network
         return _Renormalized(network, (images.mean, images.std), (mean, std))
+
+    @property
+    def _missing(self) -> str:
+        return f"the teacher's weights are missing: {self.model} would teach with random weights"
 
 
 class _Renormalized(nn.Module):
