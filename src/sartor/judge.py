@@ -21,7 +21,7 @@ from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.score import ImageScorer, Scorer
 from sartor.search import REWARDS, RewardName
-from sartor.targets import Comparison, Deployment
+from sartor.targets import SURE, Comparison, Deployment
 
 #: Times the finalists are projected onto a tighter budget because all of them were slower than predicted.
 _ROUNDS = 6
@@ -132,7 +132,7 @@ class Judge:
         return replace(verdict, latency=slower, met=slower.high <= ceiling)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
-        return None if self.deployment is None else self.deployment.measure(network, final=True)
+        return None if self.deployment is None else self.deployment.measure(network, SURE)
 
 
 def _different(candidates: Sequence[IntArray]) -> list[IntArray]:

@@ -29,7 +29,7 @@ class LatencyPredictor(Protocol):
         ...
 
     def error(self) -> float:
-        """Median relative error of what was predicted of whole networks just before they were measured."""
+        """Median relative error of what was predicted of whole networks just before they were measured; 0 before any was."""
         ...
 
 
@@ -39,7 +39,8 @@ class Problem:
     ``min_keep`` is the smallest keep ratio of a group; ``multiple`` rounds channel counts to what a target likes;
     ``precisions`` are those a target has for each layer (with the method quantize), ``latency`` predicts for bounds on it;
     ``base`` says what was decided before; no more is kept than it kept.
-    Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met.
+    Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met; a latency is only foretold, and refused
+    if it is out of reach by more than foretelling usually errs.
     """
 
     def __init__(
@@ -157,7 +158,8 @@ class Problem:
     def _require_reachable(self) -> None:
         for bound, limit in self._limits.items():
             smallest = float(self.total(bound.quantity, self.lowest[None])[0])
-            if smallest > limit:
+            doubt = self.latency.error() if self.latency is not None and bound.quantity == "latency" else 0.0
+            if smallest > limit * (1 + doubt):
                 raise BudgetError(
                     f"budget {bound} cannot be met: the smallest reachable value is {_reached(bound, smallest)} "
                     f"({100 * smallest / self.of_original(bound.quantity):.1f}% of the original's) with the allowed choices"

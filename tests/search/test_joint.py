@@ -119,6 +119,18 @@ def test_what_was_measured_of_layers_is_kept(cost_model, tmp_path, monkeypatch):
     assert json.loads(path.read_text())["measured_on"] == "fake 1, no device, 1 threads"
 
 
+def test_a_latency_is_refused_if_it_is_out_of_reach_by_more_than_predictions_err(cost_model, tmp_path, monkeypatch):
+    open_problem = joint(cost_model, tmp_path)
+    least = float(open_problem.total("latency", open_problem.lowest[None])[0]) / open_problem.of_original("latency")
+    with pytest.raises(BudgetError, match="cannot be met: the smallest reachable value is latency<="):
+        joint(cost_model, tmp_path, f"latency<={0.97 * least}")
+    monkeypatch.setattr(LatencyTable, "error", lambda table: 0.05)
+    problem = joint(cost_model, tmp_path, f"latency<={0.97 * least}")
+    assert (problem.execute(np.ones(len(problem))) == problem.lowest).all()
+    with pytest.raises(BudgetError, match="cannot be met"):
+        joint(cost_model, tmp_path, f"latency<={0.9 * least}")
+
+
 @pytest.mark.parametrize("ceiling", [0.2, 0.5])
 def test_any_actions_meet_a_predicted_latency(cost_model, ceiling, tmp_path):
     problem = joint(cost_model, tmp_path, f"latency<={ceiling}")

@@ -20,7 +20,7 @@ from sartor.cost import CostModel, FloatArray, Options
 from sartor.graph import IntArray
 from sartor.policy import FULL_WIDTH
 from sartor.targets._cells import Cells
-from sartor.targets._deployment import Deployment
+from sartor.targets._deployment import STEADY, Deployment
 
 #: How far whole-network factors are trusted before any whole network was measured, in measurements.
 _PRIOR = 0.3
@@ -80,12 +80,12 @@ class LatencyTable:
 
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
         """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
-        seconds = self._cells.seconds(f"{self._name} {name}", lambda: self._deployment.measure(build()).relative)
+        seconds = self._cells.seconds(f"{self._name} {name}", lambda: self._deployment.measure(build(), STEADY).relative)
         self.correct(counts, options, seconds)
 
     def error(self) -> float:
-        """Median relative error of what was predicted of whole networks just before they were measured."""
-        return float(np.median(self._misses))
+        """Median relative error of what was predicted of whole networks just before they were measured; 0 before any was."""
+        return float(np.median(self._misses)) if self._misses else 0.0
 
     def _parts(self, counts: IntArray, options: Options) -> FloatArray:
         """Seconds of the layers at each precision, and the number of layers whose precision is not that of the one before."""
