@@ -13,10 +13,9 @@ from sartor.graph import Network
 from sartor.targets._base import Target
 from sartor.targets._timing import Comparison, Patience
 
-#: Enough where many results are fitted together, to steer a search, for what all predictions rest on, and to promise something.
+#: Enough where many results are fitted together, to steer a search, and to promise something.
 _ROUGH = Patience(tolerance=0.05, limit_s=0.15, warm_up=3)
-QUICK = Patience(tolerance=0.04, limit_s=0.3, warm_up=3)
-STEADY = Patience(tolerance=0.02, limit_s=1.5, warm_up=5, least_s=0.5)
+_QUICK = Patience(tolerance=0.04, limit_s=0.3, warm_up=3)
 SURE = Patience(tolerance=0.01, limit_s=15.0, warm_up=20, least_s=5.0, least_turns=6)
 
 
@@ -29,7 +28,7 @@ class Deployment:
         self._reference = target.load(self._original)
         self._candidate: fx.GraphModule | None = None
 
-    def measure(self, candidate: fx.GraphModule, patience: Patience = QUICK) -> Comparison:
+    def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
         """Latency of a candidate beside the original's."""
         return self.target.compare(self.target.load(self._artifact(candidate)), self._reference, patience)
 
@@ -40,7 +39,7 @@ class Deployment:
 
     def original_s(self) -> float:
         """Seconds of the original: a median, or an estimate."""
-        return self.target.compare(self._reference, self._reference, QUICK).original.median_s
+        return self.target.compare(self._reference, self._reference, _QUICK).original.median_s
 
     def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
         """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.

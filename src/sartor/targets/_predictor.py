@@ -20,7 +20,7 @@ from sartor.cost import CostModel, FloatArray, Options
 from sartor.graph import IntArray
 from sartor.policy import FULL_WIDTH
 from sartor.targets._cells import Cells
-from sartor.targets._deployment import STEADY, Deployment
+from sartor.targets._deployment import Deployment
 
 #: How far whole-network factors are trusted before any whole network was measured, in measurements.
 _PRIOR = 0.3
@@ -80,7 +80,7 @@ class LatencyTable:
 
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
         """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
-        seconds = self._cells.seconds(f"{self._name} {name}", lambda: self._deployment.measure(build(), STEADY).relative)
+        seconds = self._cells.seconds(f"{self._name} {name}", lambda: self._deployment.measure(build()).relative)
         self.correct(counts, options, seconds)
 
     def error(self) -> float:
