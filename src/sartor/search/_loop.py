@@ -166,8 +166,8 @@ class Search:
                 n: round(v, 9) for n, v in recorded.executed.items()
             }:
                 raise RunError(
-                    f"episode {number} of the record cannot be replayed: it was made by another version, seed or network; "
-                    "start a new run"
+                    f"episode {number} of the record cannot be replayed: it was made by another version, seed or network, "
+                    "or with other latencies of layers; start a new run"
                 )
             self._outcome = recorded.outcome
             self.evaluator.remember(policy, recorded.outcome)
