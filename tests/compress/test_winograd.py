@@ -46,14 +46,16 @@ def test_a_network_is_copied():
         def __init__(self):
             super().__init__()
             self.first, self.second = nn.Conv2d(3, 128, 3, padding=1), nn.Conv2d(128, 128, 3, padding=1)
+            self.third = nn.Conv2d(128, 128, 3, padding=1)
 
         def forward(self, x):
-            return self.second(self.second(self.first(x).relu()).relu())
+            x = self.second(self.second(self.first(x).relu()).relu())
+            return self.third(x) * self.third.weight.abs().mean()
 
     network, x = fx.symbolic_trace(Stem()), torch.randn(2, 3, 12, 12)
     fast = accelerate(network)
     assert isinstance(fast.second, WinogradConv2d)
-    assert fast.first is not None
+    assert isinstance(fast.third, nn.Conv2d)  # whose weight is read elsewhere too
     assert isinstance(network.second, nn.Conv2d)
     with torch.no_grad():
         assert torch.allclose(fast(x), network(x), atol=1e-5)

@@ -36,10 +36,14 @@ _OUTPUT = torch.tensor(
 
 
 def accelerate(network: fx.GraphModule) -> fx.GraphModule:
-    """A copy that computes the same within fp32's rounding, with fewer multiplications where that is faster."""
+    """A copy that computes the same within fp32's rounding, with fewer multiplications where that is faster.
+
+    Convolutions whose weights the network also reads itself stay as they are.
+    """
     fast = share(network)
+    read = {str(node.target).rpartition(".")[0] for node in network.graph.nodes if node.op == "get_attr"}
     for name, module in network.named_modules():
-        if (quick := accelerated(module)) is not module:
+        if name not in read and (quick := accelerated(module)) is not module:
             fast.set_submodule(name, quick)
     return fast
 
@@ -65,7 +69,7 @@ class WinogradConv2d(nn.Module):
         super().__init__()
         transform = torch.kron(_WEIGHT, _WEIGHT)
         weight = conv.weight.detach().permute(2, 3, 1, 0).reshape(9, -1)
-        self.weight = (transform.float() @ weight).view(_IN**2, conv.in_channels, conv.out_channels)
+        self.transformed = (transform.float() @ weight).view(_IN**2, conv.in_channels, conv.out_channels)
         self.bias = None if conv.bias is None else conv.bias.detach()
         self.to_tiles = torch.kron(_INPUT, _INPUT).float()
         self.from_tiles = torch.kron(_OUTPUT, _OUTPUT).float()
@@ -79,7 +83,7 @@ class WinogradConv2d(nn.Module):
         shape = (_IN, _IN, images, rows, columns, channels)
         whole, down, right, step = padded.stride()
         tiles = padded.as_strided(shape, (down, right, whole, _OUT * down, _OUT * right, step)).reshape(_IN**2, -1)
-        products = torch.bmm((self.to_tiles @ tiles).view(_IN**2, -1, channels), self.weight)
+        products = torch.bmm((self.to_tiles @ tiles).view(_IN**2, -1, channels), self.transformed)
         outputs = self.from_tiles @ products.view(_IN**2, -1)
         outputs = outputs.view(_OUT, _OUT, images, rows, columns, -1).permute(2, 3, 0, 4, 1, 5)
         whole_image = self._with_bias(outputs).view(images, rows * _OUT, columns * _OUT, -1)
