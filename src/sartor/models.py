@@ -39,14 +39,21 @@ def build(name: str, *, classes: int, pixels: int) -> nn.Module:
 def build_trained(name: str, weights: Path | None, *, classes: int, pixels: int, missing: str) -> nn.Module:
     """A network of `build` with weights from a file; one of the user's own may bring them itself.
 
-    Raises `UsageError`, with the sentence ``missing``, for a zoo network without a file, and what `load_weights` raises.
+    Raises what `build`, `require_weights` and `load_weights` raise.
     """
     model = build(name, classes=classes, pixels=pixels)
+    require_weights(name, weights, missing=missing)
     if weights is not None:
         load_weights(model, weights)
+    return model
+
+
+def require_weights(name: str, weights: Path | None, *, missing: str) -> None:
+    """Raises `UsageError`, with the sentence ``missing``, for a zoo network without a file; `WeightsError` if it is not there."""
+    if weights is not None:
+        _require_file(weights)
     elif not name.partition(":")[2]:
         raise UsageError(missing)
-    return model
 
 
 def _require_module(model: object, name: str) -> nn.Module:
@@ -58,7 +65,7 @@ def _require_module(model: object, name: str) -> nn.Module:
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Fill a network from a safetensors file. Raises `WeightsError` naming the keys or shapes that do not fit."""
     path = Path(path)
-    require_file(path)
+    _require_file(path)
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -90,8 +97,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], *, mean: Sequence[fl
     write_atomically(path, lambda temporary: save_file(whole, temporary, metadata))
 
 
-def require_file(path: Path) -> None:
-    """Raises `WeightsError` if there is no file of weights."""
+def _require_file(path: Path) -> None:
     if not path.is_file():
         raise WeightsError(f"weights {str(path)!r} do not exist; a .safetensors file is needed")
 

@@ -28,11 +28,9 @@ class Teacher:
             raise UsageError(f"teacher weights are {self.weights}, but there is no teacher; name its network too")
 
     def require_weights(self) -> None:
-        """Raises `UsageError` if there are none for a zoo network, `WeightsError` if they are not where they should be."""
-        if self.weights is not None:
-            models.require_file(self.weights)
-        elif self.model and not self.model.partition(":")[2]:
-            raise UsageError(self._missing)
+        """Raises what `models.require_weights` raises, if another network than the original is asked for."""
+        if self.model:
+            models.require_weights(self.model, self.weights, missing=self._missing)
 
     def build(self, images: Images, *, classes: int) -> nn.Module | None:
         """The network, for images as they are normalized in ``images``; None if no other than the original is asked for.

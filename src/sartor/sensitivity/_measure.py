@@ -85,9 +85,10 @@ def _rows(
 def _masked(compressor: Compressor, runner: SuffixRunner, group: str, keep: float) -> Change:
     def change() -> dict[str, nn.Module]:
         kept = compressor.kept(Policy(channels={group: keep}))
-        consumers = () if kept.all() else compressor.network.group_by_name[group].consumers
+        if kept.all():
+            return {}
         masked = fold(mask(compressor.network, kept), runner.dtype)
-        return {name: masked.get_submodule(name) for name in consumers}
+        return {name: masked.get_submodule(name) for name in compressor.network.group_by_name[group].consumers}
 
     return change
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from functools import partial
 from typing import Any
 
@@ -27,7 +26,6 @@ class SuffixRunner:
         self.dtype = next(iter(network.parameters())).dtype
         self._nodes = list(network.graph.nodes)
         self._interpreter = fx.Interpreter(self.fast)
-        self._last_read = _last_read(self._nodes)
         batches = [{"": pixels} for pixels in channels_last(images.to(self.dtype)).split(_BATCH)]
         self._values = map_on_threads(partial(self._walk, known={}), batches)
 
@@ -67,18 +65,9 @@ class SuffixRunner:
                 values[node] = replaced[str(node.target)](*args, **kwargs)
             else:
                 values[node] = getattr(self._interpreter, node.op)(node.target, args, kwargs)
-            for source in self._last_read[node] if known else ():
+            for source in self._interpreter.user_to_last_uses.get(node, ()) if known else ():
                 values.pop(source, None)
         return values
-
-
-def _last_read(nodes: list[fx.Node]) -> dict[fx.Node, list[fx.Node]]:
-    """For every node the values that none reads after it."""
-    last = {source: node for node in nodes for source in node.all_input_nodes}
-    found = defaultdict(list)
-    for source, node in last.items():
-        found[node].append(source)
-    return found
 
 
 def _logits(output: Any) -> Tensor:
