@@ -19,7 +19,8 @@ from sartor.targets import Deployment
 class Outcome:
     """What was measured of a candidate. ``stopped``: hopeless, its accuracy is an estimate on the first ``images``.
 
-    ``relative_latency`` is relative to the original's, measured in turns with it; None where nothing was measured.
+    ``relative_latency`` is relative to the original's, measured in turns with it; None where nothing was measured; likely smaller
+    where it is not ``latency_settled``, because the machine was busy.
     """
 
     accuracy: float
@@ -31,6 +32,7 @@ class Outcome:
     divergence: float | None = None
     latency_s: float | None = None
     relative_latency: float | None = None
+    latency_settled: bool = True
     seconds_latency: float = 0.0
 
     @property
@@ -81,6 +83,7 @@ class Evaluator:
                 outcome,
                 latency_s=comparison.candidate.median_s,
                 relative_latency=comparison.relative,
+                latency_settled=comparison.settled,
                 seconds_latency=time.perf_counter() - scored,
             )
         self.remember(policy, outcome, score)

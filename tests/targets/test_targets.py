@@ -22,8 +22,10 @@ from sartor.targets import (
     OpenVinoTarget,
     Patience,
     TableTarget,
+    _timing,
     compare,
 )
+from sartor.targets._quiet import Gauge
 from sartor.targets._saturation import saturates
 from sartor.targets._timing import median_interval
 from sartor.testing import FakeTarget, TargetConformance, _example_network
@@ -199,6 +201,55 @@ def test_a_busy_neighbour_does_not_change_the_relative_latency():
     comparison = compare(timed(6.3e-3, 1.5), timed(10e-3, 1.2), Patience(least_s=0.2))
     assert comparison.relative == pytest.approx(0.63, rel=0.01)
     assert comparison.low <= 0.63 <= comparison.high
+
+
+class BusyMachine:
+    """Time as it passes on a machine whose neighbour works four fifths of the time, for a second or so, and slows int8 more."""
+
+    def __init__(self, seed):
+        self.now, self._until, self._busy, self._rng = 0.0, 0.0, False, np.random.default_rng(seed)
+
+    def perf_counter(self):
+        return self.now
+
+    def timed(self, seconds, slowed):
+        def call():
+            while self.now >= self._until:
+                self._busy = not self._busy
+                self._until = self.now + self._rng.exponential(1.0 if self._busy else 0.25)
+            taken = seconds * (slowed if self._busy else 1.0) * self._rng.uniform(1.0, 1.02)
+            self.now += taken
+            return taken
+
+        return call
+
+
+def test_a_comparison_waits_for_a_moment_as_quiet_as_those_before(monkeypatch):
+    machine, gauge, quick = BusyMachine(0), Gauge(), Patience(tolerance=0.05, limit_s=5.0, fastest=3)
+    monkeypatch.setattr(_timing, "time", machine)
+    candidate, original = machine.timed(0.6e-3, 1.55), machine.timed(1e-3, 1.25)
+    compare(candidate, original, Patience(least_s=5.0), pin=False, gauge=gauge)
+    found = [compare(candidate, original, quick, pin=False, gauge=gauge) for _ in range(60)]
+    settled = [comparison.relative for comparison in found if comparison.settled]
+    assert len(settled) > 50
+    assert settled == pytest.approx([0.6] * len(settled), rel=0.03)
+    unaware = [compare(candidate, original, quick, pin=False).relative for _ in range(60)]
+    assert np.mean(np.array(unaware) > 0.7) > 0.5
+    busy = [comparison.relative for comparison in found if not comparison.settled]
+    assert all(relative > 0.59 for relative in busy)
+
+
+def test_a_machine_that_became_slower_for_good_is_believed_after_a_while(monkeypatch):
+    machine, gauge, quick = BusyMachine(0), Gauge(), Patience(limit_s=0.5)
+    monkeypatch.setattr(_timing, "time", machine)
+
+    def settles(slower):
+        sides = (machine.timed(seconds * slower, 1.0) for seconds in (0.6e-3, 1e-3))
+        return compare(*sides, quick, pin=False, gauge=gauge).settled
+
+    assert settles(1.0)
+    assert not settles(1.5)
+    assert any(settles(1.5) for _ in range(20))
 
 
 @pytest.mark.parametrize("asleep", range(6))

@@ -173,7 +173,7 @@ class Search:
             self.evaluator.remember(policy, recorded.outcome)
         else:
             self._outcome = self.evaluator.evaluate(policy)
-        if self._outcome.relative_latency is not None and not repeated:
+        if self._outcome.relative_latency is not None and self._outcome.latency_settled and not repeated:
             self.problem.correct(counts, self._outcome.relative_latency)
         return REWARDS[self.plan.reward](self._outcome, self.plan.ceiling)
 

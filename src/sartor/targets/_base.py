@@ -16,6 +16,7 @@ from sartor.compress import INTEGER, Scheme
 from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._quiet import Gauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
 
 FloatArray = npt.NDArray[np.float32]
@@ -107,11 +108,13 @@ class Target(ABC):
                     f"(weights/activations); allowed for {layer.kind} layers are {allowed}"
                 )
 
-    def compare(self, candidate: Session, original: Session, patience: Patience | None = None) -> Comparison:
-        """Latency of a candidate beside the original's, measured in turns where the target measures."""
+    def compare(
+        self, candidate: Session, original: Session, patience: Patience | None = None, gauge: Gauge | None = None
+    ) -> Comparison:
+        """Latency of a candidate beside the original's, measured in turns where the target measures; ``gauge`` the original's."""
         if not self.describe().measured:
             return estimated(candidate.seconds(), original.seconds())
-        return compare(candidate.seconds, original.seconds, patience or Patience())
+        return compare(candidate.seconds, original.seconds, patience or Patience(), gauge=gauge)
 
 
 def precisions(supports: Mapping[Kind, Support], layer: LayerSpec) -> tuple[tuple[int, int], ...]:

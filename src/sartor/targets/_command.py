@@ -15,6 +15,7 @@ from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, FloatArray, Session, Support, Target
 from sartor.targets._onnx import write_onnx
+from sartor.targets._quiet import Gauge
 from sartor.targets._timing import Comparison, Patience, compare
 
 #: A decimal number.
@@ -76,10 +77,12 @@ class CommandTarget(Target):
         words = [word.replace("{model}", str(artifact)) for word in self._words]
         return CommandSession(words, self._pattern, self._unit, self._timeout_s)
 
-    def compare(self, candidate: Session, original: Session, patience: Patience | None = None) -> Comparison:
+    def compare(
+        self, candidate: Session, original: Session, patience: Patience | None = None, gauge: Gauge | None = None
+    ) -> Comparison:
         """The command in turns for both; it is expected to warm up, repeat and find its cores by itself."""
         patience = replace(patience or Patience(limit_s=60.0), warm_up=0)
-        return compare(candidate.seconds, original.seconds, patience, runs=1, pin=False)
+        return compare(candidate.seconds, original.seconds, patience, runs=1, pin=False, gauge=gauge)
 
 
 class CommandSession:

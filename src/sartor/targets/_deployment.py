@@ -11,11 +11,12 @@ from torch import Tensor, fx
 from sartor.compress import deployable, fold
 from sartor.graph import Network
 from sartor.targets._base import Target
+from sartor.targets._quiet import Gauge
 from sartor.targets._timing import Comparison, Patience
 
-#: Enough where many results are fitted together, to steer a search, and to promise something.
-_ROUGH = Patience(tolerance=0.05, limit_s=0.15, warm_up=3)
-_QUICK = Patience(tolerance=0.04, limit_s=0.3, warm_up=3)
+#: Enough to know how fast the original is in quiet moments, to steer a search, and to promise something.
+_FIRST = Patience(limit_s=10.0, least_s=2.0)
+_QUICK = Patience(tolerance=0.05, limit_s=2.0, warm_up=3, fastest=3)
 SURE = Patience(tolerance=0.01, limit_s=15.0, warm_up=20, least_s=5.0, least_turns=6)
 
 
@@ -25,21 +26,20 @@ class Deployment:
     def __init__(self, target: Target, network: Network, folder: Path) -> None:
         self.target, self._inputs, self._folder = target, network.example_inputs, folder
         self._original = target.build(fold(network.module), self._inputs, folder / f"original{target.suffix}")
-        self._reference = target.load(self._original)
+        self._reference, self._gauge = target.load(self._original), Gauge()
         self._candidate: fx.GraphModule | None = None
 
     def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
         """Latency of a candidate beside the original's."""
-        return self.target.compare(self.target.load(self._artifact(candidate)), self._reference, patience)
+        return self._compare(self._artifact(candidate), patience)
 
     def measure_other(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Comparison:
-        """Latency of any network, such as a single layer, beside the original's: roughly."""
-        artifact = self.target.build(network, inputs, self._folder / f"other{self.target.suffix}")
-        return self.target.compare(self.target.load(artifact), self._reference, _ROUGH)
+        """Latency of any network, such as a single layer, beside the original's."""
+        return self._compare(self.target.build(network, inputs, self._folder / f"other{self.target.suffix}"), _QUICK)
 
     def original_s(self) -> float:
         """Seconds of the original: a median, or an estimate."""
-        return self.target.compare(self._reference, self._reference, _QUICK).original.median_s
+        return self._compare(self._original, _FIRST).original.median_s
 
     def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
         """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.
@@ -54,6 +54,10 @@ class Deployment:
     def profile(self, candidate: fx.GraphModule | None = None) -> dict[str, float]:
         """Seconds of each layer of a candidate, or of the original, from the target's profiler."""
         return self.target.profile(self._original if candidate is None else self._artifact(candidate))
+
+    def _compare(self, artifact: Path, patience: Patience) -> Comparison:
+        """An artifact beside the original, at moments as quiet as there were before."""
+        return self.target.compare(self.target.load(artifact), self._reference, patience, self._gauge)
 
     def _artifact(self, candidate: fx.GraphModule) -> Path:
         """The candidate's file; that of the last candidate is there already."""
