@@ -3,6 +3,7 @@
 python bench/targets.py accuracy --models resnet20 resnet56 resnet18
 python bench/targets.py speed --models resnet20 resnet18
 python bench/targets.py repeat --model resnet20 --times 10 --minutes 10
+python bench/targets.py steer --model resnet20 --times 50
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from sartor.compress import fold, quantize
 from sartor.data import Data
 from sartor.graph import Network, trace
 from sartor.policy import Policy
-from sartor.targets import SURE, Target
+from sartor.targets import SURE, Deployment, Target
 
 BATCH = 250
 
@@ -97,18 +98,54 @@ class Repeat:
         """Print every relative latency and (max − min) / median."""
         network, images = traced(self.model)
         target = targets.make(self.target)
-        busy = multiprocessing.get_context("spawn").Process(target=_keep_busy, daemon=True)
-        busy.start()
         found = []
-        with artifacts(target, network, images) as (candidate, original):
+        with _busy_core(), artifacts(target, network, images) as (candidate, original):
             started = time.perf_counter()
             for index in range(self.times):
                 due = started + index * 60 * self.minutes / max(1, self.times - 1)
                 time.sleep(max(0.0, due - time.perf_counter()))
                 found.append(target.compare(target.load(candidate), target.load(original), SURE).relative)
                 print(f"after {time.perf_counter() - started:5.0f} s: {found[-1]:.4f}", flush=True)
-        busy.terminate()
         print(f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %")
+
+
+@dataclass(frozen=True)
+class Steer:
+    """The same candidate, all int8, as a search measures it, again and again while another process keeps a core busy."""
+
+    model: str = "resnet20"
+    target: str = "onnxruntime"
+    times: int = 50
+
+    def run(self) -> None:
+        """Print percentiles of the relative latency, of those that settled and of all, and seconds a measurement."""
+        network, images = traced(self.model)
+        target = targets.make(self.target)
+        candidate = all_int8(target, network, images)
+        with tempfile.TemporaryDirectory() as folder, _busy_core():
+            deployment = Deployment(target, network, Path(folder))
+            deployment.original_s()
+            found, seconds = [], []
+            for _ in range(self.times):
+                started = time.perf_counter()
+                found.append(deployment.measure(candidate))
+                seconds.append(time.perf_counter() - started)
+        settled = [comparison.relative for comparison in found if comparison.settled]
+        print("| | number | 5 % | median | 95 % | standard deviation ÷ median |\n|---|---|---|---|---|---|")
+        for name, values in (("settled", settled), ("all", [comparison.relative for comparison in found])):
+            low, middle, high = np.percentile(values, [5, 50, 95])
+            print(f"| {name} | {len(values)} | {low:.3f} | {middle:.3f} | {high:.3f} | {100 * np.std(values) / middle:.1f} % |")
+        print(f"seconds a measurement: median {np.median(seconds):.2f}, mean {np.mean(seconds):.2f}")
+
+
+@contextlib.contextmanager
+def _busy_core() -> Iterator[None]:
+    process = multiprocessing.get_context("spawn").Process(target=_keep_busy, daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
 
 
 def _keep_busy() -> None:
@@ -146,14 +183,17 @@ def accuracy(target: Target, network: fx.GraphModule, images: Tensor, labels: np
 @contextlib.contextmanager
 def artifacts(target: Target, network: Network, images: Data) -> Iterator[tuple[Path, Path]]:
     """All-int8 and fp32 files of a network."""
-    calibration = images.calibration.normalized()
-    folded = fold(network.module)
-    candidate = quantize(folded, policies(network, 0)["all int8"], (calibration[:128],), target.scheme)
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{name}{target.suffix}" for name in ("int8", "fp32")]
-        for path, net in zip(paths, (candidate, folded), strict=True):
-            target.build(net, (calibration[:1],), path)
+        for path, net in zip(paths, (all_int8(target, network, images), fold(network.module)), strict=True):
+            target.build(net, network.example_inputs, path)
         yield paths[0], paths[1]
+
+
+def all_int8(target: Target, network: Network, images: Data) -> fx.GraphModule:
+    """A network with all layers at 8 bits."""
+    calibration = images.calibration.normalized()[:128]
+    return quantize(fold(network.module), policies(network, 0)["all int8"], (calibration,), target.scheme)
 
 
 if __name__ == "__main__":
@@ -162,5 +202,6 @@ if __name__ == "__main__":
         Annotated[Accuracy, tyro.conf.subcommand("accuracy")]
         | Annotated[Speed, tyro.conf.subcommand("speed")]
         | Annotated[Repeat, tyro.conf.subcommand("repeat")]
+        | Annotated[Steer, tyro.conf.subcommand("steer")]
     )
     command.run()
