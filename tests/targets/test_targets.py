@@ -25,6 +25,7 @@ from sartor.targets import (
     _timing,
     compare,
 )
+from sartor.targets._cells import Cells
 from sartor.targets._quiet import Gauge
 from sartor.targets._saturation import saturates
 from sartor.targets._timing import median_interval
@@ -313,6 +314,35 @@ def test_grouped_convolutions_have_entries_of_their_own(tmp_path):
     built = target.build(fold(network.module), network.example_inputs, tmp_path / "a.layers.json")
     assert set(json.loads(built.read_text())) & set(keys)
     assert target.load(built).seconds() > 0
+
+
+class DilatedSharedSequence(torch.nn.Module):
+    """A dilated convolution that is called twice, and a linear layer on a sequence."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.twice = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 8, 3, padding=2, dilation=2)
+        self.tokens, self.head = torch.nn.Linear(8, 12), torch.nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = self.twice(self.twice(self.stem(x)).relu()).relu()
+        return self.head(self.tokens(x.flatten(2).transpose(1, 2)).relu().mean(1))
+
+
+def test_layers_are_timed_as_they_are_called(tmp_path):
+    network = trace(topologies.randomized(DilatedSharedSequence()), (torch.randn(2, 3, 6, 6),))
+    path, deployment = tmp_path / "latency.json", Deployment(FakeTarget(), network, tmp_path)
+    cells = Cells(deployment, path, "original")
+    widths = [(layer.in_channels, layer.out_channels) for layer in network.layers]
+    terms = [[1, before, after, before * after] for before, after in widths]
+    seconds = [cells.coefficients(layer, (32, 32)) @ term for layer, term in zip(network.layers, terms, strict=True)]
+    assert sum(seconds) == pytest.approx(cells.original_s, rel=1e-3)
+    keys = json.loads(path.read_text())["seconds"]
+    assert "conv 8->8 kernel 3x3 stride 1x1 dilation 2x2 on 6x6 at 32/32 bits" in keys
+    assert "linear 8->12 kernel 1 stride 1 on 36 at 32/32 bits" in keys
+    target = TableTarget(path)
+    built = target.build(fold(network.module), network.example_inputs, tmp_path / "a.layers.json")
+    assert target.load(built).seconds() == pytest.approx(cells.original_s, rel=1e-3)
 
 
 def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):

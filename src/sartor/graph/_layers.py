@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 
 #: The unit of a channel that is never removed. Units of prunable channels are 0, 1, 2, …
 KEPT = -1
@@ -29,11 +33,34 @@ class LayerSpec:
     out_channels: int
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
+    dilation: tuple[int, ...]
     groups: int
     input_size: tuple[int, ...]
     output_size: tuple[int, ...]
     positions: int
     has_bias: bool
+
+    @classmethod
+    def of(cls, name: str, module: Layer, entering: tuple[int, ...], leaving: Sequence[tuple[int, ...]]) -> LayerSpec:
+        """The facts of a module, from the shape that enters its first call and those that leave every call, batch included."""
+        linear = isinstance(module, nn.Linear)
+        inside, *outside = (shape[1:-1] if linear else shape[2:] for shape in (entering, *leaving))
+        positions, has_bias = sum(int(np.prod(shape)) for shape in outside), module.bias is not None
+        if isinstance(module, nn.Linear):
+            one = (1,)
+            return cls(
+                name, "linear", module.in_features, module.out_features, one, one, one, 1, inside, outside[0], positions, has_bias
+            )
+        depthwise = module.groups > 1 and module.groups == module.in_channels
+        return cls(
+            name, "depthwise" if depthwise else "conv", module.in_channels, module.out_channels, tuple(module.kernel_size),
+            tuple(module.stride), tuple(module.dilation), module.groups, inside, outside[0], positions, has_bias,
+        )  # fmt: skip
+
+    @property
+    def calls(self) -> float:
+        """How often the module is called, counted in calls like the first."""
+        return self.positions / int(np.prod(self.output_size, initial=1))
 
     @property
     def macs(self) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from sartor.errors import TraceError, WeightsError
 from sartor.graph._groups import find_groups, unit_table
 from sartor.graph._inplace import without_in_place
-from sartor.graph._layers import KEPT, Group, IntArray, KeptWhole, LayerSpec, Slot
+from sartor.graph._layers import KEPT, Group, IntArray, KeptWhole, Layer, LayerSpec, Slot
 from sartor.graph._operators import costs_nothing, operator_name
 from sartor.graph._propagation import LabelPropagation
 from sartor.graph._rewire import Rewiring, find_rigid
@@ -134,7 +134,7 @@ def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
     slots = []
     for name, calls in labelled.calls.items():
         _, incoming, outgoing = calls[0]
-        is_layer = isinstance(labelled.modules[name], (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
+        is_layer = isinstance(labelled.modules[name], Layer)
         slots.append(Slot(name, "layer" if is_layer else "norm", unit_of[incoming], unit_of[outgoing]))
     return tuple(slots)
 
@@ -144,21 +144,10 @@ def _layers(labelled: LabelPropagation) -> tuple[LayerSpec, ...]:
     for name, calls in labelled.calls.items():
         module = labelled.modules[name]
         node = calls[0][0]
-        entering = tuple(labelled.values[node.all_input_nodes[0]].shape)
-        leaving = [tuple(labelled.values[call].shape) for call, _, _ in calls]
-        if isinstance(module, nn.Linear):
-            positions = sum(int(np.prod(shape[1:-1])) for shape in leaving)
-            layers.append(
-                LayerSpec(name, "linear", module.in_features, module.out_features, (1,), (1,), 1, entering[1:-1],
-                          leaving[0][1:-1], positions, module.bias is not None)
-            )  # fmt: skip
-        elif isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            depthwise = module.groups > 1 and module.groups == module.in_channels
-            layers.append(
-                LayerSpec(name, "depthwise" if depthwise else "conv", module.in_channels, module.out_channels,
-                          tuple(module.kernel_size), tuple(module.stride), module.groups, entering[2:], leaving[0][2:],
-                          sum(int(np.prod(shape[2:])) for shape in leaving), module.bias is not None)
-            )  # fmt: skip
+        if isinstance(module, Layer):
+            entering = tuple(labelled.values[node.all_input_nodes[0]].shape)
+            leaving = [tuple(labelled.values[call].shape) for call, _, _ in calls]
+            layers.append(LayerSpec.of(name, module, entering, leaving))
     return tuple(layers)
 
 

@@ -40,14 +40,14 @@ class Cells:
         self.original_s = self._seconds[original]
 
     def coefficients(self, layer: LayerSpec, pair: tuple[int, int]) -> FloatArray:
-        """a, b, c, d of a layer's latency."""
+        """a, b, c, d of a layer's latency, of all its calls."""
         depthwise, groups = layer.kind == "depthwise", layer.groups
         widths = [
             (width_in, width_out)
             for width_in in _widths(layer.in_channels, 1 if depthwise else groups)
             for width_out in ([width_in] if depthwise else _widths(layer.out_channels, groups))
         ]
-        return fit_widths(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
+        return layer.calls * fit_widths(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
 
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         key = Shape.of(layer, pair).key(width_in, width_out)
@@ -90,13 +90,13 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
     generator = torch.Generator().manual_seed(0)
     if layer.kind == "linear":
         module: nn.Module = nn.utils.skip_init(nn.Linear, width_in, width_out)
-        example = torch.randn(1, width_in, generator=generator)
+        example = torch.randn(1, *layer.input_size, width_in, generator=generator)
     else:
         kinds: list[Callable[..., nn.Module]] = [nn.Conv1d, nn.Conv2d, nn.Conv3d]
-        padding = tuple((size - 1) // 2 for size in layer.kernel)
+        padding = tuple(step * (size - 1) // 2 for size, step in zip(layer.kernel, layer.dilation, strict=True))
         groups = width_in if layer.kind == "depthwise" else layer.groups
         module = nn.utils.skip_init(
-            kinds[len(layer.kernel) - 1], width_in, width_out, layer.kernel, layer.stride, padding, groups=groups
+            kinds[len(layer.kernel) - 1], width_in, width_out, layer.kernel, layer.stride, padding, layer.dilation, groups
         )
         example = torch.randn(1, width_in, *layer.input_size, generator=generator)
     for parameter in module.parameters():

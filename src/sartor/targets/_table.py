@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.optimize import nnls
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from sartor._files import read_json, write_text
 from sartor.compress import GALEN, ActivationQuantizer, Scheme, layer_calls
@@ -23,7 +23,8 @@ from sartor.targets._base import FloatArray as Values
 
 TABLE_SCHEMA = 1
 _KEY = re.compile(
-    r"^(conv|depthwise|linear) (\d+)->(\d+) kernel ([\dx]+) stride ([\dx]+)(?: groups (\d+))? on ([\dx]+) at (\d+)/(\d+) bits$"
+    r"^(conv|depthwise|linear) (\d+)->(\d+) kernel ([\dx]+) stride ([\dx]+)(?: dilation ([\dx]+))?(?: groups (\d+))? on ([\dx]+)"
+    r" at (\d+)/(\d+) bits$"
 )
 
 
@@ -37,19 +38,20 @@ class Shape:
     size: str
     bits: tuple[int, int]
     groups: int = 1
+    dilation: str = ""
 
     @classmethod
     def of(cls, layer: LayerSpec, bits: tuple[int, int]) -> Shape:
-        """Shape of a layer."""
-        if layer.kind == "linear":
-            return cls(layer.kind, "1", "1", "1", bits)
-        kernel, stride, size = ("x".join(map(str, side)) for side in (layer.kernel, layer.stride, layer.input_size))
-        return cls(layer.kind, kernel, stride, size, bits, 1 if layer.kind == "depthwise" else layer.groups)
+        """Shape of a layer; the size is empty for a linear layer on one vector."""
+        kernel, stride, size = ("x".join(map(str, side)) or "1" for side in (layer.kernel, layer.stride, layer.input_size))
+        dilation = "x".join(map(str, layer.dilation)) if max(layer.dilation) > 1 else ""
+        return cls(layer.kind, kernel, stride, size, bits, 1 if layer.kind == "depthwise" else layer.groups, dilation)
 
     def key(self, width_in: int, width_out: int) -> str:
         """The name of an entry of a table."""
+        dilation = f" dilation {self.dilation}" if self.dilation else ""
         groups = f" groups {self.groups}" if self.groups > 1 else ""
-        where = f"kernel {self.kernel} stride {self.stride}{groups} on {self.size}"
+        where = f"kernel {self.kernel} stride {self.stride}{dilation}{groups} on {self.size}"
         return f"{self.kind} {width_in}->{width_out} {where} at {self.bits[0]}/{self.bits[1]} bits"
 
 
@@ -58,8 +60,8 @@ def parse_key(key: str) -> tuple[Shape, int, int] | None:
     found = _KEY.match(key)
     if found is None:
         return None
-    kind, width_in, width_out, kernel, stride, groups, size, weights, activations = found.groups()
-    shape = Shape(kind, kernel, stride, size, (int(weights), int(activations)), int(groups or 1))
+    kind, width_in, width_out, kernel, stride, dilation, groups, size, weights, activations = found.groups()
+    shape = Shape(kind, kernel, stride, size, (int(weights), int(activations)), int(groups or 1), dilation or "")
     return shape, int(width_in), int(width_out)
 
 
@@ -154,14 +156,9 @@ def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[tuple[
     found: list[tuple[Shape, int, int]] = []
     widths = _input_bits(network)
     for call in layer_calls(network, inputs):
-        layer, bits = call.layer, (int(getattr(call.layer, "weight_bits", FULL_WIDTH)), widths.get(call.name, FULL_WIDTH))
-        if isinstance(layer, nn.Linear):
-            found.append((Shape("linear", "1", "1", "1", bits), layer.in_features, layer.out_features))
-        else:
-            kind = "depthwise" if layer.groups == layer.in_channels > 1 else "conv"
-            kernel, stride, size = ("x".join(map(str, side)) for side in (layer.kernel_size, layer.stride, call.input.shape[2:]))
-            shape = Shape(kind, kernel, stride, size, bits, layer.groups if kind == "conv" else 1)
-            found.append((shape, layer.in_channels, layer.out_channels))
+        bits = (int(getattr(call.layer, "weight_bits", FULL_WIDTH)), widths.get(call.name, FULL_WIDTH))
+        layer = LayerSpec.of(call.name, call.layer, tuple(call.input.shape), [tuple(call.output.shape)])
+        found.append((Shape.of(layer, bits), layer.in_channels, layer.out_channels))
     return found
 
 
