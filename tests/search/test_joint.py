@@ -347,3 +347,20 @@ def test_what_is_delivered_met_the_ceiling_twice(model, data):
     assert result.report["budget_met"]
     assert latency["relative"] in target.seen  # the second, honest measurement
     assert 0.4 < latency["high"] <= 0.5
+
+
+class NeverQuiet(FakeTarget):
+    """A machine that is busy whenever a search measures: everything takes twice as long, and nothing settles."""
+
+    def compare(self, candidate, original, patience=None, gauge=None):
+        found = super().compare(candidate, original, patience, gauge)
+        return found if patience is SURE else dataclasses.replace(found, relative=2 * found.relative, settled=False)
+
+
+def test_what_was_measured_while_the_machine_was_busy_is_told_and_corrects_no_prediction(model, data, monkeypatch):
+    corrected = []
+    monkeypatch.setattr(Problem, "correct", lambda problem, counts, relative: corrected.append(relative))
+    options = dataclasses.replace(QUICK, agent="knapsack", seed_with=(), episodes=1)
+    report = sartor.compress(model, data, budget="latency<=0.5", options=options, target=NeverQuiet()).report
+    assert report["latencies_unsettled"] == 1
+    assert corrected == [report["best"]["latency"]["relative"]]  # by what was delivered alone

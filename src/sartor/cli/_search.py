@@ -79,6 +79,8 @@ def _search(config: RunConfig, console: Console, *, resume: bool = False) -> Non
         say(f"not counted: the MACs of {operator} are unknown")
     if (missed := report["latency_prediction_error"]) is not None:
         say(f"latency of whole networks was predicted within {100 * missed:.1f} % (median)")
+    if unsettled := report["latencies_unsettled"]:
+        say(f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow")
     if not report["budget_met"]:
         say(f"the budget {report['budget']} was NOT met: no finalist was fast enough when measured")
     if report["interrupted"]:

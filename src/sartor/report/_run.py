@@ -40,7 +40,8 @@ class Facts:
                 "episode": episode.number, "source": episode.source, "reward": episode.reward, "best_reward": best,
                 "accuracy": outcome.accuracy, "divergence": outcome.divergence, "macs": outcome.cost.macs,
                 "params": outcome.cost.params, "size": outcome.cost.size, "bops": outcome.cost.bops,
-                "relative_latency": outcome.relative_latency, "stopped": outcome.stopped, "seconds": episode.seconds,
+                "relative_latency": outcome.relative_latency, "latency_settled": outcome.latency_settled,
+                "stopped": outcome.stopped, "seconds": episode.seconds,
             })  # fmt: skip
         return rows
 
