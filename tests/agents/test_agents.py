@@ -81,6 +81,27 @@ def test_searches_beat_random_on_a_smooth_reward(name, setting):
     assert late_mean_of(agents.make(name, setting)) > late_mean_of(agents.make("random", setting))
 
 
+def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting, monkeypatch):
+    """A proposal used to project hundreds of mutants, all of them known."""
+    network = setting.problem.cost_model.network
+    problem = Problem(CostModel(network), Budget.parse("macs<=60%"), min_keep=0.1, multiple=4)
+    errors = [
+        error[np.searchsorted(old.choices, new.choices)]
+        for error, old, new in zip(setting.errors, setting.problem.decisions, problem.decisions, strict=True)
+    ]
+    policies = int(np.prod([len(decision.choices) for decision in problem.decisions]))
+    assert policies < 50
+    agent = agents.make("evolution", replace(setting, problem=problem, errors=errors))
+    projected, execute = [], problem.execute
+    monkeypatch.setattr(problem, "execute", lambda ratios: projected.append(ratios) or execute(ratios))
+    for episode in range(30):
+        projected.clear()
+        agent.begin()
+        counts = execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -1.0), own=True)
+        assert episode < 8 or len(projected) <= policies  # by then the surrogate leads
+
+
 def test_ddpg_learns_which_action_is_rewarded(setting):
     """After enough episodes the undisturbed actor prefers what was rewarded: keep little."""
     agent = agents.make("ddpg", setting)

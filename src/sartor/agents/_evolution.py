@@ -55,8 +55,8 @@ class EvolutionAgent(VectorAgent):
             pool = pool[np.argsort(-gain, kind="stable")[:_PARENTS]]
             pool = np.concatenate([pool, self._breed(pool, _MUTANTS)])
         gain = self._surrogate.improvement(self._features(pool))
-        for index in np.argsort(-gain, kind="stable"):
-            executed = problem.execute(pool[index] / problem.sizes)
+        for counts in self._distinct(pool[np.argsort(-gain, kind="stable")]):
+            executed = problem.execute(counts / problem.sizes)
             if executed.tobytes() not in self._seen:
                 return executed / problem.sizes
         return self._random() / problem.sizes
@@ -110,6 +110,14 @@ class EvolutionAgent(VectorAgent):
             fits = problem.usage(scaled) <= 1
             low, high = np.where(fits, middle, low), np.where(fits, high, middle)
         return np.clip(np.rint(counts * low[:, None]), problem.lowest, problem.highest).astype(np.int64)
+
+    def _distinct(self, counts: IntArray) -> IntArray:
+        """Rows (policies, decisions) moved to the nearest choices, each once, in order: few differ where choices are few."""
+        nearest = [
+            decision.choices[np.abs(decision.choices - column[:, None]).argmin(1)]
+            for decision, column in zip(self.setting.problem.decisions, counts.T, strict=True)
+        ]
+        return np.array(list({row.tobytes(): row for row in np.stack(nearest, axis=1)}.values()))
 
     def _features(self, counts: IntArray) -> FloatArray:
         """Square roots of the errors that policies cause (policies, decisions): rewards are smoother in them than in widths."""
