@@ -326,6 +326,31 @@ def test_bad_input_is_refused(model, data, cost_model, tmp_path):
         Policy(weight_bits={"linear": 9})
 
 
+class Patient(FakeTarget):
+    """One that measures, and remembers how patiently."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def describe(self):
+        return dataclasses.replace(super().describe(), measured=True)
+
+    def compare(self, candidate, original, patience=None, gauge=None):
+        self.asked.append(patience)
+        return super().compare(candidate, original, patience, gauge)
+
+
+def test_quiet_moments_are_known_before_anything_is_compared_with_them(cost_model, tmp_path, monkeypatch):
+    """Also where the latencies of a search before are there already, and the original is not timed again."""
+    first = Patience(limit_s=0.05)
+    monkeypatch.setattr(_deployment, "_FIRST", first)
+    deployment = Deployment(Patient(), cost_model.network, tmp_path)
+    for _ in range(2):
+        deployment.measure(fold(cost_model.network.module))
+    assert [patience is first for patience in deployment.target.asked] == [True, False, False]
+
+
 class KindAtFirst(FakeTarget):
     """A machine on which every network is measured a tenth too fast, the first time it is measured until it is sure."""
 

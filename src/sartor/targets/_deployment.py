@@ -39,7 +39,7 @@ class Deployment:
 
     def original_s(self) -> float:
         """Seconds of the original: a median, or an estimate."""
-        return self._compare(self._original, _FIRST).original.median_s
+        return self._listen().original.median_s
 
     def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
         """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.
@@ -57,7 +57,13 @@ class Deployment:
 
     def _compare(self, artifact: Path, patience: Patience) -> Comparison:
         """An artifact beside the original, at moments as quiet as there were before."""
+        if not self._gauge.known:
+            self._listen()
         return self.target.compare(self.target.load(artifact), self._reference, patience, self._gauge)
+
+    def _listen(self) -> Comparison:
+        """The original beside itself, long enough to find quiet moments."""
+        return self.target.compare(self._reference, self._reference, _FIRST, self._gauge)
 
     def _artifact(self, candidate: fx.GraphModule) -> Path:
         """The candidate's file; that of the last candidate is there already."""

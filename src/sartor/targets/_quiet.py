@@ -25,6 +25,11 @@ class Gauge:
     def __init__(self) -> None:
         self._latest: deque[float] = deque(maxlen=_MEMORY)
 
+    @property
+    def known(self) -> bool:
+        """Whether anything is remembered."""
+        return bool(self._latest)
+
     def quiet(self, seconds: float) -> bool:
         """Whether the original has hardly ever been faster lately."""
         return seconds <= (1 + _NEAR) * min(self._latest, default=seconds)
