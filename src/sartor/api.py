@@ -114,7 +114,7 @@ def compress(
         **_choices(options),
         "target": None if target is None else asdict(target.describe()),
         "latency_prediction_error": problem.latency.error() if problem.latency else None,
-        "latencies_unsettled": sum(not episode.outcome.latency_settled for episode in episodes),
+        "latencies_unsettled": sum(e.outcome.seconds_latency > 0 and not e.outcome.latency_settled for e in episodes),
         **judged,
         "episodes": len(episodes),
         "interrupted": search.interrupted,

@@ -17,6 +17,7 @@ from sartor.targets import (
     CommandTarget,
     Deployment,
     ExecutorchTarget,
+    Gauge,
     LatencyTable,
     OnnxRuntimeTarget,
     OpenVinoTarget,
@@ -26,7 +27,6 @@ from sartor.targets import (
     compare,
 )
 from sartor.targets._cells import Cells
-from sartor.targets._quiet import Gauge
 from sartor.targets._saturation import saturates
 from sartor.targets._timing import median_interval
 from sartor.testing import FakeTarget, TargetConformance, _example_network

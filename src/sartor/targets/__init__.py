@@ -15,6 +15,7 @@ from sartor.targets._onnxruntime import OnnxRuntimeTarget
 from sartor.targets._openvino import OpenVinoTarget
 from sartor.targets._predictor import LatencyTable
 from sartor.targets._pt2e import with_integers
+from sartor.targets._quiet import Gauge
 from sartor.targets._table import TableTarget
 from sartor.targets._timing import Comparison, Latency, Patience, compare
 
@@ -41,7 +42,7 @@ def make(name: str, *, threads: int = 1) -> Target:
 
 
 __all__ = [
-    "NUMBER", "SURE", "TARGETS", "CommandTarget", "Comparison", "Deployment", "Description", "ExecutorchTarget", "Latency",
-    "LatencyTable", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget", "Target", "compare",
-    "make", "precisions", "with_integers", "write_onnx",
+    "NUMBER", "SURE", "TARGETS", "CommandTarget", "Comparison", "Deployment", "Description", "ExecutorchTarget", "Gauge",
+    "Latency", "LatencyTable", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget", "Target",
+    "compare", "make", "precisions", "with_integers", "write_onnx",
 ]  # fmt: skip
