@@ -39,6 +39,11 @@ class Decision:
     kind: Kind = "channels"
     precisions: tuple[Precision, ...] = ()
 
+    def nearest(self, counts: FloatArray) -> IntArray:
+        """Which choices, by their places, are nearest to some counts; the smaller of two that are equally near."""
+        places: IntArray = np.abs(self.choices - counts[:, None]).argmin(1)
+        return places
+
 
 def make_decisions(
     cost_model: CostModel,

@@ -138,7 +138,7 @@ class Problem:
         step = len(decided)
         decision = self.decisions[step]
         choices = decision.choices
-        wanted = int(np.abs(choices - ratio * decision.size).argmin())
+        wanted = int(decision.nearest(np.array([ratio * decision.size]))[0])
         if not self._limits:
             return int(choices[wanted])
         rows = np.repeat(np.concatenate([decided, [0], self.lowest[step + 1 :]])[None], len(choices), axis=0)

@@ -30,7 +30,11 @@ def narrowed(setting):
     """The same after an earlier search, which left one decision without a choice."""
     names = [decision.name for decision in setting.problem.decisions]
     base = Policy(channels=dict(zip(names, (0.05, 0.5, 0.75, 1.0), strict=True)))
-    problem = Problem(setting.problem.cost_model, Budget.parse("macs<=30%"), min_keep=0.1, base=base)
+    return limited(setting, Problem(setting.problem.cost_model, Budget.parse("macs<=30%"), min_keep=0.1, base=base))
+
+
+def limited(setting, problem):
+    """The same for a problem that has fewer choices."""
     levels = [
         np.searchsorted(wide.choices, d.choices) for wide, d in zip(setting.problem.decisions, problem.decisions, strict=True)
     ]
@@ -83,15 +87,10 @@ def test_searches_beat_random_on_a_smooth_reward(name, setting):
 
 def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting, monkeypatch):
     """A proposal used to project hundreds of mutants, all of them known."""
-    network = setting.problem.cost_model.network
-    problem = Problem(CostModel(network), Budget.parse("macs<=60%"), min_keep=0.1, multiple=4)
-    errors = [
-        error[np.searchsorted(old.choices, new.choices)]
-        for error, old, new in zip(setting.errors, setting.problem.decisions, problem.decisions, strict=True)
-    ]
+    problem = Problem(setting.problem.cost_model, Budget.parse("macs<=60%"), min_keep=0.1, multiple=4)
     policies = int(np.prod([len(decision.choices) for decision in problem.decisions]))
     assert policies < 50
-    agent = agents.make("evolution", replace(setting, problem=problem, errors=errors))
+    agent = agents.make("evolution", limited(setting, problem))
     projected, execute = [], problem.execute
     monkeypatch.setattr(problem, "execute", lambda ratios: projected.append(ratios) or execute(ratios))
     for episode in range(30):

@@ -114,7 +114,7 @@ class EvolutionAgent(VectorAgent):
     def _distinct(self, counts: IntArray) -> IntArray:
         """Rows (policies, decisions) moved to the nearest choices, each once, in order: few differ where choices are few."""
         nearest = [
-            decision.choices[np.abs(decision.choices - column[:, None]).argmin(1)]
+            decision.choices[decision.nearest(column)]
             for decision, column in zip(self.setting.problem.decisions, counts.T, strict=True)
         ]
         return np.array(list({row.tobytes(): row for row in np.stack(nearest, axis=1)}.values()))

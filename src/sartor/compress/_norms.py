@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from torch import fx, nn
 
-_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+from sartor.graph import LAYERS
 
 
 def keeps_statistics(module: nn.Module) -> bool:
@@ -18,7 +18,7 @@ def keeps_statistics(module: nn.Module) -> bool:
 def norms_behind(
     network: fx.GraphModule,
     is_norm: Callable[[nn.Module], bool] = keeps_statistics,
-    layers: tuple[type[nn.Module], ...] = _LAYERS,
+    layers: tuple[type[nn.Module], ...] = LAYERS,
 ) -> dict[str, str]:
     """Layers of some kinds with the norm that stands behind them, by name.
 

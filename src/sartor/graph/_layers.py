@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,9 @@ from torch import nn
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
+#: Modules that have weights to compress, as a type and one by one.
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+LAYERS: tuple[type[nn.Module], ...] = get_args(Layer)
 
 #: The unit of a channel that is never removed. Units of prunable channels are 0, 1, 2, …
 KEPT = -1
@@ -60,7 +62,7 @@ class LayerSpec:
     @property
     def calls(self) -> float:
         """How often the module is called, counted in calls like the first."""
-        return self.positions / int(np.prod(self.output_size, initial=1))
+        return self.positions / float(np.prod(self.output_size))
 
     @property
     def macs(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import fx, nn
 
+from sartor.graph._layers import LAYERS
 from sartor.graph._select import ChannelSelect
 
 
@@ -169,7 +170,6 @@ _SIZE = frozenset(
     ]
 )
 
-_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 _SCALES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.PReLU)
 _POINTWISE_MODULES = (
     nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh,
@@ -199,7 +199,7 @@ def operator_name(node: fx.Node) -> str:
 def module_effect(module: nn.Module) -> Effect:
     """Effect of a leaf module on channels."""
     table: tuple[tuple[tuple[Any, ...], Effect], ...] = (
-        (_LAYERS, Effect.MIX),
+        (LAYERS, Effect.MIX),
         (_SCALES, Effect.SCALE),
         (_POINTWISE_MODULES, Effect.POINTWISE),
         (_SPATIAL_MODULES, Effect.SPATIAL),

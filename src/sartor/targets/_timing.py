@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from bisect import insort
 from collections.abc import Callable, Sequence
@@ -134,9 +135,9 @@ class _Turns:
 
     def take(self) -> None:
         """One more turn."""
-        times = sorted([self._call() for _ in range(self._unheard + self._runs)][self._unheard :])
-        self._medians.append(times[self._runs // 2])
-        insort(self.fastest, times[0])
+        times = [self._call() for _ in range(self._unheard + self._runs)][self._unheard :]
+        self._medians.append(statistics.median(times))
+        insort(self.fastest, min(times))
 
     def latency(self) -> Latency:
         """Of typical turns."""
