@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +65,30 @@ def make_decisions(
         decisions += _bit_decisions(network, precisions)
     position = {layer.name: index for index, layer in enumerate(network.layers)}
     return sorted(decisions, key=lambda decision: position[decision.layer.name])
+
+
+def cheapest(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray]) -> IntArray:
+    """Counts (decisions,) that no single decision makes cheaper; ``cost`` takes rows of them. By coordinate descent.
+
+    The smallest choices are the cheapest but for latency: some kernels are slower with fewer bits or channels. Changing the
+    precision between layers takes time too, so all corners are descended from: all layers narrow or wide, coarse or fine.
+    """
+    lowest, highest = (np.array([decision.choices[end] for decision in decisions]) for end in (0, -1))
+    bits = np.array([decision.kind == "bits" for decision in decisions])
+    corners = [np.where(bits, precision, width) for width in (lowest, highest) for precision in (lowest, highest)]
+    ends = [_descend(decisions, cost, corner) for corner in corners]
+    return ends[int(cost(np.array(ends)).argmin())]
+
+
+def _descend(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray], counts: IntArray) -> IntArray:
+    least = np.inf
+    while (now := float(cost(counts[None])[0])) < least:
+        least = now
+        for index, decision in enumerate(decisions):
+            rows = np.repeat(counts[None], len(decision.choices), axis=0)
+            rows[:, index] = decision.choices
+            counts = rows[cost(rows).argmin()]
+    return counts
 
 
 class Columns:

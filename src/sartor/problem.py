@@ -9,10 +9,13 @@ import numpy as np
 
 from sartor.budget import Bound, Bounded, Budget
 from sartor.cost import Cost, CostModel, FloatArray, Options
-from sartor.decisions import Columns, Granularity, Method, Precision, make_decisions
+from sartor.decisions import Columns, Granularity, Method, Precision, cheapest, make_decisions
 from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import IntArray
 from sartor.policy import Policy
+
+#: Sums of floats err by less, relative to a bound.
+_ROUNDING = 1e-12
 
 
 class LatencyPredictor(Protocol):
@@ -77,6 +80,7 @@ class Problem:
         self.highest = np.array([decision.choices[-1] for decision in self.decisions], dtype=np.int64)
         self.original: Cost = cost_model.original
         self._limits = {bound: bound.limit(self.of_original(bound.quantity)) for bound in budget.bounds}
+        self._cheapest: IntArray | None = None
         self._require_reachable()
 
     def __len__(self) -> int:
@@ -99,6 +103,7 @@ class Problem:
         """Tell the latency predictor what the policy with these counts took, relative to the original."""
         if self.latency is not None:
             self.latency.correct(*self.split(policy_counts), relative_latency * self.latency.original_s)
+            self._cheapest = None
 
     def split(self, counts: IntArray) -> tuple[IntArray, Options]:
         """What the counts of one policy do: counts per group (1, groups) and `Options` per layer (1, layers)."""
@@ -107,6 +112,7 @@ class Problem:
     def tighten(self, factor: float) -> None:
         """Aim lower than the budget on latency, because what was aimed at was missed by ``factor`` > 1."""
         self._limits = {bound: limit / factor if bound.quantity == "latency" else limit for bound, limit in self._limits.items()}
+        self._cheapest = None
 
     def total(self, quantity: Bounded, counts: IntArray) -> FloatArray:
         """One quantity of many policies, given as counts (policies, decisions); latency in seconds, as predicted."""
@@ -121,6 +127,14 @@ class Problem:
         shares = [self.total(bound.quantity, counts) / limit for bound, limit in self._limits.items()]
         return np.max(shares, axis=0) if shares else np.zeros(len(counts))
 
+    def cheapest(self) -> IntArray:
+        """Counts that use up least of the budget, as far as latency is known now."""
+        if self.budget.latency is None:
+            return self.lowest
+        if self._cheapest is None:
+            self._cheapest = cheapest(self.decisions, self.usage)
+        return self._cheapest
+
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts."""
         return self._columns.policy(counts)
@@ -132,8 +146,8 @@ class Problem:
     def choose(self, decided: IntArray, ratio: float) -> int:
         """The count executed for a proposed ratio, after the counts ``decided`` so far.
 
-        Bounded above so that the budget can still be met if all later decisions keep least, and below so that it is not
-        wasted if all later decisions keep everything.
+        Only choices that still allow the budget to be met, if all later decisions are those that cost least, and that do not
+        waste it, if all later decisions keep everything; of these the nearest. Where all waste it, the largest.
         """
         step = len(decided)
         decision = self.decisions[step]
@@ -141,12 +155,17 @@ class Problem:
         wanted = int(decision.nearest(np.array([ratio * decision.size]))[0])
         if not self._limits:
             return int(choices[wanted])
-        rows = np.repeat(np.concatenate([decided, [0], self.lowest[step + 1 :]])[None], len(choices), axis=0)
+        rows = np.repeat(np.concatenate([decided, [0], self.cheapest()[step + 1 :]])[None], len(choices), axis=0)
         rows[:, step] = choices
-        affordable = int(np.searchsorted(np.maximum.accumulate(self.usage(rows)), 1 + 1e-12, side="right")) - 1
+        usage = self.usage(rows)
+        fits = usage <= 1 + _ROUNDING
+        if not fits.any():
+            return int(choices[usage.argmin()])
         rows[:, step + 1 :] = self.highest[step + 1 :]
-        frugal = int(np.searchsorted(np.maximum.accumulate(self.usage(rows)), 1 - 1e-12, side="left"))
-        return int(choices[max(0, min(max(wanted, frugal), affordable))])
+        allowed = np.flatnonzero(fits & (self.usage(rows) >= 1 - _ROUNDING))
+        if not len(allowed):
+            return int(choices[np.flatnonzero(fits)[-1]])
+        return int(choices[allowed[np.abs(allowed - wanted).argmin()]])
 
     def execute(self, ratios: FloatArray) -> IntArray:
         """Counts that an episode executes when these ratios are proposed."""
@@ -157,7 +176,10 @@ class Problem:
 
     def _require_reachable(self) -> None:
         for bound, limit in self._limits.items():
-            smallest = float(self.total(bound.quantity, self.lowest[None])[0])
+            counts = self.lowest
+            if bound.quantity == "latency":
+                counts = cheapest(self.decisions, lambda rows: self.total("latency", rows))
+            smallest = float(self.total(bound.quantity, counts[None])[0])
             doubt = self.latency.error() if self.latency is not None and bound.quantity == "latency" else 0.0
             if smallest > limit * (1 + doubt):
                 raise BudgetError(

@@ -132,6 +132,41 @@ def test_a_latency_is_refused_if_it_is_out_of_reach_by_more_than_predictions_err
         joint(cost_model, tmp_path, f"latency<={0.9 * least}")
 
 
+class SlowNarrowIntegers:
+    """Integers are fast in wide layers; in layers of 8 channels they take four times as long as floats."""
+
+    original_s = 1.0
+
+    def __init__(self, cost_model):
+        self._cost_model = cost_model
+
+    def seconds(self, counts, options):
+        inputs, outputs = self._cost_model.channels(counts)
+        integer = 0 if options.weight_bits is None else options.weight_bits == 8
+        return (np.where(integer, np.where(outputs <= 8, 4.0, 0.25), 1.0) * (inputs + outputs)).sum(1) / 1e3
+
+    def correct(self, counts, options, seconds):
+        pass
+
+    def error(self):
+        return 0.0
+
+
+def test_a_latency_is_reached_also_where_fewer_bits_are_slower(cost_model):
+    latency, budget = SlowNarrowIntegers(cost_model), "latency<={}ms"
+    options = {"methods": ("prune", "quantize"), "precisions": pairs(cost_model, FakeTarget()), "latency": latency, "multiple": 8}
+    problem = Problem(cost_model, Budget(()), **options)
+    every = np.stack(np.meshgrid(*[d.choices for d in problem.decisions], indexing="ij"), -1).reshape(-1, len(problem))
+    least = 1e3 * problem.total("latency", every).min()
+    assert least < 0.9e3 * problem.total("latency", problem.lowest[None])[0]
+    with pytest.raises(BudgetError, match=f"smallest reachable value is latency<={least:.3g}ms"):
+        Problem(cost_model, Budget.parse(budget.format(0.9 * least)), **options)
+    problem = Problem(cost_model, Budget.parse(budget.format(1.01 * least)), **options)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert problem.usage(problem.execute(rng.uniform(size=len(problem)))[None])[0] <= 1 + 1e-9
+
+
 @pytest.mark.parametrize("ceiling", [0.2, 0.5])
 def test_any_actions_meet_a_predicted_latency(cost_model, ceiling, tmp_path):
     problem = joint(cost_model, tmp_path, f"latency<={ceiling}")

@@ -109,7 +109,7 @@ def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntAr
     least = np.array([cost.min() for cost in costs]) - here  # not always the smallest choice: latency need not rise with width
     room = 1.0 - (here + float(least.sum()))  # what is left when every decision takes its cheapest choice
     if room <= 0:
-        return problem.lowest
+        return problem.cheapest()
     best = np.zeros(_BUCKETS + 1)
     picks = []
     for cost, error in zip(costs, errors, strict=True):
