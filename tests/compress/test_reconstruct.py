@@ -10,7 +10,7 @@ import topologies
 from sartor.compress import CompressOptions, Compressor
 from sartor.compress._calibration import Calibration, as_matrix, from_matrix
 from sartor.compress._masks import keep_largest, least_error_mask
-from sartor.compress._solve import least_squares
+from sartor.compress._solve import least_squares, least_squares_of_few
 from sartor.errors import DataError
 from sartor.graph import trace
 from sartor.policy import Policy
@@ -41,6 +41,13 @@ def test_masked_rows_are_solved_each_on_its_own_support():
 def test_a_strong_ridge_keeps_the_weights():
     x, start = torch.randn(50, 6), torch.randn(3, 6)
     assert torch.allclose(least_squares(x.T @ x, x.T @ torch.randn(50, 3), start, 1e6), start, atol=1e-3)
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 0.05, 2.0])
+def test_fewer_samples_than_inputs_give_the_same_weights_by_the_shorter_way(ridge):
+    x, y, start = (torch.randn(*shape, dtype=torch.float64) for shape in ((20, 90), (20, 4), (4, 90)))
+    expected = least_squares(x.T @ x, x.T @ y, start, ridge)
+    assert torch.allclose(least_squares_of_few(x, y, start, ridge), expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

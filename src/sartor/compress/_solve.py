@@ -19,6 +19,11 @@ def ridge_solve(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
     return torch.cholesky_solve(right, factor)
 
 
+def least_squares_of_few(x: Tensor, y: Tensor, start: Tensor, ridge: float) -> Tensor:
+    """W as `least_squares` gives it for samples X (n, inputs) and Y (n, outputs), by way of XXᵀ: cheaper if n < inputs."""
+    return start + ridge_solve(x @ x.T, y - x @ start.T, ridge * len(x) / x.shape[1]).T @ x
+
+
 def least_squares(gram: Tensor, cross: Tensor, start: Tensor, ridge: float, mask: Tensor | None = None) -> Tensor:
     """W (outputs, n) with least ‖XWᵀ − Y‖² + λ‖W − start‖², given G = XᵀX and C = XᵀY; zero where ``mask`` is False."""
     if mask is None:

@@ -12,6 +12,7 @@ from sartor.compress._calibration import as_matrix, solvable
 from sartor.compress._fold import affine
 from sartor.compress._modules import weight_of
 from sartor.compress._slice import kept_channels
+from sartor.compress._solve import least_squares_of_few
 from sartor.graph import BoolArray
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ class Sweep:
         centred = refitter.takes_shift(candidate, layer)
         mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
         mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
-        x = x - mean_x
-        cross, start = x.T @ (y - mean_y), as_matrix(weight_of(module))
-        weight = refitter.solve(layer, x.T @ x, cross, start, kept=self.kept, density=density)
+        x, y, start = x - mean_x, y - mean_y, as_matrix(weight_of(module))
+        if density >= 1 and len(x) < x.shape[1]:
+            weight = least_squares_of_few(x, y, start, refitter.ridge)
+        else:
+            weight = refitter.solve(layer, x.T @ x, x.T @ y, start, kept=self.kept, density=density)
         shift = mean_y - weight @ mean_x
         refitter.install(candidate, layer, weight, shift)
 
