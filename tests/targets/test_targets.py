@@ -333,9 +333,9 @@ def test_layers_are_timed_as_they_are_called(tmp_path):
     network = trace(topologies.randomized(DilatedSharedSequence()), (torch.randn(2, 3, 6, 6),))
     path, deployment = tmp_path / "latency.json", Deployment(FakeTarget(), network, tmp_path)
     cells = Cells(deployment, path, "original")
-    widths = [(layer.in_channels, layer.out_channels) for layer in network.layers]
-    terms = [[1, before, after, before * after] for before, after in widths]
-    seconds = [cells.coefficients(layer, (32, 32)) @ term for layer, term in zip(network.layers, terms, strict=True)]
+    seconds = [
+        layer.calls * cells.surface(layer, (32, 32)).seconds(layer.in_channels, layer.out_channels) for layer in network.layers
+    ]
     assert sum(seconds) == pytest.approx(cells.original_s, rel=1e-3)
     keys = json.loads(path.read_text())["seconds"]
     assert "conv 8->8 kernel 3x3 stride 1x1 dilation 2x2 on 6x6 at 32/32 bits" in keys

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -11,15 +12,17 @@ from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
 from sartor.compress import quantize
-from sartor.cost import FloatArray
 from sartor.errors import RunError
 from sartor.graph import LayerSpec
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._deployment import Deployment
-from sartor.targets._table import TABLE_SCHEMA, Shape, fit_widths
+from sartor.targets._surface import Surface
+from sartor.targets._table import TABLE_SCHEMA, Shape
 
-#: Widths, as shares of the original's, at which a layer is measured.
+#: Input and output widths, as shares of the original's, at which a layer is measured: these with each other, and more with the
+#: widest of the other side, where measuring takes no minutes.
 _SHARES = (0.25, 0.5, 1.0)
+_EDGES = tuple(step / 8 for step in range(1, 9))
 
 
 class Cells:
@@ -39,15 +42,10 @@ class Cells:
             self._keep(original, deployment.original_s())
         self.original_s = self._seconds[original]
 
-    def coefficients(self, layer: LayerSpec, pair: tuple[int, int]) -> FloatArray:
-        """a, b, c, d of a layer's latency, of all its calls."""
-        depthwise, groups = layer.kind == "depthwise", layer.groups
-        widths = [
-            (width_in, width_out)
-            for width_in in _widths(layer.in_channels, 1 if depthwise else groups)
-            for width_out in ([width_in] if depthwise else _widths(layer.out_channels, groups))
-        ]
-        return layer.calls * fit_widths(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
+    def surface(self, layer: LayerSpec, pair: tuple[int, int]) -> Surface:
+        """Seconds of one call of a layer at a precision, over its channels."""
+        widths = _widths_of(layer, edges=_EDGES if self._deployment.target.runs else _SHARES)
+        return Surface.fit(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
 
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         key = Shape.of(layer, pair).key(width_in, width_out)
@@ -104,7 +102,18 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
     return fx.symbolic_trace(_Alone(module).eval()), example
 
 
-def _widths(channels: int, multiple: int) -> list[int]:
+def _widths_of(layer: LayerSpec, *, edges: Sequence[float]) -> list[tuple[int, int]]:
+    """Input and output widths at which a layer is measured, the ``edges`` with the widest of the other side."""
+    if layer.kind == "depthwise":
+        return [(width, width) for width in _widths(layer.in_channels, 1, edges)]
+    (few_in, many_in), (few_out, many_out) = (
+        [_widths(side, layer.groups, shares) for shares in (_SHARES, edges)] for side in (layer.in_channels, layer.out_channels)
+    )
+    pairs = [*product(few_in, few_out), *product(many_in, few_out[-1:]), *product(few_in[-1:], many_out)]
+    return sorted(set(pairs))
+
+
+def _widths(channels: int, multiple: int, shares: Sequence[float]) -> list[int]:
     """Some channel counts up to ``channels``, all multiples of ``multiple``."""
     most = channels // multiple
-    return [multiple * count for count in sorted({max(1, round(share * most)) for share in _SHARES} if channels > 4 else {most})]
+    return [multiple * count for count in sorted({max(1, round(share * most)) for share in shares} if channels > 4 else {most})]

@@ -1,8 +1,8 @@
 """Latency of any policy, predicted from single layers that were measured and corrected by whole networks that were.
 
-Each layer of each precision is measured at a few widths, in turns with the original network so that a drifting machine cancels
-out; its latency is a + b·in + c·out + d·in·out, all of them at least 0. A network is the sum of its layers, scaled per
-precision, plus what changing the precision costs between layers; these few factors follow from whole networks.
+Each layer of each precision is measured at some widths, in turns with the original network so that a drifting machine cancels
+out; its latency over all widths is a `Surface`. A network is the sum of its layers, scaled per precision, plus what changing the
+precision costs between layers; these few factors follow from whole networks.
 """
 
 from __future__ import annotations
@@ -51,12 +51,15 @@ class LatencyTable:
         self._name = f"network {digest(cost_model.network.module.state_dict())[:12]}"
         cells = self._cells = Cells(deployment, path, self._name)
         self.original_s = cells.original_s
-        coefficients = np.zeros((len(layers), len(self.precisions), 4))
+        widest = max(width for layer in layers for width in (layer.in_channels, layer.out_channels))
+        self._coefficients = np.zeros((len(layers), len(self.precisions), 4))
+        self._bends = np.ones((len(layers), len(self.precisions), 2, widest + 1))
         for row, layer in enumerate(layers):
             for column, pair in enumerate(self.precisions):
                 if pair == full or pair in precisions.get(layer.name, ()):
-                    coefficients[row, column] = cells.coefficients(layer, pair)
-        self._coefficients = coefficients
+                    surface = cells.surface(layer, pair)
+                    self._coefficients[row, column] = layer.calls * surface.coefficients
+                    self._bends[row, column] = surface.factors(widest)
         self._wholes: list[Whole] = []
         self._misses: list[float] = []
         self._factors = np.append(np.ones(len(self.precisions)), 0.0)
@@ -92,7 +95,9 @@ class LatencyTable:
         inputs, outputs = self.cost_model.channels(counts)
         ones = np.ones_like(inputs)
         terms = np.stack([ones, inputs, outputs, inputs * outputs], axis=-1)
-        every = np.einsum("plk,lck->plc", terms, self._coefficients)
+        rows, widths = np.arange(inputs.shape[1]), (np.rint(inputs).astype(np.int64), np.rint(outputs).astype(np.int64))
+        factors = [self._bends[rows, :, side, widths[side]] for side in (0, 1)]
+        every = np.einsum("plk,lck->plc", terms, self._coefficients) * factors[0] * factors[1]
         chosen = self._columns(options, inputs.shape)
         parts = [np.where(chosen == column, every[:, :, column], 0).sum(1) for column in range(len(self.precisions))]
         return np.stack([*parts, (np.diff(chosen, axis=1) != 0).sum(1)], axis=1)

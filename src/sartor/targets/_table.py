@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from scipy.optimize import nnls
 from torch import Tensor, fx
 
 from sartor._files import read_json, write_text
 from sartor.compress import GALEN, ActivationQuantizer, Scheme, layer_calls
-from sartor.cost import FloatArray
 from sartor.errors import RunError, UsageError
 from sartor.graph import LayerSpec
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
 from sartor.targets._base import FloatArray as Values
+from sartor.targets._surface import Surface
 
 TABLE_SCHEMA = 1
 _KEY = re.compile(
@@ -65,14 +63,6 @@ def parse_key(key: str) -> tuple[Shape, int, int] | None:
     return shape, int(width_in), int(width_out)
 
 
-def fit_widths(widths: Sequence[tuple[int, int]], seconds: Sequence[float]) -> FloatArray:
-    """a, b, c, d ≥ 0 of seconds = a + b·in + c·out + d·in·out, least squares of relative errors."""
-    table = np.array([[1.0, width_in, width_out, width_in * width_out] for width_in, width_out in widths])
-    times, scale = np.maximum(seconds, 1e-9), table.max(0)
-    found: FloatArray = nnls(table / scale / times[:, None], np.ones(len(times)))[0] / scale
-    return found
-
-
 class TableTarget(Target):
     """Sums the latencies of layers from a JSON file: ``{"schema": 1, "measured_on": TEXT, "seconds": {KEY: SECONDS}}``.
 
@@ -97,7 +87,7 @@ class TableTarget(Target):
                 entries.setdefault(parsed[0], []).append((parsed[1:], float(value)))
         if not entries:
             raise RunError(f"{path} has no entry of a layer; keys read: conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits")
-        self._coefficients = {shape: fit_widths(*zip(*rows, strict=True)) for shape, rows in entries.items()}
+        self._surfaces = {shape: Surface.fit(*zip(*rows, strict=True)) for shape, rows in entries.items()}
 
     @property
     def scheme(self) -> Scheme:
@@ -107,7 +97,7 @@ class TableTarget(Target):
     def describe(self) -> Description:
         """What the entries are of; estimated, not measured."""
         pairs: dict[str, set[tuple[int, int]]] = {}
-        for shape in self._coefficients:
+        for shape in self._surfaces:
             pairs.setdefault(shape.kind, {(FULL_WIDTH, FULL_WIDTH)}).add(shape.bits)
         supports = {kind: Support(tuple(sorted(found))) for kind, found in pairs.items()}
         return Description(self.name, self._device, f"table {self.path.name}", self.threads, supports, measured=False)
@@ -116,7 +106,7 @@ class TableTarget(Target):
         """A JSON file that lists the layers. Raises `UsageError` for a layer whose shape the table lacks."""
         layers = _layers_of(network, inputs)
         for shape, width_in, width_out in layers:
-            if shape not in self._coefficients:
+            if shape not in self._surfaces:
                 raise UsageError(
                     f"the table {self.path} has no entry for {shape.key(width_in, width_out)!r} or other channels of it"
                 )
@@ -130,7 +120,7 @@ class TableTarget(Target):
             parsed = parse_key(key)
             assert parsed is not None
             shape, width_in, width_out = parsed
-            total += float(self._coefficients[shape] @ [1.0, width_in, width_out, width_in * width_out])
+            total += self._surfaces[shape].seconds(width_in, width_out)
         return TableSession(total)
 
 
