@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
 from sartor.compress import quantize
+from sartor.cost import FloatArray
 from sartor.errors import RunError
 from sartor.graph import LayerSpec
 from sartor.policy import FULL_WIDTH, Policy
@@ -23,6 +25,11 @@ from sartor.targets._table import TABLE_SCHEMA, Shape
 #: widest of the other side, where measuring takes no minutes.
 _SHARES = (0.25, 0.5, 1.0)
 _EDGES = tuple(step / 8 for step in range(1, 9))
+
+#: Images whose sides these are, of so many channels, enter and leave the networks that tell what handing over costs.
+_SIDES, _CHANNELS = (4, 16, 64, 128), 16
+#: The least that a layer takes within a network, as a share of what it takes alone.
+_LEAST = 0.1
 
 
 class Cells:
@@ -43,21 +50,43 @@ class Cells:
         self.original_s = self._seconds[original]
 
     def surface(self, layer: LayerSpec, pair: tuple[int, int]) -> Surface:
-        """Seconds of one call of a layer at a precision, over its channels."""
+        """Seconds of one call of a layer at a precision within a network, over its channels."""
         widths = _widths_of(layer, edges=_EDGES if self._deployment.target.runs else _SHARES)
-        return Surface.fit(widths, [self._measure(layer, *pair_of_widths, pair) for pair_of_widths in widths])
+        return Surface.fit(widths, [self._within(layer, *pair_of_widths, pair) for pair_of_widths in widths])
+
+    def boundary(self, pair: tuple[int, int], numbers: FloatArray) -> FloatArray:
+        """Seconds that taking and giving some ``numbers`` costs a network beside its layers: the call, rounding, reordering."""
+        known = [2 * self._measure_chain(side, pair, 1) - self._measure_chain(side, pair, 2) for side in _SIDES]
+        sizes = [_CHANNELS * side**2 for side in _SIDES]
+        return np.interp(numbers, sizes, np.maximum(known, 0.0)) * np.maximum(numbers / sizes[-1], 1.0)
+
+    def _within(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
+        """What a layer takes that does not stand alone: it hands over neither its input nor its output."""
+        alone = self._measure(layer, width_in, width_out, pair)
+        ends = np.array([width_in * np.prod(layer.input_size), width_out * np.prod(layer.output_size)])
+        return max(_LEAST * alone, alone - float(self.boundary(pair, ends).mean()))
 
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         key = Shape.of(layer, pair).key(width_in, width_out)
 
         def relative() -> float:
-            network, example = _alone(layer, width_in, width_out)
-            if pair != (FULL_WIDTH, FULL_WIDTH):
-                policy = Policy(weight_bits={"layer": pair[0]}, activation_bits={"layer": pair[1]})
-                network = quantize(network, policy, (example,), self._deployment.target.scheme)
-            return self._deployment.measure_other(network, (example,)).relative
+            return self._relative(*_alone(layer, width_in, width_out), ["layer"], pair)
 
         return self.seconds(key, relative)
+
+    def _measure_chain(self, side: int, pair: tuple[int, int], length: int) -> float:
+        layers = [_filled(nn.utils.skip_init(nn.Conv2d, _CHANNELS, _CHANNELS, 3, padding=1)) for _ in range(length)]
+        parts = [part for layer in layers for part in (layer, nn.ReLU())]
+        network = fx.symbolic_trace(nn.Sequential(*parts, nn.Identity()).eval())
+        example = torch.randn(1, _CHANNELS, side, side, generator=torch.Generator().manual_seed(0))
+        key = f"{length} x conv {_CHANNELS}->{_CHANNELS} on {side}x{side} at {pair[0]}/{pair[1]} bits"
+        return self.seconds(key, lambda: self._relative(network, example, [str(2 * index) for index in range(length)], pair))
+
+    def _relative(self, network: fx.GraphModule, example: Tensor, layers: Sequence[str], pair: tuple[int, int]) -> float:
+        if pair != (FULL_WIDTH, FULL_WIDTH):
+            policy = Policy(weight_bits=dict.fromkeys(layers, pair[0]), activation_bits=dict.fromkeys(layers, pair[1]))
+            network = quantize(network, policy, (example,), self._deployment.target.scheme)
+        return self._deployment.measure_other(network, (example,)).relative
 
     def seconds(self, key: str, relative: Callable[[], float]) -> float:
         """What a key takes; ``relative`` measures it beside the original if the key is new."""
@@ -97,9 +126,15 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
             kinds[len(layer.kernel) - 1], width_in, width_out, layer.kernel, layer.stride, padding, layer.dilation, groups
         )
         example = torch.randn(1, width_in, *layer.input_size, generator=generator)
-    for parameter in module.parameters():
+    return fx.symbolic_trace(_Alone(_filled(module)).eval()), example
+
+
+def _filled(layer: nn.Module) -> nn.Module:
+    """A layer with some weights."""
+    generator = torch.Generator().manual_seed(0)
+    for parameter in layer.parameters():
         parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
-    return fx.symbolic_trace(_Alone(module).eval()), example
+    return layer
 
 
 def _widths_of(layer: LayerSpec, *, edges: Sequence[float]) -> list[tuple[int, int]]:

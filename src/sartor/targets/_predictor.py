@@ -2,7 +2,7 @@
 
 Each layer of each precision is measured at some widths, in turns with the original network so that a drifting machine cancels
 out; its latency over all widths is a `Surface`. A network is the sum of its layers, scaled per precision, plus what changing the
-precision costs between layers; these few factors follow from whole networks.
+precision costs between layers, plus a constant; these few factors follow from whole networks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PRIOR = 0.3
 
 @dataclass(frozen=True)
 class Whole:
-    """A whole network that was measured: seconds of its layers by precision as predicted, and of all as measured."""
+    """A whole network that was measured: seconds of its parts as predicted, and of all as measured."""
 
     parts: tuple[float, ...]
     seconds: float
@@ -51,6 +51,7 @@ class LatencyTable:
         self._name = f"network {digest(cost_model.network.module.state_dict())[:12]}"
         cells = self._cells = Cells(deployment, path, self._name)
         self.original_s = cells.original_s
+        self._positions = np.array([np.prod(layer.input_size) for layer in layers])
         widest = max(width for layer in layers for width in (layer.in_channels, layer.out_channels))
         self._coefficients = np.zeros((len(layers), len(self.precisions), 4))
         self._bends = np.ones((len(layers), len(self.precisions), 2, widest + 1))
@@ -62,7 +63,7 @@ class LatencyTable:
                     self._bends[row, column] = surface.factors(widest)
         self._wholes: list[Whole] = []
         self._misses: list[float] = []
-        self._factors = np.append(np.ones(len(self.precisions)), 0.0)
+        self._factors = np.append(np.ones(len(self.precisions) + 1), 0.0)
         self.correct(cost_model.sizes[None], Options(), self.original_s)
 
     def seconds(self, counts: IntArray, options: Options) -> FloatArray:
@@ -76,9 +77,9 @@ class LatencyTable:
             self._misses.append(abs(float(parts @ self._factors) / seconds - 1))
         self._wholes.append(Whole(tuple(parts.tolist()), seconds))
         rows = np.array([whole.parts for whole in self._wholes]) / np.array([[whole.seconds] for whole in self._wholes])
-        spread = float(np.median(rows[:, :-1].sum(1)))
-        ease = np.sqrt(_PRIOR) * np.diag([*np.full(len(self.precisions), spread), float(rows[:, -1].max()) or 1.0])
-        before = ease @ np.append(np.full(len(self.precisions), 1 / spread), 0.0)
+        spread = float(np.median(rows[:, :-2].sum(1)))
+        ease = np.sqrt(_PRIOR) * np.diag([*np.full(len(self.precisions), spread), float(rows[:, -2].max()) or 1.0, 1.0])
+        before = ease @ np.append(np.full(len(self.precisions), 1 / spread), [1.0, 0.0])
         self._factors = nnls(np.vstack([rows, ease]), np.append(np.ones(len(rows)), before))[0]
 
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
@@ -91,7 +92,11 @@ class LatencyTable:
         return float(np.median(self._misses)) if self._misses else 0.0
 
     def _parts(self, counts: IntArray, options: Options) -> FloatArray:
-        """Seconds of the layers at each precision, and the number of layers whose precision is not that of the one before."""
+        """What is summed with a factor each, (policies, parts), in seconds.
+
+        The layers at each precision, rounding where a layer's precision is not that of the one before, and, the same for all
+        policies, what a network does beside its layers: additions, padding, the call itself.
+        """
         inputs, outputs = self.cost_model.channels(counts)
         ones = np.ones_like(inputs)
         terms = np.stack([ones, inputs, outputs, inputs * outputs], axis=-1)
@@ -100,7 +105,18 @@ class LatencyTable:
         every = np.einsum("plk,lck->plc", terms, self._coefficients) * factors[0] * factors[1]
         chosen = self._columns(options, inputs.shape)
         parts = [np.where(chosen == column, every[:, :, column], 0).sum(1) for column in range(len(self.precisions))]
-        return np.stack([*parts, (np.diff(chosen, axis=1) != 0).sum(1)], axis=1)
+        return np.stack([*parts, self._changes(chosen, inputs * self._positions), np.full(len(inputs), self.original_s)], axis=1)
+
+    def _changes(self, chosen: IntArray, numbers: FloatArray) -> FloatArray:
+        """Seconds of rounding what layers read, (policies,), where it changes from one to the next."""
+        changed = np.diff(chosen, axis=1) != 0
+        rounding = np.zeros(numbers.shape)
+        plain = self._cells.boundary((FULL_WIDTH, FULL_WIDTH), numbers)
+        for column, pair in enumerate(self.precisions):
+            cost = np.maximum(self._cells.boundary(pair, numbers) - plain, 0) / 2  # half of it is the other end
+            concerned = np.maximum(chosen[:, 1:] == column, chosen[:, :-1] == column)
+            rounding[:, 1:] = np.maximum(rounding[:, 1:], np.where(concerned, cost[:, 1:], 0))
+        return (rounding[:, 1:] * changed).sum(1)
 
     def _columns(self, options: Options, shape: tuple[int, ...]) -> IntArray:
         """Which precision each layer has; pairs that were not measured count as the nearest above."""
