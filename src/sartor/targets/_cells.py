@@ -40,6 +40,7 @@ class Cells:
         described = deployment.target.describe()
         self._key = f"{described.runtime}, {described.device}, {described.threads} threads"
         self._seconds: dict[str, float] = {}
+        self._boundaries: dict[tuple[int, int], FloatArray] = {}
         if path is not None and path.exists():
             content = read_json(path, missing="", error=RunError)
             if content.get("schema") != TABLE_SCHEMA or content.get("measured_on") != self._key:
@@ -56,9 +57,11 @@ class Cells:
 
     def boundary(self, pair: tuple[int, int], numbers: FloatArray) -> FloatArray:
         """Seconds that taking and giving some ``numbers`` costs a network beside its layers: the call, rounding, reordering."""
-        known = [2 * self._measure_chain(side, pair, 1) - self._measure_chain(side, pair, 2) for side in _SIDES]
+        if pair not in self._boundaries:
+            chains = [[self._measure_chain(side, pair, length) for side in _SIDES] for length in (1, 2)]
+            self._boundaries[pair] = np.maximum(2 * np.array(chains[0]) - chains[1], 0.0)
         sizes = [_CHANNELS * side**2 for side in _SIDES]
-        return np.interp(numbers, sizes, np.maximum(known, 0.0)) * np.maximum(numbers / sizes[-1], 1.0)
+        return np.interp(numbers, sizes, self._boundaries[pair]) * np.maximum(numbers / sizes[-1], 1.0)
 
     def _within(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         """What a layer takes that does not stand alone: it hands over neither its input nor its output."""
