@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 
@@ -327,6 +328,29 @@ class DilatedSharedSequence(torch.nn.Module):
     def forward(self, x):
         x = self.twice(self.twice(self.stem(x)).relu()).relu()
         return self.head(self.tokens(x.flatten(2).transpose(1, 2)).relu().mean(1))
+
+
+class SlowCalls(FakeTarget):
+    """One whose every call costs 20 µs beside the layers."""
+
+    def describe(self):
+        return dataclasses.replace(super().describe(), measured=True)
+
+    def load(self, artifact, *, threads=None):
+        session = super().load(artifact)
+        seconds = session.seconds() + 20e-6
+        session.seconds = lambda: seconds
+        return session
+
+
+def test_layers_are_foretold_without_what_a_call_costs(tmp_path):
+    network, _ = two_convolutions()
+    network = trace(network, (torch.randn(1, 4, 8, 8),))
+    cells = Cells(Deployment(SlowCalls(), network, tmp_path), None, "original")
+    assert cells.boundary((32, 32), np.array([10.0, 1e6])).tolist() == pytest.approx([20e-6, 20e-6 * 1e6 / (16 * 128**2)])
+    layer = network.layers[0]
+    alone = 1e-6 + 1e-9 * layer.macs
+    assert cells.surface(layer, (32, 32)).seconds(layer.in_channels, layer.out_channels) == pytest.approx(alone, rel=0.02)
 
 
 def test_layers_are_timed_as_they_are_called(tmp_path):
