@@ -59,7 +59,7 @@ class Cells:
     def boundary(self, pair: tuple[int, int], numbers: FloatArray) -> FloatArray:
         """Seconds that taking and giving some ``numbers`` costs a network beside its layers: the call, rounding, reordering.
 
-        None where latencies are sums of a table.
+        Nothing where latencies are sums of a table.
         """
         if self._estimated:
             return np.zeros(numbers.shape)
