@@ -110,6 +110,8 @@ class LatencyTable:
     def _changes(self, chosen: IntArray, numbers: FloatArray) -> FloatArray:
         """Seconds of rounding what layers read, (policies,), where it changes from one to the next."""
         changed = np.diff(chosen, axis=1) != 0
+        if not changed.any():
+            return np.zeros(len(chosen))
         rounding = np.zeros(numbers.shape)
         plain = self._cells.boundary((FULL_WIDTH, FULL_WIDTH), numbers)
         for column, pair in enumerate(self.precisions):
