@@ -84,12 +84,8 @@ class Cells:
         return self.seconds(key, relative)
 
     def _measure_chain(self, side: int, pair: tuple[int, int], length: int) -> float:
-        layers = [_filled(nn.utils.skip_init(nn.Conv2d, _CHANNELS, _CHANNELS, 3, padding=1)) for _ in range(length)]
-        parts = [part for layer in layers for part in (layer, nn.ReLU())]
-        network = fx.symbolic_trace(nn.Sequential(*parts, nn.Identity()).eval())
-        example = torch.randn(1, _CHANNELS, side, side, generator=torch.Generator().manual_seed(0))
         key = f"{length} x conv {_CHANNELS}->{_CHANNELS} on {side}x{side} at {pair[0]}/{pair[1]} bits"
-        return self.seconds(key, lambda: self._relative(network, example, [str(2 * index) for index in range(length)], pair))
+        return self.seconds(key, lambda: self._relative(*_chain(side, length), [str(2 * index) for index in range(length)], pair))
 
     def _relative(self, network: fx.GraphModule, example: Tensor, layers: Sequence[str], pair: tuple[int, int]) -> float:
         if pair != (FULL_WIDTH, FULL_WIDTH):
@@ -136,6 +132,14 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
         )
         example = torch.randn(1, width_in, *layer.input_size, generator=generator)
     return fx.symbolic_trace(_Alone(_filled(module)).eval()), example
+
+
+def _chain(side: int, length: int) -> tuple[fx.GraphModule, Tensor]:
+    """A network of equal convolutions, each clipped, and an input for it."""
+    layers = [_filled(nn.utils.skip_init(nn.Conv2d, _CHANNELS, _CHANNELS, 3, padding=1)) for _ in range(length)]
+    parts = [part for layer in layers for part in (layer, nn.ReLU())]
+    example = torch.randn(1, _CHANNELS, side, side, generator=torch.Generator().manual_seed(0))
+    return fx.symbolic_trace(nn.Sequential(*parts, nn.Identity()).eval()), example
 
 
 def _filled(layer: nn.Module) -> nn.Module:

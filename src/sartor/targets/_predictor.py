@@ -21,6 +21,7 @@ from sartor.graph import IntArray
 from sartor.policy import FULL_WIDTH
 from sartor.targets._cells import Cells
 from sartor.targets._deployment import Deployment
+from sartor.targets._surface import terms
 
 #: How far whole-network factors are trusted before any whole network was measured, in measurements.
 _PRIOR = 0.3
@@ -98,11 +99,9 @@ class LatencyTable:
         policies, what a network does beside its layers: additions, padding, the call itself.
         """
         inputs, outputs = self.cost_model.channels(counts)
-        ones = np.ones_like(inputs)
-        terms = np.stack([ones, inputs, outputs, inputs * outputs], axis=-1)
         rows, widths = np.arange(inputs.shape[1]), (np.rint(inputs).astype(np.int64), np.rint(outputs).astype(np.int64))
         factors = [self._bends[rows, :, side, widths[side]] for side in (0, 1)]
-        every = np.einsum("plk,lck->plc", terms, self._coefficients) * factors[0] * factors[1]
+        every = np.einsum("plk,lck->plc", terms(inputs, outputs), self._coefficients) * factors[0] * factors[1]
         chosen = self._columns(options, inputs.shape)
         parts = [np.where(chosen == column, every[:, :, column], 0).sum(1) for column in range(len(self.precisions))]
         return np.stack([*parts, self._changes(chosen, inputs * self._positions), np.full(len(inputs), self.original_s)], axis=1)
@@ -112,13 +111,12 @@ class LatencyTable:
         changed = np.diff(chosen, axis=1) != 0
         if not changed.any():
             return np.zeros(len(chosen))
-        rounding = np.zeros(numbers.shape)
-        plain = self._cells.boundary((FULL_WIDTH, FULL_WIDTH), numbers)
+        numbers, before, after = numbers[:, 1:], chosen[:, :-1], chosen[:, 1:]
+        plain, rounding = self._cells.boundary((FULL_WIDTH, FULL_WIDTH), numbers), np.zeros(numbers.shape)
         for column, pair in enumerate(self.precisions):
             cost = np.maximum(self._cells.boundary(pair, numbers) - plain, 0) / 2  # half of it is the other end
-            concerned = np.maximum(chosen[:, 1:] == column, chosen[:, :-1] == column)
-            rounding[:, 1:] = np.maximum(rounding[:, 1:], np.where(concerned, cost[:, 1:], 0))
-        return (rounding[:, 1:] * changed).sum(1)
+            rounding = np.maximum(rounding, np.where((before == column) | (after == column), cost, 0))
+        return (rounding * changed).sum(1)
 
     def _columns(self, options: Options, shape: tuple[int, ...]) -> IntArray:
         """Which precision each layer has; pairs that were not measured count as the nearest above."""

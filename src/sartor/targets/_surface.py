@@ -28,7 +28,7 @@ class Surface:
     def fit(cls, widths: Sequence[tuple[int, int]], seconds: Sequence[float]) -> Surface:
         """From entries (input width, output width); least squares of relative errors."""
         pairs, times = np.array(widths, dtype=np.float64), np.maximum(seconds, 1e-9)
-        table = _terms(pairs[:, 0], pairs[:, 1])
+        table = terms(pairs[:, 0], pairs[:, 1])
         scale = table.max(0)
         coefficients: FloatArray = nnls(table / scale / times[:, None], np.ones(len(times)))[0] / scale
         factors = times / (table @ coefficients)
@@ -40,7 +40,7 @@ class Surface:
     def seconds(self, width_in: int, width_out: int) -> float:
         """Of one call."""
         factor = np.interp(width_in, *self._inputs) * np.interp(width_out, *self._outputs)
-        return float(_terms(np.array([width_in]), np.array([width_out]))[0] @ self.coefficients * factor)
+        return float(terms(np.array(width_in), np.array(width_out)) @ self.coefficients * factor)
 
     def factors(self, widest: int) -> FloatArray:
         """Those of all widths from 0 to ``widest``: of inputs, of outputs, (2, widths)."""
@@ -48,8 +48,9 @@ class Surface:
         return np.stack([np.interp(widths, *self._inputs), np.interp(widths, *self._outputs)])
 
 
-def _terms(inputs: FloatArray | IntArray, outputs: FloatArray | IntArray) -> FloatArray:
-    return np.stack([np.ones(len(inputs)), inputs, outputs, inputs * outputs], axis=1)
+def terms(inputs: FloatArray | IntArray, outputs: FloatArray | IntArray) -> FloatArray:
+    """1, in, out and in·out along a last axis, what ``coefficients`` belong to."""
+    return np.stack([np.ones(np.shape(inputs)), inputs, outputs, inputs * outputs], axis=-1)
 
 
 def _curve(widths: FloatArray, factors: FloatArray, *, along: BoolArray) -> tuple[FloatArray, FloatArray]:
