@@ -172,7 +172,7 @@ def test_bad_schedules_are_refused(weights, tmp_path):
 def test_a_teacher_without_weights_is_refused_before_the_first_search(weights, tmp_path):
     given = plan(weights, tmp_path / "s", ("macs<=50%",))
     with pytest.raises(UsageError, match="resnet20 would teach with random weights"):
-        run_schedule(dataclasses.replace(given, teacher=Teacher("resnet20")))
+        run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",))))
     with pytest.raises(WeightsError, match="do not exist"):
-        run_schedule(dataclasses.replace(given, teacher=Teacher("resnet20", tmp_path / "none.safetensors")))
+        run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",), (tmp_path / "none.safetensors",))))
     assert not (tmp_path / "s").exists()

@@ -162,7 +162,7 @@ def run_finetune(
         },
         "seconds": round(sum(epoch.seconds for epoch in tuned.epochs), 3),
         "options": dataclasses.asdict(options),
-        "teacher": teacher.model or config.model,
+        "teacher": " and ".join(teacher.models) or config.model,
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
     }  # fmt: skip
     if is_main():

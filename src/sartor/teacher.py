@@ -1,8 +1,10 @@
-"""Another network to learn from than the original."""
+"""Other networks to learn from than the original."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import cast
 
@@ -16,39 +18,56 @@ from sartor.errors import UsageError
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network to learn from in place of the original: a larger one teaches more, a smaller one is quicker."""
+    """Trained networks to learn from in place of the original: a larger one teaches more, a smaller one is quicker, and several
+    that were trained apart know more together than the best of them.
+    """
 
-    model: str = ""
-    """Zoo name, timm:NAME, or package.module:callable. Empty: the original."""
-    weights: Path | None = None
-    """A .safetensors file with its trained weights."""
+    models: tuple[str, ...] = ()
+    """Zoo names, timm:NAME, or package.module:callable; several teach the mean of their outputs. None: the original."""
+    weights: tuple[Path, ...] = ()
+    """The .safetensors files with their trained weights, in the same order."""
 
     def __post_init__(self) -> None:
-        if self.weights is not None and not self.model:
-            raise UsageError(f"teacher weights are {self.weights}, but there is no teacher; name its network too")
+        if self.weights and len(self.weights) != len(self.models):
+            raise UsageError(
+                f"teacher weights are {', '.join(map(str, self.weights))}, teachers are {', '.join(self.models) or 'none'}; "
+                "name one network for each file"
+            )
 
     def require_weights(self) -> None:
-        """Raises what `models.require_weights` raises, if another network than the original is asked for."""
-        if self.model:
-            models.require_weights(self.model, self.weights, missing=self._missing)
+        """Raises what `models.require_weights` raises, if other networks than the original are asked for."""
+        for model, weights in self._pairs():
+            models.require_weights(model, weights, missing=_missing(model))
 
     def build(self, images: Images, *, classes: int) -> nn.Module | None:
-        """The network, for images as they are normalized in ``images``; None if no other than the original is asked for.
+        """One network, for images as they are normalized in ``images``; None if no other than the original is asked for.
 
-        Raises `UsageError` for an unknown name, or a zoo network without weights, and `WeightsError` for weights that do not fit.
+        Several are one whose outputs are the mean of theirs, which makes its distribution, however softened, the geometric mean
+        of theirs (Hinton et al. 2015).
+
+        Raises `UsageError` for an unknown name, a zoo network without weights, or outputs of different shapes, and `WeightsError`
+        for weights that do not fit.
         """
-        if not self.model:
-            return None
+        networks = [self._build(model, weights, images, classes) for model, weights in self._pairs()]
+        if len(networks) < 2:
+            return networks[0] if networks else None
+        return _Ensemble(networks)
+
+    def _pairs(self) -> Iterable[tuple[str, Path | None]]:
+        return zip_longest(self.models, self.weights)
+
+    @staticmethod
+    def _build(model: str, weights: Path | None, images: Images, classes: int) -> nn.Module:
         pixels = images.pixels.shape[-1]
-        network = models.build_trained(self.model, self.weights, classes=classes, pixels=pixels, missing=self._missing)
-        mean, std = models.normalisation(self.weights)
+        network = models.build_trained(model, weights, classes=classes, pixels=pixels, missing=_missing(model))
+        mean, std = models.normalisation(weights)
         if (mean, std) == (images.mean, images.std):
             return network
         return _Renormalized(network, (images.mean, images.std), (mean, std))
 
-    @property
-    def _missing(self) -> str:
-        return f"the teacher's weights are missing: {self.model} would teach with random weights"
+
+def _missing(model: str) -> str:
+    return f"the teacher's weights are missing: {model} would teach with random weights"
 
 
 class _Renormalized(nn.Module):
@@ -70,3 +89,19 @@ class _Renormalized(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of the network."""
         return cast("Tensor", self.network(x * self.scale + self.shift))
+
+
+class _Ensemble(nn.Module):
+    """Several networks as one."""
+
+    def __init__(self, networks: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean of their outputs."""
+        outputs = [network(x) for network in self.networks]
+        shapes = [tuple(item.shape[1:]) for item in outputs]
+        if len(set(shapes)) > 1:
+            raise UsageError(f"the teachers' outputs have the shapes {', '.join(map(str, shapes))}; they must be the same")
+        return torch.stack(outputs).mean(0)
