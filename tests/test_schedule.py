@@ -14,7 +14,7 @@ from sartor.cli import main
 from sartor.compress import CompressOptions
 from sartor.config import RunConfig
 from sartor.errors import BudgetError, RunError, UsageError, WeightsError
-from sartor.finetune import CHECKPOINT, FinetuneOptions, _checkpoint
+from sartor.finetune import CHECKPOINT, FinetuneChanges, FinetuneOptions, _checkpoint
 from sartor.schedule import Observer, Schedule, run_schedule
 from sartor.storage import read_policy
 from sartor.teacher import Teacher
@@ -25,11 +25,11 @@ SEARCH = sartor.SearchOptions(
 TUNING = FinetuneOptions(epochs=2, batch=64, augment=(), learning_rate=0.02, ema=0.9)
 
 
-def plan(weights, out, stages, *, last_epochs=None, **options):
+def plan(weights, out, stages, *, last=None, **options):
     search = RunConfig(
         model="sartor.demo:DigitsNet", weights=weights, data="digits", out=out, options=dataclasses.replace(SEARCH, **options)
     )
-    return Schedule(search, stages, TUNING, last_epochs)
+    return Schedule(search, stages, TUNING, last or FinetuneChanges())
 
 
 def kept_in(folder):
@@ -74,10 +74,27 @@ def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_pat
         assert float((weight != 0).float().mean()) == pytest.approx(share, abs=0.02)
 
 
-def test_the_last_stage_may_be_trained_longer(weights, tmp_path):
-    run_schedule(plan(weights, tmp_path, ("macs<=70%", "macs<=50%"), last_epochs=3))
-    reports = [json.loads((tmp_path / f"stage-{number}/finetuned/finetune.json").read_text()) for number in (1, 2)]
-    assert [len(report["epochs"]) for report in reports] == [2, 3]
+def test_the_last_stage_may_be_trained_in_another_way(weights, tmp_path):
+    last = FinetuneChanges(epochs=3, learning_rate=0.01, augment=("mirror",))
+    run_schedule(plan(weights, tmp_path, ("macs<=70%", "macs<=50%"), last=last))
+    first, second = (json.loads((tmp_path / f"stage-{number}/finetuned/finetune.json").read_text()) for number in (1, 2))
+    assert [len(report["epochs"]) for report in (first, second)] == [2, 3]
+    differ = {name for name, value in first["options"].items() if second["options"][name] != value}
+    assert differ == {"epochs", "learning_rate", "augment"}
+
+
+def test_how_the_last_stage_is_trained_may_change_until_it_is(weights, tmp_path, capsys):
+    run_schedule(plan(weights, tmp_path, ("macs<=70%",)))
+    resume = ["schedule", "--resume", str(tmp_path), "--stages", "macs<=70%", "macs<=50%"]
+    main([*resume, "--last.epochs", "3"])
+    assert Schedule.read(tmp_path).last == FinetuneChanges(epochs=3)
+    report = json.loads((tmp_path / "stage-2/finetuned/finetune.json").read_text())
+    assert (report["options"]["epochs"], report["options"]["batch"]) == (3, TUNING.batch)
+    main(resume)
+    with pytest.raises(SystemExit):
+        main([*resume, "--last.learning-rate", "0.01"])
+    assert "the last stage is being fine-tuned, or was; for another way, remove" in capsys.readouterr().err
+    assert Schedule.read(tmp_path).last == FinetuneChanges(epochs=3)
 
 
 @pytest.mark.parametrize("moment", ["episode", "epoch"])
@@ -159,8 +176,8 @@ def test_the_command(weights, tmp_path, capsys):
 def test_bad_schedules_are_refused(weights, tmp_path):
     with pytest.raises(UsageError, match="needs the budgets of its stages"):
         plan(weights, tmp_path, ())
-    with pytest.raises(UsageError, match="last_epochs is 0; it must be at least 1"):
-        plan(weights, tmp_path, ("macs<=50%",), last_epochs=0)
+    with pytest.raises(UsageError, match="epochs is 0; it must be at least 1"):
+        plan(weights, tmp_path, ("macs<=50%",), last=FinetuneChanges(epochs=0))
     with pytest.raises(UsageError, match="a schedule prunes only"):
         plan(weights, tmp_path, ("macs<=50%",), methods=("prune", "quantize"), target="onnxruntime")
     with pytest.raises(UsageError, match=r"the stage 'latency<=0\.5' needs a target"):

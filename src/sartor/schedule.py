@@ -16,7 +16,7 @@ from sartor._optional import require
 from sartor.budget import Budget
 from sartor.config import RunConfig, build
 from sartor.errors import RunError, UsageError
-from sartor.finetune import Epoch, FinetuneOptions
+from sartor.finetune import CHECKPOINT, Epoch, FinetuneChanges, FinetuneOptions
 from sartor.run import (
     FINETUNE_REPORT,
     FINETUNED,
@@ -44,14 +44,13 @@ class Schedule:
     search: RunConfig
     stages: tuple[str, ...]
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
-    last_epochs: int | None = None
-    """Epochs of the last stage, which is the one delivered, if not those of ``finetune``."""
+    last: FinetuneChanges = field(default_factory=FinetuneChanges)
+    """Where the last stage, which is the one delivered, is fine-tuned in another way than the others."""
     teacher: Teacher = field(default_factory=Teacher)
     """What all stages learn from, if not the original."""
 
     def __post_init__(self) -> None:
-        if self.last_epochs is not None and self.last_epochs < 1:
-            raise UsageError(f"last_epochs is {self.last_epochs}; it must be at least 1")
+        self.last.apply(self.finetune)
         if not self.stages:
             raise UsageError("a schedule needs the budgets of its stages; for instance: --stages 'macs<=75%' 'macs<=50%'")
         for budget in self.stages:
@@ -68,9 +67,7 @@ class Schedule:
 
     def finetune_of(self, number: int) -> FinetuneOptions:
         """How a stage, counted from 1, is fine-tuned."""
-        if self.last_epochs is None or number < len(self.stages):
-            return self.finetune
-        return dataclasses.replace(self.finetune, epochs=self.last_epochs)
+        return self.finetune if number < len(self.stages) else self.last.apply(self.finetune)
 
     @staticmethod
     def read(folder: Path) -> Schedule:
@@ -96,8 +93,9 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     """Run all stages; stage k is a run of its own in ``out/stage-k``, its network in ``out/stage-k/finetuned``.
 
     Returns one entry per stage: budget, ratios of cost, accuracies. What was done before is not done again, wherever it was
-    interrupted; stages that have not begun may have other budgets and epochs then. Raises `RunError` if the folder already
-    holds a schedule and ``resume`` is not set, if it holds another one, or if a search was interrupted.
+    interrupted; stages that have not begun may have other budgets then, and the last, until it is, be fine-tuned in another way.
+    Raises `RunError` if the folder already holds a schedule and ``resume`` is not set, if it holds another one, or if a search
+    was interrupted.
     """
     observer = observer or Observer()
     schedule.search.require_complete()
@@ -125,12 +123,15 @@ def stage_folder(out: Path, number: int) -> Path:
 
 def _require_same(stored: Schedule, given: Schedule, out: Path) -> None:
     """What was begun goes on as it was begun."""
-    same = dataclasses.replace(given, stages=stored.stages, last_epochs=stored.last_epochs)
+    same = dataclasses.replace(given, stages=stored.stages, last=stored.last)
     if dataclasses.replace(stored, search=dataclasses.replace(stored.search, out=out)) != same:
         raise RunError(f"{out} holds a schedule with other options; go on with: sartor schedule --resume {out}")
     for number, (before, now) in enumerate(zip_longest(stored.stages, given.stages), 1):
         if before != now and read_episodes(stage_folder(out, number)):
             raise RunError(f"stage {number} of {out} was begun with the budget {before}; it cannot become {now}")
+    last = stage_folder(out, len(given.stages))
+    if given.last != stored.last and (last / FINETUNED / CHECKPOINT).exists():
+        raise RunError(f"the last stage is being fine-tuned, or was; for another way, remove {last / FINETUNED}")
 
 
 def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer) -> dict[str, Any]:

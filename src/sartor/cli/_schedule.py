@@ -14,7 +14,7 @@ from rich.table import Table
 
 from sartor.cli._progress import epoch_words
 from sartor.config import RunConfig
-from sartor.finetune import FinetuneOptions
+from sartor.finetune import FinetuneChanges, FinetuneOptions
 from sartor.run import FINETUNED
 from sartor.schedule import Observer, Schedule, run_schedule, stage_folder
 from sartor.search import Episode
@@ -29,24 +29,24 @@ class RunSchedule:
     """Budgets of the stages, relative to the original: 'params<=50%' 'params<=35%' 'params<=25%' 'params<=20%'."""
     search: tyro.conf.OmitArgPrefixes[RunConfig] = field(default_factory=RunConfig)
     finetune: FinetuneOptions = field(default_factory=FinetuneOptions)
-    last_epochs: int | None = None
-    """Epochs of the last stage, which is the one delivered, if not those of the others."""
+    last: FinetuneChanges = field(default_factory=FinetuneChanges)
+    """Where the last stage, which is the one delivered, is fine-tuned in another way than the others."""
     teacher: Teacher = field(default_factory=Teacher)
     resume: Path | None = None
-    """Go on with the schedule in this folder; all other options are taken from it, but --stages and --last-epochs may change
-    what has not begun."""
+    """Go on with the schedule in this folder; all other options are taken from it, but --stages and --last.epochs and the
+    like may change what has not begun."""
 
     def run(self, console: Console) -> None:
         """Run it, one line per event, and show what every stage left."""
         say = partial(console.print, highlight=False)
         if self.resume is None:
-            schedule = Schedule(self.search, self.stages, self.finetune, self.last_epochs, self.teacher)
+            schedule = Schedule(self.search, self.stages, self.finetune, self.last, self.teacher)
         else:
             stored = Schedule.read(self.resume)
             search = dataclasses.replace(stored.search, out=self.resume)
             stages = self.stages or stored.stages
-            last_epochs = stored.last_epochs if self.last_epochs is None else self.last_epochs
-            schedule = dataclasses.replace(stored, search=search, stages=stages, last_epochs=last_epochs)
+            changes = dataclasses.replace(stored.last, **self.last.given())
+            schedule = dataclasses.replace(stored, search=search, stages=stages, last=changes)
         tenth = max(1, schedule.search.options.episodes // 10)
 
         def on_episode(episode: Episode, best: Episode) -> None:

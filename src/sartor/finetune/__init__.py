@@ -2,6 +2,6 @@
 
 from sartor.finetune._checkpoint import FILE as CHECKPOINT
 from sartor.finetune._loop import Epoch, Finetuned, finetune
-from sartor.finetune._options import FinetuneOptions
+from sartor.finetune._options import FinetuneChanges, FinetuneOptions
 
-__all__ = ["CHECKPOINT", "Epoch", "FinetuneOptions", "Finetuned", "finetune"]
+__all__ = ["CHECKPOINT", "Epoch", "FinetuneChanges", "FinetuneOptions", "Finetuned", "finetune"]

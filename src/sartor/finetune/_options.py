@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from sartor.errors import UsageError
 
@@ -55,3 +56,23 @@ class FinetuneOptions:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
         if unknown := set(self.augment) - set(get_args(Augmentation)):
             raise UsageError(f"augment has {', '.join(sorted(unknown))}; allowed are {', '.join(get_args(Augmentation))}")
+
+
+@dataclass(frozen=True)
+class FinetuneChanges:
+    """Where one fine-tuning is to differ from others; what is not given here stays."""
+
+    epochs: int | None = None
+    """Passes over the training images."""
+    learning_rate: float | None = None
+    """Largest learning rate."""
+    augment: tuple[Augmentation, ...] | None = None
+    """Changes to training images."""
+
+    def given(self) -> dict[str, Any]:
+        """What differs, by the names of `FinetuneOptions`."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def apply(self, options: FinetuneOptions) -> FinetuneOptions:
+        """The options, changed. Raises `UsageError` for values that they do not allow."""
+        return dataclasses.replace(options, **self.given())
