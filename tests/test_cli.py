@@ -2,6 +2,7 @@ import json
 import re
 import shlex
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from sartor import demo
 from sartor.cli import main, parse
 from sartor.config import RunConfig
 from sartor.graph import trace
+from sartor.teacher import Teacher
 
 
 class Branching(nn.Module):
@@ -79,6 +81,11 @@ BAD_INPUT = {
         search(f, changed(w, f, set_key("linear.bias", torch.full((10,), float("nan"))))), 1, r"linear\.bias of DigitsNet has 10 NaN",
     ),
     "no weights for a network with a name": lambda f, w: (search(f, None, model="resnet20"), 2, "--weights is missing"),
+    "a file where the run should be": lambda f, w: (
+        search(f, w, out=f / "torn.safetensors/run"), 2, r"--out .*run cannot be a folder: .*torn\.safetensors is a file",
+    ),
+    "no threads to fine-tune with": lambda f, w: (["finetune", str(f), "--threads", "0"], 2, "--threads is 0; it must be at least 1"),
+    "a file instead of a run": lambda f, w: (["show", str(f / "torn.safetensors")], 1, "the run is not finished"),
     "a data folder that does not exist": lambda f, w: (search(f, w, data=f / "nowhere"), 1, "nowhere' is not a folder"),
     "an empty data set": lambda f, w: (search(f, w, data=parquet(f / "d", EMPTY)), 1, r"train\.parquet is empty: at least one image"),
     "Parquet with other columns": lambda f, w: (
@@ -151,6 +158,25 @@ def test_bad_input_gets_one_clear_sentence(kind, weights, tmp_path, capsys):
     assert error.count("\n") == 1
     assert re.search(sentence, error), error
     assert not (tmp_path / "run/result.json").exists()
+
+
+def test_lists_may_be_written_with_commas_and_be_empty():
+    command = ["schedule", "--stages", "macs<=50%", "--last.augment", "shift,mix", "--teacher.models", "a,b", "--seed-with", ""]
+    parsed = parse([*command, "--teacher.weights", "x,y", "--budget=macs<=50%,params<=40%"])
+    assert parsed.last.augment == ("shift", "mix")
+    assert parsed.teacher == Teacher(("a", "b"), (Path("x"), Path("y")))
+    assert (parsed.search.options.seed_with, parsed.search.budget) == ((), "macs<=50%,params<=40%")
+
+
+def test_what_the_system_refuses_is_one_sentence(weights, tmp_path, capsys, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device", "episodes.journal")
+
+    monkeypatch.setattr("sartor.cli._search.run_search", full)
+    with pytest.raises(SystemExit) as stop:
+        main(search(tmp_path, weights))
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "sartor: [Errno 28] No space left on device: 'episodes.journal'\n"
 
 
 def test_wrong_usage_ends_with_status_2(capsys):

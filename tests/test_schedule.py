@@ -12,9 +12,10 @@ import sartor
 from sartor import demo, schedule
 from sartor.cli import main
 from sartor.compress import CompressOptions
-from sartor.config import RunConfig
+from sartor.config import RunConfig, from_folder
 from sartor.errors import BudgetError, RunError, UsageError, WeightsError
 from sartor.finetune import CHECKPOINT, FinetuneChanges, FinetuneOptions, _checkpoint
+from sartor.run import run_finetune
 from sartor.schedule import Observer, Schedule, run_schedule
 from sartor.storage import read_policy
 from sartor.teacher import Teacher
@@ -138,6 +139,28 @@ def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_sched
     main(["finetune", str(stage), "--epochs", "3", "--augment", ""])
     run_schedule(plan(weights, tmp_path, stages), resume=True)
     assert (stage / "tuned.safetensors").read_bytes() != before
+
+
+def test_a_schedule_may_be_moved_and_goes_on(weights, tmp_path):
+    stages = ("macs<=70%", "macs<=50%")
+    whole = run_schedule(plan(weights, tmp_path / "here", stages))
+    (tmp_path / "here").rename(tmp_path / "there")
+    shutil.rmtree(tmp_path / "there/stage-2/finetuned")
+    main(["schedule", "--resume", str(tmp_path / "there")])
+    entries = json.loads((tmp_path / "there/stages.json").read_text())
+    assert facts(entries) == facts(whole)
+    main(["export", str(tmp_path / "there/stage-2")])
+
+
+def test_a_run_whose_base_is_gone_is_not_fine_tuned(weights, tmp_path):
+    run_schedule(plan(weights, tmp_path, ("macs<=70%", "macs<=50%")))
+    shutil.copy(tmp_path / "stage-1/tuned.safetensors", tmp_path / "tuned.safetensors")
+    config = from_folder(tmp_path / "stage-2")
+    dataclasses.replace(config, weights=tmp_path / "tuned.safetensors").save(tmp_path / "stage-2")
+    shutil.rmtree(tmp_path / "stage-1")
+    shutil.rmtree(tmp_path / "stage-2/finetuned")
+    with pytest.raises(RunError, match=r"stage-1 does not exist; the run .*stage-2 is based on it"):
+        run_finetune(tmp_path / "stage-2", TUNING, lambda epoch: None)
 
 
 def test_a_kill_before_the_result_of_a_search_is_written_is_made_up_for(weights, tmp_path):

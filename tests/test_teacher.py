@@ -39,6 +39,8 @@ def test_teachers_that_cannot_teach_are_refused(model, data, other, tmp_path):
     assert Teacher().build(images, classes=10) is None
     with pytest.raises(UsageError, match="teacher's weights are missing: resnet20 would teach with random weights"):
         Teacher(("resnet20",)).build(images, classes=10)
+    with pytest.raises(UsageError, match="teacher's weights are missing: timm:resnet18 would teach with random weights"):
+        Teacher(("timm:resnet18",)).require_weights()
     with pytest.raises(UsageError, match=r"other\.safetensors, teachers are none; name one network for each file"):
         Teacher(weights=(other,))
     with pytest.raises(UsageError, match="teachers are resnet20, resnet56; name one network for each file"):

@@ -37,7 +37,7 @@ def read_json(path: Path, *, missing: str, error: type[SartorError]) -> dict[str
     """The object a JSON file holds; raises ``error``, with the sentence ``missing`` if the file is not there."""
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise error(missing) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as cause:
         raise error(f"{path} is not JSON: {cause}") from cause

@@ -118,7 +118,7 @@ def compress(
         **judged,
         "episodes": len(episodes),
         "interrupted": search.interrupted,
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(time.perf_counter() - started + search.seconds_before, 3),
         "seconds_per_episode": _split(episodes),
         **_found(verdict, network),
     }

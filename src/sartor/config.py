@@ -47,8 +47,14 @@ class RunConfig:
         for name, value in (("model", self.model), ("data", self.data), ("out", self.out)):
             if not value:
                 raise UsageError(f"--{name} is missing; it can be given on the command line or in the file of --config")
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"--threads is {self.threads}; it must be at least 1")
+        if (place := self._not_a_folder()) is not None:
+            raise UsageError(f"--out {self.out} cannot be a folder: {place} is a file")
+        require_threads(self.threads)
+
+    def _not_a_folder(self) -> Path | None:
+        """The file that stands where the folder of the run, or one that holds it, should."""
+        assert self.out is not None
+        return next((place for place in (self.out, *self.out.parents) if place.exists() and not place.is_dir()), None)
 
     def command(self) -> str:
         """The command line that makes this run again: every option that is not the default."""
@@ -58,6 +64,12 @@ class RunConfig:
         """Write ``run.json``."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
         write_text(folder / FILE, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def require_threads(threads: int | None) -> None:
+    """Raise `UsageError` for a number of threads that cannot be."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads is {threads}; it must be at least 1")
 
 
 def _words(options: Any) -> Iterator[str]:
@@ -84,9 +96,16 @@ def from_folder(folder: Path) -> RunConfig:
 
 
 def first_of(config: RunConfig) -> RunConfig:
-    """The run at the beginning of a chain of bases: what it compressed is the original of all of them."""
-    while config.options.base is not None and (config.options.base / FILE).exists():
-        config = from_folder(config.options.base)
+    """The run at the beginning of a chain of bases: what it compressed is the original of all of them.
+
+    Raises `RunError` if a base is not there any more.
+    """
+    while (base := config.options.base) is not None:
+        if not base.exists():
+            raise RunError(f"{base} does not exist; the run {config.out} is based on it")
+        if not (base / FILE).exists():
+            break  # saved from Python: no run, only its network
+        config = from_folder(base)
     return config
 
 

@@ -38,8 +38,9 @@ def run_export(folder: Path, form: FormatName, *, batch: int | None, out: Path |
     model, images = reload_subject(config, place, calibration=1)
     inputs = (images.calibration.normalized(),)
     path = out or artifact_of(folder, form)
+    export(load(place, model), inputs, path, form, metadata=_metadata(config, place), batch=batch)
     _verified(path).unlink(missing_ok=True)
-    return export(load(place, model), inputs, path, form, metadata=_metadata(config, place), batch=batch)
+    return path
 
 
 def artifact_of(folder: Path, form: FormatName) -> Path:

@@ -8,7 +8,8 @@ SartorError
 ├── DataError         data that is missing, empty or of the wrong shape
 ├── WeightsError      weights that are missing, do not fit or are not finite
 ├── TraceError        a network that cannot be traced
-└── RunError          a run folder that cannot be used as asked
+├── RunError          a run folder that cannot be used as asked
+└── VerificationError an artifact that is not what was promised
 """
 
 

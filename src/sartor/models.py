@@ -16,15 +16,17 @@ from sartor._optional import require
 from sartor.errors import UsageError, WeightsError
 from sartor.graph import require_finite
 
+_TIMM = "timm:"
+
 
 def build(name: str, *, classes: int, pixels: int) -> nn.Module:
     """A network with fresh weights: a zoo name, ``timm:NAME``, or ``package.module:callable`` (called without arguments).
 
     Raises `UsageError` for a name that is none of these.
     """
-    if name.startswith("timm:"):
+    if name.startswith(_TIMM):
         timm = require("timm", extra="timm")
-        model = timm.create_model(name.removeprefix("timm:"), num_classes=classes, pretrained=False)
+        model = timm.create_model(name.removeprefix(_TIMM), num_classes=classes, pretrained=False)
         return _require_module(model, name)
     if ":" in name:
         module_name, _, attribute = name.partition(":")
@@ -49,10 +51,12 @@ def build_trained(name: str, weights: Path | None, *, classes: int, pixels: int,
 
 
 def require_weights(name: str, weights: Path | None, *, missing: str) -> None:
-    """Raises `UsageError`, with the sentence ``missing``, for a zoo network without a file; `WeightsError` if it is not there."""
+    """Raises `UsageError`, with the sentence ``missing``, for a network of the zoo or of timm without a file, and `WeightsError`
+    for a file that is not there.
+    """
     if weights is not None:
         _require_file(weights)
-    elif not name.partition(":")[2]:
+    elif ":" not in name or name.startswith(_TIMM):
         raise UsageError(missing)
 
 

@@ -15,7 +15,7 @@ from sartor import data, models
 from sartor._files import read_json, write_text
 from sartor._process import is_main
 from sartor.api import Result, compress
-from sartor.config import RunConfig, first_of, from_folder
+from sartor.config import RunConfig, first_of, from_folder, require_threads
 from sartor.errors import RunError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
@@ -72,11 +72,15 @@ def is_finished(folder: Path) -> bool:
     return (folder / RESULT).exists() and not read_result(folder)["interrupted"]
 
 
+def is_current(folder: Path) -> bool:
+    """Whether what was fine-tuned in the folder of a run is of the policy that the run now has."""
+    return read_policy(folder / FINETUNED) == read_policy(folder)
+
+
 def require_current(folder: Path) -> None:
-    """Raise `RunError` if what was fine-tuned in the folder of a run is not of the policy that the run now has."""
-    tuned = folder / FINETUNED
-    if read_policy(tuned) != read_policy(folder):
-        raise RunError(f"{tuned} was made from another policy than the run now has; remove it, or fine-tune again")
+    """Raise `RunError` if it is not."""
+    if not is_current(folder):
+        raise RunError(f"{folder / FINETUNED} was made from another policy than the run now has; remove it, or fine-tune again")
 
 
 def use_threads(config: RunConfig) -> None:
@@ -132,6 +136,7 @@ def run_finetune(
 
     Raises `RunError` if there already is a fine-tuning and ``resume`` is not set.
     """
+    require_threads(threads)
     config, out = from_folder(folder), folder / FINETUNED
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:

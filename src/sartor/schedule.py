@@ -142,7 +142,9 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     if before is not None:
         options = dataclasses.replace(config.options, base=before)
         config = dataclasses.replace(config, weights=before / _WEIGHTS, options=options)
-    if not is_finished(folder):
+    if is_finished(folder):
+        config.save(folder)  # the schedule may have been moved since, and with it what this stage is based on
+    else:
         run_search(config, observer.on_episode, resume=True)
     if not is_finished(folder):
         raise RunError(f"the search of stage {number} was interrupted; go on with: sartor schedule --resume {out}")

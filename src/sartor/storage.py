@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from sartor import models
 from sartor._files import read_json, write_text
-from sartor.compress import REDUCED, Scheme, fold, narrow, owned, quantize, widen
+from sartor.compress import REDUCED, Scheme, digest, fold, narrow, owned, quantize, widen
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
 from sartor.policy import Policy
@@ -133,6 +134,22 @@ def save_trained(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
 def holds_network(folder: Path) -> bool:
     """Whether a folder holds all of what `save` writes; its tensors come last."""
     return (folder / _TENSORS).exists()
+
+
+def identity(tensors: Mapping[str, Tensor]) -> str:
+    """A number that tells a network by its tensors from every other."""
+    return digest(dict(sorted(tensors.items())))
+
+
+def identity_of(folder: Path) -> str:
+    """`identity` of the network of a folder that `save` wrote. Raises `RunError` if there is none."""
+    path = folder / _TENSORS
+    try:
+        return identity(load_file(path))
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
 
 
 def read_origin(folder: Path) -> Origin:

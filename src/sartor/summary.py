@@ -32,3 +32,15 @@ def cells(entry: dict[str, Any]) -> list[str]:
         f"{entry['size'] / 1e3:.1f} KB ({100 * ratio['size']:.1f} %)",
         "–" if not latency else f"{1e3 * latency['candidate']['median_s']:.3f} ms ({100 * latency['relative']:.1f} %)",
     ]
+
+
+def tuned_words(report: dict[str, Any]) -> str:
+    """What ``finetune.json`` tells of a fine-tuning."""
+    parts = [
+        f"{part} " + ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())
+        for part in ("validation", "test")
+        if report[part]
+    ]
+    count, teacher = len(report["epochs"]), report["teacher"]
+    taught = f", learning from {teacher}" if report["options"]["distill"] else ""
+    return f"Fine-tuned for {count} epoch{'s' * (count != 1)}{taught}: {'; '.join(parts)}."

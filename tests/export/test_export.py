@@ -1,6 +1,5 @@
 """Every format holds the network, and says where it comes from."""
 
-import json
 import re
 
 import numpy as np
@@ -9,11 +8,12 @@ import torch
 
 from sartor import targets
 from sartor.compress import CompressOptions, Compressor
-from sartor.errors import UsageError
+from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS, export, verify
 from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
+from sartor.storage import identity
 from sartor.testing import break_scale
 
 METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
@@ -35,25 +35,6 @@ def outputs_of(form, path, images):
     return targets.make(FORMATS[form].target).load(path).run([images.numpy()])[0]
 
 
-def metadata_of(form, path):
-    if form == "onnx":
-        import onnx
-
-        return {item.key: item.value for item in onnx.load(path).metadata_props}
-    if form == "openvino":
-        import openvino
-
-        model = openvino.Core().read_model(str(path))
-        return {name: model.get_rt_info(["sartor", name]).astype(str) for name in METADATA}
-    if form == "pt2":
-        extra = {"sartor.json": ""}
-        torch.export.load(path, extra_files=extra)
-        return json.loads(extra["sartor.json"])
-    from executorch.runtime import Runtime
-
-    return json.loads(Runtime.get().load_program(path).load_method("sartor").execute([])[0])
-
-
 @pytest.mark.parametrize("form", FORMATS)
 def test_exported_networks_compute_what_was_found(form, candidate, data, tmp_path):
     images = data.test.normalized()[:7]
@@ -63,7 +44,7 @@ def test_exported_networks_compute_what_was_found(form, candidate, data, tmp_pat
         expected = candidate(images).numpy()
     tolerance = 2e-2 if any("quantizer" in name for name, _ in candidate.named_modules()) else 1e-4
     assert np.abs(outputs_of(form, path, images) - expected).max() <= tolerance * np.abs(expected).max()
-    assert metadata_of(form, path) == METADATA
+    assert FORMATS[form].metadata(path) == {**METADATA, "network": identity(candidate.state_dict())}
     assert [item.suffix for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 
 
@@ -116,6 +97,15 @@ def test_a_good_artifact_is_as_promised(quantized, data, tmp_path):
     assert 0 < found.peak_memory_bytes < 500e6
     assert {item.layer for item in found.drift} == {layer.name for layer in network.layers}
     assert found.faults(1e-6)[-1].startswith("relative latency is")
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "executorch"])
+def test_an_artifact_of_another_network_is_not_verified(form, quantized, data, tmp_path):
+    network, candidate = quantized
+    path = tmp_path / f"model{FORMATS[form].suffix}"
+    export(network.module, (data.test.normalized()[:1],), path, form, batch=1)
+    with pytest.raises(RunError, match=rf"model{FORMATS[form].suffix} was made from another network than the one it is held"):
+        verify(path, form, candidate, network.module, data.test)
 
 
 @pytest.mark.parametrize("index", [1, 2])

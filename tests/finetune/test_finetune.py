@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -18,6 +19,7 @@ from sartor.compress import CompressOptions, Compressor, QuantizedWeight, is_qua
 from sartor.errors import RunError, UsageError
 from sartor.finetune import FinetuneOptions, finetune
 from sartor.finetune._batches import batches
+from sartor.finetune._training import Training, _tensors
 from sartor.graph import trace
 from sartor.policy import Policy
 
@@ -159,6 +161,7 @@ def test_mixed_images_are_learned_from(compressor, model, train, data):
     [
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"distill": 1.5}, "distill is 1.5; it must lie from 0 to 1"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be at least 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
         ({"augment": ("blur",)}, "augment has blur; allowed are shift, mirror, mix"),
     ],
@@ -166,6 +169,32 @@ def test_mixed_images_are_learned_from(compressor, model, train, data):
 def test_wrong_options_are_refused(wrong, sentence):
     with pytest.raises(UsageError, match=sentence):
         FinetuneOptions(**wrong)
+
+
+def test_half_precision_is_refused_where_it_would_be_ignored(compressor, train, data):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    candidate, options = candidate_of(compressor, "channels"), dataclasses.replace(QUICK, precision="fp16")
+    with pytest.raises(UsageError, match="precision is fp16, which needs a GPU; allowed here are no and bf16"):
+        finetune(candidate, train, data.validation, options=options)
+
+
+def test_where_the_scaler_of_half_precision_stands_is_kept_exactly():
+    scaler = torch.amp.GradScaler("cpu", init_scale=1234.5)
+    restored = torch.amp.GradScaler("cpu")
+    restored.load_state_dict({name: item.item() for name, item in _tensors(scaler.state_dict()).items()})
+    assert restored.state_dict() == scaler.state_dict()
+
+
+def test_the_learning_rate_goes_on_with_another_number_of_processes(compressor, train, data):
+    """Fewer steps an epoch: what counts is how many epochs are behind."""
+    candidate = candidate_of(compressor, "channels")
+    alone = Training(candidate, train, None, QUICK)
+    alone.epoch(0)
+    shared = Training(candidate, train, None, dataclasses.replace(QUICK, batch=4 * QUICK.batch))
+    shared.restore(alone.state(), epochs=1)
+    shared.epoch(1)
+    assert shared._factor(shared._step) == pytest.approx(alone._factor(2 * alone._step), abs=0.05)
 
 
 def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
@@ -186,18 +215,43 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
         main(finetuning)
     assert "already holds a fine-tuning; go on with --resume" in capsys.readouterr().err
     main([*finetuning, "--resume"])
+    capsys.readouterr()
     main(["export", run])
+    assert f"next: sartor verify {run} --format onnx" in capsys.readouterr().out
     session = sartor.targets.make("onnxruntime").load(tmp_path / "run/export/model.onnx")
     assert np.abs(session.run([images.normalized().numpy()])[0] - network(images.normalized()).detach().numpy()).max() < 1e-3
     main(["verify", run])
     verified = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
     assert verified["faults"] == []
     assert verified["accuracy"] == pytest.approx(report["test"]["after"], abs=0.004)
+    with pytest.raises(SystemExit):
+        main(["export", run, "--batch", "0"])
+    assert (tmp_path / "run/export/model.onnx.verified.json").exists(), "what was not replaced stays verified"
     main(["export", run, "--batch", "4"])
     assert not (tmp_path / "run/export/model.onnx.verified.json").exists()
     main(["verify", run])
     assert json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())["accuracy"] == verified["accuracy"]
+    main(["report", run])
+    card = (tmp_path / "run/report/MODEL_CARD.md").read_text()
+    assert 'sartor.load("run/finetuned")' in card
+    assert f"validation before {100 * report['validation']['before']:.2f} %" in card
+    assert card.count("Verified in onnxruntime") == 1
+    shutil.rmtree(tmp_path / "run/finetuned")
+    main(["report", run])
+    card = (tmp_path / "run/report/MODEL_CARD.md").read_text()
+    assert 'sartor.load("run")' in card
+    assert "Verified in" not in card, "another network was verified"
     capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["verify", run])
+    assert "model.onnx was made from another network than the one it is held against" in capsys.readouterr().err
+    main(["export", run, "--format", "pt2", "--out", str(tmp_path / "other.pt2")])
+    assert "next:" not in capsys.readouterr().out, "nothing here verifies it"
+    main(["export", run, "--format", "openvino", "--out", str(tmp_path / "other.xml")])
+    size = sum((tmp_path / f"other.{suffix}").stat().st_size for suffix in ("xml", "bin"))
+    said = capsys.readouterr().out
+    assert f"{size:,} bytes" in said
+    assert f"--format openvino --artifact {tmp_path / 'other.xml'}" in said
     with pytest.raises(SystemExit):
         main(["verify", run, "--format", "openvino"])
     assert "model.xml does not exist; make it with: sartor export" in capsys.readouterr().err
@@ -214,12 +268,12 @@ def test_two_processes_share_a_training_and_one_speaks(weights, tmp_path):
         "--final-images", "32",
     ])  # fmt: skip
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "sartor"]
-    options = ["--epochs", "2", "--batch", "32", "--learning-rate", "0.05", "--ema", "0.9"]
+    options = ["--epochs", "4", "--batch", "32", "--learning-rate", "0.05", "--ema", "0.9"]
     done = subprocess.run(
         [*command, "finetune", str(run), *options], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=200,
         capture_output=True, text=True,
     )  # fmt: skip
-    assert done.stdout.count("epoch 2/2") == 1
+    assert done.stdout.count("epoch 4/4") == 1
     report = json.loads((run / "finetuned/finetune.json").read_text())
     network = sartor.load(run / "finetuned", sartor.demo.DigitsNet())
     images = sartor.data.load("digits", calibration=1).validation

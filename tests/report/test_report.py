@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import re
+import shutil
 import threading
 import urllib.error
 import urllib.request
@@ -92,6 +93,17 @@ def drawn_in(figure):
     """The rows of a figure that has one data set."""
     (rows,) = figure["spec"]["datasets"].values()
     return rows
+
+
+def test_an_interrupted_search_is_called_so_and_runs_when_it_goes_on(run, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    result = json.loads((broken / "result.json").read_text())
+    (broken / "result.json").write_text(json.dumps({**result, "interrupted": True}))
+    assert report.read(broken).state == "interrupted"
+    (broken / "result.json").write_text(json.dumps({**result, "interrupted": True, "episodes": 5}))
+    facts = report.read(broken)
+    assert (facts.state, facts.result) == ("running", {}), "what was left then is not what is found now"
 
 
 def test_runs_are_compared_on_one_page(run, tmp_path, capsys):

@@ -24,7 +24,10 @@ from sartor.config import from_toml
 from sartor.errors import SartorError
 
 _INTERRUPTED = 130
-_LIST_OPTIONS = ("--seed-with", "--baselines", "--methods", "--state", "--augment", "--finetune.augment", "--track")
+_LIST_OPTIONS = (
+    "--seed-with", "--baselines", "--methods", "--state", "--augment", "--finetune.augment", "--last.augment", "--track",
+    "--teacher.models", "--teacher.weights",
+)  # fmt: skip
 
 
 Command = (
@@ -54,12 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
     keep_freed_memory()
     try:
-        parse(sys.argv[1:] if arguments is None else arguments).run(Console(quiet=not is_main()))
+        parse(sys.argv[1:] if arguments is None else arguments).run(Console(quiet=not is_main(), soft_wrap=True))
     except SartorError as error:
         Console(stderr=True, soft_wrap=True).print(f"sartor: {error}", highlight=False, markup=False)
         sys.exit(error.exit_status)
+    except OSError as error:  # a full disk, a folder that may not be written to
+        Console(stderr=True, soft_wrap=True).print(f"sartor: {error}", highlight=False, markup=False)
+        sys.exit(1)
     except KeyboardInterrupt:
-        Console(stderr=True).print("sartor: interrupted before there was anything to deliver")
+        Console(stderr=True).print("sartor: interrupted; what was recorded until now is kept")
         sys.exit(_INTERRUPTED)
 
 
@@ -79,7 +85,7 @@ def _split_lists(arguments: Sequence[str]) -> list[str]:
         name, equals, value = argument.partition("=")
         if name in _LIST_OPTIONS and equals:
             split += [name, *filter(None, value.split(","))]
-        elif split and split[-1] in _LIST_OPTIONS:
+        elif split and split[-1] in _LIST_OPTIONS and not argument.startswith("--"):
             split += filter(None, argument.split(","))
         else:
             split.append(argument)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from sartor.deliver import run_export, run_verify
 from sartor.errors import VerificationError
-from sartor.export import FormatName
+from sartor.export import FORMATS, FormatName, size_of
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class Export:
     def run(self, console: Console) -> None:
         """Write it, say where."""
         path = run_export(self.folder, self.format, batch=self.batch, out=self.out)
-        console.print(f"{path}: {path.stat().st_size:,} bytes", highlight=False)
-        console.print(f"next: sartor verify {self.folder} --format {self.format}", highlight=False)
+        console.print(f"{path}: {size_of(path):,} bytes", highlight=False)
+        if FORMATS[self.format].target:
+            elsewhere = "" if self.out is None else f" --artifact {self.out}"
+            console.print(f"next: sartor verify {self.folder} --format {self.format}{elsewhere}", highlight=False)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,9 @@ def _search(config: RunConfig, console: Console, *, resume: bool = False) -> Non
     if unsettled := report["latencies_unsettled"]:
         say(f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow")
     if not report["budget_met"]:
-        say(f"the budget {report['budget']} was NOT met: no finalist was fast enough when measured")
+        bounded = report["reward"] != "absolute"
+        why = "no finalist was fast enough when measured" if bounded else "the reward weighs latency, it does not bound it"
+        say(f"the budget {report['budget']} was NOT met: {why}")
     if report["interrupted"]:
         say(f"stopped after {report['episodes']} episodes; go on with: sartor search --resume {config.out}")
     say(f"{report['episodes']} episodes in {report['seconds']:.0f} s, results in {config.out}")

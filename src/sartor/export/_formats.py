@@ -18,12 +18,13 @@ from sartor._files import write_atomically
 from sartor._optional import require
 from sartor.compress import deployable
 from sartor.errors import UsageError
+from sartor.export._metadata import KEY, NETWORK, read_executorch, read_onnx, read_openvino, read_pt2
+from sartor.storage import identity
 from sartor.targets import ExecutorchTarget, with_integers, write_onnx
 
 FormatName = Literal["onnx", "openvino", "executorch", "pt2"]
 #: Network in the form targets build from, inputs, path, metadata, whether any batch size shall run.
 Writer = Callable[[fx.GraphModule, tuple[Tensor, ...], Path, Mapping[str, str], bool], None]
-_KEY = "sartor"
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Format:
     suffix: str
     target: str
     write: Writer
+    metadata: Callable[[Path], dict[str, str]]
+    """Reads what `export` wrote beside the network."""
     dynamic: bool = True
     """Whether it can leave the batch size open."""
 
@@ -48,6 +51,8 @@ def export(
 ) -> Path:
     """Write a network; ``inputs`` have a batch of one, ``batch`` images run at a time, any number if it is None.
 
+    ``metadata`` and an entry that tells of which tensors it was made stand inside the file.
+
     Raises `UsageError` for an unknown format, a path of another suffix, or an open batch size in a format that needs one.
     """
     if form not in FORMATS:
@@ -61,7 +66,8 @@ def export(
         raise UsageError(f"format {form!r} needs a fixed batch size; give for instance --batch 1")
     size = 2 if batch is None else batch  # tracers take a size of 1 for a constant
     sized = tuple(item[:1].repeat(size, *[1] * (item.dim() - 1)) for item in inputs)
-    chosen.write(deployable(network).eval(), sized, path, metadata or {}, batch is None)
+    told = {**(metadata or {}), NETWORK: identity(network.state_dict())}
+    chosen.write(deployable(network).eval(), sized, path, told, batch is None)
     return path
 
 
@@ -77,7 +83,7 @@ def _openvino(
     with tempfile.TemporaryDirectory() as folder:
         model = runtime.Core().read_model(str(write_onnx(network, inputs, Path(folder) / "model.onnx", dynamic_batch=dynamic)))
         for name, value in metadata.items():
-            model.set_rt_info(value, [_KEY, name])
+            model.set_rt_info(value, [KEY, name])
         runtime.save_model(model, str(Path(folder) / "model.xml"), compress_to_fp16=False)
         for suffix in (".bin", path.suffix):
             content = (Path(folder) / "model.xml").with_suffix(suffix).read_bytes()
@@ -99,16 +105,16 @@ def _pt2(network: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path, metada
     shapes = tuple({0: torch.export.Dim("batch", min=1)} for _ in inputs) if dynamic else None
     with torch.no_grad():
         program = torch.export.export(with_integers(network), inputs, dynamic_shapes=shapes)
-    extra = {f"{_KEY}.json": json.dumps(dict(metadata))}
+    extra = {f"{KEY}.json": json.dumps(dict(metadata))}
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files=extra)
     write_atomically(path, partial(_fill, content=buffer.getvalue()))
 
 
 FORMATS: dict[FormatName, Format] = {
-    "onnx": Format(".onnx", "onnxruntime", _onnx),
-    "openvino": Format(".xml", "openvino", _openvino),
-    "executorch": Format(".pte", "executorch", _executorch, dynamic=False),
-    "pt2": Format(".pt2", "", _pt2),
+    "onnx": Format(".onnx", "onnxruntime", _onnx, read_onnx),
+    "openvino": Format(".xml", "openvino", _openvino, read_openvino),
+    "executorch": Format(".pte", "executorch", _executorch, read_executorch, dynamic=False),
+    "pt2": Format(".pt2", "", _pt2, read_pt2),
 }
 assert tuple(FORMATS) == get_args(FormatName)

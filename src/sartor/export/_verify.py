@@ -13,11 +13,13 @@ from torch import fx
 from sartor import targets
 from sartor.compress import deployable
 from sartor.data import Images
-from sartor.errors import UsageError
+from sartor.errors import RunError, UsageError
 from sartor.export._drift import Drift, drift
 from sartor.export._formats import FORMATS, FormatName, export
 from sartor.export._memory import peak_memory
+from sartor.export._metadata import NETWORK
 from sartor.score import ImageScorer
+from sartor.storage import identity
 from sartor.targets import SURE, Comparison, Session
 
 _BATCH = 100
@@ -31,9 +33,13 @@ _FEW = 2
 
 @dataclass(frozen=True)
 class Verification:
-    """What was measured of an artifact: accuracies in [0, 1] on ``images`` images, ``drift`` where the file names layers."""
+    """What was measured of an artifact: accuracies in [0, 1] on ``images`` images, ``drift`` where the file names layers.
+
+    ``network`` tells which network it was made from (`sartor.storage.identity`).
+    """
 
     artifact: str
+    network: str
     runtime: str
     device: str
     threads: int
@@ -72,13 +78,16 @@ def verify(
 ) -> Verification:
     """Run an artifact on the test images, measure it beside the original, and compare it with the network it was made from.
 
-    Raises `RunError` for a file that its runtime cannot load, `UsageError` for a format that no target here runs.
+    Raises `RunError` for a file that its runtime cannot load or that says it was made from another network, `UsageError` for a
+    format that no target here runs.
     """
     if not FORMATS[form].target:
         raise UsageError(f"format {form!r} has no target here that runs it; allowed are onnx, openvino and executorch")
     target = targets.make(FORMATS[form].target, threads=threads)
     images = test.normalized()
-    session = target.load(artifact)
+    session, made_of = target.load(artifact), identity(network.state_dict())
+    if FORMATS[form].metadata(artifact).get(NETWORK, made_of) != made_of:
+        raise RunError(f"{artifact} was made from another network than the one it is held against; export it again")
     right = _answers(session, images) == test.labels.numpy()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"original{FORMATS[form].suffix}"
@@ -87,13 +96,14 @@ def verify(
     described = target.describe()
     return Verification(
         str(artifact),
+        made_of,
         described.runtime,
         described.device,
         threads,
         len(test),
         float(right.mean()),
         ImageScorer(test, dtype=torch.float32).score(network).accuracy,
-        sum(path.stat().st_size for path in _files(artifact)),
+        size_of(artifact),
         peak_memory(target.name, artifact, threads),
         latency,
         drift(artifact, deployable(network), _batches(images, session.batch or _DRIFT_IMAGES)[0]) if form == "onnx" else [],
@@ -112,7 +122,8 @@ def _batches(images: torch.Tensor, size: int) -> list[torch.Tensor]:
     return list(filled.split(size))
 
 
-def _files(artifact: Path) -> list[Path]:
-    """The artifact and, for OpenVINO, its weights."""
+def size_of(artifact: Path) -> int:
+    """Bytes of an artifact and, for OpenVINO, of its weights beside it."""
     beside = artifact.with_suffix(".bin")
-    return [artifact, beside] if artifact.suffix == ".xml" and beside.exists() else [artifact]
+    files = [artifact, beside] if artifact.suffix == ".xml" and beside.exists() else [artifact]
+    return sum(path.stat().st_size for path in files)

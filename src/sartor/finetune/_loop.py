@@ -55,7 +55,8 @@ def finetune(
     """Train a candidate; weights that were pruned stay pruned, and where it rounds, gradients reach its real weights.
 
     With a ``teacher``, usually the original, its outputs are learned from too. With ``checkpoint``, an interrupted training goes
-    on after the last whole epoch, and ends where an uninterrupted one would. ``candidate`` is not changed.
+    on after the last whole epoch, and ends where an uninterrupted one would, with as many processes and threads as before.
+    ``candidate`` is not changed.
 
     Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is not finite, `DataError` for
     an empty data set, `UsageError` for a teacher with outputs of another shape.
@@ -72,8 +73,8 @@ def finetune(
         _require_same(facts["options"], options, checkpoint)
         if facts["candidate"] != identity:
             raise RunError(f"{checkpoint} belongs to another candidate or teacher; remove it to train this one")
-        training.restore(parts)
         epochs = [Epoch(**entry) for entry in facts["epochs"]]
+        training.restore(parts, epochs=len(epochs))
         best, best_tensors = facts["best"], parts["best"]
     for number in range(len(epochs), options.epochs):
         started = time.perf_counter()

@@ -51,6 +51,8 @@ class FinetuneOptions:
         for name, low, high in (("distill", 0.0, 1.0), ("ema", 0.0, 0.99999), ("momentum", 0.0, 0.999), ("warmup", 0.0, 1.0)):
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise UsageError(f"weight_decay is {self.weight_decay}; it must be at least 0")
         for name in ("learning_rate", "temperature"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -36,6 +36,8 @@ class Training:
     def __init__(self, candidate: fx.GraphModule, train: Images, teacher: nn.Module | None, options: FinetuneOptions) -> None:
         self.options = options
         accelerate = require("accelerate", extra="train")
+        if options.precision == "fp16" and not torch.cuda.is_available():
+            raise UsageError("precision is fp16, which needs a GPU; allowed here are no and bf16")
         self._accelerator: Accelerator = accelerate.Accelerator(
             mixed_precision=options.precision, cpu=not torch.cuda.is_available()
         )
@@ -49,7 +51,7 @@ class Training:
         self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
         if "mix" in options.augment:
             self._labels = F.one_hot(train.labels, self._outputs(self._student).shape[-1]).float()
-        self._steps = options.epochs * max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
+        self._steps_per_epoch = max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
         self._step = 0
         self._optimizer = torch.optim.SGD(
             _parameter_groups(self._student, options), momentum=options.momentum, nesterov=options.momentum > 0
@@ -68,7 +70,9 @@ class Training:
         generator = torch.Generator().manual_seed(seed)
         self._model.train()
         losses = []
-        share = slice(self._accelerator.process_index, None, self._accelerator.num_processes)
+        processes = self._accelerator.num_processes
+        whole = len(self._labels) // processes * processes  # as many batches for every process: they wait for each other
+        share = slice(self._accelerator.process_index, whole, processes)
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # dropout draws from nowhere else
             for images, labels in batches(
@@ -98,17 +102,19 @@ class Training:
             "student": dict(self._student.state_dict()),
             "average": dict(self._average.state_dict()),
             "momentum": momentum,
-            "schedule": {"step": torch.tensor(self._step)},
+            "scaler": _tensors(scaler.state_dict()) if (scaler := self._accelerator.scaler) is not None else {},
         }
 
-    def restore(self, parts: dict[str, dict[str, Tensor]]) -> None:
-        """Stand where `state` was taken."""
+    def restore(self, parts: dict[str, dict[str, Tensor]], *, epochs: int) -> None:
+        """Stand where `state` was taken, after some epochs."""
         self._student.load_state_dict(parts["student"])
         self._average.load_state_dict(parts["average"])
         for index, item in enumerate(self._student.parameters()):
             if str(index) in parts.get("momentum", {}):
                 self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)].to(item.device)
-        self._step = int(parts["schedule"]["step"])
+        if (scaler := self._accelerator.scaler) is not None:
+            scaler.load_state_dict({name: item.item() for name, item in parts.get("scaler", {}).items()})
+        self._step = epochs * self._steps_per_epoch
 
     def _outputs(self, model: nn.Module) -> Tensor:
         """Of one image."""
@@ -152,15 +158,22 @@ class Training:
 
     def _factor(self, step: int) -> float:
         """Learning rate after some steps, as a share of the largest."""
-        rise = max(1, round(self.options.warmup * self._steps))
+        steps = self.options.epochs * self._steps_per_epoch
+        rise = max(1, round(self.options.warmup * steps))
         if step < rise:
             return (step + 1) / rise
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, self._steps - rise))))
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
 
 
 def _usual_rate(student: nn.Module) -> float:
     """The largest learning rate, where none is given: a tenth without batch norms."""
     return 0.02 if any(isinstance(module, _NORMS) for module in student.modules()) else 0.002
+
+
+def _tensors(numbers: Mapping[str, float]) -> dict[str, Tensor]:
+    """Whole numbers stay whole, others keep all their digits."""
+    kinds = {name: torch.int64 if isinstance(value, int) else torch.float64 for name, value in numbers.items()}
+    return {name: torch.tensor(value, dtype=kinds[name]) for name, value in numbers.items()}
 
 
 def _mask_of(parameter: Tensor) -> Tensor | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from sartor.report._run import Facts
-from sartor.summary import HEADINGS, cells, entries
+from sartor.run import FINETUNED
+from sartor.summary import HEADINGS, cells, entries, tuned_words
 
 
 def card(facts: Facts) -> str:
@@ -19,8 +20,12 @@ def card(facts: Facts) -> str:
         lines += ["", f"| | {' | '.join(HEADINGS)} |", "|---" * (len(HEADINGS) + 1) + "|"]
         lines += [f"| {name} | {' | '.join(cells(entry))} |" for name, entry in entries(result).items()]
         lines += ["", "## Policy", "", "```json", json.dumps(result["policy"], indent=1), "```"]
+    place = facts.name
+    if facts.finetuned:
+        lines += ["", f"{tuned_words(facts.finetuned)} That network is in `{FINETUNED}`."]
+        place = f"{place}/{FINETUNED}"
     for found in facts.verified:
         accuracy = f"{100 * found['accuracy']:.2f} % on {found['images']:,} images"
         lines += ["", f"Verified in {found['runtime']} on {found['device']}: {accuracy}."]
-    lines += ["", "## How to load it", "", "```python", "import sartor", "", f'network = sartor.load("{facts.name}")', "```", ""]
+    lines += ["", "## How to load it", "", "```python", "import sartor", "", f'network = sartor.load("{place}")', "```", ""]
     return "\n".join(lines)

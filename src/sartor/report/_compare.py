@@ -32,7 +32,7 @@ def compare(runs: Sequence[Facts]) -> str:
         charts["plane"] = _plane(runs)
     networks = {f"{facts.name}: {name}": entry for facts in runs if facts.result for name, entry in entries(facts.result).items()}
     content = {
-        "state": f"{len(runs)} runs, {sum(not facts.result for facts in runs)} of them not finished",
+        "state": f"{len(runs)} runs, {sum(facts.state != 'finished' for facts in runs)} of them not finished",
         "table": str(table(networks)),
         "figures": {name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()} for name, chart in charts.items()},
     }

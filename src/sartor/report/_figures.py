@@ -66,7 +66,8 @@ def _plane(facts: Facts) -> Figure:
     unbeaten = [every[episode.number] for episode in front(facts.episodes)]
     x = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~s"))
     y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%"))
-    tips = ["episode:Q", alt.Tooltip(f"{field}:Q", format=".4~s"), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
+    number = ".4~f" if field == "relative_latency" else ".4~s"
+    tips = ["episode:Q", alt.Tooltip(f"{field}:Q", format=number), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
     scored = (
         alt.Chart(alt.InlineData(rows)).mark_circle(size=_DOT, opacity=0.6).encode(x=x, y=y, color=_sources(facts), tooltip=tips)
     )

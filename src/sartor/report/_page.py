@@ -13,7 +13,7 @@ import sartor
 from sartor._optional import require
 from sartor.report._figures import figures
 from sartor.report._run import Facts
-from sartor.summary import HEADINGS, cells, entries
+from sartor.summary import HEADINGS, cells, entries, tuned_words
 
 _CAPTIONS = {
     "history": "Reward of every episode, and the best so far.",
@@ -28,10 +28,10 @@ _CAPTIONS = {
 
 def payload(facts: Facts) -> dict[str, Any]:
     """What changes while a search runs: one line of state, the table, the figures."""
-    done = "finished" if facts.result else "running"
     best = max(episode.outcome.accuracy for episode in facts.episodes)
+    done = f"{len(facts.episodes)} of {facts.config.options.episodes} episodes"
     return {
-        "state": f"{done}: {len(facts.episodes)} of {facts.config.options.episodes} episodes, best accuracy {100 * best:.2f} %",
+        "state": f"{facts.state}: {done}, best accuracy {100 * best:.2f} %",
         "table": str(_table(facts)),
         "figures": {name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()} for name, chart in figures(facts).items()},
     }
@@ -42,7 +42,7 @@ def page(facts: Facts, *, live: bool = False) -> str:
     return render(
         f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
         payload(facts),
-        delivered=[_verified(found) for found in facts.verified] + _finetuned(facts),
+        delivered=[*map(_verified, facts.verified), *([tuned_words(facts.finetuned)] if facts.finetuned else [])],
         faults=[fault for found in facts.verified for fault in found["faults"]],
         how=_how(facts),
         live=live,
@@ -96,19 +96,6 @@ def _verified(found: dict[str, Any]) -> str:
         f"({latency['low']:.3f} to {latency['high']:.3f}), {found['size_bytes']:,} bytes, peak memory "
         f"{'unknown' if memory is None else f'{memory:,} bytes'}."
     )
-
-
-def _finetuned(facts: Facts) -> list[str]:
-    if facts.finetuned is None:
-        return []
-    parts = [
-        f"{part} " + ", ".join(f"{name} {100 * value:.2f} %" for name, value in facts.finetuned[part].items())
-        for part in ("validation", "test")
-        if facts.finetuned[part]
-    ]
-    count, teacher = len(facts.finetuned["epochs"]), facts.finetuned["teacher"]
-    taught = f", learning from {teacher}" if facts.finetuned["options"]["distill"] else ""
-    return [f"Fine-tuned for {count} epoch{'s' * (count != 1)}{taught}: {'; '.join(parts)}."]
 
 
 def _how(facts: Facts) -> dict[str, str]:

@@ -10,17 +10,18 @@ from typing import Any
 from sartor.config import FILE as OPTIONS
 from sartor.config import RunConfig, from_folder
 from sartor.errors import RunError
-from sartor.run import FINETUNE_REPORT, FINETUNED
+from sartor.run import FINETUNE_REPORT, FINETUNED, RESULT, is_current
 from sartor.search import Episode, read_episodes
 from sartor.sensitivity import FILE as SENSITIVITY
 from sartor.sensitivity import Sensitivity
-
-_RESULT = "result.json"
+from sartor.storage import holds_network, identity_of
 
 
 @dataclass(frozen=True)
 class Facts:
-    """``result`` is empty while the search runs; ``verified`` by format, ``finetuned`` None if it was not done."""
+    """``result`` is empty while the search runs; ``finetuned`` is None, and ``verified`` empty, if that was not done with what
+    the run now holds.
+    """
 
     name: str
     config: RunConfig
@@ -29,6 +30,13 @@ class Facts:
     sensitivity: Sensitivity | None
     finetuned: dict[str, Any] | None
     verified: list[dict[str, Any]]
+
+    @property
+    def state(self) -> str:
+        """Whether the search is running, interrupted or finished."""
+        if not self.result:
+            return "running"
+        return "interrupted" if self.result["interrupted"] else "finished"
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per episode, as for a CSV file."""
@@ -53,15 +61,21 @@ def read(folder: Path) -> Facts:
     episodes = read_episodes(folder)
     if not episodes:
         raise RunError(f"{folder} holds no episode yet; there is nothing to report")
-    sensitivity = folder / SENSITIVITY
+    sensitivity, result = folder / SENSITIVITY, _json(folder / RESULT) or {}
+    if result and result["episodes"] < len(episodes):
+        result = {}  # left when it was interrupted; it goes on since
+    tuned = folder / FINETUNED
+    current = holds_network(folder) and holds_network(tuned) and is_current(folder)
+    verified = [found for path in sorted((folder / "export").glob("*.verified.json")) if (found := _json(path))]
+    network = identity_of(tuned if current else folder) if verified else ""
     return Facts(
         folder.resolve().name,
         from_folder(folder),
         episodes,
-        _json(folder / _RESULT) or {},
+        result,
         Sensitivity.read(sensitivity) if sensitivity.exists() else None,
-        _json(folder / FINETUNED / FINETUNE_REPORT),
-        [found for path in sorted((folder / "export").glob("*.verified.json")) if (found := _json(path))],
+        _json(tuned / FINETUNE_REPORT) if current else None,
+        [found for found in verified if found["network"] == network],
     )
 
 

@@ -100,6 +100,11 @@ class Search:
         self._env = PruningEnv(self.problem, self._reward_of)
         self._best: Episode | None = None
 
+    @property
+    def seconds_before(self) -> float:
+        """What the episodes took that were recorded before this process began."""
+        return sum(episode.seconds for episode in self._recorded)
+
     def run(self) -> list[Episode]:
         """All episodes, recorded ones included. Ctrl-C and the time limit end it cleanly, with what there is."""
         agent = agents.make(self.plan.agent, self.setting)
