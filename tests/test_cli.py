@@ -4,7 +4,6 @@ import shlex
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -234,31 +233,6 @@ def test_a_config_file_holds_the_same_options_and_the_command_line_wins(weights,
     main(["search", "--config", str(config), "--episodes", "5"])
     report = json.loads((tmp_path / "a/result.json").read_text())
     assert (report["budget"], report["episodes"], report["seed_with"]) == ("params<=70%", 5, ["uniform"])
-
-
-def test_an_image_folder_can_be_searched(tmp_path):
-    from PIL import Image
-
-    from sartor import data
-
-    rng = np.random.default_rng(0)
-    for split, count in (("train", 6), ("test", 5)):
-        for label in ("cat", "dog"):
-            folder = tmp_path / "images" / split / label
-            folder.mkdir(parents=True)
-            for index in range(count):
-                Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(folder / f"{index}.png")
-    loaded = data.load(tmp_path / "images", calibration=7)
-    assert (len(loaded.calibration), len(loaded.validation), len(loaded.test)) == (7, 5, 5)
-    assert set(loaded.validation.labels.tolist()) == {0, 1}
-
-
-def test_cifar_splits_are_those_of_the_shared_data(shared):
-    from sartor import data
-
-    loaded = data.load(shared / "data/cifar10", calibration=10)
-    assert (len(loaded.validation), len(loaded.test)) == (5000, 5000)
-    assert loaded.validation.labels.bincount().min() > 400
 
 
 def test_targets_are_listed_with_what_they_support(capsys, monkeypatch):

@@ -1,0 +1,137 @@
+"""Splits of a data set as they lie in a folder."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sartor.errors import DataError
+
+SplitName = Literal["train", "validation", "test"]
+#: Pixels, uint8 (count, 3, height, width), and labels (count,).
+Split = tuple[Tensor, Tensor]
+#: What a split is called, by the names that its files or folders may begin with; the first that is there holds all of it.
+_NAMES: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+
+
+class Folder(Protocol):
+    """What holds splits."""
+
+    def has(self, split: SplitName) -> bool:
+        """Whether the split is there."""
+
+    def read(self, split: SplitName, rng: np.random.Generator, count: int | None = None, *, unlabelled: bool = False) -> Split:
+        """All of a split, or ``count`` images drawn from it. Raises `DataError` if it is not there or cannot be read.
+
+        Images without labels are an error, or, if they may be ``unlabelled``, make it an empty split.
+        """
+
+
+class ParquetFolder:
+    """Files in the hub's schema."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def has(self, split: SplitName) -> bool:
+        """Whether there are files of this name."""
+        return bool(self._files(split))
+
+    def read(self, split: SplitName, rng: np.random.Generator, count: int | None = None, *, unlabelled: bool = False) -> Split:
+        """Rows in the order of the files, unless some are drawn."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        files = self._files(split)
+        if not files:
+            held = sorted(file.name for file in self._folder.iterdir())
+            raise DataError(f"{self._folder} has no {split}*.parquet; it holds {held}")
+        try:
+            tables = [pq.read_table(file) for file in files]
+        except Exception as error:
+            raise DataError(f"{files[0]} cannot be read as Parquet: {error}") from error
+        columns = tables[0].column_names
+        image = next((name for name in ("img", "image") if name in columns), None)
+        label = next((name for name in ("label", "fine_label", "labels") if name in columns), None)
+        if image is None or label is None:
+            raise DataError(f"{files[0]} has columns {columns}; expected img or image, and label")
+        rows = sum(len(table) for table in tables)
+        if not rows:
+            raise DataError(f"{files[0]} is empty: at least one image is needed")
+        table = pa.concat_tables(tables).take(rng.permutation(rows)[:count] if count else np.arange(rows))
+        labels = torch.tensor([-1 if value is None else value for value in table.column(label).to_pylist()], dtype=torch.int64)
+        if int(labels.min()) < 0:
+            if unlabelled:
+                return torch.empty(0, 3, 1, 1, dtype=torch.uint8), labels[:0]
+            raise DataError(f"{files[0]} has images without a label ({int(labels.min())}); labels count from 0")
+        return _decode([row["bytes"] if row else b"" for row in table.column(image).to_pylist()], str(files[0])), labels
+
+    def _files(self, split: SplitName) -> list[Path]:
+        found = (sorted(self._folder.glob(f"{name}*.parquet")) for name in _NAMES[split])
+        return next(filter(None, found), [])
+
+
+class ImageFolder:
+    """One folder of images per class; the classes are those of the training split."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def has(self, split: SplitName) -> bool:
+        """Whether there is a folder of this name."""
+        return self._root(split) is not None
+
+    def read(self, split: SplitName, rng: np.random.Generator, count: int | None = None, *, unlabelled: bool = False) -> Split:
+        """Images in an order that is drawn: classes come sorted, and every part should hold all of them."""
+        del unlabelled
+        root = self._root(split)
+        if root is None:
+            raise DataError(f"{self._folder} has neither {split}*.parquet nor a folder {split}/ with one folder per class")
+        if unknown := sorted(set(_classes(root)) - set(self._classes)):
+            raise DataError(f"{root} has the class {unknown[0]!r}, which the training images lack")
+        files = [
+            (path, index)
+            for index, name in enumerate(self._classes)
+            if (root / name).is_dir()
+            for path in sorted((root / name).iterdir())
+            if path.is_file()
+        ]
+        if not files:
+            raise DataError(f"{root} is empty: at least one image is needed")
+        files = [files[index] for index in rng.permutation(len(files))[:count]]
+        return _decode([path.read_bytes() for path, _ in files], str(root)), torch.tensor([index for _, index in files])
+
+    @cached_property
+    def _classes(self) -> list[str]:
+        root = self._root("train")
+        return [] if root is None else _classes(root)
+
+    def _root(self, split: SplitName) -> Path | None:
+        return next((self._folder / name for name in _NAMES[split] if (self._folder / name).is_dir()), None)
+
+
+def _classes(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _decode(encoded: Sequence[bytes], place: str) -> Tensor:
+    from PIL import Image
+
+    arrays = []
+    for index, item in enumerate(encoded):
+        try:
+            arrays.append(np.asarray(Image.open(io.BytesIO(item)).convert("RGB")))
+        except Exception as error:
+            raise DataError(f"image {index} of {place} cannot be decoded: {error}") from error
+        if arrays[-1].shape != arrays[0].shape:
+            raise DataError(
+                f"image {index} of {place} is {arrays[-1].shape[:2]} pixels, the first is {arrays[0].shape[:2]}; all must agree"
+            )
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()
