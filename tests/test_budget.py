@@ -29,6 +29,19 @@ def test_several_bounds_hold_at_once_and_print_as_they_are_read():
     assert Budget.parse("").bounds == ()
 
 
+@pytest.mark.parametrize("text", ["latency<=4ms", "latency<=250us", "latency<=1.5s", "latency<=30%", "size<=500KB"])
+def test_every_bound_prints_as_it_is_read(text):
+    assert Budget.parse(str(Budget.parse(text))) == Budget.parse(text)
+
+
+def test_the_tightest_bound_on_latency_depends_on_the_original():
+    budget = Budget.parse("latency<=50%,latency<=4ms,macs<=1e9")
+    assert budget.bounds_latency
+    assert budget.latency_limit(0.005) == pytest.approx(0.0025)
+    assert budget.latency_limit(0.1) == pytest.approx(0.004)
+    assert Budget.parse("macs<=50%").latency_limit(0.1) is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -102,6 +102,8 @@ BAD_INPUT = {
     ),
     "an unknown agent": lambda f, w: (search(f, w, agent="sarsa"), 2, "agent 'sarsa' is not known; allowed are"),
     "no episodes": lambda f, w: (search(f, w, episodes=0), 2, "episodes is 0; it must be at least 1"),
+    "a negative seed": lambda f, w: (search(f, w, seed=-1), 2, "seed is -1; it must be at least 0"),
+    "no images to refit from": lambda f, w: (search(f, w, final_images=0), 2, "final_images is 0; it must be at least 1"),
     "a keep ratio out of range": lambda f, w: (search(f, w, min_keep=1.5), 2, r"min_keep is 1\.5; it must lie in \(0, 1\]"),
     "an option left out": lambda f, w: (search(f, w, out=None), 2, "--out is missing"),
     "an unknown key in the file of --config": lambda f, w: (

@@ -35,6 +35,17 @@ def test_accuracy_counts_every_image_once():
     assert (score.images, score.stopped) == (1003, False)
 
 
+def test_the_first_tensor_of_what_a_network_returns_is_scored():
+    class Wrapped(nn.Module):
+        def forward(self, x):
+            return {"logits": (torch.nn.functional.one_hot(x[:, 0, 0, 0].long(), 2).to(x.dtype), x)}
+
+    answers = torch.rand(103) < 0.7
+    score = ImageScorer(echo(answers), original=ECHO, dtype=torch.float32).score(torch.fx.symbolic_trace(Wrapped()))
+    assert score.accuracy == pytest.approx(float(answers.float().mean()))
+    assert score.divergence == pytest.approx(0, abs=1e-6)
+
+
 def rival_of(scorer, answers):
     order = torch.randperm(len(answers), generator=torch.Generator().manual_seed(0))
     return Score(float(answers.float().mean()), len(answers), correct=answers[order])

@@ -32,7 +32,10 @@ class Bound:
         return self.value * original if self.relative else self.value
 
     def __str__(self) -> str:
-        return f"{self.quantity}<={self.value:.6g}" if not self.relative else f"{self.quantity}<={100 * self.value:.6g}%"
+        """What `Budget.parse` reads as the same bound."""
+        if self.relative:
+            return f"{self.quantity}<={100 * self.value:.6g}%"
+        return f"latency<={1e3 * self.value:.6g}ms" if self.quantity == "latency" else f"{self.quantity}<={self.value:.6g}"
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,13 @@ class Budget:
         return ",".join(map(str, self.bounds))
 
     @property
-    def latency(self) -> Bound | None:
-        """The tightest bound on latency."""
-        return min((bound for bound in self.bounds if bound.quantity == "latency"), key=lambda bound: bound.value, default=None)
+    def bounds_latency(self) -> bool:
+        """Whether a bound is on latency, which needs a target."""
+        return any(bound.quantity == "latency" for bound in self.bounds)
+
+    def latency_limit(self, original_s: float) -> float | None:
+        """Seconds that are allowed where the original takes ``original_s``: the tightest bound; None if latency has none."""
+        return min((bound.limit(original_s) for bound in self.bounds if bound.quantity == "latency"), default=None)
 
     def without_latency(self) -> Budget:
         """All other bounds."""

@@ -66,10 +66,10 @@ def run_verify(
     options = config.options
     threads = threads or options.target_threads
     found = verify(artifact, form, load(place, model), original, images.test, threads=threads)
-    bound = Budget.parse(config.budget).latency
     promised = (FORMATS[form].target, threads) == (options.target, options.target_threads) and options.reward != "absolute"
     usual = found.latency.original.median_s
-    faults = found.faults(bound.limit(usual) / usual if bound is not None and promised else None)
+    limit = Budget.parse(config.budget).latency_limit(usual) if promised else None
+    faults = found.faults(None if limit is None else limit / usual)
     report = _verified(artifact)
     write_text(report, json.dumps({**dataclasses.asdict(found), "faults": faults}, indent=1) + "\n")
     return found, faults, report

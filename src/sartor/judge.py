@@ -69,7 +69,7 @@ class Judge:
         measurement takes. If none does and the budget of the problem bounds latency, all are projected onto a tighter one, a few
         times; after that the fastest is returned, not ``met``.
         """
-        bounded = problem.budget.latency is not None
+        bounded = problem.budget.bounds_latency
         for _ in range(_ROUNDS):
             verdicts = [self._verdict(problem, counts, ceiling, bounded=bounded) for counts in _different(candidates)]
             verdicts.sort(key=lambda verdict: -verdict.reward)
@@ -112,7 +112,7 @@ class Judge:
         policy = problem.policy(counts)
         network = self.compressor.candidate(policy, final=True)
         latency = self._measure(network)
-        if latency is not None:
+        if latency is not None and latency.settled:
             problem.correct(counts, latency.relative)
         met = ceiling is None or (latency is not None and latency.high <= ceiling)
         if bounded and not met:

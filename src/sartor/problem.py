@@ -88,8 +88,11 @@ class Problem:
 
     def latency_ceiling(self, budget: Budget) -> float | None:
         """The bound on latency of a budget, this one's or another's, relative to the original's."""
-        bound = budget.latency
-        return None if bound is None else bound.limit(self.of_original("latency")) / self.of_original("latency")
+        if not budget.bounds_latency:
+            return None
+        original_s = self.of_original("latency")
+        limit = budget.latency_limit(original_s)
+        return None if limit is None else limit / original_s
 
     def of_original(self, quantity: Bounded) -> float:
         """A quantity of the original network."""
@@ -129,7 +132,7 @@ class Problem:
 
     def cheapest(self) -> IntArray:
         """Counts that use up least of the budget, as far as latency is known now."""
-        if self.budget.latency is None:
+        if not self.budget.bounds_latency:
             return self.lowest
         if self._cheapest is None:
             self._cheapest = cheapest(self.decisions, self.usage)

@@ -54,7 +54,7 @@ class Schedule:
         if not self.stages:
             raise UsageError("a schedule needs the budgets of its stages; for instance: --stages 'macs<=75%' 'macs<=50%'")
         for budget in self.stages:
-            if Budget.parse(budget).latency is not None and not self.search.options.target:
+            if Budget.parse(budget).bounds_latency and not self.search.options.target:
                 raise UsageError(f"the stage {budget!r} needs a target that latency is measured on; give --target onnxruntime")
         if "quantize" in self.search.options.methods:
             raise UsageError("a schedule prunes only; quantize its last stage: sartor search --methods quantize --base STAGE")

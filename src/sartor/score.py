@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from scipy.stats import binom, ttest_1samp
@@ -42,6 +42,13 @@ class Score:
     def losses(self) -> Tensor | None:
         """What tells candidates apart, per image: the divergence, or whether the answer was wrong."""
         return self.divergences if self.correct is None or self.divergences is not None else ~self.correct
+
+
+def logits(output: Any) -> Tensor:
+    """The class scores of what a network returns: its first tensor."""
+    while not isinstance(output, Tensor):
+        output = next(iter(output.values() if isinstance(output, dict) else output))
+    return output
 
 
 class Scorer(Protocol):
@@ -94,7 +101,7 @@ class ImageScorer:
         run = self._runner(network)
         outputs = torch.empty(0)
         for look in [*self._looks, len(self)]:
-            parts = [run(start, min(start + self._batch, look)) for start in range(len(outputs), look, self._batch)]
+            parts = [logits(run(start, min(start + self._batch, look))) for start in range(len(outputs), look, self._batch)]
             outputs = torch.cat([outputs, *parts]) if len(outputs) else torch.cat(parts)
             score = self._score(outputs)
             if look < len(self) and rival is not None and self._hopeless(score, rival):
@@ -112,7 +119,7 @@ class ImageScorer:
     @torch.no_grad()
     def _outputs(self, network: fx.GraphModule) -> Tensor:
         run = self._runner(network)
-        return torch.cat([run(start, start + self._batch) for start in range(0, len(self), self._batch)])
+        return torch.cat([logits(run(start, start + self._batch)) for start in range(0, len(self), self._batch)])
 
     def _runner(self, network: fx.GraphModule) -> Callable[[int, int], Tensor]:
         """Outputs for images from … to; where no target runs them, rounding is simulated in fp32 as the target will do it."""

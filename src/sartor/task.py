@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sartor import agents, sensitivity, targets
 from sartor._files import read_json, write_text
 from sartor.budget import Budget
-from sartor.compress import REDUCED, Compressor, keep_safe_groups
+from sartor.compress import REDUCED, Compressor, can_be_quantized, keep_safe_groups
 from sartor.data import Data
 from sartor.errors import RunError, UsageError
 from sartor.graph import Network, trace
@@ -98,9 +98,10 @@ def make_problem(
     cost_model, layers = compressor.cost_model, compressor.network.layers
     supports = target.describe().supports if target else {}
     quantizing = "quantize" in options.methods
-    precisions = {layer.name: targets.precisions(supports, layer) for layer in layers} if quantizing else {}
+    known = [layer for layer in layers if can_be_quantized(compressor.network.module.get_submodule(layer.name))]
+    precisions = {layer.name: targets.precisions(supports, layer) for layer in known} if quantizing else {}
     latency = None
-    if deployment is not None and budget.latency is not None:
+    if deployment is not None and budget.bounds_latency:
         given = {name: (base.bits(name),) for name in base.quantized} if base else {}
         names = precisions.keys() | given.keys()
         latency = LatencyTable(

@@ -8,10 +8,10 @@ from torch import nn
 
 import topologies
 from sartor.compress import CompressOptions, Compressor
-from sartor.compress._calibration import Calibration, as_matrix, from_matrix
+from sartor.compress._calibration import Calibration, as_matrix, from_matrix, refittable
 from sartor.compress._masks import keep_largest, least_error_mask
 from sartor.compress._solve import least_squares, least_squares_of_few
-from sartor.errors import DataError
+from sartor.errors import DataError, UsageError
 from sartor.graph import trace
 from sartor.policy import Policy
 
@@ -48,6 +48,32 @@ def test_fewer_samples_than_inputs_give_the_same_weights_by_the_shorter_way(ridg
     x, y, start = (torch.randn(*shape, dtype=torch.float64) for shape in ((20, 90), (20, 4), (4, 90)))
     expected = least_squares(x.T @ x, x.T @ y, start, ridge)
     assert torch.allclose(least_squares_of_few(x, y, start, ridge), expected, atol=1e-9)
+
+
+def test_linear_layers_are_sampled_at_some_positions_too():
+    network = trace(torch.nn.Sequential(torch.nn.Linear(6, 4)), torch.randn(1, 3, 50, 6))
+    images = torch.randn(10, 3, 50, 6)
+    calibration = Calibration(network, images, 16, torch.Generator().manual_seed(0))
+    ((name, targets),) = calibration.targets.items()
+    layer = network.module.get_submodule(name)
+    assert targets.shape == (10 * 16, 4)
+    assert torch.allclose(layer(calibration.windows(name, layer, images)), targets, atol=1e-5)
+
+
+def test_what_is_padded_with_something_else_than_zeros_is_not_refitted():
+    assert refittable(torch.nn.Conv2d(3, 4, 3, padding=1))
+    assert not refittable(torch.nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"))
+
+
+@pytest.mark.parametrize("wrong", ["images", "positions", "final_images", "range_images"])
+def test_nothing_is_taken_from_no_images(wrong):
+    with pytest.raises(UsageError, match=f"{wrong} is 0; it must be at least 1"):
+        CompressOptions(**{wrong: 0})
+
+
+def test_a_negative_ridge_is_refused():
+    with pytest.raises(UsageError, match="ridge is -1; it must be at least 0"):
+        CompressOptions(ridge=-1)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

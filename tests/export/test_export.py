@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sartor import targets
-from sartor.compress import CompressOptions, Compressor
+from sartor.compress import INTEGER, CompressOptions, Compressor, fold, quantize
 from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS, export, verify
 from sartor.export._drift import drift
@@ -58,6 +58,34 @@ def test_what_a_format_cannot_do_is_refused(candidate, data, tmp_path):
         export(candidate, images, tmp_path / "a.onnx", "openvino")
     with pytest.raises(UsageError, match="batch is 0; it must be at least 1"):
         export(candidate, images, tmp_path / "a.onnx", "onnx", batch=0)
+
+
+def rounded(model, images, bits):
+    network = trace(model.eval(), images[:1])
+    names = [layer.name for layer in network.layers]
+    policy = Policy(weight_bits=dict.fromkeys(names, bits), activation_bits=dict.fromkeys(names, bits))
+    return quantize(fold(network.module), policy, (images,), INTEGER)
+
+
+def test_widths_that_onnx_lacks_are_refused_and_pt2_holds_them(model, data, tmp_path):
+    images = data.test.normalized()[:64]
+    candidate = rounded(model, images, 4)
+    with pytest.raises(UsageError, match=r"a\.onnx: .* has 4 bits, an ONNX file holds 8; sartor\.load and pt2 hold every width"):
+        export(candidate, (images[:1],), tmp_path / "a.onnx", "onnx")
+    path = export(candidate, (images[:1],), tmp_path / "a.pt2", "pt2")
+    beyond = 3 * images  # outside of what was calibrated, where numbers are clipped
+    with torch.no_grad():
+        assert np.abs(outputs_of("pt2", path, beyond) - candidate(beyond).numpy()).max() < 1e-4
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect", "replicate"])
+def test_padding_with_something_else_than_zeros_is_kept(mode, tmp_path):
+    images = torch.randn(16, 3, 8, 8)
+    convolution = torch.nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode)
+    candidate = rounded(torch.nn.Sequential(convolution, torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 1)), images, 8)
+    path = export(candidate, (images[:1],), tmp_path / "a.pt2", "pt2")
+    with torch.no_grad():
+        assert np.abs(outputs_of("pt2", path, images) - candidate(images).numpy()).max() < 2e-2
 
 
 class Mixer(torch.nn.Module):

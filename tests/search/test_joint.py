@@ -57,6 +57,24 @@ class DriftingTarget(FakeTarget):
         return session
 
 
+def test_layers_without_a_rounded_form_keep_their_precision():
+    class Volume(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = torch.nn.Conv3d(1, 4, 3, padding=1), torch.nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.conv(x).relu().mean((2, 3, 4)))
+
+    pixels = torch.randn(40, 1, 4, 4, 4)
+    images = sartor.Images(pixels, torch.arange(40) % 3)
+    result = sartor.compress(
+        Volume().eval(), sartor.Data(images, images, images), budget="", target=FakeTarget(),
+        options=dataclasses.replace(QUICK, methods=("quantize",), baselines=(), seed_with=(), episodes=3),
+    )  # fmt: skip
+    assert set(result.report["policy"]["weight_bits"]) <= {"head"}
+
+
 def latency_table(cost_model, folder, path=None):
     target = FakeTarget()
     return LatencyTable(cost_model, Deployment(target, cost_model.network, folder), pairs(cost_model, target), path)

@@ -155,6 +155,7 @@ def test_slow_commands_run_often_enough_for_an_interval(tmp_path):
     [
         ("import sys; sys.exit('no device')", {}, RunError, "ended with status 1: no device"),
         ("print('done')", {}, RunError, "printed no number"),
+        ("print('3.2 ms, 0 errors')", {}, RunError, "'0', which .* finds last, is no latency; give --command-pattern"),
         ("import time; time.sleep(9)", {"timeout_s": 0.2}, RunError, "timed out"),
         ("print(1)", {"pattern": "[0-9]"}, UsageError, "has no group"),
         ("print(1)", {"pattern": "("}, UsageError, "cannot be read"),
@@ -353,6 +354,32 @@ def test_layers_are_foretold_without_what_a_call_costs(tmp_path):
     assert cells.surface(layer, (32, 32)).seconds(layer.in_channels, layer.out_channels) == pytest.approx(alone, rel=0.02)
 
 
+def comparison(relative, *, settled):
+    latency = targets.Latency(1e-3, 1e-3, 1e-3, 5)
+    return targets.Comparison(relative, relative, relative, latency, latency, settled)
+
+
+def test_what_found_no_quiet_moment_is_measured_once_more_before_it_is_kept(tmp_path):
+    network, _ = two_convolutions()
+    cells = Cells(Deployment(FakeTarget(), trace(network, (torch.randn(1, 4, 8, 8),)), tmp_path), None, "original")
+    busy = iter([comparison(0.5, settled=False), comparison(0.3, settled=True)])
+    assert cells.seconds("a", lambda: next(busy)) == pytest.approx(0.3 * cells.original_s)
+    quiet = iter([comparison(0.5, settled=True)])
+    assert cells.seconds("b", lambda: next(quiet)) == pytest.approx(0.5 * cells.original_s)
+
+
+def test_searches_that_share_a_table_add_to_it_and_agree(tmp_path):
+    network, _ = two_convolutions()
+    network = trace(network, (torch.randn(1, 4, 8, 8),))
+    mine, theirs = (Cells(Deployment(FakeTarget(), network, tmp_path), tmp_path / "table.json", "original") for _ in range(2))
+    mine.seconds("x", lambda: comparison(0.5, settled=True))
+    theirs.seconds("y", lambda: comparison(0.25, settled=True))
+    assert theirs.seconds("x", lambda: pytest.fail("it is in the file")) == 0.5 * mine.original_s
+    mine.seconds("z", lambda: comparison(0.1, settled=True))
+    kept = json.loads((tmp_path / "table.json").read_text())["seconds"]
+    assert {"original", "x", "y", "z"} <= set(kept)
+
+
 def test_layers_are_timed_as_they_are_called(tmp_path):
     network = trace(topologies.randomized(DilatedSharedSequence()), (torch.randn(2, 3, 6, 6),))
     path, deployment = tmp_path / "latency.json", Deployment(FakeTarget(), network, tmp_path)
@@ -384,6 +411,9 @@ def test_tables_that_lack_something_say_what(tmp_path):
         TableTarget(tmp_path / "none.json")
     with pytest.raises(RunError, match="has no entry of a layer"):
         TableTarget(table_of(tmp_path / "empty.json", {}))
+    for wrong in ("fast", None, -1e-6, 0, float("nan")):
+        with pytest.raises(RunError, match=rf"'conv 4->8 .*' takes {wrong!r}; seconds above 0 are allowed"):
+            TableTarget(table_of(tmp_path / "wrong.json", {key(4, 8): wrong}))
     network, images = two_convolutions()
     target = TableTarget(table_of(tmp_path / "table.json", {key(4, 8).replace("3x3", "1x1"): 1e-6}))
     with pytest.raises(UsageError, match="no entry for 'conv 4->8 kernel 3x3 stride 1x1 on 8x8 at 32/32 bits'"):

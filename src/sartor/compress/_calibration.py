@@ -79,13 +79,13 @@ class Calibration:
     def outputs(self, layer: str, y: Tensor) -> Tensor:
         """Rows of an output (or of any tensor of the same height and width), (rows, channels)."""
         if isinstance(self.network.module.get_submodule(layer), nn.Linear):
-            return y.reshape(-1, y.shape[-1]).float()
+            return self._rows(layer, y)
         return y.flatten(2)[:, :, self.places[layer]].permute(0, 2, 1).reshape(-1, y.shape[1]).float()
 
     def windows(self, layer: str, module: nn.Module, x: Tensor) -> Tensor:
         """Inputs that produce the sampled outputs, (rows, kernel × in channels), in the order of `as_matrix`."""
         if isinstance(module, nn.Linear):
-            return x.reshape(-1, x.shape[-1]).float()
+            return self._rows(layer, x)
         assert isinstance(module, (nn.Conv1d, nn.Conv2d))
         kernel, stride, padding, dilation = module.kernel_size, module.stride, module.padding, module.dilation
         assert isinstance(padding, tuple)
@@ -99,6 +99,10 @@ class Calibration:
         pixels = (rows[:, :, None] * x.shape[2] + columns[:, None, :]).flatten()
         picked = x.reshape(x.shape[0], -1, x.shape[3]).index_select(1, pixels)  # image, place × kernel, channel
         return picked.reshape(x.shape[0] * len(place), -1).float()
+
+    def _rows(self, layer: str, x: Tensor) -> Tensor:
+        """What a linear layer reads or writes at the sampled positions."""
+        return x.reshape(len(x), -1, x.shape[-1])[:, self.places[layer]].flatten(0, 1).float()
 
 
 def as_matrix(weight: Tensor) -> Tensor:
@@ -120,7 +124,9 @@ def refittable(module: nn.Module) -> bool:
     """Whether a layer's weights can be refitted: linear layers, and ordinary 2-d or pointwise convolutions."""
     if isinstance(module, nn.Linear):
         return True
-    if not isinstance(module, (nn.Conv1d, nn.Conv2d)) or module.groups != 1 or isinstance(module.padding, str):
+    if not isinstance(module, (nn.Conv1d, nn.Conv2d)) or module.groups != 1:
+        return False
+    if isinstance(module.padding, str) or module.padding_mode != "zeros":
         return False
     return isinstance(module, nn.Conv2d) or module.kernel_size == (1,) == module.stride
 

@@ -24,7 +24,7 @@ from sartor.compress._reconstruct import Refitter
 from sartor.compress._scheme import REDUCED, Scheme
 from sartor.compress._slice import narrow
 from sartor.cost import CostModel, FloatArray
-from sartor.errors import DataError
+from sartor.errors import DataError, UsageError
 from sartor.graph import BoolArray, Network
 from sartor.policy import FULL_WIDTH, Policy
 
@@ -53,6 +53,13 @@ class CompressOptions:
     """How the range of an activation follows from calibration images: all of it, all but outliers, or least squared error."""
     range_images: int = 128
     """Calibration images that ranges are taken from."""
+
+    def __post_init__(self) -> None:
+        for name in ("images", "positions", "final_images", "range_images"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 <= self.ridge < float("inf"):
+            raise UsageError(f"ridge is {self.ridge}; it must be at least 0")
 
 
 class Compressor:

@@ -19,6 +19,7 @@ from sartor.data import Images
 from sartor.errors import UsageError
 from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
+from sartor.score import logits
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -86,6 +87,9 @@ class Training:
     def delivered(self) -> fx.GraphModule:
         """The network that is delivered if training ends here, the main process's in all: statistics of batches differ."""
         model = copy.deepcopy(self._average.module if self.options.ema else self._student)
+        for name, item in model.named_buffers():
+            if not item.is_floating_point():  # zero points, for instance: whole numbers have no average
+                item.copy_(self._student.get_buffer(name))
         for item in model.state_dict().values():
             self._utils.broadcast(item)
         model = cast("fx.GraphModule", model.cpu()).eval()
@@ -119,7 +123,7 @@ class Training:
     def _outputs(self, model: nn.Module) -> Tensor:
         """Of one image."""
         with torch.no_grad():
-            return cast("Tensor", model.eval()(self._pixels[:1].to(self._accelerator.device)))
+            return logits(model.eval()(self._pixels[:1].to(self._accelerator.device)))
 
     def _require_alike(self, teacher: nn.Module) -> None:
         mine, theirs = (tuple(self._outputs(model).shape[1:]) for model in (self._student, teacher))
@@ -131,7 +135,7 @@ class Training:
 
     def _learn(self, images: Tensor, labels: Tensor) -> float:
         with self._accelerator.autocast():
-            outputs = self._forward(images)
+            outputs = logits(self._forward(images))
             loss = self._loss(outputs.float(), images, labels)
         for group in self._optimizer.param_groups:
             group["lr"] = self.rate * self._factor(self._step)
@@ -152,7 +156,7 @@ class Training:
             return loss
         soft = self.options.temperature
         with torch.no_grad():
-            wanted = self._teacher(images).float().div(soft).softmax(-1)
+            wanted = logits(self._teacher(images)).float().div(soft).softmax(-1)
         far = F.kl_div(outputs.div(soft).log_softmax(-1), wanted, reduction="batchmean") * soft**2  # Hinton et al. 2015
         return (1 - self.options.distill) * loss + self.options.distill * far
 

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from sartor._layout import channels_last
 from sartor._threads import map_on_threads
 from sartor.compress import accelerate, accelerated
-from sartor.score import divergence
+from sartor.score import divergence, logits
 
 #: Images that one core runs at once.
 _BATCH = 64
@@ -42,7 +42,7 @@ class SuffixRunner:
         result = self._nodes[-1]
 
         def of_batch(values: dict[fx.Node, Any]) -> tuple[int, float]:
-            mine, original = (_logits(found[result]) for found in (self._walk(fast, values), values))
+            mine, original = (logits(found[result]) for found in (self._walk(fast, values), values))
             return len(original), len(original) * divergence(mine, original)
 
         counts, sums = zip(*map_on_threads(of_batch, self._values), strict=True)
@@ -68,10 +68,3 @@ class SuffixRunner:
             for source in self._interpreter.user_to_last_uses.get(node, ()) if known else ():
                 values.pop(source, None)
         return values
-
-
-def _logits(output: Any) -> Tensor:
-    """The class scores of an output: its first tensor."""
-    while not isinstance(output, Tensor):
-        output = next(iter(output.values() if isinstance(output, dict) else output))
-    return output

@@ -20,6 +20,7 @@ from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._deployment import Deployment
 from sartor.targets._surface import Surface
 from sartor.targets._table import TABLE_SCHEMA, Shape
+from sartor.targets._timing import Comparison
 
 #: Input and output widths, as shares of the original's, at which a layer is measured: these with each other, and more with the
 #: widest of the other side, where measuring takes no minutes.
@@ -40,13 +41,8 @@ class Cells:
         described = deployment.target.describe()
         self._key = f"{described.runtime}, {described.device}, {described.threads} threads"
         self._estimated = not described.measured
-        self._seconds: dict[str, float] = {}
+        self._seconds = self._read()
         self._boundaries: dict[tuple[int, int], FloatArray] = {}
-        if path is not None and path.exists():
-            content = read_json(path, missing="", error=RunError)
-            if content.get("schema") != TABLE_SCHEMA or content.get("measured_on") != self._key:
-                raise RunError(f"{path} was measured on {content.get('measured_on')!r}, not on {self._key!r}; remove it")
-            self._seconds = content["seconds"]
         if original not in self._seconds:
             self._keep(original, deployment.original_s())
         self.original_s = self._seconds[original]
@@ -77,30 +73,39 @@ class Cells:
 
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         key = Shape.of(layer, pair).key(width_in, width_out)
-
-        def relative() -> float:
-            return self._relative(*_alone(layer, width_in, width_out), ["layer"], pair)
-
-        return self.seconds(key, relative)
+        return self.seconds(key, lambda: self._beside(*_alone(layer, width_in, width_out), ["layer"], pair))
 
     def _measure_chain(self, side: int, pair: tuple[int, int], length: int) -> float:
         key = f"{length} x conv {_CHANNELS}->{_CHANNELS} on {side}x{side} at {pair[0]}/{pair[1]} bits"
-        return self.seconds(key, lambda: self._relative(*_chain(side, length), [str(2 * index) for index in range(length)], pair))
+        return self.seconds(key, lambda: self._beside(*_chain(side, length), [str(2 * index) for index in range(length)], pair))
 
-    def _relative(self, network: fx.GraphModule, example: Tensor, layers: Sequence[str], pair: tuple[int, int]) -> float:
+    def _beside(self, network: fx.GraphModule, example: Tensor, layers: Sequence[str], pair: tuple[int, int]) -> Comparison:
         if pair != (FULL_WIDTH, FULL_WIDTH):
             policy = Policy(weight_bits=dict.fromkeys(layers, pair[0]), activation_bits=dict.fromkeys(layers, pair[1]))
             network = quantize(network, policy, (example,), self._deployment.target.scheme)
-        return self._deployment.measure_other(network, (example,)).relative
+        return self._deployment.measure_other(network, (example,))
 
-    def seconds(self, key: str, relative: Callable[[], float]) -> float:
-        """What a key takes; ``relative`` measures it beside the original if the key is new."""
+    def seconds(self, key: str, measure: Callable[[], Comparison]) -> float:
+        """What a key takes; it is measured if it is new, once more if there was no quiet moment: it is kept for good."""
         if key not in self._seconds:
-            self._keep(key, relative() * self.original_s)
+            found = measure()
+            relative = found.relative if found.settled else min(found.relative, measure().relative)
+            self._keep(key, relative * self.original_s)
         return self._seconds[key]
 
+    def _read(self) -> dict[str, float]:
+        """What is kept by now, by this process or others."""
+        if self._path is None or not self._path.exists():
+            return {}
+        content = read_json(self._path, missing="", error=RunError)
+        if content.get("schema") != TABLE_SCHEMA or content.get("measured_on") != self._key:
+            raise RunError(f"{self._path} was measured on {content.get('measured_on')!r}, not on {self._key!r}; remove it")
+        seconds: dict[str, float] = content["seconds"]
+        return seconds
+
     def _keep(self, key: str, seconds: float) -> None:
-        self._seconds[key] = seconds
+        """A search that shares the file may have added to it, and measured the same; what is in it already is what counts."""
+        self._seconds = {key: seconds, **self._seconds, **self._read()}
         if self._path is not None:
             content = {"schema": TABLE_SCHEMA, "measured_on": self._key, "seconds": self._seconds}
             write_text(self._path, json.dumps(content, indent=1) + "\n")

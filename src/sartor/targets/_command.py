@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import subprocess
@@ -117,6 +118,11 @@ class CommandSession:
             )
         number = found[-1][0] if isinstance(found[-1], tuple) else found[-1]
         try:
-            return float(number) * self._unit
+            seconds = float(number) * self._unit
         except ValueError:
             raise RunError(f"command {line}: {number!r} is not a number") from None
+        if not 0 < seconds < math.inf:
+            raise RunError(
+                f"command {line}: {number!r}, which {self._pattern.pattern!r} finds last, is no latency; give --command-pattern"
+            )
+        return seconds

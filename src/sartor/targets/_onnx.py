@@ -15,7 +15,8 @@ from torch import Tensor, fx, nn
 
 from sartor._files import write_atomically
 from sartor._optional import require
-from sartor.compress import INTEGER, REDUCED, Scheme
+from sartor.compress import INTEGER, REDUCED, ActivationQuantizer, QuantizedWeight, Scheme
+from sartor.errors import UsageError
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
 from sartor.targets._saturation import saturates
@@ -28,7 +29,8 @@ _LAYER_OPERATORS, _CLIPPING = ("Conv", "Gemm", "MatMul"), ("Relu", "Clip")
 CLIPPED = ":clipped"
 #: Ends the name of the addition of a layer's bias, where that is a node of its own.
 BIASED = ":biased"
-_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (8, 8))
+_BITS = 8
+_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (_BITS, _BITS))
 
 
 class OnnxTarget(Target):
@@ -63,8 +65,15 @@ def write_onnx(
     dynamic_batch: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a network; fake quantization becomes QuantizeLinear and DequantizeLinear, weights are stored as integers."""
+    """Write a network; fake quantization becomes QuantizeLinear and DequantizeLinear, weights are stored as integers.
+
+    Raises `UsageError` for other widths than the 8 bits that these operators have.
+    """
     require("onnx", extra="onnxruntime")
+    for name, module in network.named_modules():
+        bits = getattr(module, "weight_bits", None) or getattr(module, "bits", 8)
+        if isinstance(module, (ActivationQuantizer, QuantizedWeight)) and bits != _BITS:
+            raise UsageError(f"{path}: {name} has {bits} bits, an ONNX file holds {_BITS}; sartor.load and pt2 hold every width")
     write_atomically(path, lambda temporary: _export(network, tuple(inputs), temporary, dynamic_batch, dict(metadata or {})))
     return path
 

@@ -85,7 +85,7 @@ class LatencyTable:
 
     def measure_whole(self, counts: IntArray, options: Options, name: str, build: Callable[[], fx.GraphModule]) -> None:
         """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
-        seconds = self._cells.seconds(f"{self._name} {name}", lambda: self._deployment.measure(build()).relative)
+        seconds = self._cells.seconds(f"{self._name} {name}", lambda: self._deployment.measure(build()))
         self.correct(counts, options, seconds)
 
     def error(self) -> float:

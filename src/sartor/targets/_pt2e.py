@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from sartor.compress import ActivationQuantizer, QuantizedWeight, rounded_once
 
 #: Exported integers are signed.
-_LOWEST, _HIGHEST = -128, 127
+_LOWEST = -128
 
 
 def with_integers(network: fx.GraphModule) -> fx.GraphModule:
@@ -41,7 +41,8 @@ def with_integers(network: fx.GraphModule) -> fx.GraphModule:
 def _split(network: fx.GraphModule, node: fx.Node, quantizer: ActivationQuantizer) -> None:
     """One quantize, and a dequantize for each reader."""
     operators = torch.ops.quantized_decomposed
-    numbers = (float(quantizer.scale), int(quantizer.zero_point) + _LOWEST, _LOWEST, _HIGHEST, torch.int8)
+    highest = _LOWEST + 2**quantizer.bits - 1
+    numbers = (float(quantizer.scale), int(quantizer.zero_point) + _LOWEST, _LOWEST, highest, torch.int8)
     with network.graph.inserting_before(node):
         whole = network.graph.call_function(operators.quantize_per_tensor.default, (node.all_input_nodes[0], *numbers))
     for reader in list(node.users):
@@ -77,13 +78,19 @@ class _IntegerLayer(nn.Module):
         self.bias, self._half = plain.bias, 2 ** (layer.weight_bits - 1)
         self._call: Callable[..., Tensor] = nn.functional.linear
         self._options: tuple[Any, ...] = ()
+        self._around: tuple[list[int], str] | None = None
         if isinstance(plain, (nn.Conv1d, nn.Conv2d)):
             self._call = nn.functional.conv1d if isinstance(plain, nn.Conv1d) else nn.functional.conv2d
             self._options = (plain.stride, plain.padding, plain.dilation, plain.groups)
+            if plain.padding_mode != "zeros":
+                self._around = (list(plain._reversed_padding_repeated_twice), plain.padding_mode)
+                self._options = (plain.stride, 0, plain.dilation, plain.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Output, not rounded."""
         weight = torch.ops.quantized_decomposed.dequantize_per_channel.default(
             self.integers, self.scale, self.zero_point, 0, -self._half, self._half - 1, torch.int8
         )
+        if self._around is not None:
+            x = nn.functional.pad(x, self._around[0], mode=self._around[1])
         return self._call(x, weight, self.bias, *self._options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class TableTarget(Target):
         entries: dict[Shape, list[tuple[tuple[int, int], float]]] = {}
         for key, value in seconds.items():
             if (parsed := parse_key(key)) is not None:
+                if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                    raise RunError(f"{path}: {key!r} takes {value!r}; seconds above 0 are allowed")
                 entries.setdefault(parsed[0], []).append((parsed[1:], float(value)))
         if not entries:
             raise RunError(f"{path} has no entry of a layer; keys read: conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits")
