@@ -150,7 +150,8 @@ class Problem:
         """The count executed for a proposed ratio, after the counts ``decided`` so far.
 
         Only choices that still allow the budget to be met, if all later decisions are those that cost least, and that do not
-        waste it, if all later decisions keep everything; of these the nearest. Where all waste it, the largest.
+        waste it, if all later decisions keep everything; of these the nearest. Where all waste it, the largest. Bits have few
+        choices, far apart: one that wastes less than the next would be too much is no waste.
         """
         step = len(decided)
         decision = self.decisions[step]
@@ -165,7 +166,9 @@ class Problem:
         if not fits.any():
             return int(choices[usage.argmin()])
         rows[:, step + 1 :] = self.highest[step + 1 :]
-        allowed = np.flatnonzero(fits & (self.usage(rows) >= 1 - _ROUNDING))
+        most = self.usage(rows)
+        spared = np.append(np.diff(most) > 2 * (1 - most[:-1]), False) if decision.kind == "bits" else False
+        allowed = np.flatnonzero(fits & ((most >= 1 - _ROUNDING) | spared))
         if not len(allowed):
             return int(choices[np.flatnonzero(fits)[-1]])
         return int(choices[allowed[np.abs(allowed - wanted).argmin()]])

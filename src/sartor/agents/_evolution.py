@@ -38,12 +38,15 @@ class EvolutionAgent(VectorAgent):
         self._rewards: list[float] = []
         self._seen: set[bytes] = set()
         self._own = 0
+        self._alone = self._one_kind_alone()
 
     def propose(self) -> FloatArray:
         """The most promising of all mutants."""
         problem = self.setting.problem
         if not self._counts:
             return knapsack(self.setting)
+        if self._alone:
+            return self._alone.pop(0) / problem.sizes
         if self._own < _BLIND:
             return self._blind() / problem.sizes
         features, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
@@ -69,6 +72,26 @@ class EvolutionAgent(VectorAgent):
             self._seen.add(counts.tobytes())
             self._counts.append(counts)
             self._rewards.append(trajectory.reward)
+
+    def _one_kind_alone(self) -> list[IntArray]:
+        """Exact allocations of channels alone and of bits alone, as far as each meets the budget.
+
+        Errors are estimates, and those of pruning and of rounding need not be wrong by the same factor: whoever allocates both
+        by them may prune hard what could have been rounded for nothing. Nothing where all decisions are of one kind.
+        """
+        problem, kinds = self.setting.problem, [decision.kind for decision in self.setting.problem.decisions]
+        if len(set(kinds)) < 2 or not problem.budget.bounds:
+            return []
+        found = []
+        for kind in sorted(set(kinds)):
+            others = np.array([other != kind for other in kinds])
+            start = np.where(others, problem.highest, problem.lowest)
+            if problem.usage(start[None])[0] > 1:
+                continue
+            whole = [np.where(np.arange(len(error)) < len(error) - 1, np.inf, 0.0) for error in self.setting.errors]
+            errors = [fixed if other else own for fixed, own, other in zip(whole, self.setting.errors, others, strict=True)]
+            found.append(allocate(problem, errors, start))
+        return found
 
     def _blind(self) -> IntArray:
         """Something to learn from: near the exact allocation, further away, or anywhere."""
