@@ -108,6 +108,19 @@ def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(c
     assert (rounded[~channels] < problem.highest[~channels]).any()
 
 
+def test_evolution_also_breeds_mutants_of_one_kind(cost_model, tmp_path):
+    """Scaled as a whole, a policy whose bits moved would pay with the channels of all layers."""
+    problem = joint(cost_model, tmp_path, "latency<=50%")
+    errors = [np.linspace(1, 0, len(d.choices)) for d in problem.decisions]
+    agent = agents.make("evolution", Setting(problem, 11, 40, errors, seed=0))
+    channels = np.array([decision.kind == "channels" for decision in problem.decisions])
+    for parent, moved in zip(agent._one_kind_alone(), (~channels, channels), strict=True):
+        mutants = agent._distinct(agent._breed(parent[None], 300))
+        assert (problem.usage(mutants) <= 1).all()
+        others_whole = (mutants[:, ~moved] == problem.highest[~moved]).all(1)
+        assert others_whole.sum() > 5
+
+
 def measured(target, compressor, policy, folder):
     candidate = compressor.candidate(policy)
     ready = candidate if policy.quantized else fold(candidate)

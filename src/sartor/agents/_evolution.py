@@ -14,7 +14,7 @@ from sartor.agents._base import Setting, Trajectory, VectorAgent
 from sartor.agents._rules import allocate, knapsack, uniform
 from sartor.agents._surrogate import Surrogate
 from sartor.cost import FloatArray
-from sartor.graph import IntArray
+from sartor.graph import BoolArray, IntArray
 
 #: Mutants per generation, and generations bred on predictions alone, for each proposal.
 _MUTANTS, _GENERATIONS = 96, 3
@@ -22,6 +22,8 @@ _MUTANTS, _GENERATIONS = 96, 3
 _PARENTS = 8
 #: Policies scored before the surrogate leads, beside those of the rules.
 _BLIND = 8
+#: Bits are moved by less than this share of a choice, so that they do not change by it alone.
+_JITTER = 0.45
 #: New hyperparameters every so many episodes.
 _TUNE = 10
 
@@ -105,7 +107,8 @@ class EvolutionAgent(VectorAgent):
 
     def _random(self) -> IntArray:
         problem = self.setting.problem
-        return self._onto_budget(self._rng.uniform(problem.lowest, problem.highest + 1)[None])[0]
+        counts = self._rng.uniform(problem.lowest, problem.highest + 1)[None]
+        return self._onto_budget(counts, np.ones(counts.shape, dtype=np.bool_))[0]
 
     def _breed(self, parents: IntArray, count: int) -> IntArray:
         """Mutants (count, decisions): a few decisions moved far, many moved little, or two parents crossed."""
@@ -118,21 +121,41 @@ class EvolutionAgent(VectorAgent):
         share = rng.choice([1.5, 3.0, len(problem)], size=count)[:, None] / len(problem)
         reach = np.exp(rng.uniform(np.log(0.03), np.log(0.4), size=count))[:, None]
         moved = rng.uniform(size=first.shape) < share
-        return self._onto_budget(first + moved * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0))
+        first += self._jitter(first.shape)
+        free = self._one_kind(count)
+        return self._onto_budget(first + (moved & free) * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0), free)
 
-    def _onto_budget(self, counts: FloatArray) -> IntArray:
-        """Scale every row (policies, decisions) so that it just meets the budget."""
+    def _jitter(self, shape: tuple[int, ...]) -> FloatArray:
+        """What makes bits, which have few choices, change one after the other when they are scaled, in any order."""
+        bits = np.array([decision.kind == "bits" for decision in self.setting.problem.decisions])
+        return bits * self._rng.uniform(-_JITTER, _JITTER, size=shape) if bits.any() else np.zeros(shape)
+
+    def _one_kind(self, count: int) -> BoolArray:
+        """Which decisions each of ``count`` mutants may move (mutants, decisions): all of them, or those of one kind."""
+        kinds = np.array([decision.kind for decision in self.setting.problem.decisions])
+        if len(set(kinds)) < 2:
+            return np.ones((count, len(kinds)), dtype=np.bool_)
+        masks = np.stack([np.ones(len(kinds), dtype=np.bool_), *(kinds == kind for kind in sorted(set(kinds)))])
+        return masks[self._rng.integers(len(masks), size=count)]
+
+    def _onto_budget(self, counts: FloatArray, free: BoolArray) -> IntArray:
+        """Scale what is ``free`` in every row (policies, decisions), or all if that is not enough, to just meet the budget."""
         problem = self.setting.problem
         counts = np.clip(counts, problem.lowest, problem.highest)
         if not problem.budget.bounds:
             return np.rint(counts).astype(np.int64)
+
+        def scaled(factors: FloatArray, free: BoolArray) -> IntArray:
+            grown = np.where(free, counts * factors[:, None], counts)
+            return np.clip(np.rint(grown), problem.lowest, problem.highest).astype(np.int64)
+
         low, high = np.full(len(counts), 0.2), np.full(len(counts), 5.0)
+        free = free | (problem.usage(scaled(low, free)) > 1)[:, None]
         for _ in range(14):
             middle = np.sqrt(low * high)
-            scaled = np.clip(np.rint(counts * middle[:, None]), problem.lowest, problem.highest).astype(np.int64)
-            fits = problem.usage(scaled) <= 1
+            fits = problem.usage(scaled(middle, free)) <= 1
             low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-        return np.clip(np.rint(counts * low[:, None]), problem.lowest, problem.highest).astype(np.int64)
+        return scaled(low, free)
 
     def _distinct(self, counts: IntArray) -> IntArray:
         """Rows (policies, decisions) moved to the nearest choices, each once, in order: few differ where choices are few."""
