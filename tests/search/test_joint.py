@@ -115,7 +115,7 @@ def test_evolution_also_breeds_mutants_of_one_kind(cost_model, tmp_path):
     agent = agents.make("evolution", Setting(problem, 11, 40, errors, seed=0))
     channels = np.array([decision.kind == "channels" for decision in problem.decisions])
     for parent, moved in zip(agent._one_kind_alone(), (~channels, channels), strict=True):
-        mutants = agent._distinct(agent._breed(parent[None], 300))
+        mutants = agent._breeder.distinct(agent._breeder.breed(parent[None], 300))
         assert (problem.usage(mutants) <= 1).all()
         others_whole = (mutants[:, ~moved] == problem.highest[~moved]).all(1)
         assert others_whole.sum() > 5

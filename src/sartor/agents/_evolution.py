@@ -11,10 +11,11 @@ from __future__ import annotations
 import numpy as np
 
 from sartor.agents._base import Setting, Trajectory, VectorAgent
+from sartor.agents._mutants import Breeder
 from sartor.agents._rules import allocate, knapsack, uniform
 from sartor.agents._surrogate import Surrogate
 from sartor.cost import FloatArray
-from sartor.graph import BoolArray, IntArray
+from sartor.graph import IntArray
 
 #: Mutants per generation, and generations bred on predictions alone, for each proposal.
 _MUTANTS, _GENERATIONS = 96, 3
@@ -22,8 +23,6 @@ _MUTANTS, _GENERATIONS = 96, 3
 _PARENTS = 8
 #: Policies scored before the surrogate leads, beside those of the rules.
 _BLIND = 8
-#: Bits are moved by less than this share of a choice, so that they do not change by it alone.
-_JITTER = 0.45
 #: New hyperparameters every so many episodes.
 _TUNE = 10
 
@@ -34,6 +33,7 @@ class EvolutionAgent(VectorAgent):
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self._rng = np.random.default_rng(setting.seed)
+        self._breeder = Breeder(setting.problem, self._rng)
         self._surrogate = Surrogate()
         self._uniform = setting.problem.execute(uniform(setting))
         self._counts: list[IntArray] = []
@@ -41,6 +41,7 @@ class EvolutionAgent(VectorAgent):
         self._seen: set[bytes] = set()
         self._own = 0
         self._alone = self._one_kind_alone()
+        self._start = self._alone[0] if self._alone else self._uniform
 
     def propose(self) -> FloatArray:
         """The most promising of all mutants."""
@@ -54,17 +55,17 @@ class EvolutionAgent(VectorAgent):
         features, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
         self._surrogate.fit(features, rewards, tune=self._own % _TUNE == 0 or self._own == _BLIND)
         parents = np.array(self._counts)[np.argsort(self._surrogate.predict(features)[0])[::-1][:_PARENTS]]
-        pool = self._breed(parents, _MUTANTS)
+        pool = self._breeder.breed(parents, _MUTANTS)
         for _ in range(_GENERATIONS):
             gain = self._surrogate.improvement(self._features(pool))
             pool = pool[np.argsort(-gain, kind="stable")[:_PARENTS]]
-            pool = np.concatenate([pool, self._breed(pool, _MUTANTS)])
+            pool = np.concatenate([pool, self._breeder.breed(pool, _MUTANTS)])
         gain = self._surrogate.improvement(self._features(pool))
-        for counts in self._distinct(pool[np.argsort(-gain, kind="stable")]):
+        for counts in self._breeder.distinct(pool[np.argsort(-gain, kind="stable")]):
             executed = problem.execute(counts / problem.sizes)
             if executed.tobytes() not in self._seen:
                 return executed / problem.sizes
-        return self._random() / problem.sizes
+        return self._breeder.anywhere() / problem.sizes
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Remember the executed policy, whoever proposed it."""
@@ -97,73 +98,13 @@ class EvolutionAgent(VectorAgent):
 
     def _blind(self) -> IntArray:
         """Something to learn from: near the exact allocation, further away, or anywhere."""
-        return self._random() if self._own % 4 == 3 else self._decode(0.35 if self._own % 2 else 0.7)
+        return self._breeder.anywhere() if self._own % 4 == 3 else self._decode(0.35 if self._own % 2 else 0.7)
 
     def _decode(self, sigma: float) -> IntArray:
         """Exact allocation over error curves with disturbed coefficients."""
         coefficients = np.exp(self._rng.normal(0, sigma, len(self.setting.problem)))
         disturbed = [error * coefficient for error, coefficient in zip(self.setting.errors, coefficients, strict=True)]
-        return allocate(self.setting.problem, disturbed, self._uniform, rounds=2)
-
-    def _random(self) -> IntArray:
-        problem = self.setting.problem
-        counts = self._rng.uniform(problem.lowest, problem.highest + 1)[None]
-        return self._onto_budget(counts, np.ones(counts.shape, dtype=np.bool_))[0]
-
-    def _breed(self, parents: IntArray, count: int) -> IntArray:
-        """Mutants (count, decisions): a few decisions moved far, many moved little, or two parents crossed."""
-        problem, rng = self.setting.problem, self._rng
-        span = (problem.highest - problem.lowest).astype(np.float64)
-        first = parents[rng.integers(len(parents), size=count)].astype(np.float64)
-        second = parents[rng.integers(len(parents), size=count)]
-        crossed = (rng.uniform(size=count) < 0.3)[:, None] & (rng.uniform(size=first.shape) < 0.5)
-        first = np.where(crossed, second, first)
-        share = rng.choice([1.5, 3.0, len(problem)], size=count)[:, None] / len(problem)
-        reach = np.exp(rng.uniform(np.log(0.03), np.log(0.4), size=count))[:, None]
-        moved = rng.uniform(size=first.shape) < share
-        first += self._jitter(first.shape)
-        free = self._one_kind(count)
-        return self._onto_budget(first + (moved & free) * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0), free)
-
-    def _jitter(self, shape: tuple[int, ...]) -> FloatArray:
-        """What makes bits, which have few choices, change one after the other when they are scaled, in any order."""
-        bits = np.array([decision.kind == "bits" for decision in self.setting.problem.decisions])
-        return bits * self._rng.uniform(-_JITTER, _JITTER, size=shape) if bits.any() else np.zeros(shape)
-
-    def _one_kind(self, count: int) -> BoolArray:
-        """Which decisions each of ``count`` mutants may move (mutants, decisions): all of them, or those of one kind."""
-        kinds = np.array([decision.kind for decision in self.setting.problem.decisions])
-        if len(set(kinds)) < 2:
-            return np.ones((count, len(kinds)), dtype=np.bool_)
-        masks = np.stack([np.ones(len(kinds), dtype=np.bool_), *(kinds == kind for kind in sorted(set(kinds)))])
-        return masks[self._rng.integers(len(masks), size=count)]
-
-    def _onto_budget(self, counts: FloatArray, free: BoolArray) -> IntArray:
-        """Scale what is ``free`` in every row (policies, decisions), or all if that is not enough, to just meet the budget."""
-        problem = self.setting.problem
-        counts = np.clip(counts, problem.lowest, problem.highest)
-        if not problem.budget.bounds:
-            return np.rint(counts).astype(np.int64)
-
-        def scaled(factors: FloatArray, free: BoolArray) -> IntArray:
-            grown = np.where(free, counts * factors[:, None], counts)
-            return np.clip(np.rint(grown), problem.lowest, problem.highest).astype(np.int64)
-
-        low, high = np.full(len(counts), 0.2), np.full(len(counts), 5.0)
-        free = free | (problem.usage(scaled(low, free)) > 1)[:, None]
-        for _ in range(14):
-            middle = np.sqrt(low * high)
-            fits = problem.usage(scaled(middle, free)) <= 1
-            low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-        return scaled(low, free)
-
-    def _distinct(self, counts: IntArray) -> IntArray:
-        """Rows (policies, decisions) moved to the nearest choices, each once, in order: few differ where choices are few."""
-        nearest = [
-            decision.choices[decision.nearest(column)]
-            for decision, column in zip(self.setting.problem.decisions, counts.T, strict=True)
-        ]
-        return np.array(list({row.tobytes(): row for row in np.stack(nearest, axis=1)}.values()))
+        return allocate(self.setting.problem, disturbed, self._start, rounds=2)
 
     def _features(self, counts: IntArray) -> FloatArray:
         """Square roots of the errors that policies cause (policies, decisions): rewards are smoother in them than in widths."""
