@@ -91,8 +91,10 @@ class EvolutionAgent(VectorAgent):
             start = np.where(others, problem.highest, problem.lowest)
             if problem.usage(start[None])[0] > 1:
                 continue
-            whole = [np.where(np.arange(len(error)) < len(error) - 1, np.inf, 0.0) for error in self.setting.errors]
-            errors = [fixed if other else own for fixed, own, other in zip(whole, self.setting.errors, others, strict=True)]
+            errors = [
+                np.append(np.full(len(error) - 1, np.inf), 0.0) if other else error
+                for error, other in zip(self.setting.errors, others, strict=True)
+            ]
             found.append(allocate(problem, errors, start))
         return found
 

@@ -17,11 +17,15 @@ class Breeder:
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
         self._problem, self._rng = problem, rng
+        kinds = np.array([decision.kind for decision in problem.decisions])
+        self._bits = kinds == "bits"
+        self._all = np.ones(len(kinds), dtype=np.bool_)
+        self._by_kind = [kinds == kind for kind in sorted(set(kinds))]
 
     def anywhere(self) -> IntArray:
         """A policy (decisions) that has nothing to do with any other."""
         counts = self._rng.uniform(self._problem.lowest, self._problem.highest + 1)[None]
-        return self._onto_budget(counts, np.ones(counts.shape, dtype=np.bool_))[0]
+        return self._onto_budget(counts, self._all[None])[0]
 
     def breed(self, parents: IntArray, count: int) -> IntArray:
         """Mutants (count, decisions): a few decisions moved far, many moved little, or two parents crossed."""
@@ -47,15 +51,13 @@ class Breeder:
 
     def _jitter(self, shape: tuple[int, ...]) -> FloatArray:
         """What makes bits, which have few choices, change one after the other when they are scaled, in any order."""
-        bits = np.array([decision.kind == "bits" for decision in self._problem.decisions])
-        return bits * self._rng.uniform(-_JITTER, _JITTER, size=shape) if bits.any() else np.zeros(shape)
+        return self._bits * self._rng.uniform(-_JITTER, _JITTER, size=shape) if self._bits.any() else np.zeros(shape)
 
     def _one_kind(self, count: int) -> BoolArray:
         """Which decisions each of ``count`` mutants may move (mutants, decisions): all of them, or those of one kind."""
-        kinds = np.array([decision.kind for decision in self._problem.decisions])
-        if len(set(kinds)) < 2:
-            return np.ones((count, len(kinds)), dtype=np.bool_)
-        masks = np.stack([np.ones(len(kinds), dtype=np.bool_), *(kinds == kind for kind in sorted(set(kinds)))])
+        if len(self._by_kind) < 2:
+            return np.tile(self._all, (count, 1))
+        masks = np.stack([self._all, *self._by_kind])
         return masks[self._rng.integers(len(masks), size=count)]
 
     def _onto_budget(self, counts: FloatArray, free: BoolArray) -> IntArray:

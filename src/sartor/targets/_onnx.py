@@ -71,8 +71,12 @@ def write_onnx(
     """
     require("onnx", extra="onnxruntime")
     for name, module in network.named_modules():
-        bits = getattr(module, "weight_bits", None) or getattr(module, "bits", 8)
-        if isinstance(module, (ActivationQuantizer, QuantizedWeight)) and bits != _BITS:
+        bits = _BITS
+        if isinstance(module, QuantizedWeight):
+            bits = module.weight_bits
+        elif isinstance(module, ActivationQuantizer):
+            bits = module.bits
+        if bits != _BITS:
             raise UsageError(f"{path}: {name} has {bits} bits, an ONNX file holds {_BITS}; sartor.load and pt2 hold every width")
     write_atomically(path, lambda temporary: _export(network, tuple(inputs), temporary, dynamic_batch, dict(metadata or {})))
     return path
