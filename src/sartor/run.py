@@ -168,6 +168,7 @@ def run_finetune(
         "seconds": round(sum(epoch.seconds for epoch in tuned.epochs), 3),
         "options": dataclasses.asdict(options),
         "teacher": " and ".join(teacher.models) or config.model,
+        "members": tuned.members,
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
     }  # fmt: skip
     if is_main():

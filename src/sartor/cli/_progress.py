@@ -45,7 +45,7 @@ def search_progress(console: Console, episodes: int) -> Iterator[Callable[[Episo
 
 def epoch_words(epoch: Epoch) -> str:
     """What came of an epoch."""
-    return f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %"
+    return f"loss {epoch.loss:.3f}, validation {100 * epoch.validation:.2f} %, best {100 * epoch.best:.2f} %"
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from sartor._files import write_atomically
 from sartor.errors import RunError
 
 FILE = "finetune.checkpoint.safetensors"
-_SCHEMA = "1"
+_SCHEMA = "2"
 
 
 def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:

@@ -18,27 +18,36 @@ from sartor.data import Images
 from sartor.errors import RunError
 from sartor.finetune import _checkpoint
 from sartor.finetune._options import FinetuneOptions
+from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training
 from sartor.score import ImageScorer
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images: mean loss, and accuracy on the validation images of what would be delivered."""
+    """One pass over the training images: mean loss, and accuracy on the validation images.
+
+    ``validation`` is that of the network after this epoch, ``best`` of what would be delivered if training ended here.
+    """
 
     number: int
     loss: float
     validation: float
+    best: float
     seconds: float
 
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
-    """The epoch that was best on the validation images, or the candidate itself, whose accuracy there is ``before``."""
+    """The best on the validation images: an epoch, the mean of several, or the candidate, whose accuracy there is ``before``.
+
+    ``members`` are the epochs, from 1, whose mean it is; 0 is the candidate.
+    """
 
     model: fx.GraphModule
     before: float
     validation: float
+    members: tuple[int, ...] = (0,)
     epochs: list[Epoch] = field(default_factory=list)
 
 
@@ -56,6 +65,7 @@ def finetune(
 
     With a ``teacher``, usually the original, its outputs are learned from too. With ``checkpoint``, an interrupted training goes
     on after the last whole epoch, and ends where an uninterrupted one would, with as many processes and threads as before.
+    Every epoch is measured alone and averaged with those before (`Soup`); the best of all is delivered.
     ``candidate`` is not changed.
 
     Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is not finite, `DataError` for
@@ -66,7 +76,7 @@ def finetune(
     identity = [digest(candidate.state_dict()), digest(teacher.state_dict()) if teacher is not None else ""]
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
-    best, best_tensors = before, dict(candidate.state_dict())
+    soup = Soup(training.tensors(), (0,), before)
     epochs: list[Epoch] = []
     if checkpoint is not None and checkpoint.exists():
         parts, facts = _checkpoint.read(checkpoint)
@@ -75,29 +85,28 @@ def finetune(
             raise RunError(f"{checkpoint} belongs to another candidate or teacher; remove it to train this one")
         epochs = [Epoch(**entry) for entry in facts["epochs"]]
         training.restore(parts, epochs=len(epochs))
-        best, best_tensors = facts["best"], parts["best"]
+        soup = Soup(parts["soup"], tuple(facts["members"]), facts["best"])
     for number in range(len(epochs), options.epochs):
         started = time.perf_counter()
         loss = training.epoch(number)
         if not math.isfinite(loss):
             raise RunError(f"the loss is {loss} in epoch {number + 1}; the learning rate, {training.rate:g}, is too high")
-        delivered = training.delivered()
-        accuracy = scorer.score(delivered).accuracy
-        if accuracy >= best:
-            best, best_tensors = accuracy, {name: item.clone() for name, item in delivered.state_dict().items()}
-        epochs.append(Epoch(number, loss, accuracy, time.perf_counter() - started))
+        soup, alone = soup.best_with(
+            training.tensors(), number + 1, lambda tensors: scorer.score(training.network(tensors)).accuracy
+        )
+        epochs.append(Epoch(number, loss, alone.accuracy, soup.accuracy, time.perf_counter() - started))
         if checkpoint is not None and is_main():
             facts = {
                 "options": asdict(options),
                 "candidate": identity,
                 "epochs": [asdict(epoch) for epoch in epochs],
-                "best": best,
+                "members": soup.members,
+                "best": soup.accuracy,
             }
-            _checkpoint.write(checkpoint, {**training.state(), "best": best_tensors}, facts)
+            _checkpoint.write(checkpoint, {**training.state(), "soup": soup.tensors}, facts)
         on_epoch(epochs[-1])
-    result = owned(candidate)
-    result.load_state_dict(best_tensors)
-    return Finetuned(result, before, best, epochs)
+    result = owned(candidate) if soup.members == (0,) else training.network(soup.tensors)
+    return Finetuned(result, before, soup.accuracy, soup.members, epochs)
 
 
 def _require_same(stored: dict[str, Any], options: FinetuneOptions, path: Path) -> None:

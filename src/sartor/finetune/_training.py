@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -84,15 +84,20 @@ class Training:
         mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=device)
         return float(self._utils.reduce(mean, "mean"))
 
-    def delivered(self) -> fx.GraphModule:
-        """The network that is delivered if training ends here, the main process's in all: statistics of batches differ."""
-        model = copy.deepcopy(self._average.module if self.options.ema else self._student)
-        for name, item in model.named_buffers():
-            if not item.is_floating_point():  # zero points, for instance: whole numbers have no average
-                item.copy_(self._student.get_buffer(name))
-        for item in model.state_dict().values():
-            self._utils.broadcast(item)
-        model = cast("fx.GraphModule", model.cpu()).eval()
+    def tensors(self) -> dict[str, Tensor]:
+        """What would be delivered if training ended here; the main process's in all, since statistics of batches differ."""
+        found = dict((self._average.module if self.options.ema else self._student).state_dict())
+        latest = self._student.state_dict()
+        for name, item in found.items():
+            # zero points, for instance: whole numbers have no average
+            found[name] = (item if item.is_floating_point() else latest[name]).clone()
+            self._utils.broadcast(found[name])
+        return {name: item.cpu() for name, item in found.items()}
+
+    def network(self, tensors: Mapping[str, Tensor]) -> fx.GraphModule:
+        """The network with such `tensors`, as it is delivered."""
+        model = copy.deepcopy(self._student).cpu().eval()
+        model.load_state_dict(tensors)
         return refold(model) if self._quantized else model
 
     def state(self) -> dict[str, dict[str, Tensor]]:

@@ -45,7 +45,7 @@ class Tracker(ABC):
 
     def on_epoch(self, epoch: Epoch) -> None:
         """An epoch of fine-tuning."""
-        numbers = {"loss": epoch.loss, "validation": epoch.validation, "seconds": epoch.seconds}
+        numbers = {"loss": epoch.loss, "validation": epoch.validation, "best": epoch.best, "seconds": epoch.seconds}
         self.log({f"finetune/{name}": value for name, value in numbers.items()}, epoch.number)
 
     def __enter__(self) -> Self:
