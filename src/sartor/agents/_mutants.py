@@ -13,19 +13,19 @@ _JITTER = 0.45
 
 
 class Breeder:
-    """Mutants as counts, (policies, decisions), drawn from ``rng``."""
+    """Mutants as counts, (policies, decisions), drawn from ``rng``; decisions that are not ``free`` stay as in the parents."""
 
-    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
-        self._problem, self._rng = problem, rng
+    def __init__(self, problem: Problem, rng: np.random.Generator, free: BoolArray) -> None:
+        self._problem, self._rng, self._free = problem, rng, free
         kinds = np.array([decision.kind for decision in problem.decisions])
-        self._bits = kinds == "bits"
-        self._all = np.ones(len(kinds), dtype=np.bool_)
-        self._by_kind = [kinds == kind for kind in sorted(set(kinds))]
+        self._bits = (kinds == "bits") & free
+        by_kind = [(kinds == kind) & free for kind in sorted(set(kinds[free]))]
+        self._masks = np.stack([free, *by_kind] if len(by_kind) > 1 else [free])
 
     def anywhere(self) -> IntArray:
-        """A policy (decisions) that has nothing to do with any other."""
-        counts = self._rng.uniform(self._problem.lowest, self._problem.highest + 1)[None]
-        return self._onto_budget(counts, self._all[None])[0]
+        """A policy (decisions) that has nothing to do with any other; whole where it is not free."""
+        counts = self._rng.uniform(self._problem.lowest, self._problem.highest + 1)
+        return self._onto_budget(np.where(self._free, counts, self._problem.highest)[None], self._free[None])[0]
 
     def breed(self, parents: IntArray, count: int) -> IntArray:
         """Mutants (count, decisions): a few decisions moved far, many moved little, or two parents crossed."""
@@ -39,8 +39,8 @@ class Breeder:
         reach = np.exp(rng.uniform(np.log(0.03), np.log(0.4), size=count))[:, None]
         moved = rng.uniform(size=first.shape) < share
         first += self._jitter(first.shape)
-        free = self._one_kind(count)
-        return self._onto_budget(first + (moved & free) * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0), free)
+        masks = self._chosen_masks(count)
+        return self._onto_budget(first + (moved & masks) * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0), masks)
 
     def distinct(self, counts: IntArray) -> IntArray:
         """Rows (policies, decisions) moved to the nearest choices, each once, in order: few differ where choices are few."""
@@ -53,12 +53,11 @@ class Breeder:
         """What makes bits, which have few choices, change one after the other when they are scaled, in any order."""
         return self._bits * self._rng.uniform(-_JITTER, _JITTER, size=shape) if self._bits.any() else np.zeros(shape)
 
-    def _one_kind(self, count: int) -> BoolArray:
-        """Which decisions each of ``count`` mutants may move (mutants, decisions): all of them, or those of one kind."""
-        if len(self._by_kind) < 2:
-            return np.tile(self._all, (count, 1))
-        masks = np.stack([self._all, *self._by_kind])
-        return masks[self._rng.integers(len(masks), size=count)]
+    def _chosen_masks(self, count: int) -> BoolArray:
+        """Which decisions each of ``count`` mutants may move (mutants, decisions): all that are free, or those of one kind."""
+        if len(self._masks) == 1:
+            return np.tile(self._free, (count, 1))
+        return self._masks[self._rng.integers(len(self._masks), size=count)]
 
     def _onto_budget(self, counts: FloatArray, free: BoolArray) -> IntArray:
         """Scale what is ``free`` in every row (policies, decisions), or all if that is not enough, to just meet the budget."""
@@ -72,7 +71,7 @@ class Breeder:
             return np.clip(np.rint(grown), problem.lowest, problem.highest).astype(np.int64)
 
         low, high = np.full(len(counts), 0.2), np.full(len(counts), 5.0)
-        free = free | (problem.usage(scaled(low, free)) > 1)[:, None]
+        free = free | (self._free & (problem.usage(scaled(low, free)) > 1)[:, None])
         for _ in range(14):
             middle = np.sqrt(low * high)
             fits = problem.usage(scaled(middle, free)) <= 1
