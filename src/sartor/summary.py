@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 #: Headings of `cells`; the last only where something was measured.
@@ -43,4 +44,11 @@ def tuned_words(report: dict[str, Any]) -> str:
     ]
     count, teacher = len(report["epochs"]), report["teacher"]
     taught = f", learning from {teacher}" if report["options"]["distill"] else ""
-    return f"Fine-tuned for {count} epoch{'s' * (count != 1)}{taught}: {'; '.join(parts)}."
+    which = f"; {members_words(report['members'])}"
+    return f"Fine-tuned for {count} epoch{'s' * (count != 1)}{taught}: {'; '.join(parts)}{which}."
+
+
+def members_words(members: Sequence[int]) -> str:
+    """Which epochs, from 1, a fine-tuned network is made of; 0 is the network that the training began with."""
+    names = ["the network before" if member == 0 else f"epoch {member}" for member in members]
+    return f"kept is {names[0]}" if len(names) == 1 else f"kept is the mean of {', '.join(names[:-1])} and {names[-1]}"

@@ -19,9 +19,11 @@ from sartor.compress import CompressOptions, Compressor, QuantizedWeight, is_qua
 from sartor.errors import RunError, UsageError
 from sartor.finetune import FinetuneOptions, finetune
 from sartor.finetune._batches import batches
+from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training, _tensors
 from sartor.graph import trace
 from sartor.policy import Policy
+from sartor.score import ImageScorer
 
 QUICK = FinetuneOptions(epochs=3, batch=64, augment=(), learning_rate=0.05, ema=0.9)
 
@@ -116,6 +118,36 @@ def test_the_best_epoch_is_delivered(compressor, train, data):
     ruined = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, learning_rate=1e3, epochs=2, ema=0.0))
     assert max(epoch.validation for epoch in ruined.epochs) < ruined.before == ruined.validation
     assert all(torch.equal(item, candidate.state_dict()[name]) for name, item in ruined.model.state_dict().items())
+
+
+def test_the_mean_of_epochs_is_delivered_where_it_is_better(compressor, model, train, data):
+    candidate = candidate_of(compressor, "channels")
+    options = dataclasses.replace(QUICK, epochs=8, batch=128, learning_rate=0.1, ema=0.0)
+    tuned = finetune(candidate, train, data.validation, teacher=model, options=options)
+    assert len(tuned.members) > 1
+    alone = [tuned.before, *(epoch.validation for epoch in tuned.epochs)]
+    assert tuned.validation == tuned.epochs[-1].best >= max(alone)
+    assert ImageScorer(data.validation, dtype=torch.float32).score(tuned.model).accuracy == tuned.validation
+
+
+def test_a_soup_is_the_mean_of_its_members():
+    def accuracy(tensors):
+        return 1 - abs(float(tensors["weight"]) - 3)
+
+    def epoch(weight, steps):
+        return {"weight": torch.tensor(weight), "steps": torch.tensor(steps)}
+
+    soup = Soup(epoch(0.0, 0), (0,), accuracy(epoch(0.0, 0)))
+    members, weights = [], []
+    for number, weight in enumerate([2.0, 3.5, 9.0, 3.5], start=1):
+        soup, alone = soup.best_with(epoch(weight, number), number, accuracy)
+        assert alone.members == (number,)
+        assert alone.accuracy == accuracy(epoch(weight, number))
+        members.append(soup.members)
+        weights.append(float(soup.tensors["weight"]))
+    assert members == [(1,), (1, 2), (1, 2), (1, 2, 4)]  # 2 alone; with 3.5; 9 spoils both; the mean of three is 3
+    assert weights == pytest.approx([2.0, 2.75, 2.75, 3.0])
+    assert int(soup.tensors["steps"]) == 4
 
 
 def test_shifted_images_are_the_images_moved():
@@ -280,4 +312,4 @@ def test_two_processes_share_a_training_and_one_speaks(weights, tmp_path):
     with torch.no_grad():
         right = float((network(images.normalized()).argmax(1) == images.labels).float().mean())
     assert right == pytest.approx(report["validation"]["after"], abs=1e-6)
-    assert right == pytest.approx(max(epoch["validation"] for epoch in report["epochs"]), abs=1e-6)
+    assert right == pytest.approx(report["epochs"][-1]["best"], abs=1e-6)

@@ -10,6 +10,8 @@ import torch
 import sartor
 from sartor import agents, demo
 from sartor.agents import Setting, Trajectory
+from sartor.agents._line import Line
+from sartor.agents._mutants import Breeder
 from sartor.budget import Budget
 from sartor.compress import CompressOptions, Compressor, fold, quantize
 from sartor.cost import CostModel, Options
@@ -108,17 +110,59 @@ def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(c
     assert (rounded[~channels] < problem.highest[~channels]).any()
 
 
-def test_evolution_also_breeds_mutants_of_one_kind(cost_model, tmp_path):
-    """Scaled as a whole, a policy whose bits moved would pay with the channels of all layers."""
+def joint_setting(cost_model, tmp_path):
     problem = joint(cost_model, tmp_path, "latency<=50%")
     errors = [np.linspace(1, 0, len(d.choices)) for d in problem.decisions]
-    agent = agents.make("evolution", Setting(problem, 11, 40, errors, seed=0))
-    channels = np.array([decision.kind == "channels" for decision in problem.decisions])
-    for parent, moved in zip(agent._one_kind_alone(), (~channels, channels), strict=True):
-        mutants = agent._breeder.distinct(agent._breeder.breed(parent[None], 300))
+    return Setting(problem, 11, 60, errors, seed=0)
+
+
+def test_evolution_also_breeds_mutants_of_one_kind(cost_model, tmp_path):
+    """Scaled as a whole, a policy whose bits moved would pay with the channels of all layers."""
+    setting = joint_setting(cost_model, tmp_path)
+    problem, kinds = setting.problem, np.array([decision.kind for decision in setting.problem.decisions])
+    breeder = Breeder(problem, np.random.default_rng(0), np.ones(len(problem), dtype=bool))
+    for line, moved in zip(Line.of_kinds(setting), (kinds == "bits", kinds == "channels"), strict=True):
+        mutants = breeder.distinct(breeder.breed(line.start[None], 300))
         assert (problem.usage(mutants) <= 1).all()
         others_whole = (mutants[:, ~moved] == problem.highest[~moved]).all(1)
         assert others_whole.sum() > 5
+
+
+@pytest.mark.parametrize("kind", ["bits", "channels"])
+def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_given_up(kind, cost_model, tmp_path):
+    """Whoever searches both kinds also searches what one of them can do without the other."""
+    setting = joint_setting(cost_model, tmp_path)
+    problem, agent = setting.problem, agents.make("evolution", setting)
+    kinds = np.array([decision.kind for decision in problem.decisions])
+    alone = []
+    for _ in range(60):
+        agent.begin()
+        counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+        assert problem.usage(counts[None])[0] <= 1 + 1e-9
+        kept = counts / problem.sizes
+        reward = float(kept[kinds == kind].mean()) - 10 * float((1 - kept)[kinds != kind].sum())
+        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), kept, reward), own=True)
+        alone.append({name for name in ("bits", "channels") if (counts == problem.highest)[kinds != name].all()})
+    late = alone[-20:]
+    assert sum(kind in found for found in late) >= 10
+    assert not any(found and kind not in found for found in late)
+
+
+def test_a_kind_that_is_worse_alone_is_given_up(cost_model, tmp_path):
+    setting = joint_setting(cost_model, tmp_path)
+    problem, agent = setting.problem, agents.make("evolution", setting)
+    executed = []
+    for _ in range(60):
+        agent.begin()
+        counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+        kept = counts / problem.sizes
+        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), kept, -float(np.square(kept - 0.6).sum())), own=True)
+        executed.append(counts)
+    kinds = np.array([decision.kind for decision in problem.decisions])
+    for kind in ("bits", "channels"):
+        whole = [bool((counts == problem.highest)[kinds == kind].all()) for counts in executed]
+        assert sum(whole) >= 8
+        assert not any(whole[-20:])
 
 
 def measured(target, compressor, policy, folder):

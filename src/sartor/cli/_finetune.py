@@ -11,6 +11,7 @@ from rich.console import Console
 from sartor.cli._progress import finetune_progress
 from sartor.finetune import FinetuneOptions
 from sartor.run import run_finetune
+from sartor.summary import members_words
 from sartor.teacher import Teacher
 
 
@@ -40,4 +41,5 @@ class Finetune:
             if report[part] is not None:
                 line = ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())
                 console.print(f"{part}: {line}", highlight=False)
+        console.print(members_words(report["members"]), highlight=False)
         console.print(f"{len(report['epochs'])} epochs in {report['seconds']:.0f} s, results in {out}", highlight=False)
