@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import sys
 
 import numpy as np
@@ -187,6 +188,24 @@ def test_drift_cancels_between_neighbours():
     assert comparison.relative == pytest.approx(0.3, rel=0.03)
     assert comparison.low <= 0.3 * 1.02
     assert comparison.high >= 0.3 * 0.98
+
+
+def test_caches_that_the_other_left_cold_do_not_change_the_relative_latency():
+    """A large original puts a small candidate's weights out of the caches, which take some runs to fill again."""
+    warm, last = {"candidate": 0.0, "original": 0.0}, [""]
+
+    def timed(name, seconds, cold):
+        def call():
+            warm[name] = warm[name] if last[0] == name else 0.0
+            last[0] = name
+            taken = seconds * (1 + cold * math.exp(-warm[name] / 3e-3))
+            warm[name] += taken
+            return taken
+
+        return call
+
+    comparison = compare(timed("candidate", 0.5e-3, 0.4), timed("original", 6e-3, 0.05), Patience(least_s=0.05))
+    assert comparison.relative == pytest.approx(0.5 / 6, rel=0.02)
 
 
 def test_a_busy_neighbour_does_not_change_the_relative_latency():

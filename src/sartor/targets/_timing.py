@@ -16,6 +16,9 @@ from sartor.targets._quiet import Gauge, quiet
 
 #: Seconds that the slower network runs before it is the other's turn: short against how long neighbours rest, some tens of ms.
 _TURN = 0.003
+#: Seconds that each runs unheard first in its turn: until the other's weights are out of the caches, and the core is as fast as
+#: it is for this network. After one run only, ResNet-18 at a tenth of its latency seemed to take a fifth more than it takes.
+_SETTLING = 0.01
 
 
 @dataclass(frozen=True)
@@ -71,20 +74,22 @@ def compare(
     pin: bool = True,
     gauge: Gauge | None = None,
 ) -> Comparison:
-    """Run both in turns; each call runs a network once and returns its seconds. A turn has ``runs``, or 3 ms of the slower.
+    """Run both in turns; each call runs a network once and returns its seconds.
 
-    A neighbour on the same core slows int8 more than fp32, so that ratios of typical turns depend on how busy the machine is; the
-    fastest turns do not. Both must have had several that agree, in moments that ``gauge`` finds quiet, or measuring goes on. Both
-    run equally often: of more runs the fastest would be faster.
+    A turn has ``runs`` or, after 10 ms of either that do not count, as many as the slower one has in 3 ms. A neighbour on the
+    same core slows int8 more than fp32, so that ratios of typical turns depend on how busy the machine is; the fastest turns do
+    not. Both must have had several that agree, in moments that ``gauge`` finds quiet, or measuring goes on. Both run equally
+    often: of more runs the fastest would be faster.
     """
     gauge = gauge or Gauge()
     if patience.warm_up:
         candidate(), original()  # what is compiled at the first run starts its threads before this one is pinned
     with quiet(pin=pin):
-        each = runs or max(1, round(_TURN / max(_warm_up(call, patience.warm_up) for call in (candidate, original))))
-        unheard = 0 if runs else 1
+        usual = [_warm_up(call, patience.warm_up) for call in (candidate, original)]
+        each = runs or max(1, round(_TURN / max(usual)))
+        unheard = [0 if runs else max(1, round(_SETTLING / seconds)) for seconds in usual]
         started = time.perf_counter()
-        mine, theirs = _Turns(candidate, each, unheard), _Turns(original, each, unheard)
+        mine, theirs = _Turns(candidate, each, unheard[0]), _Turns(original, each, unheard[1])
         while True:
             mine.take()
             theirs.take()
