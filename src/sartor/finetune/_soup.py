@@ -1,4 +1,4 @@
-"""The mean of the weights of several epochs: often better than each, for one line of search through what was trained."""
+"""The mean of the weights of several epochs, which can be better than each of them."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ class Soup:
         """The mean with one more network; whole numbers, which have no mean, are the new one's."""
         share = 1 / (len(self.members) + 1)
         return {
-            name: self.tensors[name].lerp(item, share) if item.is_floating_point() else item.clone()
-            for name, item in tensors.items()
+            name: self.tensors[name].lerp(item, share) if item.is_floating_point() else item for name, item in tensors.items()
         }
 
     def best_with(
         self, tensors: Mapping[str, Tensor], number: int, accuracy: Callable[[Mapping[str, Tensor]], float]
     ) -> tuple[Soup, Soup]:
-        """The best of this soup, the epoch alone and both together, the last that is as good; and the epoch alone."""
-        alone = Soup({name: item.clone() for name, item in tensors.items()}, (number,), accuracy(tensors))
+        """The best of both together, the epoch alone and this soup, of equals in this order; and the epoch alone."""
+        alone = Soup(tensors, (number,), accuracy(tensors))
         mean = self.stirred(tensors)
         together = Soup(mean, (*self.members, number), accuracy(mean))
         return max((together, alone, self), key=lambda soup: soup.accuracy), alone
