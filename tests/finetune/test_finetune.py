@@ -54,7 +54,7 @@ def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, da
     candidate = candidate_of(compressor, kind)
     before = {name: item.clone() for name, item in candidate.state_dict().items()}
     tuned = finetune(candidate, train, data.validation, teacher=model, options=QUICK)
-    assert tuned.validation > tuned.before + 0.005
+    assert tuned.validation > tuned.before + 0.01
     assert all(torch.equal(before[name], item) for name, item in candidate.state_dict().items())
     moved = {name for name, item in tuned.model.state_dict().items() if not torch.equal(item, before[name])}
     assert {name for name, _ in tuned.model.named_parameters()} <= moved

@@ -90,6 +90,15 @@ def joint(cost_model, tmp_path, budget="", **options):
     )
 
 
+def play(agent, problem, reward_of):
+    """One episode of an agent, rewarded for the ratios that it kept; the counts that were executed."""
+    agent.begin()
+    counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+    kept = counts / problem.sizes
+    agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), kept, reward_of(kept)), own=True)
+    return counts
+
+
 def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(cost_model, tmp_path):
     """Pruning seems to cost next to nothing here, as it does where errors were estimated from few images."""
     problem = joint(cost_model, tmp_path, "latency<=50%")
@@ -101,10 +110,7 @@ def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(c
     assert (problem.execute(agents.RULES["knapsack"](setting))[channels] < whole).any()
     agent, executed = agents.make("evolution", setting), []
     for _ in range(3):
-        agent.begin()
-        counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
-        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -1.0), own=True)
-        executed.append(counts)
+        executed.append(play(agent, problem, lambda kept: -1.0))
     (rounded,) = [counts for counts in executed if (counts[channels] == whole).all()]
     assert problem.usage(rounded[None])[0] <= 1
     assert (rounded[~channels] < problem.highest[~channels]).any()
@@ -136,12 +142,10 @@ def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_giv
     kinds = np.array([decision.kind for decision in problem.decisions])
     alone = []
     for _ in range(60):
-        agent.begin()
-        counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+        counts = play(
+            agent, problem, lambda kept: float(kept[kinds == kind].mean()) - 10 * float((1 - kept)[kinds != kind].sum())
+        )
         assert problem.usage(counts[None])[0] <= 1 + 1e-9
-        kept = counts / problem.sizes
-        reward = float(kept[kinds == kind].mean()) - 10 * float((1 - kept)[kinds != kind].sum())
-        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), kept, reward), own=True)
         alone.append({name for name in ("bits", "channels") if (counts == problem.highest)[kinds != name].all()})
     late = alone[-20:]
     assert sum(kind in found for found in late) >= 10
@@ -153,11 +157,7 @@ def test_a_kind_that_is_worse_alone_is_given_up(cost_model, tmp_path):
     problem, agent = setting.problem, agents.make("evolution", setting)
     executed = []
     for _ in range(60):
-        agent.begin()
-        counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
-        kept = counts / problem.sizes
-        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), kept, -float(np.square(kept - 0.6).sum())), own=True)
-        executed.append(counts)
+        executed.append(play(agent, problem, lambda kept: -float(np.square(kept - 0.6).sum())))
     kinds = np.array([decision.kind for decision in problem.decisions])
     for kind in ("bits", "channels"):
         whole = [bool((counts == problem.highest)[kinds == kind].all()) for counts in executed]
