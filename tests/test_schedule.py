@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 
 import pytest
 import torch
@@ -36,6 +37,12 @@ def plan(weights, out, stages, *, last=None, **options):
 def kept_in(folder):
     groups = json.loads((folder / "network.json").read_text())["groups"]
     return {name: set(group["kept"]) for name, group in groups.items()}
+
+
+def press_ctrl_c(episode, best):
+    """In the last episode; called as Python calls it, which can be a moment late where other threads run."""
+    if episode.number == SEARCH.episodes - 1:
+        signal.getsignal(signal.SIGINT)(signal.SIGINT, None)
 
 
 def facts(entries):
@@ -175,6 +182,9 @@ def test_only_what_has_not_begun_can_be_changed(weights, tmp_path):
         run_schedule(plan(tmp_path / "nothing.safetensors", tmp_path / "s", ("macs<=70%", "macs<=1%")))
     with pytest.raises(BudgetError, match=r"budget macs<=1% cannot be met"):  # the mistake in the weights locked nothing
         run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=1%")))
+    assert not (tmp_path / "s").exists()  # said before the first search
+    with pytest.raises(RunError, match="the search of stage 1 was interrupted"):  # by Ctrl-C in its last episode
+        run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=60%")), Observer(on_episode=press_ctrl_c))
     with pytest.raises(RunError, match=r"stage 1 of .* was begun with the budget macs<=70%; it cannot become macs<=80%"):
         run_schedule(plan(weights, tmp_path / "s", ("macs<=80%", "macs<=50%")), resume=True)
     with pytest.raises(RunError, match="holds a schedule with other options"):

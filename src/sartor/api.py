@@ -34,7 +34,10 @@ from sartor.task import make_compressor, make_problem, make_scorer, make_target,
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a search found. ``model`` is a plain `nn.Module` in evaluation mode; ``report`` is what result.json holds."""
+    """What a search found. ``model`` is a plain `nn.Module` in evaluation mode; ``report`` is what result.json holds.
+
+    ``stopped`` says whether Ctrl-C was heard while it ran, if only in the last episode: whoever has more to do should not.
+    """
 
     policy: Policy
     model: fx.GraphModule
@@ -42,6 +45,7 @@ class Result:
     report: dict[str, Any]
     origin: Origin
     compressor: Compressor
+    stopped: bool = False
 
     def save(self, folder: str | Path) -> Path:
         """Write ``model.safetensors``, ``policy.json``, ``network.json`` and ``result.json``; `sartor.load` reads them."""
@@ -117,12 +121,12 @@ def compress(
         "latencies_unsettled": sum(e.outcome.seconds_latency > 0 and not e.outcome.latency_settled for e in episodes),
         **judged,
         "episodes": len(episodes),
-        "interrupted": search.interrupted,
+        "interrupted": search.stopped and len(episodes) < options.episodes,
         "seconds": round(time.perf_counter() - started + search.seconds_before, 3),
         "seconds_per_episode": _split(episodes),
         **_found(verdict, network),
     }
-    result = Result(verdict.policy, owned(verdict.network), network, report, origin or Origin(), compressor)
+    result = Result(verdict.policy, owned(verdict.network), network, report, origin or Origin(), compressor, search.stopped)
     if folder:
         result.save(folder)
     return result

@@ -68,8 +68,7 @@ def run_verify(
     found = verify(artifact, form, load(place, model), original, images.test, threads=threads)
     promised = (FORMATS[form].target, threads) == (options.target, options.target_threads) and options.reward != "absolute"
     usual = found.latency.original.median_s
-    limit = Budget.parse(config.budget).latency_limit(usual) if promised else None
-    faults = found.faults(None if limit is None else limit / usual)
+    faults = found.faults(Budget.parse(config.budget).latency_ceiling(usual) if promised else None)
     report = _verified(artifact)
     write_text(report, json.dumps({**dataclasses.asdict(found), "faults": faults}, indent=1) + "\n")
     return found, faults, report

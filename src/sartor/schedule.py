@@ -14,13 +14,19 @@ from sartor import models
 from sartor._files import read_json, write_text
 from sartor._optional import require
 from sartor.budget import Budget
+from sartor.compress import keep_safe_groups
 from sartor.config import RunConfig, build
+from sartor.cost import CostModel
 from sartor.errors import RunError, UsageError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneChanges, FinetuneOptions
+from sartor.graph import trace
+from sartor.policy import Policy
+from sartor.problem import Problem
 from sartor.run import (
     FINETUNE_REPORT,
     FINETUNED,
     is_finished,
+    load_subject,
     read_result,
     reload_subject,
     require_current,
@@ -95,7 +101,7 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     Returns one entry per stage: budget, ratios of cost, accuracies. What was done before is not done again, wherever it was
     interrupted; stages that have not begun may have other budgets then, and the last, until it is, be fine-tuned in another way.
     Raises `RunError` if the folder already holds a schedule and ``resume`` is not set, if it holds another one, or if a search
-    was interrupted.
+    was interrupted; `BudgetError` for a stage that is out of reach, before the first begins, but for bounds on latency.
     """
     observer = observer or Observer()
     schedule.search.require_complete()
@@ -107,6 +113,7 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
         if not resume:
             raise RunError(f"--out {out} already holds a schedule; resume it with --resume {out}, or choose another folder")
         _require_same(Schedule.read(out), schedule, out)
+    _require_reachable(schedule)
     schedule.save(out)
     entries: list[dict[str, Any]] = []
     for number, budget in enumerate(schedule.stages, 1):
@@ -134,6 +141,20 @@ def _require_same(stored: Schedule, given: Schedule, out: Path) -> None:
         raise RunError(f"the last stage is being fine-tuned, or was; for another way, remove {last / FINETUNED}")
 
 
+def _require_reachable(schedule: Schedule) -> None:
+    """Of all stages, now: the last may begin days after the first. Latency would have to be measured."""
+    search, options = schedule.search, schedule.search.options
+    model, images, _ = load_subject(search.model, search.weights, search.data, calibration=1, seed=options.seed)
+    cost_model = CostModel(keep_safe_groups(trace(model, images.calibration.normalized())))
+    least = Policy()
+    for budget in map(Budget.parse, schedule.stages):
+        problem = Problem(
+            cost_model, budget.without_latency(), granularity=options.granularity, min_keep=options.min_keep,
+            multiple=options.multiple, base=least,
+        )  # fmt: skip
+        least = problem.policy(problem.lowest)
+
+
 def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer) -> dict[str, Any]:
     out = schedule.search.out
     assert out is not None
@@ -142,11 +163,12 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     if before is not None:
         options = dataclasses.replace(config.options, base=before)
         config = dataclasses.replace(config, weights=before / _WEIGHTS, options=options)
+    stopped = False
     if is_finished(folder):
         config.save(folder)  # the schedule may have been moved since, and with it what this stage is based on
     else:
-        run_search(config, observer.on_episode, resume=True)
-    if not is_finished(folder):
+        stopped = run_search(config, observer.on_episode, resume=True).stopped
+    if stopped or not is_finished(folder):
         raise RunError(f"the search of stage {number} was interrupted; go on with: sartor schedule --resume {out}")
     found, report = read_result(folder), folder / FINETUNED / FINETUNE_REPORT
     if not report.exists():

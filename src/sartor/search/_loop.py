@@ -86,7 +86,8 @@ class Search:
     on_episode: Callable[[Episode, Episode], None] = lambda episode, best: None
     sensitivity: Sensitivity | None = None
     latency: LayerLatency | None = None
-    interrupted: bool = field(default=False, init=False)
+    stopped: bool = field(default=False, init=False)
+    """Whether Ctrl-C was heard, if only in the last episode."""
     _number: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -120,8 +121,8 @@ class Search:
                 except KeyboardInterrupt:
                     interruption.asked = True
                 if interruption.asked:
-                    self.interrupted = len(done) < self.plan.episodes
                     break
+        self.stopped = interruption.asked
         return done
 
     def _episode(self, number: int, agent: Agent) -> Episode:
