@@ -2,6 +2,8 @@ import dataclasses
 import json
 import math
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from torch import fx, nn
 
 import topologies
 from sartor import targets
+from sartor._files import write_text
 from sartor.compress import INTEGER, fold, quantize
 from sartor.cost import CostModel
 from sartor.errors import MissingPackageError, RunError, UsageError
@@ -25,6 +28,7 @@ from sartor.targets import (
     OpenVinoTarget,
     Patience,
     TableTarget,
+    _cells,
     _timing,
     compare,
 )
@@ -397,6 +401,28 @@ def test_searches_that_share_a_table_add_to_it_and_agree(tmp_path):
     mine.seconds("z", lambda: comparison(0.1, settled=True))
     kept = json.loads((tmp_path / "table.json").read_text())["seconds"]
     assert {"original", "x", "y", "z"} <= set(kept)
+
+
+def test_nothing_is_lost_where_two_searches_write_a_table_at_once(tmp_path, monkeypatch):
+    network, _ = two_convolutions()
+    network, path, begun = trace(network, (torch.randn(1, 4, 8, 8),)), tmp_path / "table.json", threading.Event()
+    both = {name: Cells(Deployment(FakeTarget(), network, tmp_path), path, "original") for name in ("x", "y")}
+
+    def write_slowly(*args):
+        begun.set()
+        time.sleep(0.2)  # the other one would read meanwhile what this one is about to replace
+        write_text(*args)
+
+    def keep(name):
+        both[name].seconds(name, lambda: comparison(0.5, settled=True))
+
+    monkeypatch.setattr(_cells, "write_text", write_slowly)
+    other = threading.Thread(target=keep, args=("y",))
+    other.start()
+    assert begun.wait(10)
+    keep("x")
+    other.join()
+    assert {"original", "x", "y"} <= set(json.loads(path.read_text())["seconds"])
 
 
 def test_layers_are_timed_as_they_are_called(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor, fx, nn
 
 from sartor._files import read_json, write_text
@@ -105,8 +106,12 @@ class Cells:
 
     def _keep(self, key: str, seconds: float) -> None:
         """A search that shares the file may have added to it, and measured the same; what is in it already is what counts."""
-        self._seconds = {key: seconds, **self._seconds, **self._read()}
-        if self._path is not None:
+        if self._path is None:
+            self._seconds[key] = seconds
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._path.with_name(f".{self._path.name}.lock")):
+            self._seconds = {key: seconds, **self._seconds, **self._read()}
             content = {"schema": TABLE_SCHEMA, "measured_on": self._key, "seconds": self._seconds}
             write_text(self._path, json.dumps(content, indent=1) + "\n")
 
