@@ -3,6 +3,7 @@
     python bench/joint.py methods --model resnet18 --out runs/joint        # what to search, at several latencies
     python bench/joint.py ablations --model resnet20 --out runs/ablations  # sequential schemes, and the features of the state
     python bench/joint.py methods --out runs/joint --table
+    python bench/joint.py again runs/joint/runs/*-both-*                   # measure what was delivered once more
 
 Each search is a run of its own in OUT/runs, so that all can be interrupted and taken up again, and what they found be fine-tuned
 and exported; latencies of layers and sensitivities are measured once for all of them. What was delivered is loaded from its
@@ -15,7 +16,7 @@ import statistics
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +28,13 @@ import sartor
 from _common import SHARED, data_in, keep, kept, spread, weights_of
 from sartor import sensitivity, targets
 from sartor.compress import CompressOptions, deployable, fold
-from sartor.config import RunConfig
+from sartor.config import RunConfig, from_folder
 from sartor.decisions import Method
 from sartor.errors import BudgetError
+from sartor.graph import Network, trace
 from sartor.options import Measurement, SearchOptions
-from sartor.run import is_finished, run_search
+from sartor.run import is_finished, reload_subject, run_search
+from sartor.storage import holds_network
 from sartor.targets import SURE
 
 #: What is kept of the report of a search.
@@ -98,23 +101,14 @@ class Common(ABC):
             except BudgetError as error:
                 return {**told, "refused": str(error)}
             base = folder
-        return {**told, **{key: result.report[key] for key in _TOLD}, "again": self._again(result, folder)}
+        again = _measure_again(folder, result.network, self.target)
+        return {**told, **{key: result.report[key] for key in _TOLD}, "again": asdict(again)}
 
     def _sensitivity(self, seed: int) -> Path | None:
         """Ω that a search of this seed, which has calibration images of its own, has measured; the first measures it itself."""
         folders = sorted(self.out.glob(f"runs/{self.model}-*-{seed}-0"))
         found = [folder / sensitivity.FILE for folder in folders if is_finished(folder)]
         return next((path for path in found if path.exists()), None)
-
-    def _again(self, result: sartor.Result, folder: Path) -> dict[str, float]:
-        """Relative latency of the saved network, in a new session."""
-        target, inputs = targets.make(self.target), result.network.example_inputs
-        with tempfile.TemporaryDirectory() as place:
-            paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
-            for path, network in zip(paths, (sartor.load(folder), fold(result.network.module)), strict=True):
-                target.build(deployable(network), inputs, path)
-            found = target.compare(*map(target.load, paths), SURE)
-        return {"relative": found.relative, "low": found.low, "high": found.high}
 
 
 @dataclass(frozen=True)
@@ -157,6 +151,43 @@ class Ablations(Common):
         yield Case("galen joint sensitivity and latency", ((("prune", "quantize"), self.share),), "galen", both)
 
 
+@dataclass(frozen=True)
+class Again:
+    """What runs delivered, measured once more on the target of their search: relative latency and its interval."""
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    threads: int = 1
+
+    def run(self) -> None:
+        """One line for each that delivered something."""
+        torch.set_num_threads(self.threads)
+        for folder in filter(holds_network, self.runs):
+            config = from_folder(folder)
+            model, images = reload_subject(config, folder, calibration=1)
+            found = _measure_again(folder, trace(model, images.calibration.normalized()), config.options.target)
+            print(f"{folder.name}: {found.relative:.3f} ({found.low:.3f} – {found.high:.3f})", flush=True)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A relative latency and its interval of 95 %."""
+
+    relative: float
+    low: float
+    high: float
+
+
+def _measure_again(folder: Path, network: Network, target_name: str) -> Interval:
+    """Relative latency of the saved network of a run, in new sessions, beside the original ``network``."""
+    target = targets.make(target_name)
+    with tempfile.TemporaryDirectory() as place:
+        paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
+        for path, module in zip(paths, (sartor.load(folder), fold(network.module)), strict=True):
+            target.build(deployable(module), network.example_inputs, path)
+        found = target.compare(*map(target.load, paths), SURE)
+    return Interval(found.relative, found.low, found.high)
+
+
 def _print_table(folder: Path) -> None:
     runs = kept(folder)
     print("| network | search | validation | test | relative latency | measured again | bytes | seconds an episode | seeds |")
@@ -176,4 +207,8 @@ def _print_table(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(Annotated[Methods, tyro.conf.subcommand("methods")] | Annotated[Ablations, tyro.conf.subcommand("ablations")]).run()
+    tyro.cli(
+        Annotated[Methods, tyro.conf.subcommand("methods")]
+        | Annotated[Ablations, tyro.conf.subcommand("ablations")]
+        | Annotated[Again, tyro.conf.subcommand("again")]
+    ).run()
