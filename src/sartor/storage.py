@@ -78,14 +78,11 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     if policy.quantized:
         candidate = quantize(fold(candidate), policy, None, Scheme(**layout["scheme"]))
     candidate = owned(candidate)
-    path = folder / _TENSORS
+    tensors = _read_tensors(folder)
     try:
-        tensors = load_file(path)
         candidate.load_state_dict(tensors)
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing") from None
-    except (SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path} does not fit the network: {error}") from error
+    except RuntimeError as error:
+        raise WeightsError(f"{folder / _TENSORS} does not fit the network: {error}") from error
     return candidate
 
 
@@ -143,18 +140,22 @@ def identity(tensors: Mapping[str, Tensor]) -> str:
 
 def identity_of(folder: Path) -> str:
     """`identity` of the network of a folder that `save` wrote. Raises `RunError` if there is none."""
-    path = folder / _TENSORS
-    try:
-        return identity(load_file(path))
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing") from None
-    except SafetensorError as error:
-        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+    return identity(_read_tensors(folder))
 
 
 def read_origin(folder: Path) -> Origin:
     """What the original network of a folder that `save` wrote was. Raises `RunError` if there is none."""
     return Origin(**_read_layout(folder / "network.json")["origin"])
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    path = folder / _TENSORS
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
 
 
 def _save_tensors(folder: Path, candidate: fx.GraphModule) -> None:
