@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -51,6 +51,7 @@ class Teacher:
         networks = [self._build(model, weights, images, classes) for model, weights in self._pairs()]
         if len(networks) < 2:
             return networks[0] if networks else None
+        _require_alike(networks, images.slice(0, 1).normalized())
         return _Ensemble(networks)
 
     def _pairs(self) -> Iterable[tuple[str, Path | None]]:
@@ -68,6 +69,13 @@ class Teacher:
 
 def _missing(model: str) -> str:
     return f"the teacher's weights are missing: {model} would teach with random weights"
+
+
+@torch.no_grad()
+def _require_alike(networks: Sequence[nn.Module], image: Tensor) -> None:
+    shapes = [tuple(network.eval()(image).shape[1:]) for network in networks]
+    if len(set(shapes)) > 1:
+        raise UsageError(f"the teachers' outputs have the shapes {', '.join(map(str, shapes))}; they must be the same")
 
 
 class _Renormalized(nn.Module):
@@ -100,8 +108,4 @@ class _Ensemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean of their outputs."""
-        outputs = [network(x) for network in self.networks]
-        shapes = [tuple(item.shape[1:]) for item in outputs]
-        if len(set(shapes)) > 1:
-            raise UsageError(f"the teachers' outputs have the shapes {', '.join(map(str, shapes))}; they must be the same")
-        return torch.stack(outputs).mean(0)
+        return torch.stack([network(x) for network in self.networks]).mean(0)

@@ -1,5 +1,6 @@
 """Fine-tuning of a small network on digits."""
 
+import copy
 import dataclasses
 import json
 import os
@@ -47,6 +48,31 @@ def candidate_of(compressor, kind):
         "bits": Policy(weight_bits=dict.fromkeys(layers, 2), activation_bits=dict.fromkeys(layers, 3)),
     }
     return compressor.candidate(policies[kind], final=True)
+
+
+class Branching(torch.nn.Module):
+    """Cannot be traced."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x) if x.isfinite().all() else x
+
+
+def test_a_teacher_is_folded_where_it_can_be_traced_and_teaches_alike_where_not(compressor, model, train, data):
+    few, options = train.slice(0, 128), dataclasses.replace(QUICK, epochs=1, distill=1.0)
+    given = copy.deepcopy(model).train()
+    losses = []
+    for teacher in (given, Branching(given)):
+        training = Training(candidate_of(compressor, "channels"), few, teacher, options)
+        norms = [module for module in training._teacher.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        assert bool(norms) == isinstance(teacher, Branching)
+        assert teacher.training
+        losses.append(training.epoch(0))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert all(torch.equal(item, model.state_dict()[name]) for name, item in given.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", ["channels", "weights", "bits"])

@@ -14,11 +14,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor._layout import channels_last
 from sartor._optional import require
-from sartor.compress import is_quantized, owned, refold, unfold
+from sartor.compress import fold, is_quantized, owned, refold, unfold
 from sartor.data import Images
-from sartor.errors import UsageError
+from sartor.errors import TraceError, UsageError
 from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
+from sartor.graph import trace
 from sartor.score import logits
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Training:
         self._forward = self._callable(self._model)
         self._teacher: Callable[[Tensor], Tensor] | None = None
         if teacher is not None and options.distill:
-            teacher = copy.deepcopy(teacher).eval().requires_grad_(False).to(self._accelerator.device)
+            teacher = _folded(teacher, self._pixels[:1]).eval().requires_grad_(False).to(self._accelerator.device)
             self._require_alike(teacher)
             self._teacher = self._callable(teacher)
 
@@ -172,6 +173,14 @@ class Training:
         if step < rise:
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+
+
+def _folded(teacher: nn.Module, example: Tensor) -> nn.Module:
+    """A copy for inference: without batch norms, which take a third of a ResNet-56's time, where it can be traced."""
+    try:
+        return fold(trace(teacher, example).module)
+    except TraceError:
+        return copy.deepcopy(teacher)
 
 
 def _usual_rate(student: nn.Module) -> float:
