@@ -37,9 +37,9 @@ def test_every_bound_prints_as_it_is_read(text):
 def test_the_tightest_bound_on_latency_depends_on_the_original():
     budget = Budget.parse("latency<=50%,latency<=4ms,macs<=1e9")
     assert budget.bounds_latency
-    assert budget.latency_ceiling(0.005) == pytest.approx(0.5)
-    assert budget.latency_ceiling(0.1) == pytest.approx(0.04)
-    assert Budget.parse("macs<=50%").latency_ceiling(0.1) is None
+    assert budget.ceiling("latency", 0.005) == pytest.approx(0.5)
+    assert budget.ceiling("latency", 0.1) == pytest.approx(0.04)
+    assert budget.ceiling("size", 1e6) is None
 
 
 @pytest.mark.parametrize(

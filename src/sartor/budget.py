@@ -62,10 +62,10 @@ class Budget:
         """Whether a bound is on latency, which needs a target."""
         return any(bound.quantity == "latency" for bound in self.bounds)
 
-    def latency_ceiling(self, original_s: float) -> float | None:
-        """The tightest bound on latency as a share of what the original takes, ``original_s`` seconds; None if there is none."""
-        limits = [bound.limit(original_s) for bound in self.bounds if bound.quantity == "latency"]
-        return min(limits) / original_s if limits else None
+    def ceiling(self, quantity: Bounded, original: float) -> float | None:
+        """The tightest bound on a quantity, as a share of what the original has of it; None if there is none."""
+        limits = [bound.limit(original) for bound in self.bounds if bound.quantity == quantity]
+        return min(limits) / original if limits else None
 
     def without_latency(self) -> Budget:
         """All other bounds."""

@@ -33,7 +33,8 @@ class RunConfig:
     data: str = ""
     """Folder of Parquet files or images, or digits."""
     budget: str = "macs<=50%"
-    """Bounds joined by commas: macs<=50%, params<=300K, size<=500KB, latency<=0.3 or latency<=4ms. Empty: none."""
+    """Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%, params<=300K, size<=500KB, latency<=0.3 (of the
+    original's) or latency<=4ms. Empty: none."""
     out: Path | None = None
     """Folder of the run."""
     threads: int | None = None

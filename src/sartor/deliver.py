@@ -67,8 +67,11 @@ def run_verify(
     threads = threads or options.target_threads
     found = verify(artifact, form, load(place, model), original, images.test, threads=threads)
     promised = (FORMATS[form].target, threads) == (options.target, options.target_threads) and options.reward != "absolute"
-    usual = found.latency.original.median_s
-    faults = found.faults(Budget.parse(config.budget).latency_ceiling(usual) if promised else None)
+    budget = Budget.parse(config.budget)
+    faults = found.faults(
+        latency=budget.ceiling("latency", found.latency.original.median_s) if promised else None,
+        size=budget.ceiling("size", found.original_size_bytes),
+    )
     report = _verified(artifact)
     write_text(report, json.dumps({**dataclasses.asdict(found), "faults": faults}, indent=1) + "\n")
     return found, faults, report

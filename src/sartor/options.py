@@ -28,7 +28,7 @@ class SearchOptions:
     """How to search."""
 
     agent: str = DEFAULT_AGENT
-    """Who decides: evolution, ddpg, galen, random, tpe, cma-es, or a rule."""
+    """Who decides: evolution, ddpg, galen, random, tpe, cma-es, or a rule: uniform, shallow, deep, greedy, knapsack."""
     episodes: int = 300
     """Policies scored in all."""
     seed: int = 0
@@ -69,7 +69,8 @@ class SearchOptions:
     reward_images: int = 1000
     """Validation images that give the reward."""
     finalists: int = 8
-    """Best policies that are refitted from more images and scored on all validation images in fp32."""
+    """Best policies that are refitted from more images and scored on all validation images: in fp32 or, where they have bits, in
+    the target's runtime."""
     baselines: tuple[RuleName, ...] = ("uniform",)
     """Rules that are scored like the finalists, for comparison."""
     max_time: float | None = None

@@ -88,7 +88,7 @@ class Problem:
 
     def latency_ceiling(self, budget: Budget) -> float | None:
         """The bound on latency of a budget, this one's or another's, relative to the original's."""
-        return budget.latency_ceiling(self.of_original("latency")) if budget.bounds_latency else None
+        return budget.ceiling("latency", self.of_original("latency")) if budget.bounds_latency else None
 
     def of_original(self, quantity: Bounded) -> float:
         """A quantity of the original network."""

@@ -120,11 +120,14 @@ def test_a_good_artifact_is_as_promised(quantized, data, tmp_path):
     network, candidate = quantized
     path = export(candidate, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
     found = verify(path, "onnx", candidate, network.module, data.test)
-    assert found.faults(None) == []
+    assert found.faults() == []
     assert found.size_bytes == path.stat().st_size
     assert 0 < found.peak_memory_bytes < 500e6
     assert {item.layer for item in found.drift} == {layer.name for layer in network.layers}
-    assert found.faults(1e-6)[-1].startswith("relative latency is")
+    assert found.faults(latency=1e-6)[-1].startswith("relative latency is")
+    assert found.relative_size < 0.8
+    assert found.faults(size=0.8) == []
+    assert found.faults(size=0.1)[-1].startswith(f"the file has {found.size_bytes:,} bytes, 0.")
 
 
 @pytest.mark.parametrize("form", ["onnx", "openvino", "executorch"])
@@ -142,6 +145,6 @@ def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index)
     path = export(candidate, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
     broken = network.layers[index].name
     break_scale(path, broken, path)
-    faults = verify(path, "onnx", candidate, network.module, data.test).faults(None)
+    faults = verify(path, "onnx", candidate, network.module, data.test).faults()
     (named,) = [fault for fault in faults if fault.startswith("layer")]
     assert re.match(rf"layer '{broken}' is where the output begins to drift: relative error 0\.[4-9]\d*, at most 0\.0", named)

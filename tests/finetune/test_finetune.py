@@ -17,6 +17,7 @@ import sartor
 from sartor import data as sources
 from sartor.cli import main
 from sartor.compress import CompressOptions, Compressor, QuantizedWeight, is_quantized
+from sartor.config import from_folder
 from sartor.errors import RunError, UsageError
 from sartor.finetune import FinetuneOptions, finetune
 from sartor.finetune._batches import batches
@@ -282,6 +283,13 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     verified = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
     assert verified["faults"] == []
     assert verified["accuracy"] == pytest.approx(report["test"]["after"], abs=0.004)
+    config = from_folder(tmp_path / "run")
+    dataclasses.replace(config, budget="macs<=30%,size<=5%").save(tmp_path / "run")
+    with pytest.raises(SystemExit) as stopped:
+        main(["verify", run])
+    assert stopped.value.code == 1
+    assert "of the original's, above 0.050" in capsys.readouterr().err
+    config.save(tmp_path / "run")
     with pytest.raises(SystemExit):
         main(["export", run, "--batch", "0"])
     assert (tmp_path / "run/export/model.onnx.verified.json").exists(), "what was not replaced stays verified"

@@ -38,7 +38,9 @@ class Export:
 
 @dataclass(frozen=True)
 class Verify:
-    """Run an exported file in its own runtime: accuracy, latency, size, memory; fails if it is not as promised."""
+    """Run an exported file in its own runtime and measure accuracy, latency, size and memory; fails if the accuracy differs, the
+    output of a layer drifts (ONNX), or it is slower or larger than the budget allows.
+    """
 
     folder: tyro.conf.Positional[Path]
     """Folder of the run."""
@@ -61,6 +63,7 @@ class Verify:
         table.add_row("latency", f"{1e3 * latency.candidate.median_s:.3f} ms")
         table.add_row("relative to the original's", f"{latency.relative:.3f} ({latency.low:.3f} to {latency.high:.3f})")
         table.add_row("size", f"{found.size_bytes:,} bytes")
+        table.add_row("relative to the original's", f"{found.relative_size:.3f}")
         table.add_row("peak memory", "unknown" if memory is None else f"{memory:,} bytes")
         console.print(table)
         console.print(f"report in {report}", highlight=False)

@@ -25,7 +25,9 @@ class Search:
     resume: Path | None = None
     """Go on with the run in this folder; all other options are taken from it."""
     config: Path | None = None
-    """A TOML file with the same options; the command line overrides it."""
+    """A TOML file with the same options, underscores for hyphens: model, weights, data, budget, out, threads and track at its
+    top, the others in [options], those of how a policy is carried out in [options.compress]; the command line overrides it.
+    """
 
     def run(self, console: Console) -> None:
         """Search with progress, then say what was found."""

@@ -35,7 +35,8 @@ _FEW = 2
 class Verification:
     """What was measured of an artifact: accuracies in [0, 1] on ``images`` images, ``drift`` where the file names layers.
 
-    ``network`` tells which network it was made from (`sartor.storage.identity`).
+    ``network`` tells which network it was made from (`sartor.storage.identity`), ``original_size_bytes`` what the original takes
+    in the same format.
     """
 
     artifact: str
@@ -47,12 +48,18 @@ class Verification:
     accuracy: float
     simulated: float
     size_bytes: int
+    original_size_bytes: int
     peak_memory_bytes: int | None
     latency: Comparison
     drift: list[Drift] = field(default_factory=list)
 
-    def faults(self, ceiling: float | None) -> list[str]:
-        """One sentence for everything that is not as promised; ``ceiling`` bounds the relative latency."""
+    @property
+    def relative_size(self) -> float:
+        """Bytes relative to the original's."""
+        return self.size_bytes / self.original_size_bytes
+
+    def faults(self, *, latency: float | None = None, size: float | None = None) -> list[str]:
+        """One sentence for everything that is not as promised; ``latency`` and ``size`` are bounds relative to the original's."""
         found = []
         tolerance = max(TOLERANCE, _FEW / self.images)
         if abs(self.accuracy - self.simulated) > tolerance + 1e-9:
@@ -68,8 +75,13 @@ class Verification:
                     f"{before:.3f} in the {index} layers before it"
                 )
                 break
-        if ceiling is not None and self.latency.low > ceiling:
-            found.append(f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), above {ceiling:.3f}")
+        if latency is not None and self.latency.low > latency:
+            found.append(f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), above {latency:.3f}")
+        if size is not None and self.relative_size > size:
+            found.append(
+                f"the file has {self.size_bytes:,} bytes, {self.relative_size:.3f} of the original's, above {size:.3f}; what the "
+                "search counts are tensors, zeros of pruned weights left out"
+            )
         return found
 
 
@@ -92,7 +104,7 @@ def verify(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"original{FORMATS[form].suffix}"
         unchanged = export(original, (images[:1],), path, form, batch=session.batch)
-        latency = target.compare(session, target.load(unchanged), SURE)
+        latency, original_size = target.compare(session, target.load(unchanged), SURE), size_of(unchanged)
     described = target.describe()
     return Verification(
         str(artifact),
@@ -104,6 +116,7 @@ def verify(
         float(right.mean()),
         ImageScorer(test, dtype=torch.float32).score(network).accuracy,
         size_of(artifact),
+        original_size,
         peak_memory(target.name, artifact, threads),
         latency,
         drift(artifact, deployable(network), _batches(images, session.batch or _DRIFT_IMAGES)[0]) if form == "onnx" else [],
