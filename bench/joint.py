@@ -164,22 +164,24 @@ class Again:
         for folder in filter(holds_network, self.runs):
             config = from_folder(folder)
             model, images = reload_subject(config, folder, calibration=1)
-            found = _measure_again(folder, trace(model, images.calibration.normalized()), config.options.target)
+            found = _measure_again(
+                folder, trace(model, images.calibration.normalized()), config.options.target, config.options.target_threads
+            )
             print(f"{folder.name}: {found.relative:.3f} ({found.low:.3f} – {found.high:.3f})", flush=True)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A relative latency and its interval of 95 %."""
+    """A relative latency, from what the fastest turns allow at least to what they allow at most."""
 
     relative: float
     low: float
     high: float
 
 
-def _measure_again(folder: Path, network: Network, target_name: str) -> Interval:
+def _measure_again(folder: Path, network: Network, target_name: str, threads: int = 1) -> Interval:
     """Relative latency of the saved network of a run, in new sessions, beside the original ``network``."""
-    target = targets.make(target_name)
+    target = targets.make(target_name, threads=threads)
     with tempfile.TemporaryDirectory() as place:
         paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
         for path, module in zip(paths, (sartor.load(folder), fold(network.module)), strict=True):

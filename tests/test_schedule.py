@@ -144,8 +144,14 @@ def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_sched
     assert teachers[0] == teachers[1]
     shutil.rmtree(stage / "finetuned")
     main(["finetune", str(stage), "--epochs", "3", "--augment", ""])
-    run_schedule(plan(weights, tmp_path, stages), resume=True)
+    with pytest.raises(RunError, match=r"stage-2 was searched from other weights than .*stage-1/tuned\.safetensors now holds"):
+        run_schedule(plan(weights, tmp_path, stages), resume=True)
     assert (stage / "tuned.safetensors").read_bytes() != before
+    shutil.rmtree(last)
+    entries = run_schedule(plan(weights, tmp_path, stages), resume=True)
+    trained_again = json.loads((stage / "finetuned/finetune.json").read_text())
+    assert entries[0]["validation"] == trained_again["validation"]
+    assert (last / "finetuned/model.safetensors").exists()
 
 
 def test_a_schedule_may_be_moved_and_goes_on(weights, tmp_path):
@@ -219,10 +225,15 @@ def test_bad_schedules_are_refused(weights, tmp_path):
         schedule.Schedule.read(tmp_path)
 
 
-def test_a_teacher_without_weights_is_refused_before_the_first_search(weights, tmp_path):
+def test_a_teacher_that_cannot_teach_is_refused_before_the_first_search(weights, tmp_path, monkeypatch):
     given = plan(weights, tmp_path / "s", ("macs<=50%",))
     with pytest.raises(UsageError, match="resnet20 would teach with random weights"):
         run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",))))
     with pytest.raises(WeightsError, match="do not exist"):
         run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",), (tmp_path / "none.safetensors",))))
+    with pytest.raises(WeightsError, match="does not match it"):
+        run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",), (weights,))))
+    monkeypatch.setattr(demo, "few", lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), raising=False)
+    with pytest.raises(UsageError, match=r"the teacher's outputs have shape \(3,\), those of the network \(10,\)"):
+        run_schedule(dataclasses.replace(given, teacher=Teacher(("sartor.demo:few",))))
     assert not (tmp_path / "s").exists()

@@ -63,6 +63,36 @@ def test_several_teachers_teach_the_mean_of_their_outputs(model, data, other, tm
     assert torch.allclose(together, (alone[0] + alone[1]) / 2, atol=1e-6)
 
 
+class Talkative(torch.nn.Module):
+    """Returns more than its class scores."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = demo.DigitsNet()
+
+    def forward(self, x):
+        return {"logits": self.network(x), "input": x}
+
+
+def test_teachers_may_return_more_than_class_scores(model, data, other, weights, monkeypatch):
+    images = data.validation.slice(0, 64)
+    monkeypatch.setattr(demo, "Talkative", Talkative, raising=False)
+    torch.manual_seed(0)
+    together = Teacher((NAME, "sartor.demo:Talkative")).build(images, classes=10)
+    plain, talkative = together.networks
+    wanted = (plain(images.normalized()) + talkative.network(images.normalized())) / 2
+    assert torch.allclose(together(images.normalized()), wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("models", [("sartor.demo:large",), ("sartor.demo:large", NAME)])
+def test_a_teacher_that_cannot_run_is_refused(models, model, data, monkeypatch):
+    images = data.validation.slice(0, 64)
+    monkeypatch.setattr(demo, "large", lambda: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(7, 10)), raising=False)
+    candidate = trace(model, images.normalized()[:1]).module
+    with pytest.raises(UsageError, match=r"the teacher.* cannot run on images of shape \(1, 8, 8\): mat1 and mat2"):
+        finetune(candidate, images, images, teacher=Teacher(models).build(images, classes=10))
+
+
 def test_teachers_of_different_classes_are_refused(model, data, monkeypatch):
     images = data.validation.slice(0, 64)
     features = images.pixels[0].numel()

@@ -115,6 +115,7 @@ def compress(
     report = {
         "budget": str(parsed),
         "budget_met": verdict.met,
+        "latency_ceiling": ceiling,
         **_choices(options),
         "target": None if target is None else asdict(target.describe()),
         "latency_prediction_error": problem.latency.error() if problem.latency else None,

@@ -11,20 +11,28 @@ import torch
 import sartor
 from sartor._files import write_text
 from sartor.budget import Budget
-from sartor.config import RunConfig, from_folder
+from sartor.config import RunConfig, from_folder, require_threads
 from sartor.errors import DataError, RunError, UsageError
 from sartor.export import FORMATS, FormatName, Verification, export, verify
+from sartor.finetune import CHECKPOINT
 from sartor.graph import trace
-from sartor.run import FINETUNED, reload_subject, require_current
+from sartor.run import FINETUNED, read_result, reload_subject, require_current
 from sartor.storage import holds_network, load, read_policy
 
 
 def latest(folder: Path) -> Path:
-    """What there is to deliver of a run: what was fine-tuned, else what was found. Raises `RunError` if there is neither."""
+    """What there is to deliver of a run: what was fine-tuned, else what was found.
+
+    Raises `RunError` if there is neither, and while a fine-tuning has begun and not ended.
+    """
     tuned = folder / FINETUNED
     if not holds_network(folder):
         raise RunError(f"{folder} holds no finished run; resume it with: sartor search --resume {folder}")
     if not holds_network(tuned):
+        if (tuned / CHECKPOINT).exists():
+            raise RunError(
+                f"the fine-tuning in {tuned} has not ended; go on with: sartor finetune {folder} --resume, or remove it"
+            )
         return folder
     require_current(folder)
     return tuned
@@ -59,6 +67,7 @@ def run_verify(
     config, place, artifact = from_folder(folder), latest(folder), artifact or artifact_of(folder, form)
     if not artifact.exists():
         raise RunError(f"{artifact} does not exist; make it with: sartor export {folder} --format {form}")
+    require_threads(threads)
     model, images = reload_subject(config, place, calibration=1)
     if images.test is None:
         raise DataError(f"data {config.data!r} has no test images to verify on")
@@ -69,7 +78,7 @@ def run_verify(
     promised = (FORMATS[form].target, threads) == (options.target, options.target_threads) and options.reward != "absolute"
     budget = Budget.parse(config.budget)
     faults = found.faults(
-        latency=budget.ceiling("latency", found.latency.original.median_s) if promised else None,
+        latency=read_result(folder)["latency_ceiling"] if promised and budget.bounds_latency else None,
         size=budget.ceiling("size", found.original_size_bytes),
     )
     report = _verified(artifact)

@@ -51,6 +51,18 @@ def logits(output: Any) -> Tensor:
     return output
 
 
+@torch.no_grad()
+def output_shape(network: nn.Module, image: Tensor, name: str) -> tuple[int, ...]:
+    """Shape of the class scores of one image (1, …), without the batch; ``network`` is in evaluation mode afterwards.
+
+    Raises `UsageError`, which calls it ``name``, for a network that cannot run on such an image.
+    """
+    try:
+        return tuple(logits(network.eval()(image.to(next(network.parameters(), image).device))).shape[1:])
+    except Exception as error:  # somebody's forward pass may raise anything
+        raise UsageError(f"{name} cannot run on images of shape {tuple(image.shape[1:])}: {error}") from error
+
+
 class Scorer(Protocol):
     """Scores networks on validation data."""
 

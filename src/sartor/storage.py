@@ -52,6 +52,7 @@ def save(
         "scheme": asdict(scheme),
         "groups": {g.name: {"size": g.size, "kept": np.flatnonzero(kept[g.units]).tolist()} for g in network.groups},
     }
+    (folder / _TENSORS).unlink(missing_ok=True)  # of an earlier save: they would not belong to what is written now
     write_text(folder / "network.json", json.dumps(layout, indent=1))
     write_text(folder / "policy.json", policy.to_json() + "\n")
     _save_tensors(folder, candidate)
@@ -123,6 +124,7 @@ def _kept(network: Network, groups: dict[str, dict[str, Any]], folder: Path) -> 
 
 def save_trained(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
     """Write a candidate of the folder ``source``, trained since, to a folder of its own."""
+    (folder / _TENSORS).unlink(missing_ok=True)
     for name in ("network.json", "policy.json"):
         write_text(folder / name, (source / name).read_text(encoding="utf-8"))
     _save_tensors(folder, candidate)

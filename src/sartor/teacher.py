@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from sartor import models
 from sartor.data import Images
 from sartor.errors import UsageError
+from sartor.score import logits, output_shape
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,16 @@ class Teacher:
         Several are one whose outputs are the mean of theirs, which makes its distribution, however softened, the geometric mean
         of theirs (Hinton et al. 2015).
 
-        Raises `UsageError` for an unknown name, a zoo network without weights, or outputs of different shapes, and `WeightsError`
-        for weights that do not fit.
+        Raises `UsageError` for an unknown name, a zoo network without weights, several of which one cannot run on these images or
+        has other outputs than the others, and `WeightsError` for weights that do not fit.
         """
         networks = [self._build(model, weights, images, classes) for model, weights in self._pairs()]
         if len(networks) < 2:
             return networks[0] if networks else None
-        _require_alike(networks, images.slice(0, 1).normalized())
+        image, named = images.slice(0, 1).normalized(), zip(networks, self.models, strict=True)
+        shapes = [output_shape(network, image, f"the teacher {name}") for network, name in named]
+        if len(set(shapes)) > 1:
+            raise UsageError(f"the teachers' outputs have the shapes {', '.join(map(str, shapes))}; they must be the same")
         return _Ensemble(networks)
 
     def _pairs(self) -> Iterable[tuple[str, Path | None]]:
@@ -69,13 +73,6 @@ class Teacher:
 
 def _missing(model: str) -> str:
     return f"the teacher's weights are missing: {model} would teach with random weights"
-
-
-@torch.no_grad()
-def _require_alike(networks: Sequence[nn.Module], image: Tensor) -> None:
-    shapes = [tuple(network.eval()(image).shape[1:]) for network in networks]
-    if len(set(shapes)) > 1:
-        raise UsageError(f"the teachers' outputs have the shapes {', '.join(map(str, shapes))}; they must be the same")
 
 
 class _Renormalized(nn.Module):
@@ -108,4 +105,5 @@ class _Ensemble(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean of their outputs."""
-        return torch.stack([network(x) for network in self.networks]).mean(0)
+        outputs = [network(x) for network in self.networks]  # proxies of tensors while it is traced
+        return torch.stack([cast("Tensor", item) if isinstance(item, fx.Proxy) else logits(item) for item in outputs]).mean(0)

@@ -51,6 +51,16 @@ def candidate_of(compressor, kind):
     return compressor.candidate(policies[kind], final=True)
 
 
+def test_trainings_of_one_process_may_differ_in_precision(compressor, train):
+    candidate, losses = candidate_of(compressor, "channels"), {}
+    for precision in ("no", "bf16", "no"):
+        training = Training(candidate, train.slice(0, 128), None, dataclasses.replace(QUICK, epochs=1, precision=precision))
+        losses.setdefault(precision, []).append(training.epoch(0))
+    assert losses["no"][0] == losses["no"][1]
+    assert losses["bf16"][0] != losses["no"][0]
+    assert losses["bf16"][0] == pytest.approx(losses["no"][0], rel=0.05)
+
+
 class Branching(torch.nn.Module):
     """Cannot be traced."""
 
@@ -283,12 +293,17 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     verified = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
     assert verified["faults"] == []
     assert verified["accuracy"] == pytest.approx(report["test"]["after"], abs=0.004)
-    config = from_folder(tmp_path / "run")
-    dataclasses.replace(config, budget="macs<=30%,size<=5%").save(tmp_path / "run")
-    with pytest.raises(SystemExit) as stopped:
-        main(["verify", run])
-    assert stopped.value.code == 1
-    assert "of the original's, above 0.050" in capsys.readouterr().err
+    config, result = from_folder(tmp_path / "run"), json.loads((tmp_path / "run/result.json").read_text())
+    (tmp_path / "run/result.json").write_text(json.dumps({**result, "latency_ceiling": 1e-6}))
+    for target in ("onnxruntime", "openvino"):  # a latency is promised for the target of the search only
+        promised = dataclasses.replace(config.options, target=target)
+        dataclasses.replace(config, budget="size<=5%,latency<=4ms", options=promised).save(tmp_path / "run")
+        with pytest.raises(SystemExit) as stopped:
+            main(["verify", run])
+        assert stopped.value.code == 1
+        error = capsys.readouterr().err
+        assert "of the original's, above 0.050" in error
+        assert ("relative latency is" in error) == (target == "onnxruntime")
     config.save(tmp_path / "run")
     with pytest.raises(SystemExit):
         main(["export", run, "--batch", "0"])
@@ -302,7 +317,18 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     assert 'sartor.load("run/finetuned")' in card
     assert f"validation before {100 * report['validation']['before']:.2f} %" in card
     assert card.count("Verified in onnxruntime") == 1
+    (tmp_path / "run/finetuned/model.safetensors").unlink()
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["export", run])
+    assert "finetuned has not ended; go on with: sartor finetune" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["verify", run, "--threads", "0"])
+    assert "has not ended" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "run/finetuned")
+    with pytest.raises(SystemExit):
+        main(["verify", run, "--threads", "0"])
+    assert "--threads is 0; it must be at least 1" in capsys.readouterr().err
     main(["report", run])
     card = (tmp_path / "run/report/MODEL_CARD.md").read_text()
     assert 'sartor.load("run")' in card

@@ -229,17 +229,15 @@ def test_a_latency_is_refused_if_it_is_out_of_reach_by_more_than_predictions_err
 
 
 class SlowNarrowIntegers:
-    """Integers are fast in wide layers; in layers of 8 channels they take four times as long as floats."""
+    """Integers are fast in wide layers; in layers of few channels they take four times as long as floats."""
 
-    original_s = 1.0
-
-    def __init__(self, cost_model):
-        self._cost_model = cost_model
+    def __init__(self, cost_model, narrow=8):
+        self._cost_model, self._narrow, self.original_s = cost_model, narrow, 1.0
 
     def seconds(self, counts, options):
         inputs, outputs = self._cost_model.channels(counts)
         integer = 0 if options.weight_bits is None else options.weight_bits == 8
-        return (np.where(integer, np.where(outputs <= 8, 4.0, 0.25), 1.0) * (inputs + outputs)).sum(1) / 1e3
+        return (np.where(integer, np.where(outputs <= self._narrow, 4.0, 0.25), 1.0) * (inputs + outputs)).sum(1) / 1e3
 
     def correct(self, counts, options, seconds):
         pass
@@ -261,6 +259,19 @@ def test_a_latency_is_reached_also_where_fewer_bits_are_slower(cost_model):
     rng = np.random.default_rng(0)
     for _ in range(20):
         assert problem.usage(problem.execute(rng.uniform(size=len(problem)))[None])[0] <= 1 + 1e-9
+
+
+def test_bits_have_a_line_of_their_own_where_not_all_of_them_are_faster(cost_model):
+    latency = SlowNarrowIntegers(cost_model, narrow=16)
+    options = {"methods": ("prune", "quantize"), "precisions": pairs(cost_model, FakeTarget()), "latency": latency, "multiple": 8}
+    free = Problem(cost_model, Budget(()), **options)
+    bits = np.array([decision.kind == "bits" for decision in free.decisions])
+    total = 1e3 * free.total("latency", np.stack([free.highest, np.where(bits, free.lowest, free.highest)]))
+    problem = Problem(cost_model, Budget.parse(f"latency<={0.8 * total.min()}ms"), **options)
+    setting = Setting(problem, 11, 60, [np.linspace(1, 0, len(d.choices)) for d in problem.decisions], seed=0)
+    found = [line for line in Line.of_kinds(setting) if (line.start == problem.highest)[~bits].all()]
+    assert len(found) == 1
+    assert problem.usage(found[0].start[None])[0] <= 1
 
 
 @pytest.mark.parametrize("ceiling", [0.2, 0.5])
@@ -289,6 +300,7 @@ def test_a_joint_search_delivers_what_it_promises(agent, model, data, tmp_path):
     result = sartor.compress(model, data, budget="latency<=0.3", options=options, target=target, out=tmp_path / "run")
     best = result.report["best"]
     assert result.report["budget_met"]
+    assert result.report["latency_ceiling"] == pytest.approx(0.3)
     assert best["latency"]["relative"] <= 0.3
     compressor = Compressor(result.network, data.calibration.normalized(), CompressOptions(images=16))
     assert measured(target, compressor, result.policy, tmp_path) == pytest.approx(best["latency"]["relative"], rel=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from sartor.agents._base import Setting
@@ -9,6 +11,7 @@ from sartor.agents._mutants import Breeder
 from sartor.agents._rules import allocate
 from sartor.agents._surrogate import Surrogate
 from sartor.cost import FloatArray
+from sartor.decisions import Decision, cheapest
 from sartor.graph import BoolArray, IntArray
 
 #: Mutants per generation, and generations bred on predictions alone, for each proposal.
@@ -51,6 +54,8 @@ class Line:
         for kind in sorted(set(kinds)):
             free = kinds == kind
             start = np.where(free, problem.lowest, problem.highest)
+            if problem.budget.bounds_latency and problem.usage(start[None])[0] > 1:  # the least is not always the fastest
+                start = cheapest([d if may else _whole(d) for d, may in zip(problem.decisions, free, strict=True)], problem.usage)
             if not free.all() and problem.budget.bounds and problem.usage(start[None])[0] <= 1:
                 found.append(cls(setting, free, allocate(problem, _errors(setting, free), start)))
         return found
@@ -112,6 +117,11 @@ class Line:
             if self._free[index]
         ]
         return np.stack(columns, axis=1)
+
+
+def _whole(decision: Decision) -> Decision:
+    """Without a choice: all of it is kept."""
+    return dataclasses.replace(decision, choices=decision.choices[-1:])
 
 
 def _errors(setting: Setting, free: BoolArray) -> list[FloatArray]:

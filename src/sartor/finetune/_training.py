@@ -20,7 +20,7 @@ from sartor.errors import TraceError, UsageError
 from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
 from sartor.graph import trace
-from sartor.score import logits
+from sartor.score import logits, output_shape
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -40,6 +40,7 @@ class Training:
         accelerate = require("accelerate", extra="train")
         if options.precision == "fp16" and not torch.cuda.is_available():
             raise UsageError("precision is fp16, which needs a GPU; allowed here are no and bf16")
+        accelerate.state.AcceleratorState._reset_state()  # else the precision of the first training would be that of all
         self._accelerator: Accelerator = accelerate.Accelerator(
             mixed_precision=options.precision, cpu=not torch.cuda.is_available()
         )
@@ -52,7 +53,7 @@ class Training:
         self._masks = {name: mask for name, item in self._student.named_parameters() if (mask := _mask_of(item)) is not None}
         self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
         if "mix" in options.augment:
-            self._labels = F.one_hot(train.labels, self._outputs(self._student).shape[-1]).float()
+            self._labels = F.one_hot(train.labels, output_shape(student, self._pixels[:1], "the network")[-1]).float()
         self._steps_per_epoch = max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
         self._step = 0
         self._optimizer = torch.optim.SGD(
@@ -62,9 +63,9 @@ class Training:
         self._forward = self._callable(self._model)
         self._teacher: Callable[[Tensor], Tensor] | None = None
         if teacher is not None and options.distill:
-            teacher = _folded(teacher, self._pixels[:1]).eval().requires_grad_(False).to(self._accelerator.device)
-            self._require_alike(teacher)
-            self._teacher = self._callable(teacher)
+            teacher = _folded(teacher, self._pixels[:1]).eval().requires_grad_(False)
+            require_alike(teacher, student, self._pixels[:1])
+            self._teacher = self._callable(teacher.to(self._accelerator.device))
 
     def epoch(self, number: int) -> float:
         """One pass, shared among the processes; mean loss."""
@@ -126,16 +127,6 @@ class Training:
             scaler.load_state_dict({name: item.item() for name, item in parts.get("scaler", {}).items()})
         self._step = epochs * self._steps_per_epoch
 
-    def _outputs(self, model: nn.Module) -> Tensor:
-        """Of one image."""
-        with torch.no_grad():
-            return logits(model.eval()(self._pixels[:1].to(self._accelerator.device)))
-
-    def _require_alike(self, teacher: nn.Module) -> None:
-        mine, theirs = (tuple(self._outputs(model).shape[1:]) for model in (self._student, teacher))
-        if mine != theirs:
-            raise UsageError(f"the teacher's outputs have shape {theirs}, those of the network {mine}; they must be the same")
-
     def _callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         return torch.compile(model) if self.options.compile else model
 
@@ -173,6 +164,13 @@ class Training:
         if step < rise:
             return (step + 1) / rise
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+
+
+def require_alike(teacher: nn.Module, student: nn.Module, image: Tensor) -> None:
+    """Raise `UsageError` for a teacher that cannot run on an image (1, …), or has outputs of another shape than the student."""
+    theirs, mine = output_shape(teacher, image, "the teacher"), output_shape(student, image, "the network")
+    if mine != theirs:
+        raise UsageError(f"the teacher's outputs have shape {theirs}, those of the network {mine}; they must be the same")
 
 
 def _folded(teacher: nn.Module, example: Tensor) -> nn.Module:

@@ -10,6 +10,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from sartor import models
 from sartor._files import read_json, write_text
 from sartor._optional import require
@@ -17,13 +19,14 @@ from sartor.budget import Budget
 from sartor.compress import keep_safe_groups
 from sartor.cost import CostModel
 from sartor.errors import RunError
-from sartor.finetune import CHECKPOINT, Epoch
+from sartor.finetune import CHECKPOINT, Epoch, require_alike
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.run import (
     FINETUNE_REPORT,
     FINETUNED,
+    calibration_count,
     is_finished,
     load_subject,
     read_result,
@@ -34,10 +37,12 @@ from sartor.run import (
 )
 from sartor.schedule._plan import Schedule
 from sartor.search import Episode, read_episodes
-from sartor.storage import load_wide
+from sartor.storage import identity, load_wide
 
 #: What a stage leaves to the next: weights in the shape of the original, what was pruned zero.
 _WEIGHTS = "tuned.safetensors"
+#: Which such weights a stage was searched from.
+_START = "start.json"
 
 
 @dataclass(frozen=True)
@@ -55,19 +60,19 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     Returns one entry per stage: budget, ratios of cost, accuracies. What was done before is not done again, wherever it was
     interrupted; stages that have not begun may have other budgets then, and the last, until it is, be fine-tuned in another way.
     Raises `RunError` if the folder already holds a schedule and ``resume`` is not set, if it holds another one, or if a search
-    was interrupted; `BudgetError` for a stage that is out of reach, before the first begins, but for bounds on latency.
+    was interrupted. What a later stage would fail by is raised before the first begins, as far as it is known then: `BudgetError`
+    for bounds that are out of reach, but for those on latency, `UsageError` and `WeightsError` for a teacher that cannot teach.
     """
     observer = observer or Observer()
     schedule.search.require_complete()
     out = schedule.search.out
     assert out is not None
     require("accelerate", extra="train")  # said now, not after the first search
-    schedule.teacher.require_weights()
     if read_episodes(stage_folder(out, 1)):
         if not resume:
             raise RunError(f"--out {out} already holds a schedule; resume it with --resume {out}, or choose another folder")
         _require_same(Schedule.read(out), schedule, out)
-    _require_reachable(schedule)
+    _require_possible(schedule)
     schedule.save(out)
     entries: list[dict[str, Any]] = []
     for number, budget in enumerate(schedule.stages, 1):
@@ -95,12 +100,18 @@ def _require_same(stored: Schedule, given: Schedule, out: Path) -> None:
         raise RunError(f"the last stage is being fine-tuned, or was; for another way, remove {last / FINETUNED}")
 
 
-def _require_reachable(schedule: Schedule) -> None:
-    """Of all stages, now: the last may begin days after the first. Latency would have to be measured."""
-    search, options = schedule.search, schedule.search.options
-    model, images, _ = load_subject(search.model, search.weights, search.data, calibration=1, seed=options.seed)
-    cost_model = CostModel(keep_safe_groups(trace(model, images.calibration.normalized())))
-    least = Policy()
+def _require_possible(schedule: Schedule) -> None:
+    """What later stages would fail by, now: the last may begin days after the first.
+
+    Reachable are all budgets that can be met however much the stages before remove; latency would have to be measured.
+    """
+    search, options, count = schedule.search, schedule.search.options, calibration_count(schedule.search.options)
+    model, images, origin = load_subject(search.model, search.weights, search.data, calibration=count, seed=options.seed)
+    image = images.calibration.slice(0, 1).normalized()
+    teacher = schedule.teacher.build(images.calibration, classes=origin.classes)
+    if teacher is not None:
+        require_alike(teacher, model, image)
+    cost_model, least = CostModel(keep_safe_groups(trace(model, image))), Policy()
     for budget in map(Budget.parse, schedule.stages):
         problem = Problem(
             cost_model, budget.without_latency(), granularity=options.granularity, min_keep=options.min_keep,
@@ -117,6 +128,7 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     if before is not None:
         options = dataclasses.replace(config.options, base=before)
         config = dataclasses.replace(config, weights=before / _WEIGHTS, options=options)
+        _require_same_start(folder, before / _WEIGHTS)
     stopped = False
     if is_finished(folder):
         config.save(folder)  # the schedule may have been moved since, and with it what this stage is based on
@@ -136,6 +148,14 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     tuned = read_json(report, missing=f"{report} does not exist", error=RunError)
     keys = ("validation", "test", "seconds")
     return {"ratio": found["best"]["ratio"], "budget_met": found["budget_met"], **{key: tuned[key] for key in keys}}
+
+
+def _require_same_start(folder: Path, weights: Path) -> None:
+    """Keep which weights a stage begins with; raise `RunError` if it began with others: the stage before was trained again."""
+    path, now = folder / _START, {"weights": identity(load_file(weights))}
+    if path.exists() and read_json(path, missing="", error=RunError) != now:
+        raise RunError(f"{folder} was searched from other weights than {weights} now holds; remove it to search it anew")
+    write_text(path, json.dumps(now) + "\n")
 
 
 def _is_newer(path: Path, than: Path) -> bool:
