@@ -441,6 +441,36 @@ def test_layers_are_timed_as_they_are_called(tmp_path):
     assert target.load(built).seconds() == pytest.approx(cells.original_s, rel=1e-3)
 
 
+class ValidAndMultiplied(nn.Module):
+    """Convolutions without padding, by a step, and a depthwise one that gives two channels for each."""
+
+    def __init__(self):
+        super().__init__()
+        self.valid, self.step = nn.Conv2d(3, 8, 5), nn.Conv2d(16, 8, 3, stride=2)
+        self.depthwise, self.head = nn.Conv2d(8, 16, 3, padding=1, groups=8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(self.step(self.depthwise(self.valid(x).relu()).relu()).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("target", [FakeTarget, SlowCalls])
+def test_a_network_takes_by_its_table_what_it_takes(target, tmp_path):
+    network = trace(ValidAndMultiplied(), (torch.randn(1, 3, 12, 12),))
+    path, deployment = tmp_path / "latency.json", Deployment(target(), network, tmp_path)
+    table = LatencyTable(CostModel(network), deployment, {}, path)
+    keys = json.loads(path.read_text())["seconds"]
+    assert "conv 3->8 kernel 5x5 stride 1x1 padding 0x0 on 12x12 at 32/32 bits" in keys
+    assert "depthwise 8->16 kernel 3x3 stride 1x1 on 8x8 at 32/32 bits" in keys
+    summed = TableTarget(path)
+    built = summed.build(fold(network.module), network.example_inputs, tmp_path / "a.layers.json")
+    assert summed.load(built).seconds() == pytest.approx(table.original_s, rel=0.02)
+
+
+def test_entries_whose_lengths_do_not_go_together_are_none_of_layers(tmp_path):
+    with pytest.raises(RunError, match="has no entry of a layer"):
+        TableTarget(table_of(tmp_path / "table.json", {"conv 4->8 kernel 3 stride 1x1 on 8x8 at 32/32 bits": 1e-6}))
+
+
 def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):
     target = TableTarget(table_of(tmp_path / "table.json", {key(4, 8): 9e-6, key(8, 16): 9e-6, key(4, 8, (3, 5)): 2e-6}))
     assert (3, 5) in target.describe().supports["conv"].precisions

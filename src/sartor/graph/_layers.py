@@ -65,6 +65,15 @@ class LayerSpec:
         return self.positions / float(np.prod(self.output_size))
 
     @property
+    def padding(self) -> tuple[int, ...]:
+        """Zeros on each side of a convolution's input, as far as they change the size of its output; empty for a linear layer."""
+        if self.kind == "linear":
+            return ()
+        sides = zip(self.kernel, self.stride, self.dilation, self.input_size, self.output_size, strict=True)
+        missing = [(out - 1) * step + wide * (window - 1) + 1 - side for window, step, wide, side, out in sides]
+        return tuple(max(0, -(-number // 2)) for number in missing)
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates for a batch of one; the bias is not counted."""
         return self.positions * self.weights

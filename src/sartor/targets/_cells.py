@@ -18,20 +18,17 @@ from sartor.cost import FloatArray
 from sartor.errors import RunError
 from sartor.graph import LayerSpec
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._boundary import CHANNELS, Boundary, chain_key
 from sartor.targets._deployment import Deployment
+from sartor.targets._shape import Shape
 from sartor.targets._surface import Surface
-from sartor.targets._table import TABLE_SCHEMA, Shape
+from sartor.targets._table import TABLE_SCHEMA
 from sartor.targets._timing import Comparison
 
 #: Input and output widths, as shares of the original's, at which a layer is measured: these with each other, and more with the
 #: widest of the other side, where measuring takes no minutes.
 _SHARES = (0.25, 0.5, 1.0)
 _EDGES = tuple(step / 8 for step in range(1, 9))
-
-#: Images whose sides these are, of so many channels, enter and leave the networks that tell what handing over costs.
-_SIDES, _CHANNELS = (4, 16, 64, 128), 16
-#: The least that a layer takes within a network, as a share of what it takes alone.
-_LEAST = 0.1
 
 
 class Cells:
@@ -43,7 +40,7 @@ class Cells:
         self._key = f"{described.runtime}, {described.device}, {described.threads} threads"
         self._estimated = not described.measured
         self._seconds = self._read()
-        self._boundaries: dict[tuple[int, int], FloatArray] = {}
+        self._boundaries: dict[tuple[int, int], Boundary] = {}
         if original not in self._seconds:
             self._keep(original, deployment.original_s())
         self.original_s = self._seconds[original]
@@ -58,26 +55,27 @@ class Cells:
 
         Nothing where latencies are sums of a table.
         """
+        return self._boundary(pair).seconds(numbers)
+
+    def _boundary(self, pair: tuple[int, int]) -> Boundary:
         if self._estimated:
-            return np.zeros(numbers.shape)
+            return Boundary.none()
         if pair not in self._boundaries:
-            chains = [[self._measure_chain(side, pair, length) for side in _SIDES] for length in (1, 2)]
-            self._boundaries[pair] = np.maximum(2 * np.array(chains[0]) - chains[1], 0.0)
-        sizes = [_CHANNELS * side**2 for side in _SIDES]
-        return np.interp(numbers, sizes, self._boundaries[pair]) * np.maximum(numbers / sizes[-1], 1.0)
+            self._boundaries[pair] = Boundary.of_chains(lambda side, length: self._measure_chain(side, pair, length))
+        return self._boundaries[pair]
 
     def _within(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         """What a layer takes that does not stand alone: it hands over neither its input nor its output."""
         alone = self._measure(layer, width_in, width_out, pair)
         ends = np.array([width_in * np.prod(layer.input_size), width_out * np.prod(layer.output_size)])
-        return max(_LEAST * alone, alone - float(self.boundary(pair, ends).mean()))
+        return self._boundary(pair).within(alone, ends)
 
     def _measure(self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]) -> float:
         key = Shape.of(layer, pair).key(width_in, width_out)
         return self.seconds(key, lambda: self._beside(*_alone(layer, width_in, width_out), ["layer"], pair))
 
     def _measure_chain(self, side: int, pair: tuple[int, int], length: int) -> float:
-        key = f"{length} x conv {_CHANNELS}->{_CHANNELS} on {side}x{side} at {pair[0]}/{pair[1]} bits"
+        key = chain_key(side, pair, length)
         return self.seconds(key, lambda: self._beside(*_chain(side, length), [str(2 * index) for index in range(length)], pair))
 
     def _beside(self, network: fx.GraphModule, example: Tensor, layers: Sequence[str], pair: tuple[int, int]) -> Comparison:
@@ -135,10 +133,9 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
         example = torch.randn(1, *layer.input_size, width_in, generator=generator)
     else:
         kinds: list[Callable[..., nn.Module]] = [nn.Conv1d, nn.Conv2d, nn.Conv3d]
-        padding = tuple(step * (size - 1) // 2 for size, step in zip(layer.kernel, layer.dilation, strict=True))
         groups = width_in if layer.kind == "depthwise" else layer.groups
         module = nn.utils.skip_init(
-            kinds[len(layer.kernel) - 1], width_in, width_out, layer.kernel, layer.stride, padding, layer.dilation, groups
+            kinds[len(layer.kernel) - 1], width_in, width_out, layer.kernel, layer.stride, layer.padding, layer.dilation, groups
         )
         example = torch.randn(1, width_in, *layer.input_size, generator=generator)
     return fx.symbolic_trace(_Alone(_filled(module)).eval()), example
@@ -146,9 +143,9 @@ def _alone(layer: LayerSpec, width_in: int, width_out: int) -> tuple[fx.GraphMod
 
 def _chain(side: int, length: int) -> tuple[fx.GraphModule, Tensor]:
     """A network of equal convolutions, each clipped, and an input for it."""
-    layers = [_filled(nn.utils.skip_init(nn.Conv2d, _CHANNELS, _CHANNELS, 3, padding=1)) for _ in range(length)]
+    layers = [_filled(nn.utils.skip_init(nn.Conv2d, CHANNELS, CHANNELS, 3, padding=1)) for _ in range(length)]
     parts = [part for layer in layers for part in (layer, nn.ReLU())]
-    example = torch.randn(1, _CHANNELS, side, side, generator=torch.Generator().manual_seed(0))
+    example = torch.randn(1, CHANNELS, side, side, generator=torch.Generator().manual_seed(0))
     return fx.symbolic_trace(nn.Sequential(*parts, nn.Identity()).eval()), example
 
 
@@ -163,7 +160,7 @@ def _filled(layer: nn.Module) -> nn.Module:
 def _widths_of(layer: LayerSpec, *, edges: Sequence[float]) -> list[tuple[int, int]]:
     """Input and output widths at which a layer is measured, the ``edges`` with the widest of the other side."""
     if layer.kind == "depthwise":
-        return [(width, width) for width in _widths(layer.in_channels, 1, edges)]
+        return [(width, width * layer.out_channels // layer.in_channels) for width in _widths(layer.in_channels, 1, edges)]
     (few_in, many_in), (few_out, many_out) = (
         [_widths(side, layer.groups, shares) for shares in (_SHARES, edges)] for side in (layer.in_channels, layer.out_channels)
     )

@@ -32,7 +32,8 @@ class Surface:
         scale = table.max(0)
         coefficients: FloatArray = nnls(table / scale / times[:, None], np.ones(len(times)))[0] / scale
         factors = times / (table @ coefficients)
-        widest, square = pairs.max(0), (pairs[:, 0] == pairs[:, 1]).all()
+        widest = pairs.max(0)
+        square = (pairs[:, 0] * widest[1] == pairs[:, 1] * widest[0]).all()  # both widths go together: depthwise
         outputs = _curve(pairs[:, 1], factors, along=square | (pairs[:, 0] == widest[0]))
         rest = factors / np.interp(pairs[:, 1], *outputs)
         return cls(coefficients, _curve(pairs[:, 0], rest, along=~square & (pairs[:, 1] == widest[1])), outputs)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor, fx
 
 from sartor._files import read_json, write_text
@@ -18,50 +17,11 @@ from sartor.graph import LayerSpec
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
 from sartor.targets._base import FloatArray as Values
+from sartor.targets._boundary import SIDES, Boundary, chain_key
+from sartor.targets._shape import Shape, parse_key
 from sartor.targets._surface import Surface
 
 TABLE_SCHEMA = 1
-_KEY = re.compile(
-    r"^(conv|depthwise|linear) (\d+)->(\d+) kernel ([\dx]+) stride ([\dx]+)(?: dilation ([\dx]+))?(?: groups (\d+))? on ([\dx]+)"
-    r" at (\d+)/(\d+) bits$"
-)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a layer is, but for its channels; lengths joined by ``x``, bits of weights and of inputs."""
-
-    kind: str
-    kernel: str
-    stride: str
-    size: str
-    bits: tuple[int, int]
-    groups: int = 1
-    dilation: str = ""
-
-    @classmethod
-    def of(cls, layer: LayerSpec, bits: tuple[int, int]) -> Shape:
-        """Shape of a layer; the size is empty for a linear layer on one vector."""
-        kernel, stride, size = ("x".join(map(str, side)) or "1" for side in (layer.kernel, layer.stride, layer.input_size))
-        dilation = "x".join(map(str, layer.dilation)) if max(layer.dilation) > 1 else ""
-        return cls(layer.kind, kernel, stride, size, bits, 1 if layer.kind == "depthwise" else layer.groups, dilation)
-
-    def key(self, width_in: int, width_out: int) -> str:
-        """The name of an entry of a table."""
-        dilation = f" dilation {self.dilation}" if self.dilation else ""
-        groups = f" groups {self.groups}" if self.groups > 1 else ""
-        where = f"kernel {self.kernel} stride {self.stride}{dilation}{groups} on {self.size}"
-        return f"{self.kind} {width_in}->{width_out} {where} at {self.bits[0]}/{self.bits[1]} bits"
-
-
-def parse_key(key: str) -> tuple[Shape, int, int] | None:
-    """Shape and channels of an entry; None for entries that are not of single layers."""
-    found = _KEY.match(key)
-    if found is None:
-        return None
-    kind, width_in, width_out, kernel, stride, dilation, groups, size, weights, activations = found.groups()
-    shape = Shape(kind, kernel, stride, size, (int(weights), int(activations)), int(groups or 1), dilation or "")
-    return shape, int(width_in), int(width_out)
 
 
 class TableTarget(Target):
@@ -69,7 +29,9 @@ class TableTarget(Target):
 
     A key reads ``conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits``: kind, channels, window, input size, bits of weights
     and inputs. Channels between entries of the same shape follow from them. A search on a runtime leaves such a file,
-    ``latency.json``, in its folder; entries for other widths can be added by hand. Raises `RunError` for a file that is none.
+    ``latency.json``, in its folder; entries for other widths can be added by hand. Layers are timed alone in it, and chains of
+    them (``1 x conv …``, ``2 x conv …``) tell what each then takes beside itself; without those nothing. Raises `RunError` for a
+    file that is none.
     """
 
     name = "table"
@@ -84,13 +46,21 @@ class TableTarget(Target):
         self.path, self.threads, self._device = path, threads, str(content.get("measured_on", "unknown"))
         entries: dict[Shape, list[tuple[tuple[int, int], float]]] = {}
         for key, value in seconds.items():
+            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise RunError(f"{path}: {key!r} takes {value!r}; seconds above 0 are allowed")
             if (parsed := parse_key(key)) is not None:
-                if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                    raise RunError(f"{path}: {key!r} takes {value!r}; seconds above 0 are allowed")
                 entries.setdefault(parsed[0], []).append((parsed[1:], float(value)))
         if not entries:
             raise RunError(f"{path} has no entry of a layer; keys read: conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits")
-        self._surfaces = {shape: Surface.fit(*zip(*rows, strict=True)) for shape, rows in entries.items()}
+        self._boundaries = {pair: _boundary(seconds, pair) for pair in {shape.bits for shape in entries}}
+        self._surfaces = {shape: self._surface(shape, rows) for shape, rows in entries.items()}
+
+    def _surface(self, shape: Shape, rows: list[tuple[tuple[int, int], float]]) -> Surface:
+        """Of layers within a network."""
+        boundary = self._boundaries[shape.bits]
+        return Surface.fit(
+            [widths for widths, _ in rows], [boundary.within(alone, shape.numbers(*widths)) for widths, alone in rows]
+        )
 
     @property
     def scheme(self) -> Scheme:
@@ -117,14 +87,12 @@ class TableTarget(Target):
         return path
 
     def load(self, artifact: Path, *, threads: int | None = None) -> TableSession:
-        """The sum."""
-        total = 0.0
-        for key in json.loads(artifact.read_text(encoding="utf-8")):
-            parsed = parse_key(key)
-            assert parsed is not None
-            shape, width_in, width_out = parsed
-            total += self._surfaces[shape].seconds(width_in, width_out)
-        return TableSession(total)
+        """The sum, and what the call costs beside the layers."""
+        layers = [parsed for key in json.loads(artifact.read_text(encoding="utf-8")) if (parsed := parse_key(key)) is not None]
+        (first, *reads), (last, *writes) = layers[0], layers[-1]
+        ends = np.array([first.numbers(*reads)[0], last.numbers(*writes)[1]])
+        beside = float(self._boundaries[first.bits].seconds(ends).mean())
+        return TableSession(beside + sum(self._surfaces[shape].seconds(*widths) for shape, *widths in layers))
 
 
 class TableSession:
@@ -142,6 +110,13 @@ class TableSession:
     def seconds(self) -> float:
         """Always the same."""
         return self._seconds
+
+
+def _boundary(seconds: Mapping[str, float], pair: tuple[int, int]) -> Boundary:
+    """What calls cost at a precision, if the table tells."""
+    if not all(chain_key(side, pair, length) in seconds for side in SIDES for length in (1, 2)):
+        return Boundary.none()
+    return Boundary.of_chains(lambda side, length: seconds[chain_key(side, pair, length)])
 
 
 def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[tuple[Shape, int, int]]:
