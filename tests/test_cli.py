@@ -90,7 +90,27 @@ BAD_INPUT = {
     "Parquet with other columns": lambda f, w: (
         search(f, w, data=parquet(f / "d", {"a": [1]})), 1, r"has columns \['a'\]; expected img or image, and label",
     ),
-    "an image that cannot be decoded": lambda f, w: (search(f, w, data=parquet(f / "d", BROKEN)), 1, "image 0 of .* cannot be decoded"),
+    "an image that cannot be decoded": lambda f, w: (
+        search(f, w, data=parquet(f / "d", BROKEN)), 1, r"row \d of .*train\.parquet cannot be decoded as an image",
+    ),
+    "labels that are words": lambda f, w: (
+        search(f, w, data=parquet(f / "d", {**BROKEN, "label": list("abab")})), 1, "labels are of type string; they must be whole numbers",
+    ),
+    "a model without a module": lambda f, w: (search(f, w, model=":Net"), 2, "model ':Net' cannot be imported"),
+    "a model that cannot be built": lambda f, w: (
+        search(f, w, model="torch.nn:Linear"), 2, "model 'torch.nn:Linear' cannot be built: .* missing 2 required positional arguments",
+    ),
+    "a path that is none in the file of --config": lambda f, w: (
+        ["search", "--config", str(f / "path.toml")], 2, r"path\.toml: out is 5; it must be a path",
+    ),
+    "a file of --config that is no text": lambda f, w: (["search", "--config", str(f / "torn.safetensors")], 2, "is not TOML"),
+    "no threads to measure with": lambda f, w: (
+        ["sensitivity", "--model=resnet20", "--data=digits", f"--out={f}", "--threads=0"], 2, "--threads is 0; it must be at least 1",
+    ),
+    "a negative seed to measure with": lambda f, w: (
+        ["sensitivity", "--model=resnet20", "--data=digits", f"--out={f}", "--seed=-1"], 2, "--seed is -1; it must be at least 0",
+    ),
+    "a demonstration where another run is": lambda f, w: (["demo", f"--out={f}"], 1, "holds a run with other options; choose another"),
     "a data set that would have to be fetched": lambda f, w: (search(f, w, data="hf:cifar10"), 2, "nothing is fetched silently"),
     "a budget that cannot be read": lambda f, w: (search(f, w, budget="half"), 2, "budget 'half' cannot be read; write for instance"),
     "a budget on an unknown quantity": lambda f, w: (search(f, w, budget="watts<=5"), 2, "allowed are macs, params, size, bops"),
@@ -146,7 +166,10 @@ BAD_INPUT = {
 
 @pytest.mark.parametrize("kind", BAD_INPUT)
 def test_bad_input_gets_one_clear_sentence(kind, weights, tmp_path, capsys):
-    (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00")
+    (tmp_path / "torn.safetensors").write_bytes(b"\x10\x00\xff")
+    (tmp_path / "path.toml").write_text("out = 5\n")
+    if kind == "a demonstration where another run is":
+        RunConfig().save(tmp_path)
     (tmp_path / "wrong.toml").write_text("model = 'resnet20'\n[options]\nepisods = 5\n")
     (tmp_path / "type.toml").write_text("[options]\nepisodes = 'many'\n")
     arguments, status, sentence = BAD_INPUT[kind](tmp_path, weights)

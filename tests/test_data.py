@@ -94,6 +94,40 @@ def test_an_image_folder_is_halved_with_all_classes_in_both_parts(tmp_path):
     assert set(loaded.validation.labels.tolist()) == {0, 1}
 
 
+def test_held_out_images_are_the_same_for_every_seed(tmp_path):
+    folder = image_folder(tmp_path, {"train": {"cat": 2, "dog": 2}, "test": {"cat": 5, "dog": 5}})
+    first, second = (data.load(folder, calibration=2, seed=seed) for seed in (0, 1))
+    assert colours(first.validation) == colours(second.validation)
+    assert colours(first.test) == colours(second.test)
+
+
+def test_hidden_files_are_no_images_and_names_are_told_of_those_that_cannot_be_read(tmp_path):
+    folder = image_folder(tmp_path, {"train": {"cat": 2, "dog": 2}, "test": {"cat": 2, "dog": 2}})
+    (folder / "train/cat/.DS_Store").write_bytes(b"nothing")
+    data.load(folder, calibration=data.ALL)
+    (folder / "train/cat/notes.txt").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"train/cat/notes\.txt cannot be decoded as an image"):
+        data.load(folder, calibration=data.ALL)
+
+
+def test_a_test_split_without_any_labels_is_not_scored(tmp_path):
+    folder = image_folder(tmp_path / "a", {"train": {"cat": 2, "dog": 2}, "val": {"cat": 2, "dog": 2}, "test": {}})
+    (folder / "test").mkdir()
+    (folder / "test/1.png").write_bytes(png(99))
+    parquet(tmp_path / "train.parquet", [0, 1], 0)
+    parquet(tmp_path / "val.parquet", [0, 1, 0, 1], 100)
+    pq.write_table(pa.table({"image": [png(200)]}), tmp_path / "test.parquet")
+    for place in (folder, tmp_path):
+        loaded = data.load(place, calibration=1)
+        assert (len(loaded.validation), len(loaded.test)) == (2, 2)
+
+
+def test_images_may_be_plain_bytes(tmp_path):
+    for name in ("train", "test"):
+        pq.write_table(pa.table({"image": [png(1), png(2)], "label": [0, 1]}), tmp_path / f"{name}.parquet")
+    assert sorted(colours(data.load(tmp_path, calibration=data.ALL).calibration)) == [1, 2]
+
+
 def test_cifar_splits_are_those_of_the_shared_data(shared):
     loaded = data.load(shared / "data/cifar10", calibration=10)
     rows = pq.read_table(shared / "data/cifar10/test.parquet", columns=["label"]).column("label").to_pylist()

@@ -1,6 +1,7 @@
 """Networks of a search other than the best."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import sartor
 from sartor import demo
 from sartor.cli import main
 from sartor.errors import RunError, UsageError
+from sartor.export import FORMATS
 from sartor.pick import pick
 from sartor.search import front, read_episodes
 from sartor.storage import read_policy
@@ -57,6 +59,8 @@ def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
     folder = run / f"episode-{number}"
     main(["finetune", str(folder), "--epochs", "1", "--batch", "64"])
     main(["export", str(folder)])
+    again = FORMATS["onnx"].metadata(folder / "export/model.onnx")["command"]
+    assert re.fullmatch(rf"sartor search .* --budget 'macs<=60%' .* && sartor pick {run} --episode {number}", again), again
     main(["verify", str(folder)])
     verified = json.loads((folder / "export/model.onnx.verified.json").read_text())
     assert verified["accuracy"] == pytest.approx(verified["simulated"], abs=0.01)

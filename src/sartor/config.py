@@ -119,7 +119,7 @@ def from_toml(path: Path) -> RunConfig:
         raise UsageError(f"--config {path} does not exist")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is not TOML: {error}") from error
     return build(RunConfig, content, str(path))
 
@@ -154,6 +154,8 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
             raise UsageError(f"{place} is {value!r}; it must be a list")
         return tuple(_convert(typing.get_args(hint)[0], item, place) for item in value)
     if hint is Path:
+        if not isinstance(value, str):
+            raise UsageError(f"{place} is {value!r}; it must be a path")
         return Path(value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -26,15 +26,14 @@ def build(name: str, *, classes: int, pixels: int) -> nn.Module:
     """
     if name.startswith(_TIMM):
         timm = require("timm", extra="timm")
-        model = timm.create_model(name.removeprefix(_TIMM), num_classes=classes, pretrained=False)
-        return _require_module(model, name)
+        return _built(name, lambda: timm.create_model(name.removeprefix(_TIMM), num_classes=classes, pretrained=False))
     if ":" in name:
         module_name, _, attribute = name.partition(":")
         try:
             target = getattr(importlib.import_module(module_name), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
             raise UsageError(f"model {name!r} cannot be imported: {error}") from error
-        return _require_module(target(), name)
+        return _built(name, target)
     return zoo.build(name, classes=classes, pixels=pixels)
 
 
@@ -60,7 +59,11 @@ def require_weights(name: str, weights: Path | None, *, missing: str) -> None:
         raise UsageError(missing)
 
 
-def _require_module(model: object, name: str) -> nn.Module:
+def _built(name: str, make: Callable[[], object]) -> nn.Module:
+    try:
+        model = make()
+    except Exception as error:  # somebody else's code may raise anything
+        raise UsageError(f"model {name!r} cannot be built: {error}") from error
     if not isinstance(model, nn.Module):
         raise UsageError(f"model {name!r} gives a {type(model).__name__}; it must give a torch.nn.Module")
     return model

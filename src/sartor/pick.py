@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 from sartor.budget import Budget
-from sartor.config import from_folder
+from sartor.config import FILE, from_folder
 from sartor.errors import RunError, UsageError
 from sartor.run import calibration_count, load_subject, use_threads
 from sartor.search import read_episodes
 from sartor.storage import save
 from sartor.task import make_compressor, make_problem, make_target
+
+_PREFIX = "episode-"
 
 
 def pick(folder: Path, number: int) -> Path:
@@ -26,7 +29,7 @@ def pick(folder: Path, number: int) -> Path:
     if number not in episodes:
         raise UsageError(f"episode {number} is not in {folder}; it has 0 to {max(episodes)}")
     use_threads(config)
-    options, out = config.options, folder / f"episode-{number}"
+    options, out = config.options, folder / f"{_PREFIX}{number}"
     count = calibration_count(options)
     model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=options.seed)
     calibration, target = images.calibration.normalized(), make_target(options)
@@ -37,3 +40,11 @@ def pick(folder: Path, number: int) -> Path:
     save(out, compressor.network, candidate, policy, kept=kept, origin=origin, scheme=compressor.scheme)
     dataclasses.replace(config, out=out, budget="").save(out)  # nothing was promised of this one
     return out
+
+
+def command_of(folder: Path) -> str:
+    """The commands that make the network of a run, or of an episode that was picked from one, again."""
+    run, number = folder.parent, folder.name.removeprefix(_PREFIX)
+    if folder.name == number or not (run / FILE).exists():
+        return from_folder(folder).command()
+    return f"{from_folder(run).command()} && {shlex.join(['sartor', 'pick', str(run), '--episode', number])}"

@@ -33,6 +33,11 @@ class Origin:
     classes: int = 0
     pixels: int = 0
 
+    @property
+    def known(self) -> bool:
+        """Whether its name is enough to build it again without running anybody else's code."""
+        return bool(self.model) and (":" not in self.model or self.model.startswith(("timm:", "sartor.demo:")))
+
 
 def save(
     folder: Path,
@@ -61,16 +66,19 @@ def save(
 def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     """The network of a folder that `save` wrote, in evaluation mode.
 
-    ``model`` is the original network (its weights do not matter); it can be left out for networks that sartor can build by
-    name. Raises `RunError`, `PolicyError` or `WeightsError` if the folder is incomplete or does not belong to the network.
+    ``model`` is the original network (its weights do not matter); it can be left out for networks that sartor or timm build by
+    name. Code that the folder names is not run.
+
+    Raises `RunError`, `PolicyError` or `WeightsError` if the folder is incomplete or does not belong to the network.
     """
     folder = Path(folder)
     layout = _read_layout(folder / "network.json")
     origin = Origin(**layout["origin"])
     if model is None:
-        if not origin.model:
+        if not origin.known:
+            which = f", {origin.model}" if origin.model else ""
             raise RunError(
-                f"{folder} was made from a network of yours; give it as the second argument: sartor.load(folder, model)"
+                f"{folder} was made from a network of yours{which}; give it as the second argument: sartor.load(folder, model)"
             )
         model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
     network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])

@@ -35,6 +35,18 @@ def cells(entry: dict[str, Any]) -> list[str]:
     ]
 
 
+def missed_words(report: dict[str, Any]) -> list[str]:
+    """What of ``result.json`` is not as it was asked for, one sentence each."""
+    found = []
+    if unsettled := report["latencies_unsettled"]:
+        found.append(f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow")
+    if not report["budget_met"]:
+        bounded = report["reward"] != "absolute"
+        why = "no finalist was fast enough when measured" if bounded else "the reward weighs latency, it does not bound it"
+        found.append(f"the budget {report['budget']} was NOT met: {why}")
+    return found
+
+
 def tuned_words(report: dict[str, Any]) -> str:
     """What ``finetune.json`` tells of a fine-tuning."""
     parts = [

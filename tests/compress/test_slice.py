@@ -12,7 +12,7 @@ import topologies
 from sartor import zoo
 from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow, owned, widen
 from sartor.compress._sensitivity import tensors_in
-from sartor.errors import PolicyError
+from sartor.errors import PolicyError, RunError
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.storage import Origin, load, load_wide, save
@@ -195,6 +195,16 @@ def test_a_folder_made_from_another_network_is_refused(tmp_path):
     save_random(tmp_path, topologies.Residual(), (torch.zeros(1, 3, 16, 16),), Origin())
     with pytest.raises(PolicyError, match=r"was made from another network: group 'a\.0' has 12 units there, 8 here"):
         load(tmp_path, topologies.DenseBlock())
+
+
+def test_a_folder_does_not_say_which_code_to_run(tmp_path, monkeypatch):
+    save_random(tmp_path, topologies.Residual(), (torch.zeros(1, 3, 16, 16),), Origin("theirs:build", 10, 16))
+    (tmp_path / "theirs.py").write_text("import pathlib\npathlib.Path(__file__).with_name('run').touch()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RunError, match=r"was made from a network of yours, theirs:build; give it as the second argument"):
+        load(tmp_path)
+    assert not (tmp_path / "run").exists()
+    assert load(tmp_path, topologies.Residual()) is not None
 
 
 def test_groups_that_were_not_safe_to_slice_are_whole_when_loaded(tmp_path):

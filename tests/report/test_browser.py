@@ -162,7 +162,7 @@ def test_the_live_page_follows_a_search(show, search, tmp_path):
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     with serving:
         page = show(f"http://127.0.0.1:{serving.server_port}/")
-        assert page.locator("#state").inner_text().startswith("running: 3 of 8 episodes")
+        assert page.locator("#state").inner_text().startswith("unfinished: 3 of 8 episodes")
         assert len(drawn(page, "history", "circle")) == 3
         may_go_on.set()
         page.wait_for_function("document.getElementById('state').textContent.startsWith('finished: 8 of 8 episodes')")

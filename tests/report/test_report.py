@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import html
 import json
 import re
 import shutil
@@ -15,6 +16,8 @@ from sartor import report
 from sartor.cli import main
 from sartor.config import RunConfig
 from sartor.errors import RunError
+from sartor.report._card import card
+from sartor.report._page import page
 
 
 def payload_of(page):
@@ -33,7 +36,8 @@ def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
     assert "<b>" not in marked_up
     assert marked_up.count("<script") == 1
     result, payload = json.loads((run / "result.json").read_text()), payload_of(page)
-    assert payload["state"].startswith("finished: 8 of 8 episodes")
+    best = max(report.read(run).episodes, key=lambda episode: episode.reward).outcome.accuracy
+    assert payload["state"] == f"finished: 8 of 8 episodes, best {100 * best:.2f} % of the reward images"
     assert f"{100 * result['best']['validation']:.2f} %" in payload["table"]
     assert set(payload["figures"]) == {"history", "plane", "channels", "macs", "latency", "bits", "sensitivity"}
     drawn = json.dumps(payload["figures"]["history"]["spec"])
@@ -72,12 +76,17 @@ def test_a_running_search_is_served_as_it_grows(run, tmp_path):
     place = f"http://127.0.0.1:{serving.server_port}"
     with serving:
         page = urllib.request.urlopen(place + "/").read().decode()
-        assert payload_of(page)["state"].startswith("running: 5 of 8 episodes")
+        assert payload_of(page)["state"].startswith("unfinished: 5 of 8 episodes")
         (tmp_path / "episodes.journal").write_text("".join(lines))
         later = json.load(urllib.request.urlopen(place + "/payload.json"))
-        assert later["state"].startswith("running: 8 of 8 episodes")
+        assert later["state"].startswith("unfinished: 8 of 8 episodes")
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(place + "/../run.json")
+        with pytest.raises(urllib.error.HTTPError, match="403"):  # a page elsewhere whose name was made to mean this machine
+            urllib.request.urlopen(urllib.request.Request(place + "/", headers={"Host": "elsewhere.example"}))
+        (tmp_path / "episodes.journal").unlink()
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(place + "/payload.json")
         serving.shutdown()
 
 
@@ -103,7 +112,23 @@ def test_an_interrupted_search_is_called_so_and_runs_when_it_goes_on(run, tmp_pa
     assert report.read(broken).state == "interrupted"
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True, "episodes": 5}))
     facts = report.read(broken)
-    assert (facts.state, facts.result) == ("running", {}), "what was left then is not what is found now"
+    assert (facts.state, facts.result) == ("unfinished", {}), "what was left then is not what is found now"
+
+
+def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsys):
+    missed = tmp_path / "missed"
+    shutil.copytree(run, missed)
+    result = json.loads((missed / "result.json").read_text())
+    (missed / "result.json").write_text(json.dumps({**result, "budget_met": False, "latencies_unsettled": 3}))
+    facts = report.read(missed)
+    faulty = {"runtime": "a runtime", "device": "a device", "accuracy": 0.1, "images": 300, "faults": ["accuracy is 10.00 %"]}
+    sentences = [f"the budget {result['budget']} was NOT met", "the machine was too busy for 3 of the measurements"]
+    described = card(dataclasses.replace(facts, verified=[faulty]))
+    assert "Run in a runtime on a device: 10.00 % on 300 images. **Not as promised: accuracy is 10.00 %.**" in described
+    main(["show", str(missed)])
+    for text in (described, page(facts), report.compare([facts, report.read(run)]), capsys.readouterr().out.replace("\n", " ")):
+        assert all(sentence in html.unescape(text) for sentence in sentences)
+    assert not any(sentence in page(report.read(run)) for sentence in sentences[:1])
 
 
 def test_runs_are_compared_on_one_page(run, tmp_path, capsys):

@@ -149,6 +149,26 @@ def test_the_first_ctrl_c_waits_for_the_episode_and_the_second_does_not():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_ctrl_c_while_what_was_recorded_is_replayed_leaves_what_was_delivered(model, data, tmp_path):
+    sartor.compress(model, data, options=QUICK, out=tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in ("result.json", "policy.json", "model.safetensors")}
+
+    def break_off(episode, best):
+        if episode.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sartor.compress(model, data, options=QUICK, out=tmp_path, on_episode=break_off)
+    assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+    def press_once(episode, best):
+        if episode.number == 1:
+            signal.getsignal(signal.SIGINT)(signal.SIGINT, None)
+
+    assert sartor.compress(model, data, options=QUICK, out=tmp_path, on_episode=press_once).stopped
+    assert json.loads((tmp_path / "result.json").read_text())["episodes"] == QUICK.episodes
+
+
 def test_a_last_episode_that_was_broken_off_is_still_to_come(model, data):
     def break_off(episode, best):
         if episode.number == QUICK.episodes - 1:

@@ -53,7 +53,8 @@ class Verify:
 
     def run(self, console: Console) -> None:
         """Print what was measured. Raises `VerificationError`, after all of it, if something is not as promised."""
-        found, faults, report = run_verify(self.folder, self.format, artifact=self.artifact, threads=self.threads)
+        checked = run_verify(self.folder, self.format, artifact=self.artifact, threads=self.threads)
+        found = checked.found
         latency, memory = found.latency, found.peak_memory_bytes
         table = Table(title=f"{found.artifact} in {found.runtime}, {found.threads} thread{'s' * (found.threads > 1)}")
         table.add_column("")
@@ -66,6 +67,7 @@ class Verify:
         table.add_row("relative to the original's", f"{found.relative_size:.3f}")
         table.add_row("peak memory", "unknown" if memory is None else f"{memory:,} bytes")
         console.print(table)
-        console.print(f"report in {report}", highlight=False)
-        if faults:
-            raise VerificationError("; ".join(faults))
+        for sentence in (*checked.unchecked, f"report in {checked.report}"):
+            console.print(sentence, highlight=False)
+        if checked.faults:
+            raise VerificationError("; ".join(checked.faults))

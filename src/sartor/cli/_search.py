@@ -13,8 +13,10 @@ from rich.console import Console
 from sartor import demo
 from sartor.cli._progress import search_progress
 from sartor.cli._table import policy_table, results_table
-from sartor.config import RunConfig, from_folder
+from sartor.config import FILE, RunConfig, from_folder
+from sartor.errors import RunError
 from sartor.run import read_result, run_search
+from sartor.summary import missed_words
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Show:
         """Print its tables."""
         report = read_result(self.folder)
         console.print(results_table(report), policy_table(report))
+        for missed in missed_words(report):
+            console.print(missed, highlight=False)
 
 
 @dataclass(frozen=True)
@@ -60,12 +64,14 @@ class Demo:
     def run(self, console: Console) -> None:
         """Train and search."""
         weights = self.out / "trained.safetensors"
-        console.print("training a small network on 1,197 images of digits", highlight=False)
-        demo.train(weights, seed=self.seed)
         options = RunConfig().options
         compress = dataclasses.replace(options.compress, positions=32)
         options = dataclasses.replace(options, episodes=self.episodes, seed=self.seed, compress=compress)
         config = RunConfig(model="sartor.demo:DigitsNet", weights=weights, data="digits", out=self.out, options=options)
+        if (self.out / FILE).exists() and from_folder(self.out) != config:
+            raise RunError(f"--out {self.out} holds a run with other options; choose another folder, or remove it")
+        console.print("training a small network on 1,197 images of digits", highlight=False)
+        demo.train(weights, seed=self.seed)
         _search(config, console, resume=True)
 
 
@@ -81,12 +87,8 @@ def _search(config: RunConfig, console: Console, *, resume: bool = False) -> Non
         say(f"not counted: the MACs of {operator} are unknown")
     if (missed := report["latency_prediction_error"]) is not None:
         say(f"latency of whole networks was predicted within {100 * missed:.1f} % (median)")
-    if unsettled := report["latencies_unsettled"]:
-        say(f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow")
-    if not report["budget_met"]:
-        bounded = report["reward"] != "absolute"
-        why = "no finalist was fast enough when measured" if bounded else "the reward weighs latency, it does not bound it"
-        say(f"the budget {report['budget']} was NOT met: {why}")
+    for missed in missed_words(report):
+        say(missed)
     if report["interrupted"]:
         say(f"stopped after {report['episodes']} episodes; go on with: sartor search --resume {config.out}")
     say(f"{report['episodes']} episodes in {report['seconds']:.0f} s, results in {config.out}")

@@ -12,6 +12,7 @@ from rich.table import Table
 from sartor import sensitivity
 from sartor.cli._progress import bar
 from sartor.compress import CompressOptions, Compressor, keep_safe_groups
+from sartor.config import require_threads
 from sartor.errors import UsageError
 from sartor.graph import trace
 from sartor.run import load_subject
@@ -53,6 +54,9 @@ class MeasureSensitivity:
             raise UsageError(f"--images is {self.images}; it must be at least 1")
         if any(not 0 < keep <= 1 for keep in self.keep) or any(bits not in range(1, 9) for bits in self.bits):
             raise UsageError(f"--keep is {self.keep} and --bits {self.bits}; allowed are (0, 1] and 1 to 8")
+        if self.seed < 0:
+            raise UsageError(f"--seed is {self.seed}; it must be at least 0")
+        require_threads(self.threads)
         if self.threads:
             torch.set_num_threads(self.threads)
         model, data, _ = load_subject(self.model, self.weights, self.data, calibration=self.images, seed=self.seed)

@@ -25,17 +25,21 @@ def results_table(report: dict[str, Any]) -> Table:
 def policy_table(report: dict[str, Any]) -> Table:
     """What is kept of every group or layer, and its bits."""
     policy = report["policy"]
-    kept = policy["channels"] or policy["weights"]
     bits = policy["weight_bits"]
+    kinds = [kind for kind in ("channels", "weights") if policy[kind]]
     table = Table(title="policy")
     table.add_column("group or layer")
-    table.add_column("channels kept" if policy["channels"] else "weights kept", justify="right")
-    table.add_column("")
+    for kind in kinds or ["channels"]:
+        table.add_column(f"{kind} kept", justify="right")
+        table.add_column("")
     if bits:
         table.add_column("bits (weights/inputs)", justify="right")
-    for name in dict.fromkeys((*kept, *bits)):
-        ratio = kept.get(name)
-        share = ("–", "") if ratio is None else (f"{100 * ratio:.0f} %", "█" * round(20 * ratio))
+    for name in dict.fromkeys((*policy["channels"], *policy["weights"], *bits)):
+        shares = [part for kind in kinds or ["channels"] for part in _share(policy[kind].get(name))]
         widths = f"{bits[name]}/{policy['activation_bits'][name]}" if name in bits else "–"
-        table.add_row(name, *share, *([widths] if bits else []))
+        table.add_row(name, *shares, *([widths] if bits else []))
     return table
+
+
+def _share(ratio: float | None) -> tuple[str, str]:
+    return ("–", "") if ratio is None else (f"{100 * ratio:.0f} %", "█" * round(20 * ratio))

@@ -17,6 +17,8 @@ from sartor.errors import DataError
 SplitName = Literal["train", "validation", "test"]
 #: Pixels, uint8 (count, 3, height, width), and labels (count,).
 Split = tuple[Tensor, Tensor]
+#: A split whose images have no labels.
+_NOTHING: Split = (torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64))
 #: What a split is called, by the names that its files or folders may begin with; the first that is there holds all of it.
 _NAMES: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
 
@@ -54,24 +56,33 @@ class ParquetFolder:
             held = sorted(file.name for file in self._folder.iterdir())
             raise DataError(f"{self._folder} has no {split}*.parquet; it holds {held}")
         try:
-            tables = [pq.read_table(file) for file in files]
+            whole = pa.concat_tables([pq.read_table(file) for file in files])
         except Exception as error:
             raise DataError(f"{files[0]} cannot be read as Parquet: {error}") from error
-        columns = tables[0].column_names
+        columns = whole.column_names
         image = next((name for name in ("img", "image") if name in columns), None)
         label = next((name for name in ("label", "fine_label", "labels") if name in columns), None)
+        if image is not None and label is None and unlabelled:
+            return _NOTHING
         if image is None or label is None:
             raise DataError(f"{files[0]} has columns {columns}; expected img or image, and label")
-        rows = sum(len(table) for table in tables)
-        if not rows:
+        if not len(whole):
             raise DataError(f"{files[0]} is empty: at least one image is needed")
-        table = pa.concat_tables(tables).take(rng.permutation(rows)[:count] if count else np.arange(rows))
+        kind = whole.schema.field(label).type
+        if not pa.types.is_integer(kind) and not pa.types.is_null(kind):
+            raise DataError(f"{files[0]}: labels are of type {kind}; they must be whole numbers from 0")
+        rows = rng.permutation(len(whole))[:count] if count else np.arange(len(whole))
+        table = whole.take(rows)
         labels = torch.tensor([-1 if value is None else value for value in table.column(label).to_pylist()], dtype=torch.int64)
         if int(labels.min()) < 0:
             if unlabelled:
-                return torch.empty(0, 3, 1, 1, dtype=torch.uint8), labels[:0]
+                return _NOTHING
             raise DataError(f"{files[0]} has images without a label ({int(labels.min())}); labels count from 0")
-        return _decode([row["bytes"] if row else b"" for row in table.column(image).to_pylist()], str(files[0])), labels
+        encoded = [
+            item if isinstance(item, bytes) else (item or {}).get("bytes") or b"" for item in table.column(image).to_pylist()
+        ]
+        where = files[0] if len(files) == 1 else f"{files[0]} and those after it"
+        return _decode(encoded, [f"row {row} of {where}" for row in rows]), labels
 
     def _files(self, split: SplitName) -> list[Path]:
         found = (sorted(self._folder.glob(f"{name}*.parquet")) for name in _NAMES[split])
@@ -90,7 +101,6 @@ class ImageFolder:
 
     def read(self, split: SplitName, rng: np.random.Generator, count: int | None = None, *, unlabelled: bool = False) -> Split:
         """Images in an order that is drawn: classes come sorted, and every part should hold all of them."""
-        del unlabelled
         root = self._root(split)
         if root is None:
             raise DataError(f"{self._folder} has neither {split}*.parquet nor a folder {split}/ with one folder per class")
@@ -101,12 +111,15 @@ class ImageFolder:
             for index, name in enumerate(self._classes)
             if (root / name).is_dir()
             for path in sorted((root / name).iterdir())
-            if path.is_file()
+            if path.is_file() and not path.name.startswith(".")
         ]
+        if not files and unlabelled:
+            return _NOTHING
         if not files:
             raise DataError(f"{root} is empty: at least one image is needed")
         files = [files[index] for index in rng.permutation(len(files))[:count]]
-        return _decode([path.read_bytes() for path, _ in files], str(root)), torch.tensor([index for _, index in files])
+        names = [str(path) for path, _ in files]
+        return _decode([path.read_bytes() for path, _ in files], names), torch.tensor([index for _, index in files])
 
     @cached_property
     def _classes(self) -> list[str]:
@@ -121,17 +134,15 @@ def _classes(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _decode(encoded: Sequence[bytes], place: str) -> Tensor:
+def _decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
     from PIL import Image
 
-    arrays = []
-    for index, item in enumerate(encoded):
+    arrays: list[np.ndarray] = []
+    for item, name in zip(encoded, names, strict=True):
         try:
             arrays.append(np.asarray(Image.open(io.BytesIO(item)).convert("RGB")))
         except Exception as error:
-            raise DataError(f"image {index} of {place} cannot be decoded: {error}") from error
+            raise DataError(f"{name} cannot be decoded as an image: {error}") from error
         if arrays[-1].shape != arrays[0].shape:
-            raise DataError(
-                f"image {index} of {place} is {arrays[-1].shape[:2]} pixels, the first is {arrays[0].shape[:2]}; all must agree"
-            )
+            raise DataError(f"{name} is {arrays[-1].shape[:2]} pixels, {names[0]} is {arrays[0].shape[:2]}; all must agree")
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()

@@ -23,7 +23,7 @@ def load(source: str | Path, *, calibration: int, seed: int = 0, mean: Sequence[
     ``test*.parquet``; an image folder has ``train/CLASS/*`` and so on. Where validation or test images are missing, or the latter
     have no labels, there is one split held out: its first half are the validation images, its second half the test images, after
     they were shuffled if one half would lack a class. ``calibration`` images are drawn from the training split, `ALL` of them
-    for training.
+    for training; ``seed`` chooses them, and nothing else.
 
     Raises `DataError` for a missing or unreadable folder and `UsageError` for a name that is no known source.
     """
@@ -43,7 +43,7 @@ def load(source: str | Path, *, calibration: int, seed: int = 0, mean: Sequence[
     folder: Folder = ParquetFolder(path) if any(path.glob("*.parquet")) else ImageFolder(path)
     rng = np.random.default_rng(seed)
     calibrating = folder.read("train", rng, calibration)
-    validation, test = _held_out(folder, rng)
+    validation, test = _held_out(folder, np.random.default_rng(0))  # the same for every seed: runs are based on each other
     style = (tuple(mean), tuple(std))
     return Data(Images(*calibrating, *style), Images(*validation, *style), Images(*test, *style) if len(test[1]) else None)
 

@@ -86,26 +86,36 @@ class Verification:
 
 
 def verify(
-    artifact: Path, form: FormatName, network: fx.GraphModule, original: fx.GraphModule, test: Images, *, threads: int = 1
+    artifact: Path,
+    form: FormatName,
+    network: fx.GraphModule,
+    original: fx.GraphModule,
+    test: Images,
+    *,
+    threads: int = 1,
+    target: str = "",
 ) -> Verification:
     """Run an artifact on the test images, measure it beside the original, and compare it with the network it was made from.
+
+    It runs on the usual target of its format, or another ``target`` that reads it.
 
     Raises `RunError` for a file that its runtime cannot load or that says it was made from another network, `UsageError` for a
     format that no target here runs.
     """
     if not FORMATS[form].target:
         raise UsageError(f"format {form!r} has no target here that runs it; allowed are onnx, openvino and executorch")
-    target = targets.make(FORMATS[form].target, threads=threads)
+    target = target or FORMATS[form].target
+    runner = targets.make(target, threads=threads)
     images = test.normalized()
-    session, made_of = target.load(artifact), identity(network.state_dict())
+    session, made_of = runner.load(artifact), identity(network.state_dict())
     if FORMATS[form].metadata(artifact).get(NETWORK, made_of) != made_of:
         raise RunError(f"{artifact} was made from another network than the one it is held against; export it again")
     right = _answers(session, images) == test.labels.numpy()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"original{FORMATS[form].suffix}"
         unchanged = export(original, (images[:1],), path, form, batch=session.batch)
-        latency, original_size = target.compare(session, target.load(unchanged), SURE), size_of(unchanged)
-    described = target.describe()
+        latency, original_size = runner.compare(session, runner.load(unchanged), SURE), size_of(unchanged)
+    described = runner.describe()
     return Verification(
         str(artifact),
         made_of,
@@ -117,7 +127,7 @@ def verify(
         ImageScorer(test, dtype=torch.float32).score(network).accuracy,
         size_of(artifact),
         original_size,
-        peak_memory(target.name, artifact, threads),
+        peak_memory(target, artifact, threads),
         latency,
         drift(artifact, deployable(network), _batches(images, session.batch or _DRIFT_IMAGES)[0]) if form == "onnx" else [],
     )

@@ -6,7 +6,8 @@ import json
 
 from sartor.report._run import Facts
 from sartor.run import FINETUNED
-from sartor.summary import HEADINGS, cells, entries, tuned_words
+from sartor.storage import Origin
+from sartor.summary import HEADINGS, cells, entries, missed_words, tuned_words
 
 
 def card(facts: Facts) -> str:
@@ -24,8 +25,15 @@ def card(facts: Facts) -> str:
     if facts.finetuned:
         lines += ["", f"{tuned_words(facts.finetuned)} That network is in `{FINETUNED}`."]
         place = f"{place}/{FINETUNED}"
+    lines += [line for missed in missed_words(result) for line in ("", f"**{missed}**")] if result else []
     for found in facts.verified:
         accuracy = f"{100 * found['accuracy']:.2f} % on {found['images']:,} images"
-        lines += ["", f"Verified in {found['runtime']} on {found['device']}: {accuracy}."]
-    lines += ["", "## How to load it", "", "```python", "import sartor", "", f'network = sartor.load("{place}")', "```", ""]
+        faults = "".join(f" **Not as promised: {fault}.**" for fault in found["faults"])
+        lines += ["", f"{'Run' if faults else 'Verified'} in {found['runtime']} on {found['device']}: {accuracy}.{faults}"]
+    call = (
+        f'sartor.load("{place}")'
+        if Origin(config.model).known
+        else f'sartor.load("{place}", model)  # {config.model}, built by you'
+    )
+    lines += ["", "## How to load it", "", "```python", "import sartor", "", f"network = {call}", "```", ""]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sartor._optional import require
 from sartor.errors import UsageError
 from sartor.report._figures import COLOURS, sized
-from sartor.report._page import render, table
+from sartor.report._page import missed, render, table
 from sartor.report._run import Facts
 from sartor.summary import entries, relative_latency
 
@@ -41,7 +41,10 @@ def compare(runs: Sequence[Facts]) -> str:
         f"sartor: {', '.join(names)}",
         content,
         delivered=[f"{name}: {found['artifact']} in {found['runtime']}, {_accuracy(found)}" for name, found in verified],
-        faults=[f"{name}: {fault}" for name, found in verified for fault in found["faults"]],
+        faults=[
+            *(f"{facts.name}: {sentence}" for facts in runs for sentence in missed(facts)),
+            *(f"{name}: {fault}" for name, found in verified for fault in found["faults"]),
+        ],
         how={facts.name: _how(facts) for facts in runs},
     )
 

@@ -11,6 +11,9 @@ from sartor.errors import SartorError
 from sartor.report._page import page, payload
 from sartor.report._run import read
 
+#: What this machine calls itself.
+_NAMES = ("127.0.0.1", "localhost")
+
 
 def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
     """A server on the loopback address that draws the run anew at every request; ``port`` 0 takes any that is free.
@@ -21,6 +24,9 @@ def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.headers.get("Host", "").partition(":")[0] not in _NAMES:  # a page elsewhere that was told this is its server
+                self.send_error(HTTPStatus.FORBIDDEN)
+                return
             try:
                 if self.path == "/":
                     self._answer(page(read(folder), live=True), "text/html")
@@ -29,7 +35,7 @@ def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
                 else:
                     self.send_error(HTTPStatus.NOT_FOUND)
             except SartorError as error:
-                self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, str(error).splitlines()[0])
+                self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
             """Requests are not printed."""
@@ -42,4 +48,4 @@ def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(content)
 
-    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    return ThreadingHTTPServer((_NAMES[0], port), Handler)

@@ -13,7 +13,7 @@ import sartor
 from sartor._optional import require
 from sartor.report._figures import figures
 from sartor.report._run import Facts
-from sartor.summary import HEADINGS, cells, entries, tuned_words
+from sartor.summary import HEADINGS, cells, entries, missed_words, tuned_words
 
 _CAPTIONS = {
     "history": "Reward of every episode, and the best so far.",
@@ -28,10 +28,10 @@ _CAPTIONS = {
 
 def payload(facts: Facts) -> dict[str, Any]:
     """What changes while a search runs: one line of state, the table, the figures."""
-    best = max(episode.outcome.accuracy for episode in facts.episodes)
+    best = max(facts.episodes, key=lambda episode: episode.reward).outcome.accuracy
     done = f"{len(facts.episodes)} of {facts.config.options.episodes} episodes"
     return {
-        "state": f"{facts.state}: {done}, best accuracy {100 * best:.2f} %",
+        "state": f"{facts.state}: {done}, best {100 * best:.2f} % of the reward images",
         "table": str(_table(facts)),
         "figures": {name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()} for name, chart in figures(facts).items()},
     }
@@ -43,10 +43,15 @@ def page(facts: Facts, *, live: bool = False) -> str:
         f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
         payload(facts),
         delivered=[*map(_verified, facts.verified), *([tuned_words(facts.finetuned)] if facts.finetuned else [])],
-        faults=[fault for found in facts.verified for fault in found["faults"]],
+        faults=[*missed(facts), *(fault for found in facts.verified for fault in found["faults"])],
         how=_how(facts),
         live=live,
     )
+
+
+def missed(facts: Facts) -> list[str]:
+    """What of the search is not as it was asked for."""
+    return missed_words(facts.result) if facts.result else []
 
 
 def render(
@@ -70,7 +75,7 @@ def render(
 
 def _table(facts: Facts) -> Markup:
     if not facts.result:
-        return Markup("<p>The search is running; what it delivers is scored at its end.</p>")
+        return Markup("<p>The search has not ended; what it delivers is scored then.</p>")
     return table(entries(facts.result))
 
 

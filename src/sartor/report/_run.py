@@ -33,9 +33,9 @@ class Facts:
 
     @property
     def state(self) -> str:
-        """Whether the search is running, interrupted or finished."""
+        """Whether the search is unfinished, be it running or killed, interrupted or finished."""
         if not self.result:
-            return "running"
+            return "unfinished"
         return "interrupted" if self.result["interrupted"] else "finished"
 
     def rows(self) -> list[dict[str, Any]]:
@@ -67,7 +67,8 @@ def read(folder: Path) -> Facts:
     tuned = folder / FINETUNED
     current = holds_network(folder) and holds_network(tuned) and is_current(folder)
     verified = [found for path in sorted((folder / "export").glob("*.verified.json")) if (found := _json(path))]
-    network = identity_of(tuned if current else folder) if verified else ""
+    place = tuned if current else folder
+    network = identity_of(place) if verified and holds_network(place) else ""
     return Facts(
         folder.resolve().name,
         from_folder(folder),

@@ -119,8 +119,10 @@ class Search:
                 try:
                     done.append(self._episode(number, agent))
                 except KeyboardInterrupt:
+                    if number < len(self._recorded):
+                        raise  # what was delivered may be of later episodes
                     interruption.asked = True
-                if interruption.asked:
+                if interruption.asked and number + 1 >= len(self._recorded):
                     break
         self.stopped = interruption.asked
         return done
