@@ -7,12 +7,14 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, fx, nn
 
 import sartor
@@ -20,7 +22,7 @@ from sartor._files import write_text
 from sartor.budget import Budget
 from sartor.compress import Compressor, owned
 from sartor.data import Data
-from sartor.errors import UsageError
+from sartor.errors import RunError, UsageError
 from sartor.evaluate import Evaluator
 from sartor.graph import Network
 from sartor.judge import Judge, Verdict
@@ -92,7 +94,7 @@ def compress(
     network = compressor.network
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     folder = Path(out) if out else None
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, _alone_in(folder):
         deployment = Deployment(target, network, Path(scratch)) if target else None
         scorer = make_scorer(data, evaluate, options, network if faithful else None, deployment)
         problem = make_problem(compressor, parsed, options, target, deployment=deployment, folder=folder)
@@ -131,6 +133,24 @@ def compress(
     if folder:
         result.save(folder)
     return result
+
+
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Raise `RunError` while another process searches in a folder: two would write one record."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".search.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another process is searching in {folder}; wait for it, or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _entries(judge: Judge, verdict: Verdict, network: Network) -> dict[str, Any]:

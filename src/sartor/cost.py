@@ -160,7 +160,7 @@ class CostModel:
         names = [layer.name for layer in self.network.layers]
         for table in (policy.weight_bits, policy.activation_bits):
             self._require_known(table, names, "layer")
-        bits = np.array([[policy.bits(name) for name in names]], dtype=np.int64)
+        bits = np.array([[policy.bits(name) for name in names]], dtype=np.int64).reshape(1, len(names), 2)
         return counts, Options(self.densities(policy)[None], bits[:, :, 0], bits[:, :, 1])
 
     def counts(self, policy: Policy) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -195,8 +197,12 @@ class CallableScorer:
         self._evaluate = evaluate
 
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
-        """What the callable says. Raises `UsageError` unless that is a number in [0, 1]."""
-        value = float(self._evaluate(network))
+        """What the callable says of a copy. Raises `UsageError` unless that is a number in [0, 1]."""
+        said = self._evaluate(copy.deepcopy(network).eval())
+        try:
+            value = float(said)
+        except (TypeError, ValueError):
+            value = math.nan
         if not 0 <= value <= 1:
-            raise UsageError(f"evaluate(model) returned {value}; it must return a number from 0 to 1, larger is better")
+            raise UsageError(f"evaluate(model) returned {said!r}; it must return a number from 0 to 1, larger is better")
         return Score(value, 0)

@@ -168,7 +168,11 @@ def measure_layers(
 
 def _sensitivity(compressor: Compressor, options: SearchOptions, folder: Path | None) -> Sensitivity | None:
     if options.sensitivity is not None:
-        return Sensitivity.read(options.sensitivity)
+        found = Sensitivity.read(options.sensitivity)
+        names = [group.name for group in compressor.network.groups]
+        if missing := [name for name in names if name not in found.table.get("channels", {})]:
+            raise RunError(f"{options.sensitivity} has no group {missing[0]!r}; it was measured of another network")
+        return found
     if compressor.images is None:
         return None
     path = folder / sensitivity.FILE if folder else None

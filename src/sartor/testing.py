@@ -27,13 +27,13 @@ class AgentConformance:
 
     def test_proposals_are_ratios(self, make: Callable[[], Agent]) -> None:
         """Every proposal lies in [0, 1]."""
-        for proposal in _episodes(make(), 12):
+        for proposal in _episodes(make(), 40):
             assert np.isfinite(proposal).all()
             assert ((proposal >= 0) & (proposal <= 1)).all()
 
     def test_the_same_episodes_give_the_same_proposals(self, make: Callable[[], Agent]) -> None:
         """Determinism, on which resuming relies."""
-        for first, second in zip(_episodes(make(), 12), _episodes(make(), 12), strict=True):
+        for first, second in zip(_episodes(make(), 40), _episodes(make(), 40), strict=True):
             assert np.array_equal(first, second)
 
     def test_it_learns_from_episodes_of_others(self, make: Callable[[], Agent]) -> None:
@@ -50,7 +50,7 @@ class AgentConformance:
         import torch
 
         before = torch.random.get_rng_state().clone(), np.random.get_state()[1].copy()  # type: ignore[index] # noqa: NPY002
-        _episodes(make(), 3)
+        _episodes(make(), 40)
         assert torch.equal(before[0], torch.random.get_rng_state())
         assert np.array_equal(before[1], np.random.get_state()[1])  # type: ignore[index] # noqa: NPY002
 

@@ -145,3 +145,12 @@ def test_hand_made_rules_slope_as_their_names_say(setting):
 def test_unknown_agents_are_refused_by_name(setting):
     with pytest.raises(agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, evolution"):
         agents.make("sarsa", setting)
+
+
+def test_greedy_gives_up_a_twentieth_at_a_time_also_of_few_choices(setting):
+    problem = Problem(setting.problem.cost_model, Budget.parse("macs<=90%"), min_keep=0.1, multiple=8)
+    few = limited(setting, problem)
+    counts = problem.execute(agents.RULES["greedy"](few))
+    places = [int(np.searchsorted(d.choices, count)) for d, count in zip(problem.decisions, counts, strict=True)]
+    lost = [len(d.choices) - 1 - place for d, place in zip(problem.decisions, places, strict=True)]
+    assert 0 < max(lost) <= 2

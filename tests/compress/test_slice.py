@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 import topologies
 from sartor import zoo
 from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow, owned, widen
-from sartor.compress._sensitivity import tensors_in
 from sartor.errors import PolicyError, RunError
-from sartor.graph import trace
+from sartor.graph import tensors_in, trace
 from sartor.policy import Policy
 from sartor.storage import Origin, load, load_wide, save
 
@@ -183,7 +182,7 @@ def test_saved_and_reloaded_in_a_fresh_process_bit_equal(tmp_path):
         jobs.append((str(folder), kind))
     code = FRESH.format(tests=str(next(p for p in map(str, sys.path) if p.endswith("tests"))), jobs=jobs)
     code = code.replace("sartor.compress_tensors", "tensors_in").replace(
-        "import topologies", "import topologies\nfrom sartor.compress._sensitivity import tensors_in", 1
+        "import topologies", "import topologies\nfrom sartor.graph import tensors_in", 1
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
     for folder, outputs in expected.items():

@@ -6,8 +6,7 @@ from torch import nn
 
 import topologies
 from sartor.compress import GALEN, INTEGER, QuantizedWeight, fold, quantize, refold, unfold
-from sartor.compress._sensitivity import tensors_in
-from sartor.graph import trace
+from sartor.graph import tensors_in, trace
 from sartor.policy import Policy
 
 

@@ -138,3 +138,60 @@ def test_nan_weights_are_refused_by_name():
     model.b[0].weight.data[0, 0, 0, 0] = float("nan")
     with pytest.raises(WeightsError, match=r"b\.0\.weight of Residual has 1 NaN"):
         trace(model, torch.zeros(1, 3, 16, 16))
+
+
+class AuxiliaryHead(nn.Module):
+    """Has a head that is for training only."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 4)
+        self.aux = nn.Sequential(nn.Conv2d(8, 64, 3), nn.ReLU(), nn.Conv2d(64, 4, 1))
+
+    def forward(self, x, doubled=False):
+        x = self.stem(x).relu()
+        aux, out = self.aux(x).mean((2, 3)), self.head(x.mean((2, 3)))
+        out = 2 * out if doubled else out
+        return (out, aux) if self.training else out
+
+
+def test_what_does_not_run_is_neither_counted_nor_decided_on():
+    network = trace(AuxiliaryHead(), torch.randn(1, 3, 8, 8))
+    assert [layer.name for layer in network.layers] == ["stem", "head"]
+    assert not any(name.startswith("aux") for name in network.module.state_dict())
+
+
+class Tokens(nn.Module):
+    """A linear layer on every token of a batch at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.mix = nn.Conv2d(3, 8, 2, stride=2), nn.Linear(8, 6)
+
+    def forward(self, x):
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        return self.mix(x.reshape(-1, 8)).reshape(x.shape[0], -1, 6).mean(1)
+
+
+def test_positions_in_the_batch_are_counted():
+    network = trace(Tokens(), torch.randn(1, 3, 8, 8))
+    assert network.layer_by_name["mix"].macs == 16 * 8 * 6
+    assert network.layer_by_name["mix"].calls == 16
+
+
+class ChangesAPart(nn.Module):
+    """Changes a part of a tensor in place, and reads the whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 4, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x[:, :4].relu_()
+        return self.head(x)
+
+
+def test_a_trace_that_computes_something_else_is_refused():
+    with pytest.raises(TraceError, match="ChangesAPart cannot be traced: its trace computes something else than the network"):
+        trace(ChangesAPart(), torch.randn(1, 3, 8, 8))

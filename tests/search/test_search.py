@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -12,8 +13,10 @@ import torch
 import sartor
 import topologies
 from sartor import agents, demo
+from sartor.cost import Cost
 from sartor.errors import BudgetError, RunError, UsageError
-from sartor.search import Study
+from sartor.evaluate import Outcome
+from sartor.search import REWARDS, Study
 from sartor.search._interruption import Interruption
 from sartor.search._study import FILE
 
@@ -48,7 +51,10 @@ def test_the_report_tells_the_truth_about_the_delivered_network(model, data, tmp
 def test_accuracy_guaranteed_rewards_need_no_budget(reward, model, data):
     result = sartor.compress(model, data, budget="", options=dataclasses.replace(QUICK, reward=reward))
     assert result.report["budget"] == ""
-    assert result.report["best"]["params"] <= result.report["original"]["params"]
+    outcome = Outcome(0.9, 100, False, Cost(macs=1000, params=200, size=800, bops=1), divergence=0.3)
+    loss, counted = {"accuracy": 0.1, "fidelity": 0.3}, {"macs": 1000, "params": 200}
+    quality, cost = reward.split("-")
+    assert REWARDS[reward](outcome, None) == pytest.approx(-loss[quality] * math.log(counted[cost]))
 
 
 def test_fine_grained_search_removes_single_weights(model, data):
@@ -147,6 +153,29 @@ def test_the_first_ctrl_c_waits_for_the_episode_and_the_second_does_not():
         with pytest.raises(KeyboardInterrupt):
             ctrl_c(signal.SIGINT, None)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_two_searches_in_one_folder_are_refused(model, data, tmp_path):
+    def search_there(episode, best):
+        with pytest.raises(RunError, match="another process is searching in"):
+            sartor.compress(model, data, options=QUICK, out=tmp_path)
+
+    sartor.compress(model, data, options=QUICK, out=tmp_path, on_episode=search_there)
+    assert len(Study(tmp_path).episodes()) == QUICK.episodes
+
+
+def test_a_measure_of_the_users_gets_a_copy(model, data):
+    def spoil(network):
+        for parameter in network.parameters():
+            parameter.data.zero_()
+        return 0.5
+
+    example = data.calibration.normalized()[:1]
+    options = dataclasses.replace(QUICK, reward="accuracy")
+    result = sartor.compress(model, evaluate=spoil, example_inputs=example, options=options)
+    assert any(bool((parameter != 0).any()) for parameter in result.model.parameters())
+    with pytest.raises(UsageError, match=r"evaluate\(model\) returned None; it must return a number from 0 to 1"):
+        sartor.compress(model, evaluate=lambda network: None, example_inputs=example, options=options)
 
 
 def test_ctrl_c_while_what_was_recorded_is_replayed_leaves_what_was_delivered(model, data, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 
 from sartor.agents._base import Setting, Trajectory, VectorAgent
 from sartor.cost import FloatArray
+from sartor.decisions import Decision
 from sartor.graph import IntArray
 from sartor.problem import Problem
 
@@ -56,7 +57,7 @@ def greedy(setting: Setting) -> FloatArray:
         movable = np.flatnonzero(level > 0)
         rows = np.repeat(counts[None], len(movable), axis=0)
         steps = np.maximum(1, np.ceil(0.05 * problem.sizes[movable]).astype(np.int64))
-        target = np.maximum(level[movable] - steps, 0)
+        target = np.array([_below(problem.decisions[d], level[d], step) for d, step in zip(movable, steps, strict=True)])
         rows[np.arange(len(movable)), movable] = [problem.decisions[d].choices[t] for d, t in zip(movable, target, strict=True)]
         saved = problem.usage(counts[None])[0] - problem.usage(rows)
         added = np.array([errors[d][t] - errors[d][level[d]] for d, t in zip(movable, target, strict=True)])
@@ -64,6 +65,11 @@ def greedy(setting: Setting) -> FloatArray:
         level[movable[best]] = target[best]
         counts = rows[best]
     return counts / problem.sizes
+
+
+def _below(decision: Decision, level: int, step: int) -> int:
+    """The place of the least choice within ``step`` of that at a ``level``, or of the next below if there is none."""
+    return min(level - 1, int(np.searchsorted(decision.choices, decision.choices[level] - step)))
 
 
 def knapsack(setting: Setting) -> FloatArray:

@@ -152,7 +152,7 @@ class Refitter:
         walk(module, self.calibration.inputs, record)
 
     def _refit_on_original(self, candidate: fx.GraphModule, layer: str, kept: BoolArray, density: float) -> None:
-        if not solvable(candidate.get_submodule(layer)):
+        if not self.can_solve(layer):
             return
         slot = self.calibration.network.slot_by_name[layer]
         incoming, outgoing = kept_channels(slot.in_units, kept), kept_channels(slot.out_units, kept)

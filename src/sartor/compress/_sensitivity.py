@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sartor.graph import Network
+from sartor.graph import Network, tensors_in
 
 _BATCH = 32
 
@@ -35,15 +35,6 @@ def output_sensitivity(network: Network, inputs: tuple[Tensor, ...], generator: 
                 axis = -1 if network.layer_by_name[name].kind == "linear" else 1
                 sums[name] += gradient.square().movedim(axis, 0).flatten(1).sum(1)
     return {name: value / count for name, value in sums.items()}
-
-
-def tensors_in(output: Any) -> list[Tensor]:
-    """All floating-point tensors of an output, however it is nested."""
-    if isinstance(output, Tensor):
-        return [output] if output.is_floating_point() else []
-    if isinstance(output, dict):
-        output = list(output.values())
-    return [tensor for item in output for tensor in tensors_in(item)] if isinstance(output, (tuple, list)) else []
 
 
 @contextmanager

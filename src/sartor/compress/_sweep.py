@@ -51,11 +51,11 @@ class Sweep:
             self._refit(str(node.target), self.values[node.all_input_nodes[0]])
         args: Any = fx.node.map_arg(node.args, lambda n: self.values[n])
         kwargs: Any = fx.node.map_arg(node.kwargs, lambda n: self.values[n])
-        if node.op == "call_module":
-            with torch.autocast("cpu", self.refitter.dtype, enabled=self.refitter.dtype != torch.float32):
+        with torch.autocast("cpu", self.refitter.dtype, enabled=self.refitter.dtype != torch.float32):
+            if node.op == "call_module":
                 result = self.candidate.get_submodule(str(node.target))(*args, **kwargs)
-        else:
-            result = getattr(self.runner, node.op)(node.target, args, kwargs)
+            else:
+                result = getattr(self.runner, node.op)(node.target, args, kwargs)
         self.values[node] = result
         for source in node.all_input_nodes:
             self.uses[source] -= 1

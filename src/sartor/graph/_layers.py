@@ -26,7 +26,8 @@ class LayerSpec:
     """A Conv or Linear module and the facts that never change while it is compressed.
 
     ``positions`` is the number of output positions a weight is applied to for one example (output height × width of a
-    convolution; 1 for a linear layer on a vector), summed over all calls of the module.
+    convolution; 1 for a linear layer on a vector), summed over all calls of the module; those that the network folds into the
+    batch, such as windows of attention, among them.
     """
 
     name: str
@@ -44,10 +45,11 @@ class LayerSpec:
 
     @classmethod
     def of(cls, name: str, module: Layer, entering: tuple[int, ...], leaving: Sequence[tuple[int, ...]]) -> LayerSpec:
-        """The facts of a module, from the shape that enters its first call and those that leave every call, batch included."""
+        """The facts of a module, from the shape that enters its first call and those that leave every call, the batch first."""
         linear = isinstance(module, nn.Linear)
         inside, *outside = (shape[1:-1] if linear else shape[2:] for shape in (entering, *leaving))
-        positions, has_bias = sum(int(np.prod(shape)) for shape in outside), module.bias is not None
+        positions = sum(shape[0] * int(np.prod(side)) for shape, side in zip(leaving, outside, strict=True))
+        has_bias = module.bias is not None
         if isinstance(module, nn.Linear):
             one = (1,)
             return cls(

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,13 @@ from sartor.graph._groups import find_groups, unit_table
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layers import KEPT, Group, IntArray, KeptWhole, Layer, LayerSpec, Slot
 from sartor.graph._operators import costs_nothing, operator_name
+from sartor.graph._outputs import differ
 from sartor.graph._propagation import LabelPropagation
 from sartor.graph._rewire import Rewiring, find_rigid
 from sartor.graph._select import ChannelSelect
+
+#: Largest difference between a network and its trace, relative to the largest output.
+_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +73,11 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
     inputs = tuple(item[:1].detach().cpu() for item in inputs)
     require_finite(model)
-    network = _symbolic(model, len(inputs))
+    network = _symbolic(model, inputs)
     try:
         labelled = LabelPropagation(network).run(*inputs)
-    except Exception as error:  # the user's own forward pass may raise anything
-        shapes = ", ".join(str(tuple(item.shape)) for item in inputs)
-        raise TraceError(
-            f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape {shapes}: {error}"
-        ) from error
+    except Exception as error:
+        raise _failed(model, inputs, error) from error
     unit_of, units = unit_table(labelled)
     slots, layers, kept_whole = _slots(labelled, unit_of), _layers(labelled), _kept_whole(labelled, unit_of)
     groups = find_groups(slots, units)
@@ -106,22 +108,51 @@ def require_finite(model: nn.Module) -> None:
             raise WeightsError(f"{name} of {type(model).__name__} has {bad} NaN or infinite values; all weights must be finite")
 
 
-def _symbolic(model: nn.Module, inputs: int) -> fx.GraphModule:
+def _failed(model: nn.Module, inputs: Sequence[Tensor], error: Exception) -> TraceError:
+    """The user's own forward pass may raise anything."""
+    shapes = ", ".join(str(tuple(item.shape)) for item in inputs)
+    return TraceError(f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape {shapes}: {error}")
+
+
+@torch.no_grad()
+def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
+    """Outputs; what is drawn in a forward pass is drawn alike each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return module(*(item.clone() for item in inputs))
+
+
+def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """The graph of what runs, in evaluation mode, without in-place operators; held against the network it is of."""
+    given = model
     model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
     tracer = _Tracer()
     try:
         parameters = list(inspect.signature(model.forward).parameters.values())
-        defaults = {p.name: p.default for p in parameters[inputs:] if p.default is not p.empty}
+        defaults = {p.name: p.default for p in parameters[len(inputs) :] if p.default is not p.empty}
         graph = tracer.trace(model, concrete_args=defaults or None)
     except Exception as error:  # fx raises many kinds; all mean the same to the user
         raise TraceError(
             f"{type(model).__name__} cannot be traced: {error}. The forward pass must not branch on tensor values"
         ) from error
+    try:
+        expected = _run(model, inputs)
+    except Exception as error:
+        raise _failed(given, inputs, error) from error
     without_in_place(model, graph)
     for node in graph.nodes:
         if node.op == "call_method" and node.target == "view":  # fails on channels-last tensors; reshape is the same otherwise
             node.target = "reshape"
-    return fx.GraphModule(model, graph)
+    network = fx.GraphModule(model, graph)
+    network.graph.eliminate_dead_code()  # what does not run, such as a head for training, is neither counted nor decided on
+    network.delete_all_unused_submodules()
+    network.recompile()
+    if differ(_run(network, inputs), expected, _TOLERANCE):
+        raise TraceError(
+            f"{type(given).__name__} cannot be traced: its trace computes something else than the network; "
+            "an in-place operator on a part of a tensor is a usual cause"
+        )
+    return network
 
 
 def _dim_of(network: fx.GraphModule, name: str) -> int:

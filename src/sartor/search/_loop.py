@@ -197,7 +197,9 @@ def _errors(compressor: Compressor, decision: Decision) -> FloatArray:
 
 def _omega(sensitivity: Sensitivity, decision: Decision) -> FloatArray:
     """Ω of a decision for each of its choices, between the values it was measured at; bits: of weights and of inputs, summed."""
-    if decision.kind != "bits":
+    if decision.kind == "weights":
+        return np.zeros(len(decision.choices))  # of single weights it is not measured
+    if decision.kind == "channels":
         return sensitivity.at("channels", decision.name, decision.choices / decision.size)
     pairs = np.array(decision.precisions, dtype=np.float64)
     name = decision.layer.name

@@ -57,7 +57,7 @@ class SuffixRunner:
             if known and not swapped and not any(source in values for source in node.all_input_nodes):
                 continue
             if node.op == "placeholder":
-                values[node] = replaced[""]
+                values[node] = replaced[""] if node is self._nodes[0] else node.args[0] if node.args else None
                 continue
             look_up = {source: values.get(source, known.get(source)) for source in node.all_input_nodes}
             args, kwargs = (fx.node.map_arg(item, look_up.__getitem__) for item in (node.args, node.kwargs))

@@ -55,8 +55,11 @@ class Sensitivity:
         content = read_json(path, missing=f"{path} does not exist; make it with sartor sensitivity", error=RunError)
         if content.get("schema") != SCHEMA:
             raise RunError(f"{path} is not a sensitivity of schema {SCHEMA}")
-        table = {
-            parameter: {name: {float(value): omega for value, omega in row.items()} for name, row in rows.items()}
-            for parameter, rows in content["table"].items()
-        }
-        return cls(content["images"], content["identity"], cast("dict[Parameter, dict[str, dict[float, float]]]", table))
+        try:
+            table = {
+                parameter: {name: {float(value): float(omega) for value, omega in row.items()} for name, row in rows.items()}
+                for parameter, rows in content["table"].items()
+            }
+            return cls(content["images"], content["identity"], cast("dict[Parameter, dict[str, dict[float, float]]]", table))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(f"{path} is not a sensitivity: {error!r}; measure it again with sartor sensitivity") from error
