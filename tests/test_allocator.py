@@ -12,7 +12,8 @@ import torch
 from sartor._allocator import keep_freed_memory
 if {kept}:
     assert keep_freed_memory()
-torch.empty(10_000_000).fill_(1.0)
+for _ in range(5):  # the heap grows until a freed block fits the next
+    torch.empty(10_000_000).fill_(1.0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
     torch.empty(10_000_000).fill_(1.0)
