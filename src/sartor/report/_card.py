@@ -7,7 +7,7 @@ import json
 from sartor.report._run import Facts
 from sartor.run import FINETUNED
 from sartor.storage import Origin
-from sartor.summary import HEADINGS, cells, entries, missed_words, tuned_words
+from sartor.summary import HEADINGS, cells, entries, tuned_words
 
 
 def card(facts: Facts) -> str:
@@ -25,7 +25,7 @@ def card(facts: Facts) -> str:
     if facts.finetuned:
         lines += ["", f"{tuned_words(facts.finetuned)} That network is in `{FINETUNED}`."]
         place = f"{place}/{FINETUNED}"
-    lines += [line for missed in missed_words(result) for line in ("", f"**{missed}**")] if result else []
+    lines += [line for missed in facts.missed for line in ("", f"**{missed}**")]
     for found in facts.verified:
         accuracy = f"{100 * found['accuracy']:.2f} % on {found['images']:,} images"
         faults = "".join(f" **Not as promised: {fault}.**" for fault in found["faults"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sartor._optional import require
 from sartor.errors import UsageError
 from sartor.report._figures import COLOURS, sized
-from sartor.report._page import missed, render, table
+from sartor.report._page import render, table
 from sartor.report._run import Facts
 from sartor.summary import entries, relative_latency
 
@@ -42,7 +42,7 @@ def compare(runs: Sequence[Facts]) -> str:
         content,
         delivered=[f"{name}: {found['artifact']} in {found['runtime']}, {_accuracy(found)}" for name, found in verified],
         faults=[
-            *(f"{facts.name}: {sentence}" for facts in runs for sentence in missed(facts)),
+            *(f"{facts.name}: {sentence}" for facts in runs for sentence in facts.missed),
             *(f"{name}: {fault}" for name, found in verified for fault in found["faults"]),
         ],
         how={facts.name: _how(facts) for facts in runs},

@@ -13,7 +13,7 @@ import sartor
 from sartor._optional import require
 from sartor.report._figures import figures
 from sartor.report._run import Facts
-from sartor.summary import HEADINGS, cells, entries, missed_words, tuned_words
+from sartor.summary import HEADINGS, cells, entries, tuned_words
 
 _CAPTIONS = {
     "history": "Reward of every episode, and the best so far.",
@@ -43,15 +43,10 @@ def page(facts: Facts, *, live: bool = False) -> str:
         f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
         payload(facts),
         delivered=[*map(_verified, facts.verified), *([tuned_words(facts.finetuned)] if facts.finetuned else [])],
-        faults=[*missed(facts), *(fault for found in facts.verified for fault in found["faults"])],
+        faults=[*facts.missed, *(fault for found in facts.verified for fault in found["faults"])],
         how=_how(facts),
         live=live,
     )
-
-
-def missed(facts: Facts) -> list[str]:
-    """What of the search is not as it was asked for."""
-    return missed_words(facts.result) if facts.result else []
 
 
 def render(

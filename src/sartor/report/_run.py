@@ -15,6 +15,7 @@ from sartor.search import Episode, read_episodes
 from sartor.sensitivity import FILE as SENSITIVITY
 from sartor.sensitivity import Sensitivity
 from sartor.storage import holds_network, identity_of
+from sartor.summary import missed_words
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Facts:
         if not self.result:
             return "unfinished"
         return "interrupted" if self.result["interrupted"] else "finished"
+
+    @property
+    def missed(self) -> list[str]:
+        """What of the search is not as it was asked for."""
+        return missed_words(self.result) if self.result else []
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per episode, as for a CSV file."""
