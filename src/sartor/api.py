@@ -7,22 +7,21 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, fx, nn
 
 import sartor
 from sartor._files import write_text
+from sartor._lock import alone_in
 from sartor.budget import Budget
 from sartor.compress import Compressor, owned
 from sartor.data import Data
-from sartor.errors import RunError, UsageError
+from sartor.errors import UsageError
 from sartor.evaluate import Evaluator
 from sartor.graph import Network
 from sartor.judge import Judge, Verdict
@@ -32,6 +31,9 @@ from sartor.search import CAN_RACE, Episode, MemoryRecord, Plan, RewardName, Sea
 from sartor.storage import Origin, save
 from sartor.targets import Deployment, Target
 from sartor.task import make_compressor, make_problem, make_scorer, make_target, measure_layers
+
+#: Options of a search that may be others when it goes on; folders may have been moved.
+_MAY_CHANGE = ("episodes", "max_time", "finalists", "baselines", "base", "sensitivity", "table", "command")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,7 @@ def compress(
     options: SearchOptions | None = None,
     target: Target | None = None,
     out: str | Path | None = None,
+    on_start: Callable[[], None] | None = None,
     on_episode: Callable[[Episode, Episode], None] | None = None,
     origin: Origin | None = None,
 ) -> Result:
@@ -75,11 +78,12 @@ def compress(
 
     Give ``data``, or ``evaluate`` (accuracy of a network, from 0 to 1) with ``example_inputs`` (a batch of one). With
     ``data.calibration`` the pruned layers are refitted. With ``out``, every episode is on disk at once and an interrupted
-    search goes on where it stopped when it is called again. ``target`` is an object to use instead of the one that
-    ``options`` name. ``model`` is not changed.
+    search goes on where it stopped when it is called again; ``on_start`` is called once nobody else can search there. ``target``
+    is an object to use instead of the one that ``options`` name. ``model`` is not changed.
 
     Raises `BudgetError` for a budget that cannot be met, `TraceError` for a network that cannot be traced, `WeightsError`
-    for NaN weights, `DataError` for data that does not fit.
+    for NaN weights, `DataError` for data that does not fit, `RunError` while another process searches in ``out``, or if a search
+    of other options was begun there.
     """
     options = options or SearchOptions()
     reward = options.reward or ("fidelity" if evaluate is None else "accuracy")
@@ -94,7 +98,9 @@ def compress(
     network = compressor.network
     parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     folder = Path(out) if out else None
-    with tempfile.TemporaryDirectory() as scratch, _alone_in(folder):
+    with tempfile.TemporaryDirectory() as scratch, alone_in(folder):
+        if on_start is not None:
+            on_start()
         deployment = Deployment(target, network, Path(scratch)) if target else None
         scorer = make_scorer(data, evaluate, options, network if faithful else None, deployment)
         problem = make_problem(compressor, parsed, options, target, deployment=deployment, folder=folder)
@@ -103,7 +109,7 @@ def compress(
             problem,
             Evaluator(compressor, scorer, race=reward in CAN_RACE, deployment=deployment, ceiling=ceiling),
             _plan(options, reward, ceiling),
-            Study(folder) if folder else MemoryRecord(),
+            Study(folder, _told(options, parsed)) if folder else MemoryRecord(),
             on_episode or (lambda episode, best: None),
             *measure_layers(compressor, problem, deployment, options, folder),
         )
@@ -135,24 +141,6 @@ def compress(
     return result
 
 
-@contextmanager
-def _alone_in(folder: Path | None) -> Iterator[None]:
-    """Raise `RunError` while another process searches in a folder: two would write one record."""
-    if folder is None:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".search.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"another process is searching in {folder}; wait for it, or end it") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _entries(judge: Judge, verdict: Verdict, network: Network) -> dict[str, Any]:
     """The original and what is delivered, as wholes and layer by layer."""
     return {
@@ -174,6 +162,13 @@ def _found(verdict: Verdict, network: Network) -> dict[str, Any]:
 
 def _plan(options: SearchOptions, reward: RewardName, ceiling: float | None) -> Plan:
     return Plan(options.agent, options.episodes, options.seed, options.seed_with, reward, options.max_time, ceiling)
+
+
+def _told(options: SearchOptions, budget: Budget) -> dict[str, Any]:
+    """What may not change while a search goes on: all but how long it runs, and what is scored when it has ended."""
+    told = {name: value for name, value in asdict(options).items() if name not in _MAY_CHANGE}
+    told["compress"].pop("final_images")
+    return {**told, "budget": str(budget)}
 
 
 def _choices(options: SearchOptions) -> dict[str, Any]:

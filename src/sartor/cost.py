@@ -125,12 +125,12 @@ class CostModel:
             activation_bits = FULL_WIDTH if options.activation_bits is None else options.activation_bits
             return (weights * weight_bits * activation_bits) @ self._positions
         densities = options.densities
-        kept = weights if densities is None else weights * densities
+        kept = weights if densities is None else np.maximum(1, np.rint(weights * densities))  # as they are masked
         others = self._channels(self._out, counts) @ self._bias + self._other_params
         if len(self._norm):
             others = others + self._channels(self._norm, counts) @ self._norm_params
         if quantity == "params":
-            return np.rint(kept.sum(1)) + others
+            return kept.sum(1) + others
         bitmaps = 0.0 if densities is None else (weights * (densities < 1)).sum(1) / 8  # which weights are not zero
         return (kept * weight_bits / 8).sum(1) + others * (FULL_WIDTH / 8) + bitmaps
 

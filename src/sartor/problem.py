@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from sartor.policy import Policy
 
 #: Sums of floats err by less, relative to a bound.
 _ROUNDING = 1e-12
+#: More than any share of a bound on latency.
+_BEYOND = 1e9
 
 
 class LatencyPredictor(Protocol):
@@ -102,7 +105,8 @@ class Problem:
         """Tell the latency predictor what the policy with these counts took, relative to the original."""
         if self.latency is not None:
             self.latency.correct(*self.split(policy_counts), relative_latency * self.latency.original_s)
-            self._cheapest = None
+            if self.budget.bounds_latency:
+                self._cheapest = None
 
     def split(self, counts: IntArray) -> tuple[IntArray, Options]:
         """What the counts of one policy do: counts per group (1, groups) and `Options` per layer (1, layers)."""
@@ -123,15 +127,26 @@ class Problem:
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""
-        shares = [self.total(bound.quantity, counts) / limit for bound, limit in self._limits.items()]
+        return self._usage(counts, list(self._limits))
+
+    def counted(self, counts: IntArray) -> FloatArray:
+        """The same of all bounds but those on latency: these are known, latency is foretold."""
+        return self._usage(counts, [bound for bound in self._limits if bound.quantity != "latency"])
+
+    def _usage(self, counts: IntArray, bounds: Sequence[Bound]) -> FloatArray:
+        shares = [self.total(bound.quantity, counts) / self._limits[bound] for bound in bounds]
         return np.max(shares, axis=0) if shares else np.zeros(len(counts))
 
+    def _excess(self, counts: IntArray) -> FloatArray:
+        """Largest share of any bound; beyond all others where a counted bound does not hold, whatever that does to latency."""
+        counted = self.counted(counts)
+        return np.where(counted > 1 + _ROUNDING, _BEYOND + counted, self.usage(counts))
+
     def cheapest(self) -> IntArray:
-        """Counts that use up least of the budget, as far as latency is known now."""
-        if not self.budget.bounds_latency:
-            return self.lowest
+        """Counts that use up least of the budget, as far as latency is known now; counted bounds hold if they can."""
         if self._cheapest is None:
-            self._cheapest = cheapest(self.decisions, self.usage)
+            smallest = all(self._is_least_when_smallest(bound.quantity) for bound in self._limits)
+            self._cheapest = self.lowest if smallest else cheapest(self.decisions, self._excess)
         return self._cheapest
 
     def policy(self, counts: IntArray) -> Policy:
@@ -160,7 +175,7 @@ class Problem:
         usage = self.usage(rows)
         fits = usage <= 1 + _ROUNDING
         if not fits.any():
-            return int(choices[usage.argmin()])
+            return int(choices[self._excess(rows).argmin()])
         rows[:, step + 1 :] = self.highest[step + 1 :]
         most = self.usage(rows)
         spared = np.append(np.diff(most) > 2 * (1 - most[:-1]), False) if decision.kind == "bits" else False
@@ -177,17 +192,29 @@ class Problem:
         return decided
 
     def _require_reachable(self) -> None:
+        doubt = self.latency.error() if self.latency is not None else 0.0
         for bound, limit in self._limits.items():
-            counts = self.lowest
-            if bound.quantity == "latency":
-                counts = cheapest(self.decisions, lambda rows: self.total("latency", rows))
-            smallest = float(self.total(bound.quantity, counts[None])[0])
-            doubt = self.latency.error() if self.latency is not None and bound.quantity == "latency" else 0.0
-            if smallest > limit * (1 + doubt):
+            smallest = self._smallest(bound.quantity)
+            if smallest > limit * (1 + doubt * (bound.quantity == "latency")):
                 raise BudgetError(
                     f"budget {bound} cannot be met: the smallest reachable value is {_reached(bound, smallest)} "
                     f"({100 * smallest / self.of_original(bound.quantity):.1f}% of the original's) with the allowed choices"
                 )
+        least = self.cheapest()[None]
+        if self.counted(least)[0] > 1 + _ROUNDING or self.usage(least)[0] > 1 + doubt + _ROUNDING:
+            reached = ", ".join(_reached(bound, float(self.total(bound.quantity, least)[0])) for bound in self._limits)
+            raise BudgetError(f"budget {self.budget} cannot be met: its bounds can, but not all at once; nearest is {reached}")
+
+    def _smallest(self, quantity: Bounded) -> float:
+        """The least of one quantity that can be reached."""
+        counts = self.lowest
+        if not self._is_least_when_smallest(quantity):
+            counts = cheapest(self.decisions, functools.partial(self.total, quantity))
+        return float(self.total(quantity, counts[None])[0])
+
+    def _is_least_when_smallest(self, quantity: Bounded) -> bool:
+        """Whether all smallest choices are the cheapest: not with pairs of bits, of which each may be the smaller in one way."""
+        return quantity != "latency" and all(decision.kind != "bits" for decision in self.decisions)
 
 
 def _reached(bound: Bound, value: float) -> str:

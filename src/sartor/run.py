@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +38,8 @@ FINETUNE_REPORT = "finetune.json"
 def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False) -> Result:
     """Load, search and save; everything is in ``config.out`` when this returns.
 
-    Raises `RunError` if the folder already holds episodes of a run and ``resume`` is not set.
+    Raises `RunError` if the folder already holds episodes of a run and ``resume`` is not set, or while another process searches
+    in it; then nothing in it is touched.
     """
     config.require_complete()
     assert config.out is not None
@@ -49,7 +51,6 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
     use_threads(config)
     count = calibration_count(config.options)
     model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=config.options.seed)
-    config.save(config.out)
     with trackers(config.track, config.out) as listening:
 
         def tell(episode: Episode, best: Episode) -> None:
@@ -58,8 +59,9 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
             on_episode(episode, best)
 
         return compress(
-            model, images, budget=config.budget, options=config.options, out=config.out, on_episode=tell, origin=origin
-        )
+            model, images, budget=config.budget, options=config.options, out=config.out, origin=origin,
+            on_start=functools.partial(config.save, config.out), on_episode=tell,
+        )  # fmt: skip
 
 
 def calibration_count(options: SearchOptions) -> int:

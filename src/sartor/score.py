@@ -21,6 +21,8 @@ from sartor.targets import Deployment
 
 #: Images per forward pass: small enough for activations to stay in the processor's cache.
 _BATCH = 100
+#: Divergence, in nats, that counts for outputs that are not numbers: more than that of outputs that are, however wrong.
+_NO_ANSWER = 100.0
 #: Probability, over all looks together, that a candidate no worse than the best is given up.
 _FALSE_STOP = 1e-3
 
@@ -123,9 +125,9 @@ class ImageScorer:
         return score
 
     def _score(self, outputs: Tensor) -> Score:
-        """Of the first images, whose outputs are given."""
+        """Of the first images, whose outputs are given; outputs that are not numbers are wrong."""
         count = len(outputs)
-        correct = outputs.argmax(-1) == self._labels[:count]
+        correct = (outputs.argmax(-1) == self._labels[:count]) & outputs.isfinite().all(-1)
         far = None if self._original is None else divergences(outputs, self._original[:count])
         mean = None if far is None else float(far.mean())
         return Score(float(correct.float().mean()), count, correct=correct, divergence=mean, divergences=far)
@@ -180,9 +182,9 @@ def _estimate(score: Score, rival: Score) -> Score:
 
 
 def divergences(candidate: Tensor, original: Tensor) -> Tensor:
-    """KL(p_candidate ‖ p_original) of the class distributions of outputs (images, classes), in nats (images,)."""
+    """KL(p_candidate ‖ p_original) of the class distributions of outputs (images, classes), in nats (images,), 100 at most."""
     mine, theirs = candidate.float().log_softmax(-1), original.float().log_softmax(-1)
-    return (mine.exp() * (mine - theirs)).sum(-1)
+    return (mine.exp() * (mine - theirs)).sum(-1).nan_to_num(_NO_ANSWER).clamp_max(_NO_ANSWER)
 
 
 def divergence(candidate: Tensor, original: Tensor) -> float:

@@ -10,6 +10,7 @@ import topologies
 from sartor.compress import CompressOptions, Compressor
 from sartor.compress._calibration import Calibration, as_matrix, from_matrix, refittable
 from sartor.compress._masks import keep_largest, least_error_mask
+from sartor.compress._slice import narrow
 from sartor.compress._solve import least_squares, least_squares_of_few
 from sartor.errors import DataError, UsageError
 from sartor.graph import trace
@@ -149,6 +150,17 @@ def test_every_topology_can_be_refitted(kind):
     candidate = compressor.candidate(Policy({group.name: 0.6 for group in network.groups}))
     with torch.no_grad():
         assert torch.isfinite(candidate(*images)).all()
+
+
+def test_samples_that_a_broken_candidate_cannot_compute_count_as_zeros():
+    network = trace(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3)), torch.zeros(1, 3, 9, 9))
+    compressor = Compressor(network, torch.randn(12, 3, 9, 9), CompressOptions(positions=8))
+    kept = compressor.kept(Policy({network.groups[0].name: 0.5}))
+    candidate = narrow(network, kept)
+    with torch.no_grad():
+        candidate.get_submodule(network.layers[0].name).bias.fill_(torch.nan)
+    compressor.refitter.refit(candidate, kept)
+    assert candidate.get_submodule(network.layers[1].name).weight.isfinite().all()
 
 
 def test_fine_grained_policies_leave_exactly_that_many_weights():

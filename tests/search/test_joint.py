@@ -261,6 +261,49 @@ def test_a_latency_is_reached_also_where_fewer_bits_are_slower(cost_model):
         assert problem.usage(problem.execute(rng.uniform(size=len(problem)))[None])[0] <= 1 + 1e-9
 
 
+def test_counted_bounds_hold_whatever_latency_does(cost_model):
+    """The least latency and the least BOPs are those of different policies here."""
+    options = {"methods": ("prune", "quantize"), "precisions": pairs(cost_model, FakeTarget()), "multiple": 8}
+    options["latency"] = SlowNarrowIntegers(cost_model)
+    free = Problem(cost_model, Budget(()), **options)
+    every = np.stack(np.meshgrid(*[d.choices for d in free.decisions], indexing="ij"), -1).reshape(-1, len(free))
+    seconds, bops = free.total("latency", every), free.total("bops", every)
+    ceiling = int(0.5 * bops[seconds.argmin()])
+    together = 1e3 * seconds[bops <= ceiling].min()
+    assert together > 1.02e3 * seconds.min()
+    with pytest.raises(BudgetError, match=r"its bounds can, but not all at once; nearest is bops<=\d+, latency<="):
+        Problem(cost_model, Budget.parse(f"bops<={ceiling},latency<={0.99 * together}ms"), **options)
+    problem = Problem(cost_model, Budget.parse(f"bops<={ceiling},latency<={1.01 * together}ms"), **options)
+    rng = np.random.default_rng(0)
+    for factor in (1.0, 1.05, 1.5):
+        problem.tighten(factor)
+        for _ in range(20):
+            counts = problem.execute(rng.uniform(size=len(problem)))
+            assert problem.total("bops", counts[None])[0] <= ceiling
+
+
+def test_pairs_of_bits_of_which_each_is_smaller_in_one_way(cost_model):
+    choices = ((8, 8), (4, 32), (32, 32))
+    options = {"methods": ("quantize",), "precisions": {layer.name: choices for layer in cost_model.network.layers}}
+    least = Problem(cost_model, Budget(()), **options)
+    narrow = np.array([[d.precisions.index((4, 32)) + 1 for d in least.decisions]])
+    share = float(least.total("size", narrow)[0]) / least.original.size
+    problem = Problem(cost_model, Budget.parse(f"size<={1.02 * share}"), **options)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        assert problem.usage(problem.execute(rng.uniform(size=len(problem)))[None])[0] <= 1 + 1e-9
+    with pytest.raises(BudgetError, match="cannot be met: the smallest reachable value is size<="):
+        Problem(cost_model, Budget.parse(f"size<={0.98 * share}"), **options)
+
+
+def test_errors_of_bits_fall_only_where_both_are_wider(cost_model, data):
+    compressor = Compressor(cost_model.network, data.calibration.normalized(), CompressOptions(images=16))
+    layer = cost_model.network.layers[1].name
+    both, weights_only, neither = compressor.precision_errors(layer, ((8, 8), (4, 32), (32, 32)))
+    assert weights_only > 10 * both > 0
+    assert neither == 0
+
+
 def test_bits_have_a_line_of_their_own_where_not_all_of_them_are_faster(cost_model):
     latency = SlowNarrowIntegers(cost_model, narrow=16)
     options = {"methods": ("prune", "quantize"), "precisions": pairs(cost_model, FakeTarget()), "latency": latency, "multiple": 8}

@@ -130,7 +130,8 @@ class Compressor:
     def precision_errors(self, layer: str, precisions: Sequence[tuple[int, int]]) -> FloatArray:
         """Error at a layer's output, weighted by sensitivity, at each pair of weight and activation bits.
 
-        Comparable with the errors of pruning. Rounding of the input counts as noise of a twelfth of its squared step.
+        Comparable with the errors of pruning, and never larger than that of a pair that is as coarse in both. Rounding of the
+        input counts as noise of a twelfth of its squared step.
         """
         if self.images is None or self.refitter is None:
             return np.array([4.0**-w + 4.0**-a for w, a in precisions])
@@ -149,7 +150,9 @@ class Compressor:
                 step = (high - low) / (2**activation_bits - 1)
                 error += float(matrix.square().sum(1) @ sensitivity) * step**2 / 12
             errors.append(error)
-        return np.minimum.accumulate(errors)
+        pairs = np.array(precisions)
+        coarser = (pairs[:, None] >= pairs[None]).all(2)  # row by row: which pairs are no finer in any way, itself among them
+        return np.where(coarser, np.array(errors), np.inf).min(1)
 
     @cached_property
     def _input_ranges(self) -> dict[str, tuple[float, float]]:

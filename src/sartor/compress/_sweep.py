@@ -70,7 +70,7 @@ class Sweep:
         if not (refitter.wants(candidate, layer, self.kept, self.everywhere) or (density < 1 and solvable(module))):
             return
         y = self._target(layer)
-        x = self.calibration.windows(layer, module, x)
+        x, y = _whole(self.calibration.windows(layer, module, x), y)
         centred = refitter.takes_shift(candidate, layer)
         mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
         mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
@@ -99,3 +99,11 @@ class Sweep:
         usable = scale.abs() > 1e-6
         inverse = (target - shift) / torch.where(usable, scale, 1)
         return torch.where(usable, inverse, self.calibration.targets[layer][:, rows])
+
+
+def _whole(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples (n, …); zeros in place of those that a candidate which is broken, as by 0 / 0, cannot compute."""
+    whole = (x.sum(1) + y.sum(1)).isfinite()
+    if whole.all():
+        return x, y
+    return torch.where(whole[:, None], x, 0.0), torch.where(whole[:, None], y, 0.0)

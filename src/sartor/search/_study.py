@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from sartor.errors import RunError
 from sartor.evaluate import Outcome
 
 FILE = "episodes.journal"
+#: What the search was told, in the study.
+_TOLD = "told"
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,13 @@ class Episode:
 
 
 class Study:
-    """Episodes on disk, one line each, safe against a kill at any moment."""
+    """Episodes on disk, one line each, safe against a kill at any moment.
 
-    def __init__(self, folder: Path) -> None:
+    ``told`` is what the search is told, by name: raises `RunError` if the episodes here are of one that was told otherwise, or
+    cannot be read.
+    """
+
+    def __init__(self, folder: Path, told: Mapping[str, Any] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / FILE
         _drop_half_written_line(path)
@@ -47,6 +55,8 @@ class Study:
             )
         except Exception as error:
             raise RunError(f"{path} cannot be read as a study: {error}") from error
+        if told is not None:
+            self._require_told(json.loads(json.dumps(told, default=str)), path)
 
     def episodes(self) -> list[Episode]:
         """All episodes, in order."""
@@ -65,6 +75,13 @@ class Study:
             params=episode.executed, distributions=space, value=episode.reward, user_attrs=attributes
         )
         self._study.add_trial(trial)
+
+    def _require_told(self, told: dict[str, Any], path: Path) -> None:
+        if not self._study.get_trials(deepcopy=False):
+            self._study.set_user_attr(_TOLD, told)
+        for name, before in self._study.user_attrs.get(_TOLD, {}).items():
+            if told.get(name) != before:
+                raise RunError(f"{path} is of a search with {name} {before}, not {told.get(name)}; go on with the same, or anew")
 
     @staticmethod
     def _episode(trial: optuna.trial.FrozenTrial) -> Episode:
