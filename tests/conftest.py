@@ -14,12 +14,17 @@ SHARED = Path(__file__).parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")
-def shared():
-    """Folder with real data and trained networks; its absence is a failure in CI."""
-    if not SHARED.is_dir():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{SHARED} is missing")
-        pytest.skip(f"{SHARED} (CIFAR-10 and trained networks) is not here")
+def missing():
+    """Ends a test that needs what is not here, with the reason: skipped, but failed in CI (``CI=true``)."""
+    return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+
+
+@pytest.fixture(scope="session")
+def shared(missing):
+    """Folder with real data and trained networks."""
+    for folder in (SHARED / "data/cifar10", SHARED / "models"):
+        if not folder.is_dir():
+            missing(f"{folder} is not here (CIFAR-10 and trained networks)")
     return SHARED
 
 

@@ -3,11 +3,13 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from rich.table import Table
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -108,7 +110,7 @@ BAD_INPUT = {
         ["sensitivity", "--model=resnet20", "--data=digits", f"--out={f}", "--threads=0"], 2, "--threads is 0; it must be at least 1",
     ),
     "a negative seed to measure with": lambda f, w: (
-        ["sensitivity", "--model=resnet20", "--data=digits", f"--out={f}", "--seed=-1"], 2, "--seed is -1; it must be at least 0",
+        ["sensitivity", "--model=resnet20", "--data=digits", f"--out={f}", "--seed=-1"], 2, "--seed is -1; it must lie from 0 to 4294967295",
     ),
     "a demonstration where another run is": lambda f, w: (["demo", f"--out={f}"], 1, "holds a run with other options; choose another"),
     "a data set that would have to be fetched": lambda f, w: (search(f, w, data="hf:cifar10"), 2, "nothing is fetched silently"),
@@ -122,7 +124,8 @@ BAD_INPUT = {
     ),
     "an unknown agent": lambda f, w: (search(f, w, agent="sarsa"), 2, "agent 'sarsa' is not known; allowed are"),
     "no episodes": lambda f, w: (search(f, w, episodes=0), 2, "episodes is 0; it must be at least 1"),
-    "a negative seed": lambda f, w: (search(f, w, seed=-1), 2, "seed is -1; it must be at least 0"),
+    "a negative seed": lambda f, w: (search(f, w, seed=-1), 2, "seed is -1; it must lie from 0 to 4294967295"),
+    "a seed that is too large": lambda f, w: (search(f, w, seed=2**32), 2, "seed is 4294967296; it must lie from 0 to 4294967295"),
     "no images to refit from": lambda f, w: (search(f, w, final_images=0), 2, "final_images is 0; it must be at least 1"),
     "a keep ratio out of range": lambda f, w: (search(f, w, min_keep=1.5), 2, r"min_keep is 1\.5; it must lie in \(0, 1\]"),
     "an option left out": lambda f, w: (search(f, w, out=None), 2, "--out is missing"),
@@ -192,6 +195,23 @@ def test_lists_may_be_written_with_commas_and_be_empty():
     assert (parsed.search.options.seed_with, parsed.search.budget) == ((), "macs<=50%,params<=40%")
 
 
+@pytest.mark.parametrize("path", ["runs/a[v2]", "runs/[/x]", "runs/:fire:"])
+def test_paths_are_printed_to_the_letter(path, capsys, monkeypatch):
+    def run(console):
+        table = Table("network", title=f"{path} in a runtime")
+        table.add_row(f"network in {path}")
+        console.print(f"results in {path}", table)
+        raise OSError(f"{path} is full")
+
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("sartor.cli.parse", lambda arguments: SimpleNamespace(run=run))
+    with pytest.raises(SystemExit):
+        main([])
+    said, error = capsys.readouterr()
+    assert all(words in said for words in (f"results in {path}", f"network in {path}", f"{path} in a runtime"))
+    assert error == f"sartor: {path} is full\n"
+
+
 def test_what_the_system_refuses_is_one_sentence(weights, tmp_path, capsys, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device", "episodes.journal")
@@ -232,6 +252,12 @@ def test_search_show_and_resume_agree(weights, tmp_path, capsys):
     table = searched[searched.index("budget macs<=50%") : searched.index("kept whole")]
     assert table.strip() in shown
     assert all(group in shown for group in report["policy"]["channels"])
+    (tmp_path / "run/result.json").write_text(json.dumps({**report, "schema": 2}))
+    for command in ("show", "report"):
+        with pytest.raises(SystemExit) as stop:
+            main([command, str(tmp_path / "run")])
+        assert stop.value.code == 1
+        assert "result.json is not a report of schema 1; another version wrote it" in capsys.readouterr().err
     main(["search", "--resume", str(tmp_path / "run")])
     again = json.loads((tmp_path / "run/result.json").read_text())
     assert (again["policy"], again["best"]) == (report["policy"], report["best"])

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
 from sartor import data
@@ -126,6 +127,20 @@ def test_images_may_be_plain_bytes(tmp_path):
     for name in ("train", "test"):
         pq.write_table(pa.table({"image": [png(1), png(2)], "label": [0, 1]}), tmp_path / f"{name}.parquet")
     assert sorted(colours(data.load(tmp_path, calibration=data.ALL).calibration)) == [1, 2]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_images_that_are_not_finite_are_refused(wrong):
+    pixels, labels = torch.rand(5, 3, 4, 4), torch.zeros(5, dtype=torch.int64)
+    data.Images(pixels, labels, (0.5,) * 3, (0.2,) * 3)
+    with pytest.raises(DataError, match=r"mean \(0\.5, 0\.5, .*\) and std .* must be finite, and every std above 0"):
+        data.Images(pixels, labels, (0.5, 0.5, wrong), (0.2,) * 3)
+    for std in (wrong, 0.0, -0.2, 1e-50):
+        with pytest.raises(DataError, match="must be finite, and every std above 0"):
+            data.Images(pixels, labels, (0.5,) * 3, (0.2, std, 0.2))
+    pixels[2:4, 1, 3, 3] = wrong
+    with pytest.raises(DataError, match="image 2 has pixels that are NaN or infinite"):
+        data.Images(pixels, labels)
 
 
 def test_cifar_splits_are_those_of_the_shared_data(shared):

@@ -1,7 +1,10 @@
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from sartor.cli import parse
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -11,6 +14,16 @@ def test_the_python_example_runs_as_it_stands(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=240)
     assert "0." in done.stdout
     assert (tmp_path / "compressed/model.safetensors").is_file()
+
+
+def test_the_command_takes_every_line_of_the_shell_example():
+    (block,) = re.findall(r"^```\n(sartor .*?)```", README, re.DOTALL | re.MULTILINE)
+    block = block.replace("--model …", "--model resnet56").replace("search …", "search")  # a name; options of lines above
+    assert "…" not in block
+    for command in (part for line in block.splitlines() for part in line.partition("#")[0].split("&&")):
+        program, *arguments = shlex.split(command)
+        assert program == "sartor"
+        parse(arguments)  # ends the program where there is no such command or option
 
 
 def test_the_commands_are_targets_of_the_makefile():

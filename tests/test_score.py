@@ -99,6 +99,17 @@ def test_any_callable_can_be_the_measure_but_must_give_an_accuracy():
         CallableScorer(lambda model: float("nan")).score(nn.Identity())
 
 
+@pytest.mark.parametrize(("last", "shape"), [(torch.nn.Linear(4, 1), r"\(1,\)"), (torch.nn.Identity(), r"\(4, 3, 3\)")])
+def test_outputs_that_are_no_scores_of_classes_are_refused(last, shape):
+    layers = [torch.nn.Conv2d(3, 4, 3), *([torch.nn.AvgPool2d(3), torch.nn.Flatten()] if shape == r"\(1,\)" else []), last]
+    network = trace(torch.nn.Sequential(*layers), torch.zeros(1, 3, 5, 5)).module
+    images = Images(torch.rand(8, 3, 5, 5), torch.zeros(8, dtype=torch.int64))
+    with pytest.raises(UsageError, match=f"the network's outputs have shape {shape}; allowed are scores of at least two classes"):
+        ImageScorer(images, original=network)
+    with pytest.raises(UsageError, match="outputs have shape"):
+        ImageScorer(images).score(network)
+
+
 def test_an_empty_data_set_is_refused():
     with pytest.raises(DataError, match="the data set is empty"):
         Images(torch.zeros(0, 3, 4, 4), torch.zeros(0, dtype=torch.int64))

@@ -1,6 +1,8 @@
 """Other networks to learn from than the original."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -34,13 +36,14 @@ def test_a_teacher_reads_images_as_it_was_trained_on(model, data, other):
         assert torch.allclose(teacher.eval()(images.normalized()), wanted, atol=1e-4)
 
 
-def test_teachers_that_cannot_teach_are_refused(model, data, other, tmp_path):
+def test_teachers_that_cannot_teach_are_refused(model, data, other, monkeypatch):
     images = data.validation
     assert Teacher().build(images, classes=10) is None
     with pytest.raises(UsageError, match="teacher's weights are missing: resnet20 would teach with random weights"):
         Teacher(("resnet20",)).build(images, classes=10)
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=lambda *name, **options: torch.nn.Flatten()))
     with pytest.raises(UsageError, match="teacher's weights are missing: timm:resnet18 would teach with random weights"):
-        Teacher(("timm:resnet18",)).require_weights()
+        Teacher(("timm:resnet18",)).build(images, classes=10)
     with pytest.raises(UsageError, match=r"other\.safetensors, teachers are none; name one network for each file"):
         Teacher(weights=(other,))
     with pytest.raises(UsageError, match="teachers are resnet20, resnet56; name one network for each file"):

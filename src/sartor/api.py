@@ -32,6 +32,8 @@ from sartor.storage import Origin, save
 from sartor.targets import Deployment, Target
 from sartor.task import make_compressor, make_problem, make_scorer, make_target, measure_layers
 
+#: Of ``result.json``.
+SCHEMA = 1
 #: Options of a search that may be others when it goes on; folders may have been moved.
 _MAY_CHANGE = ("episodes", "max_time", "finalists", "baselines", "base", "sensitivity", "table", "command")
 
@@ -121,6 +123,7 @@ def compress(
         verdict = judge.choose(problem, [problem.counts(e.executed) for e in finalists(episodes, options.finalists)], ceiling)
         judged = {"baselines": baselines, **_entries(judge, verdict, network)}
     report = {
+        "schema": SCHEMA,
         "budget": str(parsed),
         "budget_met": verdict.met,
         "latency_ceiling": ceiling,

@@ -73,8 +73,10 @@ class Checked:
 def run_verify(folder: Path, form: FormatName, *, artifact: Path | None = None, threads: int | None = None) -> Checked:
     """Run the artifact of a run, on the target of the search if that reads it, else on the usual one of its format.
 
-    A bound on latency was promised for the target of the search and its threads, which are the default; it is not held
-    against another runtime. Raises `RunError` if it was not exported, `DataError` if there are no test images.
+    A bound on latency was promised for the target of the search, its threads, which are the default, and one image at a time; it
+    is not held against another runtime or batch.
+
+    Raises `RunError` if it was not exported, `DataError` if there are no test images.
     """
     config, place, artifact = from_folder(folder), latest(folder), artifact or artifact_of(folder, form)
     if not artifact.exists():
@@ -90,10 +92,10 @@ def run_verify(folder: Path, form: FormatName, *, artifact: Path | None = None, 
     found = verify(artifact, form, load(place, model), original, images.test, threads=threads, target=target)
     latency, unchecked = None, []
     if budget.bounds_latency and options.reward != "absolute":
-        if (target, threads) == (options.target, options.target_threads):
+        promised, here = _on(options.target, options.target_threads, 1), _on(target, threads, found.batch)
+        if promised == here:
             latency = read_result(folder)["latency_ceiling"]
         else:
-            promised, here = _on(options.target, options.target_threads), _on(target, threads)
             unchecked.append(f"the latency of {config.budget} was promised {promised}; it is not held against this one {here}")
     faults = found.faults(latency=latency, size=budget.ceiling("size", found.original_size_bytes))
     report = _verified(artifact)
@@ -101,8 +103,8 @@ def run_verify(folder: Path, form: FormatName, *, artifact: Path | None = None, 
     return Checked(found, faults, unchecked, report)
 
 
-def _on(target: str, threads: int) -> str:
-    return f"on {target}, {threads} thread{'s' * (threads > 1)}"
+def _on(target: str, threads: int, batch: int) -> str:
+    return f"on {target}, {threads} thread{'s' * (threads > 1)}, of {batch} image{'s' * (batch > 1)} at once"
 
 
 def _verified(artifact: Path) -> Path:

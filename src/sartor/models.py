@@ -40,23 +40,15 @@ def build(name: str, *, classes: int, pixels: int) -> nn.Module:
 def build_trained(name: str, weights: Path | None, *, classes: int, pixels: int, missing: str) -> nn.Module:
     """A network of `build` with weights from a file; one of the user's own may bring them itself.
 
-    Raises what `build`, `require_weights` and `load_weights` raise.
+    Raises what `build` and `load_weights` raise, and `UsageError`, with the sentence ``missing``, for a network of the zoo or of
+    timm without a file.
     """
     model = build(name, classes=classes, pixels=pixels)
-    require_weights(name, weights, missing=missing)
     if weights is not None:
         load_weights(model, weights)
-    return model
-
-
-def require_weights(name: str, weights: Path | None, *, missing: str) -> None:
-    """Raises `UsageError`, with the sentence ``missing``, for a network of the zoo or of timm without a file, and `WeightsError`
-    for a file that is not there.
-    """
-    if weights is not None:
-        _require_file(weights)
     elif ":" not in name or name.startswith(_TIMM):
         raise UsageError(missing)
+    return model
 
 
 def _built(name: str, make: Callable[[], object]) -> nn.Module:
@@ -99,9 +91,16 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 def save_weights(path: Path, tensors: Mapping[str, Tensor], *, mean: Sequence[float] = (), std: Sequence[float] = ()) -> None:
     """Write a file that `load_weights` reads, with the normalisation of its images where that is known."""
     numbers = {"mean": mean, "std": std}
-    metadata = {"format": "pt", **{key: ",".join(map(str, values)) for key, values in numbers.items() if values}}
+    write_tensors(path, tensors, {key: ",".join(map(str, values)) for key, values in numbers.items() if values})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file; it is whole or absent. Raises `OSError` if that fails, of a full disk for instance."""
     whole = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(whole, temporary, metadata))
+    try:
+        write_atomically(path, lambda temporary: save_file(whole, temporary, {"format": "pt", **metadata}))
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
 
 
 def _require_file(path: Path) -> None:

@@ -81,8 +81,8 @@ class SearchOptions:
         for name in ("episodes", "reward_images", "finalists", "target_threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.seed < 0:
-            raise UsageError(f"seed is {self.seed}; it must be at least 0")
+        if self.seed not in range(2**32):
+            raise UsageError(f"seed is {self.seed}; it must lie from 0 to {2**32 - 1}")
         if not self.methods or set(self.methods) - {"prune", "quantize"}:
             raise UsageError(f"methods are {', '.join(self.methods) or 'empty'}; allowed are prune, quantize, or both")
         if unknown := set(self.state) - {"sensitivity", "latency"}:

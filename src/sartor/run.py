@@ -15,7 +15,7 @@ from torch import nn
 from sartor import data, models
 from sartor._files import read_json, write_text
 from sartor._process import is_main
-from sartor.api import Result, compress
+from sartor.api import SCHEMA, Result, compress
 from sartor.config import RunConfig, first_of, from_folder, require_threads
 from sartor.errors import RunError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
@@ -33,6 +33,7 @@ FINETUNED = "finetuned"
 RESULT = "result.json"
 #: What came of it, in that folder.
 FINETUNE_REPORT = "finetune.json"
+FINETUNE_SCHEMA = 1
 
 
 def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False) -> Result:
@@ -116,10 +117,23 @@ def reload_subject(config: RunConfig, place: Path, *, calibration: int) -> tuple
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """What ``result.json`` of a finished run holds. Raises `RunError` if there is none."""
+    """What ``result.json`` of a finished run holds. Raises `RunError` if there is none, or it is of another version."""
     path = folder / RESULT
     missing = f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}"
-    return read_json(path, missing=missing, error=RunError)
+    return _read(path, SCHEMA, missing)
+
+
+def read_finetuned(folder: Path) -> dict[str, Any]:
+    """What ``finetune.json`` of a fine-tuned run holds. Raises `RunError` if there is none, or it is of another version."""
+    path = folder / FINETUNED / FINETUNE_REPORT
+    return _read(path, FINETUNE_SCHEMA, f"{path} does not exist; make it with: sartor finetune {folder}")
+
+
+def _read(path: Path, schema: int, missing: str) -> dict[str, Any]:
+    content = read_json(path, missing=missing, error=RunError)
+    if content.get("schema") != schema:
+        raise RunError(f"{path} is not a report of schema {schema}; another version wrote it")
+    return content
 
 
 def run_finetune(
@@ -157,10 +171,12 @@ def run_finetune(
             on_epoch(epoch)
 
         tuned = finetune(
-            candidate, train, images.validation, teacher=teaching, options=options, checkpoint=checkpoint, on_epoch=tell
-        )
+            candidate, train, images.validation, policy=read_policy(folder), teacher=teaching, options=options,
+            checkpoint=checkpoint, on_epoch=tell,
+        )  # fmt: skip
     score = ImageScorer(images.test, dtype=torch.float32).score if images.test is not None else None
     report = {
+        "schema": FINETUNE_SCHEMA,
         "validation": {"before": tuned.before, "after": tuned.validation},
         "test": None if score is None else {
             "original": score(trace(original, train.slice(0, 1).normalized()).module).accuracy,

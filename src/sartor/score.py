@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from sartor._layout import channels_last
 from sartor.compress import fastest_dtype, fold, is_quantized
 from sartor.data import Images
-from sartor.errors import UsageError
+from sartor.errors import DataError, UsageError
 from sartor.targets import Deployment
 
 #: Images per forward pass: small enough for activations to stay in the processor's cache.
@@ -67,6 +67,22 @@ def output_shape(network: nn.Module, image: Tensor, name: str) -> tuple[int, ...
         raise UsageError(f"{name} cannot run on images of shape {tuple(image.shape[1:])}: {error}") from error
 
 
+def require_classes(shape: Sequence[int], labels: Tensor) -> int:
+    """Number of classes of outputs of a ``shape`` (without the batch), to which ``labels`` belong.
+
+    Raises `UsageError` for outputs that are no scores of at least two classes, `DataError` for labels that are none of them.
+    """
+    if len(shape) != 1 or shape[0] < 2:
+        raise UsageError(
+            f"the network's outputs have shape {tuple(shape)}; allowed are scores of at least two classes, shape (classes,), or "
+            "anything with a measure of your own: compress(model, evaluate=...)"
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= shape[0]:
+        raise DataError(f"labels range from {low} to {high}; allowed are the network's classes, 0 to {shape[0] - 1}")
+    return shape[0]
+
+
 class Scorer(Protocol):
     """Scores networks on validation data."""
 
@@ -112,13 +128,14 @@ class ImageScorer:
 
     @torch.no_grad()
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
-        """Accuracy of a network as it is (fp32) or folded and in bf16, as the scorer was told."""
+        """Accuracy of a network as it is (fp32) or folded and in bf16, as the scorer was told. Raises as `require_classes`."""
         assert isinstance(network, fx.GraphModule)
         run = self._runner(network)
         outputs = torch.empty(0)
         for look in [*self._looks, len(self)]:
             parts = [logits(run(start, min(start + self._batch, look))) for start in range(len(outputs), look, self._batch)]
             outputs = torch.cat([outputs, *parts]) if len(outputs) else torch.cat(parts)
+            require_classes(outputs.shape[1:], self._labels)
             score = self._score(outputs)
             if look < len(self) and rival is not None and self._hopeless(score, rival):
                 return _estimate(score, rival)
@@ -135,7 +152,9 @@ class ImageScorer:
     @torch.no_grad()
     def _outputs(self, network: fx.GraphModule) -> Tensor:
         run = self._runner(network)
-        return torch.cat([logits(run(start, start + self._batch)) for start in range(0, len(self), self._batch)])
+        outputs = torch.cat([logits(run(start, start + self._batch)) for start in range(0, len(self), self._batch)])
+        require_classes(outputs.shape[1:], self._labels)
+        return outputs
 
     def _runner(self, network: fx.GraphModule) -> Callable[[int, int], Tensor]:
         """Outputs for images from … to; where no target runs them, rounding is simulated in fp32 as the target will do it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import torch
@@ -37,6 +38,16 @@ class Origin:
     def known(self) -> bool:
         """Whether its name is enough to build it again without running anybody else's code."""
         return bool(self.model) and (":" not in self.model or self.model.startswith(("timm:", "sartor.demo:")))
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What ``network.json`` holds; ``groups`` are, by name, how many units each has and which of them stay."""
+
+    origin: Origin
+    inputs: list[Tensor]
+    scheme: Scheme
+    groups: dict[str, tuple[int, list[int]]]
 
 
 def save(
@@ -72,20 +83,20 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     Raises `RunError`, `PolicyError` or `WeightsError` if the folder is incomplete or does not belong to the network.
     """
     folder = Path(folder)
-    layout = _read_layout(folder / "network.json")
-    origin = Origin(**layout["origin"])
+    layout = _read_layout(folder)
     if model is None:
+        origin = layout.origin
         if not origin.known:
             which = f", {origin.model}" if origin.model else ""
             raise RunError(
                 f"{folder} was made from a network of yours{which}; give it as the second argument: sartor.load(folder, model)"
             )
         model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
-    network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])
-    candidate = narrow(network, _kept(network, layout["groups"], folder))
+    network = trace(model, layout.inputs)
+    candidate = narrow(network, _kept(network, layout, folder))
     policy = read_policy(folder)
     if policy.quantized:
-        candidate = quantize(fold(candidate), policy, None, Scheme(**layout["scheme"]))
+        candidate = quantize(fold(candidate), policy, None, layout.scheme)
     candidate = owned(candidate)
     tensors = _read_tensors(folder)
     try:
@@ -103,9 +114,9 @@ def load_wide(folder: Path, model: nn.Module) -> dict[str, Tensor]:
     """
     if read_policy(folder).quantized:
         raise RunError(f"{folder} holds a quantized network; its weights have no place in the original")
-    layout = _read_layout(folder / "network.json")
-    network = trace(model, [torch.zeros(shape) for shape in layout["inputs"]])
-    wide = widen(network, load(folder, model), _kept(network, layout["groups"], folder))
+    layout = _read_layout(folder)
+    network = trace(model, layout.inputs)
+    wide = widen(network, load(folder, model), _kept(network, layout, folder))
     everything = model.state_dict(keep_vars=True)
     found: dict[int, str] = {}  # of a tensor with several names, those of the trace
     for name, tensor in everything.items():
@@ -115,18 +126,18 @@ def load_wide(folder: Path, model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach() if (known := names[name]) is None else wide[known] for name, tensor in everything.items()}
 
 
-def _kept(network: Network, groups: dict[str, dict[str, Any]], folder: Path) -> BoolArray:
+def _kept(network: Network, layout: _Layout, folder: Path) -> BoolArray:
     """One flag per unit; groups that are not stored were kept whole."""
     kept = np.ones(network.units, dtype=np.bool_)
     sizes = {group.name: group.size for group in network.groups}
-    for name, entry in groups.items():
-        if sizes.get(name) != entry["size"]:
+    for name, (size, stay) in layout.groups.items():
+        if sizes.get(name) != size:
             raise PolicyError(
-                f"{folder} was made from another network: group {name!r} has {entry['size']} units there, {sizes.get(name)} here"
+                f"{folder} was made from another network: group {name!r} has {size} units there, {sizes.get(name)} here"
             )
         units = network.group_by_name[name].units
         kept[units] = False
-        kept[units[entry["kept"]]] = True
+        kept[units[stay]] = True
     return kept
 
 
@@ -155,7 +166,7 @@ def identity_of(folder: Path) -> str:
 
 def read_origin(folder: Path) -> Origin:
     """What the original network of a folder that `save` wrote was. Raises `RunError` if there is none."""
-    return Origin(**_read_layout(folder / "network.json")["origin"])
+    return _read_layout(folder).origin
 
 
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -181,8 +192,36 @@ def read_policy(folder: Path) -> Policy:
         raise RunError(f"{path} is missing; it is written by a finished search") from None
 
 
-def _read_layout(path: Path) -> dict[str, Any]:
-    layout = read_json(path, missing=f"{path} does not exist; it is written by a finished search", error=RunError)
-    if layout.get("schema") != SCHEMA:
+def _read_layout(folder: Path) -> _Layout:
+    path = folder / "network.json"
+    content = read_json(path, missing=f"{path} does not exist; it is written by a finished search", error=RunError)
+    if content.get("schema") != SCHEMA:
         raise RunError(f"{path} is not a network of schema {SCHEMA}")
-    return layout
+    found = {}
+    for key, parse in _PARTS.items():
+        try:
+            found[key] = parse(content[key])
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(f"{path}: {key} cannot be read: {error!r}") from error
+    return _Layout(**found)
+
+
+def _build(kind: Any, content: dict[str, Any]) -> Any:
+    """A dataclass of plain values. Raises `TypeError` for one of another type."""
+    hints = get_type_hints(kind)
+    for name, value in content.items():
+        if type(value) is not hints.get(name):
+            raise TypeError(f"{name} is {value!r}")
+    return kind(**content)
+
+
+def _group(size: int, kept: list[int]) -> tuple[int, list[int]]:
+    return size, [range(size).index(unit) for unit in kept]
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "origin": partial(_build, Origin),
+    "inputs": lambda shapes: [torch.zeros(shape) for shape in shapes],
+    "scheme": partial(_build, Scheme),
+    "groups": lambda groups: {name: _group(**entry) for name, entry in groups.items()},
+}

@@ -35,11 +35,6 @@ class Teacher:
                 "name one network for each file"
             )
 
-    def require_weights(self) -> None:
-        """Raises what `models.require_weights` raises, if other networks than the original are asked for."""
-        for model, weights in self._pairs():
-            models.require_weights(model, weights, missing=_missing(model))
-
     def build(self, images: Images, *, classes: int) -> nn.Module | None:
         """One network, for images as they are normalized in ``images``; None if no other than the original is asked for.
 
@@ -64,15 +59,12 @@ class Teacher:
     @staticmethod
     def _build(model: str, weights: Path | None, images: Images, classes: int) -> nn.Module:
         pixels = images.pixels.shape[-1]
-        network = models.build_trained(model, weights, classes=classes, pixels=pixels, missing=_missing(model))
+        missing = f"the teacher's weights are missing: {model} would teach with random weights"
+        network = models.build_trained(model, weights, classes=classes, pixels=pixels, missing=missing)
         mean, std = models.normalisation(weights)
         if (mean, std) == (images.mean, images.std):
             return network
         return _Renormalized(network, (images.mean, images.std), (mean, std))
-
-
-def _missing(model: str) -> str:
-    return f"the teacher's weights are missing: {model} would teach with random weights"
 
 
 class _Renormalized(nn.Module):

@@ -37,13 +37,20 @@ class AgentConformance:
             assert np.array_equal(first, second)
 
     def test_it_learns_from_episodes_of_others(self, make: Callable[[], Agent]) -> None:
-        """Policies of rules may come before its own first episode."""
-        agent = make()
-        problem = agent.setting.problem
-        for ratio in (0.4, 0.6, 0.8):
-            executed = problem.execute(np.full(len(problem), ratio)) / problem.sizes
-            agent.learn(Trajectory(_observations(agent), executed, -ratio), own=False)
-        assert len(_episodes(agent, 3)) == 3
+        """Policies of rules may come before its own first episode; what it proposes then is as sound and as repeatable."""
+
+        def shown() -> list[FloatArray]:
+            agent = make()
+            problem = agent.setting.problem
+            for ratio in (0.4, 0.6, 0.8):
+                executed = problem.execute(np.full(len(problem), ratio)) / problem.sizes
+                agent.learn(Trajectory(_observations(agent), executed, -ratio), own=False)
+            return _episodes(agent, 3)
+
+        for first, second in zip(shown(), shown(), strict=True):
+            assert np.isfinite(first).all()
+            assert ((first >= 0) & (first <= 1)).all()
+            assert np.array_equal(first, second)
 
     def test_global_generators_are_left_alone(self, make: Callable[[], Agent]) -> None:
         """No draw from NumPy's or PyTorch's global generator."""

@@ -63,6 +63,26 @@ def test_no_more_is_proposed_than_an_earlier_search_kept(name, narrowed):
         agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -proposal.sum()), own=True)
 
 
+@pytest.mark.parametrize("name", [name for name in agents.NAMES if name != "random" and name not in agents.RULES])
+def test_episodes_of_others_change_what_is_proposed(name, setting):
+    problem, rng = setting.problem, np.random.default_rng(0)
+    observations = rng.uniform(size=(len(problem) + 1, 11)).astype(np.float32)
+    shown = [problem.execute(rng.uniform(size=len(problem))) / problem.sizes for _ in range(40)]
+
+    def proposals(of_others):
+        agent, proposed = agents.make(name, setting), []
+        for executed in of_others:
+            agent.learn(Trajectory(observations, executed, -float(executed.mean())), own=False)
+        for _ in range(12):  # of its own, ten of them drawn at random by some
+            agent.begin()
+            proposed.append([agent.act(observations[step], step) for step in range(len(problem))])
+            executed = problem.execute(np.array(proposed[-1])) / problem.sizes
+            agent.learn(Trajectory(observations, executed, -float(executed.mean())), own=True)
+        return proposed
+
+    assert proposals(shown) != proposals([])
+
+
 def reward_near(problem, wanted, counts):
     return -float(np.square(counts / problem.sizes - wanted).mean())
 
@@ -98,7 +118,7 @@ def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting
         agent.begin()
         counts = execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
         agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -1.0), own=True)
-        assert episode < 8 or len(projected) <= policies  # by then the surrogate leads
+        assert episode < 8 or 1 <= len(projected) <= policies  # by then the surrogate leads
 
 
 def test_ddpg_learns_which_action_is_rewarded(setting):

@@ -89,13 +89,12 @@ def test_every_layer_and_every_sum_is_rounded_in_the_integer_scheme():
             return seen[node]
 
     Watch(candidate).run(images)
-    for node in seen:
-        if node.op == "call_module" and str(node.target) in layers:
-            source = node.all_input_nodes[0]
-            assert isinstance(candidate.get_submodule(str(source.target)), ActivationQuantizer)
-        if node.op == "call_function" and getattr(node.target, "__name__", "") == "add":
-            for summand in node.all_input_nodes:
-                assert isinstance(candidate.get_submodule(str(summand.target)), ActivationQuantizer)
+    ran = [node for node in seen if node.op == "call_module" and str(node.target) in layers]
+    sums = [node for node in seen if node.op == "call_function" and getattr(node.target, "__name__", "") == "add"]
+    assert sorted(str(node.target) for node in ran) == sorted(layers)
+    assert len(sums) == 1
+    for node in (*(layer.all_input_nodes[0] for layer in ran), *sums[0].all_input_nodes):
+        assert isinstance(candidate.get_submodule(str(node.target)), ActivationQuantizer)
     with torch.no_grad():
         assert (candidate(images) - float_network(images)).abs().max() < 0.05 * float_network(images).abs().max()
 

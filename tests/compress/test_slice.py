@@ -1,3 +1,5 @@
+import hashlib
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 import topologies
 from sartor import zoo
-from sartor.compress import CompressOptions, Compressor, keep_safe_groups, mask, narrow, owned, widen
+from sartor.compress import CompressOptions, Compressor, digest, keep_safe_groups, mask, narrow, owned, widen
 from sartor.errors import PolicyError, RunError
 from sartor.graph import tensors_in, trace
 from sartor.policy import Policy
@@ -20,9 +22,9 @@ ZOO = [(name, 32) for name in zoo.NAMES if name != "resnet50"] + [("resnet50", 6
 
 
 def random_kept(network, rng):
-    kept = np.zeros(network.units, dtype=bool)
+    kept = np.ones(network.units, dtype=bool)
     for group in network.groups:
-        kept[rng.permutation(group.units)[: rng.integers(1, group.size + 1)]] = True
+        kept[rng.permutation(group.units)[rng.integers(1, group.size + 1) :]] = False
     return kept
 
 
@@ -55,6 +57,48 @@ def test_sliced_and_masked_topologies_agree(kind):
 
     check()
     assert len(keep_safe_groups(network).groups) == len(network.groups)
+
+
+class Counting(torch.nn.Module):
+    """Multiplies by what may depend on the numbers of channels behind both layers."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.a, self.b, self.head = torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3), torch.nn.Linear(8, 5)
+        self.factor = factor
+
+    def forward(self, x):
+        x = self.a(x).relu()
+        y = self.b(x).relu()
+        return self.head(y.mean((2, 3)) * self.factor(x.shape[1], y.shape[1]))
+
+
+def one_if_many(first, second):
+    torch._assert(first > 4, "more than 4 channels are expected")  # half of 8 are kept
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("factor", "safe", "whole"),
+    [
+        (lambda first, second: 1, ["a", "b"], {}),
+        (lambda first, second: first, ["b"], {"a": ": the output changes"}),
+        (one_if_many, ["b"], {"a": ": AssertionError: more than 4 channels are expected"}),
+        (lambda first, second: first * second, [], dict.fromkeys("ab", ": the output changes")),
+        # 8 + 8 and 8 + 4 channels give 1, 4 + 4 give 0
+        (lambda first, second: (first + second) // 9, [], dict.fromkeys("ab", " together with others")),
+    ],
+    ids=["neither", "first", "fails", "each", "together"],
+)
+def test_groups_that_are_not_safe_to_slice_are_kept_whole(factor, safe, whole):
+    model = Counting(factor)
+    network = trace(model, torch.randn(1, 3, 16, 16))
+    assert [group.name for group in network.groups] == ["a", "b"]
+    checked = keep_safe_groups(network)
+    assert [group.name for group in checked.groups] == safe
+    culprits = {item.layer: (item.channels, item.reason) for item in checked.kept_whole[len(network.kept_whole) :]}
+    assert culprits == {layer: (8, f"fails the slicing check{reason}") for layer, reason in whole.items()}
+    assert_sliced_equals_masked(model, checked, (torch.randn(2, 3, 16, 16),), 0)
 
 
 @pytest.mark.parametrize(("name", "pixels"), ZOO, ids=str)
@@ -194,6 +238,35 @@ def test_a_folder_made_from_another_network_is_refused(tmp_path):
     save_random(tmp_path, topologies.Residual(), (torch.zeros(1, 3, 16, 16),), Origin())
     with pytest.raises(PolicyError, match=r"was made from another network: group 'a\.0' has 12 units there, 8 here"):
         load(tmp_path, topologies.DenseBlock())
+
+
+@pytest.mark.parametrize(
+    ("part", "content"),
+    [
+        ("inputs", None),
+        ("inputs", [[1, -3, 16, 16]]),
+        ("origin", {"model": "resnet20", "classes": "ten"}),
+        ("scheme", {"symmetric_weights": True}),
+        ("groups", {"a.1": {"size": 8}}),
+        ("groups", {"a.1": {"size": 8, "kept": [0, 8]}}),
+    ],
+)
+def test_a_layout_that_sartor_did_not_write_is_refused(part, content, tmp_path):
+    save_random(tmp_path, topologies.Residual(), (torch.zeros(1, 3, 16, 16),), Origin())
+    layout = json.loads((tmp_path / "network.json").read_text())
+    layout.pop(part)
+    (tmp_path / "network.json").write_text(json.dumps(layout if content is None else {**layout, part: content}))
+    with pytest.raises(RunError, match=rf"network\.json: {part} cannot be read: \w+Error\(.+\)$"):
+        load(tmp_path, topologies.Residual())
+
+
+def test_a_digest_is_of_the_bytes_of_any_tensor():
+    number = torch.tensor(1.5)  # 0x3FC00000: sign, eight bits of exponent and the first of the mantissa are bfloat16's
+    for tensor, stored in ((number, "0000c03f"), (number.bfloat16(), "c03f"), (number > 0, "01"), (torch.zeros(0).half(), "")):
+        told = f"a {tensor.dtype} {tuple(tensor.shape)}".encode() + bytes.fromhex(stored) + b"()"
+        assert digest({"a": tensor}) == hashlib.sha256(told).hexdigest()
+    image = torch.arange(24.0).view(1, 2, 3, 4)
+    assert digest({"a": image}) == digest({"a": image.to(memory_format=torch.channels_last)})
 
 
 def test_a_folder_does_not_say_which_code_to_run(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sartor import targets
-from sartor.compress import INTEGER, CompressOptions, Compressor, fold, quantize
+from sartor.compress import INTEGER, CompressOptions, Compressor, deployable, fold, quantize
 from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS, export, verify
 from sartor.export._drift import drift
@@ -105,6 +105,78 @@ def test_layers_on_several_positions_do_not_seem_to_drift(data, tmp_path):
     found = drift(path, network.module, data.test.normalized()[:16])
     assert [item.layer for item in found] == ["first", "second"]
     assert not any(item.drifted for item in found)
+
+
+class Misnamed(torch.nn.Module):
+    """Layers that are called like tensors of the file."""
+
+    def __init__(self):
+        super().__init__()
+        self.input, self.output = torch.nn.Conv2d(1, 4, 3), torch.nn.Conv2d(4, 4, 3)
+        self.last = torch.nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.last(self.output(self.input(x).relu()).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("bits", [8, 32])
+def test_layers_may_be_called_like_inputs_and_outputs(bits, data, tmp_path):
+    images = data.test.normalized()[:16]
+    candidate = rounded(Misnamed(), images, bits)
+    with torch.no_grad():
+        expected = candidate(images).numpy()
+    for form in ("onnx", "openvino"):
+        path = export(candidate, (images[:1],), tmp_path / f"model{FORMATS[form].suffix}", form)
+        assert np.abs(outputs_of(form, path, images) - expected).max() <= 2e-2 * np.abs(expected).max()
+    found = drift(tmp_path / "model.onnx", deployable(candidate), images)
+    assert [item.layer for item in found] == ["input", "output", "last"]
+    assert not any(item.drifted for item in found)
+    seconds = targets.OnnxRuntimeTarget().profile(tmp_path / "model.onnx")
+    assert all(seconds[name] > 0 for name in ("input", "output", "last"))
+
+
+class Between(torch.nn.Module):
+    """Two layers, and something between them of which a format may know nothing."""
+
+    def __init__(self, between):
+        super().__init__()
+        self.first, self._between, self.last = torch.nn.Conv2d(1, 2, 1), between, torch.nn.Linear(128, 4)
+
+    def forward(self, x):
+        return self.last(self._between(self.first(x)))
+
+
+def pooled(x):
+    return x.flatten(1) + torch.nn.functional.adaptive_avg_pool2d(x, 3).mean()
+
+
+def transformed(x):
+    return torch.fft.fft2(x).real.flatten(1)
+
+
+def one_row(x):
+    return x.reshape(1, -1)
+
+
+@pytest.mark.parametrize(
+    ("between", "form", "batch", "message"),
+    [
+        (pooled, "onnx", 1, r"ONNX cannot express the network: .*adaptive_avg_pool2d, output size [\w ]+"),
+        (transformed, "onnx", None, "ONNX cannot express the network: .*'aten::fft_fft2' .* is not supported; try --batch 1"),
+        (transformed, "openvino", 1, "ONNX cannot express the network: .*'aten::fft_fft2' .* is not supported"),
+        (transformed, "executorch", 1, r"executorch cannot express the network: Operator .*_fft_c2c\S* is not in [^\n]*"),
+        (one_row, "onnx", None, r"ONNX cannot express the network: .* \(1x256 and 128x4\); try --batch 1"),
+        (one_row, "pt2", None, r"torch\.export cannot express the network: .* X \[128, 4\]; try --batch 1"),
+    ],
+)
+def test_networks_that_a_format_cannot_express_are_refused_in_a_sentence(between, form, batch, message, tmp_path, capfd):
+    network = trace(Between(between), torch.randn(1, 1, 8, 8))
+    capfd.readouterr()
+    path = tmp_path / f"model{FORMATS[form].suffix}"
+    with pytest.raises(RunError, match=rf"^{re.escape(str(path))}: {message}$"):
+        export(network.module, network.example_inputs, path, form, batch=batch)
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Fine-tuning of a small network on digits."""
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -15,11 +16,12 @@ import torch
 
 import sartor
 from sartor import data as sources
+from sartor import models
 from sartor.cli import main
 from sartor.compress import CompressOptions, Compressor, QuantizedWeight, is_quantized
 from sartor.config import from_folder
-from sartor.errors import RunError, UsageError
-from sartor.finetune import FinetuneOptions, finetune
+from sartor.errors import DataError, RunError, UsageError
+from sartor.finetune import FinetuneOptions, _checkpoint, finetune
 from sartor.finetune._batches import batches
 from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training, _tensors
@@ -90,7 +92,10 @@ def test_a_teacher_is_folded_where_it_can_be_traced_and_teaches_alike_where_not(
 def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, data):
     candidate = candidate_of(compressor, kind)
     before = {name: item.clone() for name, item in candidate.state_dict().items()}
-    tuned = finetune(candidate, train, data.validation, teacher=model, options=QUICK)
+    policy = (
+        Policy(weights=dict.fromkeys([layer.name for layer in compressor.network.layers], 0.2)) if kind == "weights" else None
+    )
+    tuned = finetune(candidate, train, data.validation, policy=policy, teacher=model, options=QUICK)
     assert tuned.validation > tuned.before + 0.01
     assert all(torch.equal(before[name], item) for name, item in candidate.state_dict().items())
     moved = {name for name, item in tuned.model.state_dict().items() if not torch.equal(item, before[name])}
@@ -101,6 +106,23 @@ def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, da
                 assert torch.equal(item == 0, before[name] == 0)
     assert is_quantized(tuned.model) == (kind == "bits")
     assert all(item.requires_grad for item in model.parameters())
+
+
+def test_zeros_that_no_policy_made_are_trained(compressor, train, data):
+    candidate = candidate_of(compressor, "channels")
+    last = candidate.get_submodule(compressor.network.layers[-1].name)
+    with torch.no_grad():
+        last.weight.zero_()
+    tuned = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, epochs=1))
+    assert (tuned.model.get_submodule(compressor.network.layers[-1].name).weight != 0).all()
+
+
+def test_labels_that_are_no_classes_are_refused(compressor, train, data):
+    candidate, shifted = candidate_of(compressor, "channels"), dataclasses.replace(train, labels=train.labels + 1)
+    with pytest.raises(DataError, match="labels range from 1 to 10; allowed are the network's classes, 0 to 9"):
+        finetune(candidate, shifted, data.validation, options=QUICK)
+    with pytest.raises(DataError, match="labels range from 1 to 10"):
+        ImageScorer(shifted).score(candidate)
 
 
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor, model, train, data, tmp_path):
@@ -126,6 +148,32 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor
         finetune(other, train, data.validation, options=options, checkpoint=path)
 
 
+@contextlib.contextmanager
+def files_of_at_most(size):
+    """What is larger fails as on a full disk."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [models.save_weights, lambda path, tensors: _checkpoint.write(path, {"student": tensors}, {"epoch": 1})],
+    ids=["weights", "checkpoint"],
+)
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_what_was_there(write, tmp_path):
+    path = tmp_path / "a.safetensors"
+    write(path, {"a": torch.zeros(1)})
+    before = path.read_bytes()
+    with files_of_at_most(1000), pytest.raises(OSError, match=r"a\.safetensors cannot be written: .*File too large"):
+        write(path, {"a": torch.zeros(1000)})
+    assert [(item, item.read_bytes()) for item in tmp_path.iterdir()] == [(path, before)]
+
+
 def test_a_training_that_diverges_says_so(compressor, train, data):
     options = dataclasses.replace(QUICK, learning_rate=1e12)
     with pytest.raises(RunError, match=r"the loss is (nan|inf) in epoch \d; the learning rate, 1e\+12, is too high"):
@@ -134,8 +182,9 @@ def test_a_training_that_diverges_says_so(compressor, train, data):
 
 def test_a_single_percent_of_pruned_weights_stays_pruned(compressor, train, data):
     largest = max(compressor.network.layers, key=lambda layer: layer.weights).name
-    candidate = compressor.candidate(Policy(weights={largest: 0.99}))
-    tuned = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, epochs=1))
+    policy = Policy(weights={largest: 0.99})
+    candidate = compressor.candidate(policy)
+    tuned = finetune(candidate, train, data.validation, policy=policy, options=dataclasses.replace(QUICK, epochs=1))
     before, after = (network.get_parameter(f"{largest}.weight") for network in (candidate, tuned.model))
     assert 0 < int((before == 0).sum()) < 0.011 * before.numel()
     assert torch.equal(after == 0, before == 0)
@@ -231,6 +280,8 @@ def test_mixed_images_are_learned_from(compressor, model, train, data):
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"distill": 1.5}, "distill is 1.5; it must lie from 0 to 1"),
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be at least 0"),
+        ({"seed": -1}, "seed is -1; it must lie from 0 to 4294967295"),
+        ({"seed": 2**32}, "seed is 4294967296; it must lie from 0 to 4294967295"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
         ({"augment": ("blur",)}, "augment has blur; allowed are shift, mirror, mix"),
     ],
@@ -303,17 +354,23 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
         assert stopped.value.code == 1
         said, error = capsys.readouterr()
         assert "of the original's, above 0.050" in error
-        unchecked = "was promised on openvino, 1 thread; it is not held against this one on onnxruntime, 1 thread"
+        unchecked = "was promised on openvino, 1 thread, of 1 image at once; it is not held against this one on onnxruntime, 1 th"
         assert (unchecked in said) == (target == "openvino")
         assert ("relative latency is" in error) == (target == "onnxruntime")
-    config.save(tmp_path / "run")
     with pytest.raises(SystemExit):
         main(["export", run, "--batch", "0"])
     assert (tmp_path / "run/export/model.onnx.verified.json").exists(), "what was not replaced stays verified"
     main(["export", run, "--batch", "4"])
     assert not (tmp_path / "run/export/model.onnx.verified.json").exists()
-    main(["verify", run])
-    assert json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())["accuracy"] == verified["accuracy"]
+    dataclasses.replace(config, budget="latency<=4ms", options=dataclasses.replace(config.options, target="onnxruntime")).save(
+        tmp_path / "run"
+    )
+    main(["verify", run])  # it is promised for one image at a time
+    assert "it is not held against this one on onnxruntime, 1 thread, of 4 images at once" in capsys.readouterr().out
+    config.save(tmp_path / "run")
+    of_four = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
+    assert (of_four["batch"], verified["batch"]) == (4, 1)
+    assert of_four["accuracy"] == verified["accuracy"]
     main(["report", run])
     card = (tmp_path / "run/report/MODEL_CARD.md").read_text()
     assert 'sartor.load("run/finetuned")' in card

@@ -195,3 +195,21 @@ class ChangesAPart(nn.Module):
 def test_a_trace_that_computes_something_else_is_refused():
     with pytest.raises(TraceError, match="ChangesAPart cannot be traced: its trace computes something else than the network"):
         trace(ChangesAPart(), torch.randn(1, 3, 8, 8))
+
+
+class Insists(torch.nn.Module):
+    """Fails unless the first layer has all of its channels, which nothing else depends on."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.head = torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3), torch.nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.a(x).relu()
+        torch._assert(x.shape[1] == 8, "8 channels are expected")
+        return self.head(self.b(x).relu().mean((2, 3)))
+
+
+def test_a_check_that_fails_on_fewer_channels_ends_no_trace():
+    network = trace(Insists(), torch.randn(1, 3, 8, 8))
+    assert [group.name for group in network.groups] == ["a", "b"]

@@ -1,7 +1,6 @@
 """Reports as a browser shows them: Debian's Chromium, without a window."""
 
 import json
-import os
 import re
 import shutil
 import threading
@@ -18,12 +17,10 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(missing):
     program = shutil.which("chromium")
     if program is None:
-        if os.environ.get("CI"):
-            pytest.fail("chromium is missing; .ci/run should have installed it")
-        pytest.skip("chromium is not installed (Debian: apt-get install chromium)")
+        missing("chromium is not installed (.ci/run installs it; Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

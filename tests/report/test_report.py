@@ -25,6 +25,12 @@ def payload_of(page):
     return json.loads(text)
 
 
+def ask(address, **headers):
+    """What this machine answers, without a proxy in between."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return direct.open(urllib.request.Request(address, headers=headers), timeout=30).read().decode()
+
+
 def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
     before = (run / "episodes.journal").read_bytes()
     path = report.write(report.read(run), run / "report")
@@ -75,18 +81,18 @@ def test_a_running_search_is_served_as_it_grows(run, tmp_path):
     threading.Thread(target=serving.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{serving.server_port}"
     with serving:
-        page = urllib.request.urlopen(place + "/").read().decode()
+        page = ask(place + "/")
         assert payload_of(page)["state"].startswith("unfinished: 5 of 8 episodes")
         (tmp_path / "episodes.journal").write_text("".join(lines))
-        later = json.load(urllib.request.urlopen(place + "/payload.json"))
+        later = json.loads(ask(place + "/payload.json"))
         assert later["state"].startswith("unfinished: 8 of 8 episodes")
         with pytest.raises(urllib.error.HTTPError, match="404"):
-            urllib.request.urlopen(place + "/../run.json")
+            ask(place + "/../run.json")
         with pytest.raises(urllib.error.HTTPError, match="403"):  # a page elsewhere whose name was made to mean this machine
-            urllib.request.urlopen(urllib.request.Request(place + "/", headers={"Host": "elsewhere.example"}))
+            ask(place + "/", Host="elsewhere.example")
         (tmp_path / "episodes.journal").unlink()
         with pytest.raises(urllib.error.HTTPError, match="503"):
-            urllib.request.urlopen(place + "/payload.json")
+            ask(place + "/payload.json")
         serving.shutdown()
 
 

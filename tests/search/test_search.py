@@ -167,7 +167,9 @@ def test_two_searches_in_one_folder_are_refused(model, data, tmp_path):
 
 
 def test_a_search_that_is_refused_touches_nothing(weights, tmp_path):
-    first = RunConfig(model="sartor.demo:DigitsNet", weights=weights, data="digits", budget="macs<=50%", out=tmp_path, options=QUICK)
+    first = RunConfig(
+        model="sartor.demo:DigitsNet", weights=weights, data="digits", budget="macs<=50%", out=tmp_path, options=QUICK
+    )
 
     def search_there(episode, best):
         with pytest.raises(RunError, match="another process is searching in"):

@@ -174,6 +174,11 @@ def test_commands_that_fail_say_why(tmp_path, program, options, error, message):
         command(program, **options).load(path).seconds()
 
 
+def test_what_a_command_prints_need_not_be_utf8(tmp_path):
+    program = "import sys; sys.stdout.buffer.write(b'median: 3.5 ' + bytes([0xb5]) + b's')"  # micro in Latin-1
+    assert command(program, unit="us").load(tmp_path).seconds() == pytest.approx(3.5e-6)
+
+
 def test_commands_without_a_place_for_the_model_or_that_do_not_exist_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"has no \{model\}"):
         CommandTarget("benchmark")
@@ -305,6 +310,22 @@ def test_batches_of_any_size_run(tmp_path):
         assert outputs.shape == (len(images), 10)
 
 
+def test_sessions_of_executorch_run_on_their_own_threads(tmp_path):
+    """The process has one pool of threads, and whoever runs after it was replaced by another session waits for ever."""
+    from executorch.extension.pybindings import portable_lib
+
+    target, (network, images), (other, _) = ExecutorchTarget(), two_convolutions(), two_convolutions()
+    artifact = target.build(network, (images[:1],), tmp_path / "a.pte")
+    sessions = [(threads, target.load(artifact, threads=threads)) for threads in (1, 2)]
+    target.build(other, (images[:1],), artifact)  # as a deployment builds its next candidate
+    with torch.no_grad():
+        expected = network(images).numpy()
+    for threads, session in [*sessions, *sessions]:
+        session.seconds()
+        assert portable_lib._threadpool_get_thread_count() == threads
+        assert np.abs(session.run([images.numpy()])[0] - expected).max() < 1e-4
+
+
 def key(width_in, width_out, bits=(32, 32)):
     return f"conv {width_in}->{width_out} kernel 3x3 stride 1x1 on 8x8 at {bits[0]}/{bits[1]} bits"
 
@@ -327,6 +348,19 @@ def test_a_table_sums_its_layers_and_fills_in_widths_between(tmp_path):
     expected = (1e-6 + 2e-7 * 4 + 1e-8 * 4 * 8) + (1e-6 + 2e-7 * 8 + 1e-8 * 8 * 16)
     assert session.seconds() == pytest.approx(expected, rel=1e-6)
     assert not target.describe().measured
+
+
+def test_a_table_tells_the_same_weights_at_other_sizes_and_strides_apart(tmp_path):
+    path = tmp_path / "latency.json"
+    for pixels, stride in ((8, 1), (12, 1), (8, 2)):
+        network, _ = two_convolutions()
+        network.get_submodule("1").stride = (stride, stride)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.fill_(0.1)
+        network = trace(network, torch.randn(1, 4, pixels, pixels))
+        deployment = Deployment(FakeTarget(), network, tmp_path)
+        assert LatencyTable(CostModel(network), deployment, {}, path).original_s == deployment.original_s()
 
 
 def test_grouped_convolutions_have_entries_of_their_own(tmp_path):
@@ -469,6 +503,29 @@ def test_a_network_takes_by_its_table_what_it_takes(target, tmp_path):
 def test_entries_whose_lengths_do_not_go_together_are_none_of_layers(tmp_path):
     with pytest.raises(RunError, match="has no entry of a layer"):
         TableTarget(table_of(tmp_path / "table.json", {"conv 4->8 kernel 3 stride 1x1 on 8x8 at 32/32 bits": 1e-6}))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "reason"),
+    [
+        ("4->8", "0->8", "inputs 0 is not of whole numbers of at least 1"),
+        ("4->8", "4->0", "outputs 0 is not"),
+        ("kernel 3x3", "kernel 3x", "kernel 3x is not"),
+        ("stride 1x1", "stride 0x0", "stride 0x0 is not"),
+        ("stride 1x1", "stride 1x1 dilation 0x1", "dilation 0x1 is not"),
+        ("stride 1x1", "stride 1x1 padding x1", "padding x1 is not of whole numbers of at least 0"),
+        ("stride 1x1", "stride 1x1 groups 0", "groups 0 is not"),
+        ("8x8", "x", "size x is not"),
+        ("8x8", "0x8", "size 0x8 is not"),
+        ("32/32", "99/99", "99/99 bits are not allowed; 1 to 8 and 32 are"),
+        ("32/32", "0/8", "0/8 bits are not allowed"),
+    ],
+)
+def test_entries_of_layers_that_there_cannot_be_are_refused(tmp_path, right, wrong, reason):
+    named = key(4, 8).replace(right, wrong)
+    path = table_of(tmp_path / "table.json", {"network 123": 1e-3, key(4, 8): 1e-6, named: 1e-6})
+    with pytest.raises(RunError, match=f"table.json: '{named}' is no layer: {reason}"):
+        TableTarget(path)
 
 
 def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):

@@ -25,7 +25,7 @@ _SIGMA, _SIGMA_DECAY = 0.5, 0.95
 #: Episodes of random actions first.
 _WARM_UP = 10
 _REWARD_RATE = 0.05
-#: Above the second threshold a layer gets 1 to 6 bits, above the first 8, else it stays in fp32.
+#: Above the second threshold a layer gets 1 to 6 bits, above the first 8, else it stays in fp32 (the paper's numbers).
 _INTEGER, _MIXED = 0.2, 0.5
 _WIDEST_MIX = 6
 #: Points of a sensitivity curve that the state shows, as shares of the way from the least to the most precise choice.
@@ -141,7 +141,10 @@ def precision(weights: float, activations: float, available: tuple[Precision, ..
 
 
 def _degree(bits: int) -> float:
-    """A degree of compression that `precision` maps to these bits."""
+    """The degree of compression that stands for these bits, whatever the other side's are.
+
+    `precision` looks at both sides, as the paper does: it maps no degrees to one side of few bits beside one of many.
+    """
     if bits == FULL_WIDTH:
         return _INTEGER / 2
     if bits > _WIDEST_MIX:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -24,6 +25,8 @@ from sartor.config import from_toml
 from sartor.errors import SartorError
 
 _INTERRUPTED = 130
+#: Prints what it is given to the letter: paths may hold brackets, and words between colons.
+_console = partial(Console, soft_wrap=True, markup=False, emoji=False)
 _LIST_OPTIONS = (
     "--seed-with", "--baselines", "--methods", "--state", "--augment", "--finetune.augment", "--last.augment", "--track",
     "--teacher.models", "--teacher.weights",
@@ -57,15 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 1 (failed), 2 (wrong usage) or 130 (interrupted)."""
     keep_freed_memory()
     try:
-        parse(sys.argv[1:] if arguments is None else arguments).run(Console(quiet=not is_main(), soft_wrap=True))
+        parse(sys.argv[1:] if arguments is None else arguments).run(_console(quiet=not is_main()))
     except SartorError as error:
-        Console(stderr=True, soft_wrap=True).print(f"sartor: {error}", highlight=False, markup=False)
+        _console(stderr=True).print(f"sartor: {error}", highlight=False)
         sys.exit(error.exit_status)
     except OSError as error:  # a full disk, a folder that may not be written to
-        Console(stderr=True, soft_wrap=True).print(f"sartor: {error}", highlight=False, markup=False)
+        _console(stderr=True).print(f"sartor: {error}", highlight=False)
         sys.exit(1)
     except KeyboardInterrupt:
-        Console(stderr=True).print("sartor: interrupted; what was recorded until now is kept")
+        _console(stderr=True).print("sartor: interrupted; what was recorded until now is kept")
         sys.exit(_INTERRUPTED)
 
 

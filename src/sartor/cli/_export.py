@@ -61,7 +61,8 @@ class Verify:
         table.add_column("measured", justify="right")
         table.add_row(f"accuracy on {found.images:,} test images", f"{100 * found.accuracy:.2f} %")
         table.add_row("the same, simulated in PyTorch", f"{100 * found.simulated:.2f} %")
-        table.add_row("latency", f"{1e3 * latency.candidate.median_s:.3f} ms")
+        images = f" of {found.batch} images" if found.batch > 1 else ""
+        table.add_row(f"latency{images}", f"{1e3 * latency.candidate.median_s:.3f} ms")
         table.add_row("relative to the original's", f"{latency.relative:.3f} ({latency.low:.3f} to {latency.high:.3f})")
         table.add_row("size", f"{found.size_bytes:,} bytes")
         table.add_row("relative to the original's", f"{found.relative_size:.3f}")

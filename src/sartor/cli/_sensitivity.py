@@ -54,8 +54,8 @@ class MeasureSensitivity:
             raise UsageError(f"--images is {self.images}; it must be at least 1")
         if any(not 0 < keep <= 1 for keep in self.keep) or any(bits not in range(1, 9) for bits in self.bits):
             raise UsageError(f"--keep is {self.keep} and --bits {self.bits}; allowed are (0, 1] and 1 to 8")
-        if self.seed < 0:
-            raise UsageError(f"--seed is {self.seed}; it must be at least 0")
+        if self.seed not in range(2**32):
+            raise UsageError(f"--seed is {self.seed}; it must lie from 0 to {2**32 - 1}")
         require_threads(self.threads)
         if self.threads:
             torch.set_num_threads(self.threads)

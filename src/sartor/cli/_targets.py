@@ -32,7 +32,7 @@ class ListTargets:
         table.add_row("table", "sum of layers", "given with the table", "all", "given with the table")
         console.print(table)
         for line in missing:
-            console.print(line, highlight=False, markup=False)
+            console.print(line, highlight=False)
 
 
 def _row(description: Description) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from sartor.compress._calls import LayerCall, layer_calls
 from sartor.compress._compressor import CompressOptions, Compressor
 from sartor.compress._fold import fastest_dtype, fold
-from sartor.compress._modules import digest, owned, with_tensors
+from sartor.compress._modules import digest, owned, weight_of, with_tensors
 from sartor.compress._quantize import deployable, quantize
 from sartor.compress._quantizers import (
     ActivationQuantizer,
@@ -26,5 +26,5 @@ __all__ = [
     "RangeMethod", "Ranking", "Scheme", "accelerate", "accelerated", "can_be_quantized", "deployable", "digest",
     "fastest_dtype", "find_range", "fold",
     "is_quantized", "keep_safe_groups", "kept_channels", "layer_calls", "mask", "narrow", "owned", "quantize",
-    "refold", "rounded_once", "unfold", "widen", "with_rounded_weight", "with_tensors",
+    "refold", "rounded_once", "unfold", "weight_of", "widen", "with_rounded_weight", "with_tensors",
 ]  # fmt: skip

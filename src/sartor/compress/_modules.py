@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import cast
 
+import torch
 from torch import Tensor, fx, nn
 
 
@@ -41,7 +42,8 @@ def digest(tensors: Mapping[str, Tensor], *others: object) -> str:
     found = hashlib.sha256()
     for name, tensor in tensors.items():
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        plain = tensor.detach().cpu().contiguous().reshape(-1)
+        found.update(plain.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
     found.update(repr(others).encode())
     return found.hexdigest()
 

@@ -14,7 +14,7 @@ from torch import Tensor, fx
 from sartor._files import write_atomically
 from sartor._optional import require
 from sartor.compress import layer_calls
-from sartor.targets import OnnxRuntimeTarget
+from sartor.targets import BIASED, OnnxRuntimeTarget
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -51,17 +51,17 @@ def _error(found: FloatArray, wanted: FloatArray) -> float:
 
 
 def _computed(artifact: Path, names: Sequence[str], images: Tensor) -> dict[str, FloatArray]:
-    """What the file computes under these names, in ONNX Runtime."""
+    """What the layers of these names compute in ONNX Runtime, as far as the file has them."""
     onnx = require("onnx", extra="onnxruntime")
     model = onnx.load(artifact)
-    written = {name for node in model.graph.node for name in node.output}
+    written = {node.name: node.output[0] for node in model.graph.node if node.output}
+    tensors = {name: written.get(f"{name}{BIASED}", written[name]) for name in names if name in written}
     results = [item.name for item in model.graph.output]
-    last = {node.name: node.output[0] for node in model.graph.node if node.output and node.output[0] in results}
-    known = [name for name in names if name in written]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in known)
+    shown = sorted(set(tensors.values()).difference(results))
+    model.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in shown)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "every_layer.onnx"
         write_atomically(path, lambda temporary: onnx.save(model, temporary))
         outputs = OnnxRuntimeTarget().load(path).run([images.numpy()])
-    found = dict(zip([*results, *known], outputs, strict=True))
-    return {**{name: found[name] for name in known}, **{layer: found[result] for layer, result in last.items() if layer in names}}
+    found = dict(zip([*results, *shown], outputs, strict=True))
+    return {name: found[tensor] for name, tensor in tensors.items()}

@@ -17,10 +17,10 @@ from torch import Tensor, fx
 from sartor._files import write_atomically
 from sartor._optional import require
 from sartor.compress import deployable
-from sartor.errors import UsageError
+from sartor.errors import RunError, UsageError
 from sartor.export._metadata import KEY, NETWORK, read_executorch, read_onnx, read_openvino, read_pt2
 from sartor.storage import identity
-from sartor.targets import ExecutorchTarget, with_integers, write_onnx
+from sartor.targets import ExecutorchTarget, expressing, with_integers, write_onnx
 
 FormatName = Literal["onnx", "openvino", "executorch", "pt2"]
 #: Network in the form targets build from, inputs, path, metadata, whether any batch size shall run.
@@ -53,7 +53,8 @@ def export(
 
     ``metadata`` and an entry that tells of which tensors it was made stand inside the file.
 
-    Raises `UsageError` for an unknown format, a path of another suffix, or an open batch size in a format that needs one.
+    Raises `UsageError` for an unknown format, a path of another suffix, or an open batch size in a format that needs one,
+    `RunError` for a network that the format cannot express.
     """
     if form not in FORMATS:
         raise UsageError(f"format {form!r} is not known; allowed are {', '.join(FORMATS)}")
@@ -67,7 +68,10 @@ def export(
     size = 2 if batch is None else batch  # tracers take a size of 1 for a constant
     sized = tuple(item[:1].repeat(size, *[1] * (item.dim() - 1)) for item in inputs)
     told = {**(metadata or {}), NETWORK: identity(network.state_dict())}
-    chosen.write(deployable(network).eval(), sized, path, told, batch is None)
+    try:
+        chosen.write(deployable(network).eval(), sized, path, told, batch is None)
+    except RunError as error:
+        raise RunError(f"{path}: {error}{'' if batch else '; try --batch 1'}") from error
     return path
 
 
@@ -103,8 +107,9 @@ def _executorch(
 
 def _pt2(network: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path, metadata: Mapping[str, str], dynamic: bool) -> None:
     shapes = tuple({0: torch.export.Dim("batch", min=1)} for _ in inputs) if dynamic else None
-    with torch.no_grad():
-        program = torch.export.export(with_integers(network), inputs, dynamic_shapes=shapes)
+    lowered = with_integers(network)
+    with expressing("torch.export"), torch.no_grad():
+        program = torch.export.export(lowered, inputs, dynamic_shapes=shapes)
     extra = {f"{KEY}.json": json.dumps(dict(metadata))}
     buffer = io.BytesIO()
     torch.export.save(program, buffer, extra_files=extra)

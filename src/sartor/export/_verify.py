@@ -36,7 +36,7 @@ class Verification:
     """What was measured of an artifact: accuracies in [0, 1] on ``images`` images, ``drift`` where the file names layers.
 
     ``network`` tells which network it was made from (`sartor.storage.identity`), ``original_size_bytes`` what the original takes
-    in the same format.
+    in the same format. ``latency`` is of ``batch`` images at once, as many as the artifact takes.
     """
 
     artifact: str
@@ -50,6 +50,7 @@ class Verification:
     size_bytes: int
     original_size_bytes: int
     peak_memory_bytes: int | None
+    batch: int
     latency: Comparison
     drift: list[Drift] = field(default_factory=list)
 
@@ -128,6 +129,7 @@ def verify(
         size_of(artifact),
         original_size,
         peak_memory(target, artifact, threads),
+        session.batch or 1,
         latency,
         drift(artifact, deployable(network), _batches(images, session.batch or _DRIFT_IMAGES)[0]) if form == "onnx" else [],
     )

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from sartor._files import write_atomically
+from sartor import models
 from sartor.errors import RunError
 
 FILE = "finetune.checkpoint.safetensors"
@@ -19,12 +18,9 @@ _SCHEMA = "2"
 
 
 def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
-    """Tensors by part and name, and what is known beside them."""
-    tensors = {
-        f"{part}/{name}": item.detach().clone().contiguous() for part, table in parts.items() for name, item in table.items()
-    }
-    metadata = {"format": "pt", "schema": _SCHEMA, "facts": json.dumps(facts)}
-    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata))
+    """Tensors by part and name, and what is known beside them. Raises `OSError` if the disk is full."""
+    tensors = {f"{part}/{name}": item for part, table in parts.items() for name, item in table.items()}
+    models.write_tensors(path, tensors, {"schema": _SCHEMA, "facts": json.dumps(facts)})
 
 
 def read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

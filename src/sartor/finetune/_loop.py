@@ -20,6 +20,7 @@ from sartor.finetune import _checkpoint
 from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training
+from sartor.policy import Policy
 from sartor.score import ImageScorer
 
 
@@ -56,12 +57,14 @@ def finetune(
     train: Images,
     validation: Images,
     *,
+    policy: Policy | None = None,
     teacher: nn.Module | None = None,
     options: FinetuneOptions | None = None,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Finetuned:
-    """Train a candidate; weights that were pruned stay pruned, and where it rounds, gradients reach its real weights.
+    """Train a candidate; where it rounds, gradients reach its real weights. Single weights that ``policy``, by which it was made,
+    has pruned stay pruned: in its layers, what is zero now.
 
     With a ``teacher``, usually the original, its outputs are learned from too. With ``checkpoint``, an interrupted training goes
     on after the last whole epoch, and ends where an uninterrupted one would, with as many processes and threads as before.
@@ -69,10 +72,11 @@ def finetune(
     ``candidate`` is not changed.
 
     Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is not finite, `DataError` for
-    an empty data set, `UsageError` for a teacher with outputs of another shape.
+    an empty data set and labels that are no classes of the network, `UsageError` for outputs that are no scores of classes and
+    for a teacher with outputs of another shape.
     """
     options = options or FinetuneOptions()
-    training = Training(candidate, train, teacher, options)
+    training = Training(candidate, train, teacher, options, policy)
     identity = [digest(candidate.state_dict()), digest(teacher.state_dict()) if teacher is not None else ""]
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy

@@ -48,6 +48,8 @@ class FinetuneOptions:
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.seed not in range(2**32):
+            raise UsageError(f"seed is {self.seed}; it must lie from 0 to {2**32 - 1}")
         for name, low, high in (("distill", 0.0, 1.0), ("ema", 0.0, 0.99999), ("momentum", 0.0, 0.999), ("warmup", 0.0, 1.0)):
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}")

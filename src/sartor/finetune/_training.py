@@ -14,19 +14,18 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor._layout import channels_last
 from sartor._optional import require
-from sartor.compress import fold, is_quantized, owned, refold, unfold
+from sartor.compress import fold, is_quantized, owned, refold, unfold, weight_of
 from sartor.data import Images
 from sartor.errors import TraceError, UsageError
 from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
 from sartor.graph import trace
-from sartor.score import logits, output_shape
+from sartor.policy import Policy
+from sartor.score import logits, output_shape, require_classes
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-#: A layer with at least this share of weights that are exactly zero was pruned weight by weight: by a percent, if by any.
-_PRUNED = 0.005
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 #: Images from which batch norms that were folded are set up again.
 _STATISTICS = 512
@@ -35,7 +34,14 @@ _STATISTICS = 512
 class Training:
     """The student, what it learns from, and how."""
 
-    def __init__(self, candidate: fx.GraphModule, train: Images, teacher: nn.Module | None, options: FinetuneOptions) -> None:
+    def __init__(
+        self,
+        candidate: fx.GraphModule,
+        train: Images,
+        teacher: nn.Module | None,
+        options: FinetuneOptions,
+        policy: Policy | None = None,
+    ) -> None:
         self.options = options
         accelerate = require("accelerate", extra="train")
         if options.precision == "fp16" and not torch.cuda.is_available():
@@ -48,12 +54,13 @@ class Training:
         self._pixels, self._labels = train.normalized(), train.labels
         self._quantized = is_quantized(candidate)
         student = unfold(candidate, (self._pixels[:_STATISTICS],)) if self._quantized else owned(candidate)
+        classes = require_classes(output_shape(student, self._pixels[:1], "the network"), train.labels)
         self.rate = options.learning_rate or _usual_rate(student)
         self._student = student.to(self._accelerator.device)
-        self._masks = {name: mask for name, item in self._student.named_parameters() if (mask := _mask_of(item)) is not None}
+        self._masks = _masks(self._student, policy or Policy())
         self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
         if "mix" in options.augment:
-            self._labels = F.one_hot(train.labels, output_shape(student, self._pixels[:1], "the network")[-1]).float()
+            self._labels = F.one_hot(train.labels, classes).float()
         self._steps_per_epoch = max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
         self._step = 0
         self._optimizer = torch.optim.SGD(
@@ -192,11 +199,10 @@ def _tensors(numbers: Mapping[str, float]) -> dict[str, Tensor]:
     return {name: torch.tensor(value, dtype=kinds[name]) for name, value in numbers.items()}
 
 
-def _mask_of(parameter: Tensor) -> Tensor | None:
-    """Which weights are kept, if single weights were pruned."""
-    if parameter.dim() < 2 or float((parameter == 0).float().mean()) < _PRUNED:
-        return None
-    return (parameter != 0).to(parameter.dtype)
+def _masks(student: nn.Module, policy: Policy) -> dict[str, Tensor]:
+    """Which weights are kept, 1 or 0, by the names of the parameters of layers that lost single weights."""
+    weights = {layer: weight_of(student.get_submodule(layer)) for layer, share in policy.weights.items() if share < 1}
+    return {f"{layer}.weight": (weight != 0).to(weight.dtype) for layer, weight in weights.items()}
 
 
 def _parameter_groups(model: nn.Module, options: FinetuneOptions) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ class _NarrowTrial:
         kwargs = fx.node.map_arg(node.kwargs, lambda n: self.values[n])
         try:
             actual = getattr(self._runner, node.op)(node.target, args, kwargs)
-        except (RuntimeError, ValueError, IndexError, TypeError):
+        except Exception:  # somebody's forward pass may raise anything on narrower tensors
             rigid.add(node)
             return expected
         if expected is not None and not self._same(actual, expected):

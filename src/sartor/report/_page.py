@@ -88,10 +88,11 @@ def _row(name: str, entry: dict[str, Any]) -> Markup:
 
 def _verified(found: dict[str, Any]) -> str:
     latency, memory = found["latency"], found["peak_memory_bytes"]
+    images = f" of {batch} images" if (batch := found.get("batch", 1)) > 1 else ""
     return (
         f"{found['artifact']} in {found['runtime']} on {found['device']}, {found['threads']} thread(s): "
         f"accuracy {100 * found['accuracy']:.2f} % on {found['images']:,} test images "
-        f"(simulated {100 * found['simulated']:.2f} %), latency "
+        f"(simulated {100 * found['simulated']:.2f} %), latency{images} "
         f"{1e3 * latency['candidate']['median_s']:.3f} ms, {latency['relative']:.3f} of the original's "
         f"({latency['low']:.3f} to {latency['high']:.3f}), {found['size_bytes']:,} bytes, peak memory "
         f"{'unknown' if memory is None else f'{memory:,} bytes'}."

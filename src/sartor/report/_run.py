@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sartor._files import read_json
 from sartor.config import FILE as OPTIONS
 from sartor.config import RunConfig, from_folder
 from sartor.errors import RunError
-from sartor.run import FINETUNE_REPORT, FINETUNED, RESULT, is_current
+from sartor.run import FINETUNE_REPORT, FINETUNED, RESULT, is_current, read_finetuned, read_result
 from sartor.search import Episode, read_episodes
 from sartor.sensitivity import FILE as SENSITIVITY
 from sartor.sensitivity import Sensitivity
@@ -67,12 +67,13 @@ def read(folder: Path) -> Facts:
     episodes = read_episodes(folder)
     if not episodes:
         raise RunError(f"{folder} holds no episode yet; there is nothing to report")
-    sensitivity, result = folder / SENSITIVITY, _json(folder / RESULT) or {}
+    sensitivity, result = folder / SENSITIVITY, read_result(folder) if (folder / RESULT).exists() else {}
     if result and result["episodes"] < len(episodes):
         result = {}  # left when it was interrupted; it goes on since
     tuned = folder / FINETUNED
     current = holds_network(folder) and holds_network(tuned) and is_current(folder)
-    verified = [found for path in sorted((folder / "export").glob("*.verified.json")) if (found := _json(path))]
+    found = sorted((folder / "export").glob("*.verified.json"))
+    verified = [read_json(path, missing=f"{path} does not exist", error=RunError) for path in found]
     place = tuned if current else folder
     network = identity_of(place) if verified and holds_network(place) else ""
     return Facts(
@@ -81,13 +82,6 @@ def read(folder: Path) -> Facts:
         episodes,
         result,
         Sensitivity.read(sensitivity) if sensitivity.exists() else None,
-        _json(tuned / FINETUNE_REPORT) if current else None,
-        [found for found in verified if found["network"] == network],
+        read_finetuned(folder) if current and (tuned / FINETUNE_REPORT).exists() else None,
+        [item for item in verified if item.get("network") == network],
     )
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -29,6 +29,7 @@ from sartor.run import (
     calibration_count,
     is_finished,
     load_subject,
+    read_finetuned,
     read_result,
     reload_subject,
     require_current,
@@ -145,7 +146,7 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
         original = reload_subject(schedule.search, folder, calibration=1)[0]
         mean, std = models.normalisation(schedule.search.weights)
         models.save_weights(folder / _WEIGHTS, load_wide(report.parent, original), mean=mean, std=std)
-    tuned = read_json(report, missing=f"{report} does not exist", error=RunError)
+    tuned = read_finetuned(folder)
     keys = ("validation", "test", "seconds")
     return {"ratio": found["best"]["ratio"], "budget_met": found["budget_met"], **{key: tuned[key] for key in keys}}
 

@@ -10,7 +10,8 @@ from sartor.targets._base import Description, Session, Support, Target, precisio
 from sartor.targets._command import NUMBER, CommandTarget
 from sartor.targets._deployment import SURE, Deployment
 from sartor.targets._executorch import ExecutorchTarget
-from sartor.targets._onnx import write_onnx
+from sartor.targets._expressing import expressing
+from sartor.targets._onnx import BIASED, write_onnx
 from sartor.targets._onnxruntime import OnnxRuntimeTarget
 from sartor.targets._openvino import OpenVinoTarget
 from sartor.targets._predictor import LatencyTable
@@ -42,7 +43,7 @@ def make(name: str, *, threads: int = 1) -> Target:
 
 
 __all__ = [
-    "NUMBER", "SURE", "TARGETS", "CommandTarget", "Comparison", "Deployment", "Description", "ExecutorchTarget", "Gauge",
-    "Latency", "LatencyTable", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget", "Target",
-    "compare", "make", "precisions", "with_integers", "write_onnx",
+    "BIASED", "NUMBER", "SURE", "TARGETS", "CommandTarget", "Comparison", "Deployment", "Description", "ExecutorchTarget",
+    "Gauge", "Latency", "LatencyTable", "OnnxRuntimeTarget", "OpenVinoTarget", "Patience", "Session", "Support", "TableTarget",
+    "Target", "compare", "expressing", "make", "precisions", "with_integers", "write_onnx",
 ]  # fmt: skip

@@ -25,10 +25,9 @@ Kind = str
 
 @dataclass(frozen=True)
 class Support:
-    """What a target runs for one kind of layer: pairs of weight and activation bits, and the channel counts it likes."""
+    """What a target runs for one kind of layer: pairs of weight and activation bits."""
 
     precisions: tuple[tuple[int, int], ...] = ((FULL_WIDTH, FULL_WIDTH),)
-    channel_multiple: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,8 @@ class Target(ABC):
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
         """Write the artifact of a network, its batch norms folded or quantized, to a new file; return its path.
 
-        ``inputs`` have a batch of one. The file appears whole or not at all.
+        ``inputs`` have a batch of one. The file appears whole or not at all. Raises `RunError` for a network that it cannot
+        hold.
         """
 
     @abstractmethod

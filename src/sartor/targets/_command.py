@@ -103,7 +103,7 @@ class CommandSession:
         line = shlex.join(self._words)
         try:
             done = subprocess.run(  # noqa: S603 - words, not a shell line
-                self._words, capture_output=True, text=True, timeout=self._timeout_s, check=False
+                self._words, capture_output=True, text=True, errors="replace", timeout=self._timeout_s, check=False
             )
         except FileNotFoundError:
             raise MissingPackageError(f"command {self._words[0]!r} does not exist on this machine") from None

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sartor.compress import INTEGER, REDUCED, ActivationQuantizer, QuantizedWeig
 from sartor.errors import UsageError
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
+from sartor.targets._expressing import expressing
 from sartor.targets._saturation import saturates
 
 #: Versions that both runtimes read and whose QuantizeLinear has an axis.
@@ -67,7 +69,8 @@ def write_onnx(
 ) -> Path:
     """Write a network; fake quantization becomes QuantizeLinear and DequantizeLinear, weights are stored as integers.
 
-    Raises `UsageError` for other widths than the 8 bits that these operators have.
+    Raises `UsageError` for other widths than the 8 bits that these operators have, `RunError` for a network that ONNX lacks
+    operators for.
     """
     require("onnx", extra="onnxruntime")
     for name, module in network.named_modules():
@@ -89,7 +92,8 @@ def _export(
 
     names = [f"input_{index}" for index in range(len(inputs))] if len(inputs) > 1 else ["input"]
     axes = {name: {0: "batch"} for name in (*names, "output")} if dynamic_batch else None
-    with torch.no_grad(), warnings.catch_warnings():
+    unlogged = patch.object(torch._C, "_jit_onnx_log", lambda *_: None, create=True)  # of the whole graph, before it fails
+    with expressing("ONNX"), torch.no_grad(), unlogged, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter is called deprecated, and is twenty times faster than its successor
         torch.onnx.export(
             network, inputs, path, opset_version=_OPSET, dynamo=False, input_names=names, output_names=["output"],
@@ -127,21 +131,23 @@ def _store_integers(model: Any) -> None:
 
 
 def _name_layers(model: Any, network: fx.GraphModule) -> None:
-    """Call nodes of layers, what they write and the clipping behind them after their layers, so that runtimes speak of those."""
+    """Call nodes of layers, what they write and the clipping behind them after their layers, so that runtimes speak of those.
+
+    What a layer writes keeps its name where the layer's is taken: that of an input, say.
+    """
     layers = [str(node.target) for node in network.graph.nodes if node.op == "call_module" and _is_layer(network, node)]
     nodes = [node for node in model.graph.node if node.op_type in _LAYER_OPERATORS]
     if len(layers) != len(nodes) or len(set(layers)) != len(layers):
         return
-    results = {item.name for item in model.graph.output}
     for layer, node in zip(layers, nodes, strict=True):
         node.name = layer
         bias = _bias_after(model, node)
         if bias is not None:
             bias.name = f"{layer}{BIASED}"
-        readers = _rename(model, results, bias or node, layer)
+        readers = _rename(model, bias or node, layer)
         if len(readers) == 1 and readers[0].op_type in _CLIPPING:
             readers[0].name = f"{layer}{CLIPPED}"
-            _rename(model, results, readers[0], f"{layer}{CLIPPED}")
+            _rename(model, readers[0], f"{layer}{CLIPPED}")
 
 
 def _bias_after(model: Any, node: Any) -> Any | None:
@@ -152,11 +158,13 @@ def _bias_after(model: Any, node: Any) -> Any | None:
     return readers[0] if node.op_type == "MatMul" and is_bias else None
 
 
-def _rename(model: Any, results: set[str], node: Any, name: str) -> list[Any]:
-    """Give what a node writes a name, unless it is a result of the network; return the nodes that read it."""
-    old = node.output[0]
-    readers = [reader for reader in model.graph.node if old in reader.input]
-    if old not in results:
+def _rename(model: Any, node: Any, name: str) -> list[Any]:
+    """Give what a node writes a name, unless that is taken or this is a result of the network; return its readers."""
+    old, graph = node.output[0], model.graph
+    readers = [reader for reader in graph.node if old in reader.input]
+    taken = {item.name for item in (*graph.input, *graph.output, *graph.initializer)}
+    taken.update(written for other in graph.node for written in other.output)
+    if name not in taken and old not in {item.name for item in graph.output}:
         node.output[0] = name
         for reader in readers:
             for index, item in enumerate(reader.input):

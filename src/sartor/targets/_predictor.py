@@ -48,8 +48,9 @@ class LatencyTable:
         self.cost_model, self._deployment = cost_model, deployment
         full = (FULL_WIDTH, FULL_WIDTH)
         self.precisions = sorted({full, *(pair for pairs in precisions.values() for pair in pairs)})
-        layers = cost_model.network.layers
-        self._name = f"network {digest(cost_model.network.module.state_dict())[:12]}"
+        network, layers = cost_model.network, cost_model.network.layers
+        sizes = [tuple(item.shape) for item in network.example_inputs]
+        self._name = f"network {digest(network.module.state_dict(), sizes, layers)[:12]}"
         cells = self._cells = Cells(deployment, path, self._name)
         self.original_s = cells.original_s
         self._positions = np.array([np.prod(layer.input_size) for layer in layers])

@@ -10,12 +10,14 @@ import numpy as np
 
 from sartor.cost import FloatArray
 from sartor.graph import LayerSpec
+from sartor.policy import WIDTHS
 
 _KEY = re.compile(
-    r"^(conv|depthwise|linear) (\d+)->(\d+) kernel ([\dx]+) stride ([\dx]+)"
-    r"(?: dilation ([\dx]+))?(?: padding ([\dx]+))?(?: groups (\d+))? on ([\dx]+)"
+    r"^(conv|depthwise|linear) (?P<inputs>\d+)->(?P<outputs>\d+) kernel (?P<kernel>[\dx]+) stride (?P<stride>[\dx]+)"
+    r"(?: dilation (?P<dilation>[\dx]+))?(?: padding (?P<padding>[\dx]+))?(?: groups (?P<groups>\d+))? on (?P<size>[\dx]+)"
     r" at (\d+)/(\d+) bits$"
 )
+_LENGTHS = re.compile(r"\d+(x\d+)*")
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,21 @@ def _usual_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int,
 
 
 def parse_key(key: str) -> tuple[Shape, int, int] | None:
-    """Shape and channels of an entry; None for entries that are not of single layers, or whose lengths do not go together."""
+    """Shape and channels of an entry; None for entries that are not of single layers, or whose lengths do not go together.
+
+    Raises `ValueError` for lengths or bits that no layer has.
+    """
     found = _KEY.match(key)
     if found is None:
         return None
     kind, width_in, width_out, kernel, stride, dilation, padding, groups, size, weights, activations = found.groups()
+    for name, text in found.groupdict("1").items():
+        least = 0 if name == "padding" else 1
+        if not _LENGTHS.fullmatch(text) or min(_lengths(text)) < least:
+            raise ValueError(f"{name} {text} is not of whole numbers of at least {least}, joined by x")
     bits = (int(weights), int(activations))
+    if not set(bits) <= set(WIDTHS):
+        raise ValueError(f"{weights}/{activations} bits are not allowed; 1 to 8 and 32 are")
     shape = Shape(kind, kernel, stride, size, bits, int(groups or 1), dilation or "", padding or "")
     sides = {text.count("x") for text in (kernel, stride, dilation, padding, size) if text}
     return (shape, int(width_in), int(width_out)) if kind == "linear" or len(sides) == 1 else None

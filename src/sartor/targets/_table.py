@@ -31,7 +31,7 @@ class TableTarget(Target):
     and inputs. Channels between entries of the same shape follow from them. A search on a runtime leaves such a file,
     ``latency.json``, in its folder; entries for other widths can be added by hand. Layers are timed alone in it, and chains of
     them (``1 x conv …``, ``2 x conv …``) tell what each then takes beside itself; without those nothing. Raises `RunError` for a
-    file that is none.
+    file that is none, or that has an entry of a layer that there cannot be.
     """
 
     name = "table"
@@ -48,7 +48,7 @@ class TableTarget(Target):
         for key, value in seconds.items():
             if not isinstance(value, (int, float)) or not 0 < value < math.inf:
                 raise RunError(f"{path}: {key!r} takes {value!r}; seconds above 0 are allowed")
-            if (parsed := parse_key(key)) is not None:
+            if (parsed := _parse(path, key)) is not None:
                 entries.setdefault(parsed[0], []).append((parsed[1:], float(value)))
         if not entries:
             raise RunError(f"{path} has no entry of a layer; keys read: conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits")
@@ -110,6 +110,13 @@ class TableSession:
     def seconds(self) -> float:
         """Always the same."""
         return self._seconds
+
+
+def _parse(path: Path, key: str) -> tuple[Shape, int, int] | None:
+    try:
+        return parse_key(key)
+    except ValueError as error:
+        raise RunError(f"{path}: {key!r} is no layer: {error}") from error
 
 
 def _boundary(seconds: Mapping[str, float], pair: tuple[int, int]) -> Boundary:
