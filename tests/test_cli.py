@@ -18,6 +18,7 @@ from sartor import demo
 from sartor.cli import main, parse
 from sartor.config import RunConfig
 from sartor.graph import trace
+from sartor.search import read_episodes
 from sartor.teacher import Teacher
 
 
@@ -221,6 +222,26 @@ def test_what_the_system_refuses_is_one_sentence(weights, tmp_path, capsys, monk
         main(search(tmp_path, weights))
     assert stop.value.code == 1
     assert capsys.readouterr().err == "sartor: [Errno 28] No space left on device: 'episodes.journal'\n"
+
+
+def test_the_demonstration_searches_and_goes_on(tmp_path, capsys):
+    for _ in range(2):
+        main(["demo", f"--out={tmp_path}", "--episodes=4"])
+        assert f"next: sartor show {tmp_path}" in capsys.readouterr().out
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["episodes"], result["budget_met"]) == (4, True)
+    assert len(read_episodes(tmp_path)) == 4
+
+
+def test_ctrl_c_ends_with_status_130(capsys, monkeypatch):
+    def interrupted(console):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sartor.cli.parse", lambda arguments: SimpleNamespace(run=interrupted))
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "sartor: interrupted; what was recorded until now is kept\n"
 
 
 def test_wrong_usage_ends_with_status_2(capsys):

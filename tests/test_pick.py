@@ -2,16 +2,18 @@
 
 import json
 import re
+import shlex
+import shutil
 
 import pytest
 import torch
 
 import sartor
 from sartor import demo
-from sartor.cli import main
+from sartor.cli import main, parse
 from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS
-from sartor.pick import pick
+from sartor.pick import pick, pick_finetuned
 from sartor.search import front, read_episodes
 from sartor.storage import read_policy
 
@@ -60,13 +62,44 @@ def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
     main(["finetune", str(folder), "--epochs", "1", "--batch", "64"])
     main(["export", str(folder)])
     again = FORMATS["onnx"].metadata(folder / "export/model.onnx")["command"]
-    assert re.fullmatch(rf"sartor search .* --budget 'macs<=60%' .* && sartor pick {run} --episode {number}", again), again
+    made = rf"sartor search .* --budget 'macs<=60%' .* && sartor pick {run} --episode {number}"
+    assert re.fullmatch(rf"{made} && sartor finetune {folder} --epochs 1 --batch 64", again), again
     main(["verify", str(folder)])
     verified = json.loads((folder / "export/model.onnx.verified.json").read_text())
     assert verified["accuracy"] == pytest.approx(verified["simulated"], abs=0.01)
     with pytest.raises(SystemExit):
         main(["search", "--resume", str(folder)])
     assert "holds a network that was not searched there" in capsys.readouterr().err
+
+
+def test_what_was_fine_tuned_is_fine_tuned_once_more(run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("episode-*"))
+    with pytest.raises(RunError, match="holds nothing that was fine-tuned; go on with: sartor finetune"):
+        pick_finetuned(folder)
+    main(["finetune", str(folder), "--epochs", "2", "--batch", "64", "--augment", "mirror,shift"])
+    main(["pick", str(folder), "--finetuned"])
+    further = folder / "further"
+    assert f"network in {further}; next: sartor finetune {further}" in capsys.readouterr().out
+    main(["finetune", str(further), "--epochs", "1", "--learning-rate", "0.001"])
+    first, second = (json.loads((place / "finetuned/finetune.json").read_text()) for place in (folder, further))
+    assert second["validation"]["before"] == first["validation"]["after"]
+    assert second["test"]["original"] == first["test"]["original"]
+    main(["export", str(further)])
+    again = FORMATS["onnx"].metadata(further / "export/model.onnx")["command"].split(" && ")
+    assert again[1:] == [
+        f"sartor finetune {folder} --epochs 2 --batch 64 --augment mirror,shift",
+        f"sartor pick {folder} --finetuned",
+        f"sartor finetune {further} --epochs 1 --learning-rate 0.001",
+    ]
+    for command in again:
+        parse(shlex.split(command)[1:])
+    main(["verify", str(further)])
+    with pytest.raises(RunError, match="further is there already; fine-tune it, or remove it"):
+        pick_finetuned(folder)
+    with pytest.raises(SystemExit):
+        main(["pick", str(folder), "--finetuned", "--episode", "1"])
+    assert "--finetuned and --episode 1 are two networks; choose one" in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_refused(run, tmp_path):

@@ -59,7 +59,7 @@ class RunConfig:
 
     def command(self) -> str:
         """The command line that makes this run again: every option that is not the default."""
-        return shlex.join(["sartor", "search", *_words(self)])
+        return shlex.join(["sartor", "search", *words(self)])
 
     def save(self, folder: Path) -> None:
         """Write ``run.json``."""
@@ -73,17 +73,18 @@ def require_threads(threads: int | None) -> None:
         raise UsageError(f"--threads is {threads}; it must be at least 1")
 
 
-def _words(options: Any) -> Iterator[str]:
+def words(options: Any, prefix: str = "") -> Iterator[str]:
+    """Flags and values of a command line that say options, a dataclass, where they are not the defaults."""
     for item in dataclasses.fields(options):
-        value, flag = getattr(options, item.name), item.name.replace("_", "-")
+        value, flag = getattr(options, item.name), prefix + item.name.replace("_", "-")
         if dataclasses.is_dataclass(value):
-            yield from _words(value)
+            yield from words(value)
         elif value == (item.default if item.default is not MISSING else None):
             continue
         elif isinstance(value, bool):
             yield f"--{flag}" if value else f"--no-{flag}"
         else:
-            yield from (f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value))
+            yield from (f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value))
 
 
 def from_folder(folder: Path) -> RunConfig:

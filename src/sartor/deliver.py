@@ -120,5 +120,5 @@ def _metadata(folder: Path, config: RunConfig, place: Path) -> dict[str, str]:
         "seed": str(config.options.seed),
         "finetuned": json.dumps(place.name == FINETUNED),
         "versions": json.dumps({"sartor": sartor.__version__, "torch": str(torch.__version__)}),
-        "command": command_of(folder),
+        "command": command_of(folder, finetuned=place.name == FINETUNED),
     }

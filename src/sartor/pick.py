@@ -1,4 +1,4 @@
-"""Any episode of a search as a network of its own, as the best one is."""
+"""Any episode of a search, or what was fine-tuned, as a network of its own, as the best episode is."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import dataclasses
 import shlex
 from pathlib import Path
 
+from sartor._files import write_text
 from sartor.budget import Budget
 from sartor.config import FILE, from_folder
 from sartor.errors import RunError, UsageError
-from sartor.run import calibration_count, load_subject, use_threads
+from sartor.run import FINETUNED, RESULT, calibration_count, load_subject, read_finetuned, require_current, use_threads
 from sartor.search import read_episodes
-from sartor.storage import save
+from sartor.storage import copy, holds_network, save
 from sartor.task import make_compressor, make_problem, make_target
 
 _PREFIX = "episode-"
+_FURTHER = "further"
 
 
 def pick(folder: Path, number: int) -> Path:
@@ -42,9 +44,32 @@ def pick(folder: Path, number: int) -> Path:
     return out
 
 
-def command_of(folder: Path) -> str:
-    """The commands that make the network of a run, or of an episode that was picked from one, again."""
+def pick_finetuned(folder: Path) -> Path:
+    """Write what was fine-tuned to ``folder/further``, which can be fine-tuned once more, in another way, like a run.
+
+    Raises `RunError` if nothing was, or if that is there already.
+    """
+    tuned, out = folder / FINETUNED, folder / _FURTHER
+    if not holds_network(tuned):
+        raise RunError(f"{folder} holds nothing that was fine-tuned; go on with: sartor finetune {folder}")
+    if holds_network(out):
+        raise RunError(f"{out} is there already; fine-tune it, or remove it")
+    require_current(folder)
+    config = from_folder(folder)
+    dataclasses.replace(config, out=out).save(out)
+    if config.budget:  # what was promised still is
+        write_text(out / RESULT, (folder / RESULT).read_text(encoding="utf-8"))
+    copy(out, tuned)
+    return out
+
+
+def command_of(folder: Path, *, finetuned: bool = False) -> str:
+    """The commands that make the network of a run, or what was picked from one, again."""
+    if finetuned:
+        return f"{command_of(folder)} && {read_finetuned(folder)['command']}"
     run, number = folder.parent, folder.name.removeprefix(_PREFIX)
-    if folder.name == number or not (run / FILE).exists():
+    if folder.name not in (_FURTHER, _PREFIX + number) or not (run / FILE).exists():
         return from_folder(folder).command()
-    return f"{from_folder(run).command()} && {shlex.join(['sartor', 'pick', str(run), '--episode', number])}"
+    further = folder.name == _FURTHER
+    chosen = ["--finetuned"] if further else ["--episode", number]
+    return f"{command_of(run, finetuned=further)} && {shlex.join(['sartor', 'pick', str(run), *chosen])}"

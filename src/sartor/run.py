@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sartor import data, models
 from sartor._files import read_json, write_text
 from sartor._process import is_main
 from sartor.api import SCHEMA, Result, compress
-from sartor.config import RunConfig, first_of, from_folder, require_threads
+from sartor.config import RunConfig, first_of, from_folder, require_threads, words
 from sartor.errors import RunError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, finetune
 from sartor.graph import trace
@@ -136,6 +137,11 @@ def _read(path: Path, schema: int, missing: str) -> dict[str, Any]:
     return content
 
 
+def _finetune_words(options: FinetuneOptions, threads: int | None, teacher: Teacher) -> list[str]:
+    """What of the command line of a fine-tuning is not the default."""
+    return [*words(options), *words(teacher, "teacher."), *(["--threads", str(threads)] if threads else [])]
+
+
 def run_finetune(
     folder: Path,
     options: FinetuneOptions,
@@ -185,6 +191,7 @@ def run_finetune(
         },
         "seconds": round(sum(epoch.seconds for epoch in tuned.epochs), 3),
         "options": dataclasses.asdict(options),
+        "command": shlex.join(["sartor", "finetune", str(folder), *_finetune_words(options, threads, teacher)]),
         "teacher": " and ".join(teacher.models) or config.model,
         "members": tuned.members,
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],

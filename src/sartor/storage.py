@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 
 from sartor import models
-from sartor._files import read_json, write_text
+from sartor._files import read_json, write_atomically, write_text
 from sartor.compress import REDUCED, Scheme, digest, fold, narrow, owned, quantize, widen
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import BoolArray, Network, trace
@@ -143,10 +143,21 @@ def _kept(network: Network, layout: _Layout, folder: Path) -> BoolArray:
 
 def save_trained(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
     """Write a candidate of the folder ``source``, trained since, to a folder of its own."""
+    _copy_description(folder, source)
+    _save_tensors(folder, candidate)
+
+
+def copy(folder: Path, source: Path) -> None:
+    """Write what the folder ``source`` holds to another."""
+    _copy_description(folder, source)
+    write_atomically(folder / _TENSORS, lambda temporary: temporary.write_bytes((source / _TENSORS).read_bytes()))
+
+
+def _copy_description(folder: Path, source: Path) -> None:
+    """All but the tensors; those of an earlier save go, because they would not belong to it."""
     (folder / _TENSORS).unlink(missing_ok=True)
     for name in ("network.json", "policy.json"):
         write_text(folder / name, (source / name).read_text(encoding="utf-8"))
-    _save_tensors(folder, candidate)
 
 
 def holds_network(folder: Path) -> bool:

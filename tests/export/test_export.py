@@ -202,6 +202,19 @@ def test_a_good_artifact_is_as_promised(quantized, data, tmp_path):
     assert found.faults(size=0.1)[-1].startswith(f"the file has {found.size_bytes:,} bytes, 0.")
 
 
+@pytest.mark.parametrize(("form", "batch"), [("openvino", None), ("executorch", 1)])
+def test_other_runtimes_are_as_promised_too(form, batch, quantized, data, tmp_path):
+    network, candidate = quantized
+    test = data.test.slice(0, 64)
+    path = tmp_path / f"model{FORMATS[form].suffix}"
+    export(candidate, (test.normalized()[:1],), path, form, batch=batch)
+    found = verify(path, form, candidate, network.module, test)
+    assert found.faults() == []
+    assert found.size_bytes == sum(file.stat().st_size for file in tmp_path.iterdir())
+    assert found.peak_memory_bytes > 0
+    assert (found.images, found.batch, found.runtime.split()[0]) == (64, 1, form)
+
+
 @pytest.mark.parametrize("form", ["onnx", "openvino", "executorch"])
 def test_an_artifact_of_another_network_is_not_verified(form, quantized, data, tmp_path):
     network, candidate = quantized

@@ -6,6 +6,8 @@ import html
 import json
 import re
 import shutil
+import socket
+import socketserver
 import threading
 import urllib.error
 import urllib.request
@@ -70,6 +72,24 @@ def test_everything_is_there_as_files_too(run):
     card = (folder / "MODEL_CARD.md").read_text()
     assert card.startswith("---\nlibrary_name: sartor\n")
     assert "- quantization\n" in card
+
+
+def test_the_page_is_served_until_ctrl_c_on_a_port_that_is_free(run, capsys, monkeypatch):
+    def interrupted(server, *arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(socketserver.BaseServer, "serve_forever", interrupted)
+    main(["report", str(run), "--live", "--port", "0"])
+    said = capsys.readouterr().out
+    assert re.match(r"http://127\.0\.0\.1:[1-9]\d*/ until Ctrl-C\nserved no longer\n", said)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for port, sentence in ((taken.getsockname()[1], "cannot be served on"), (70_000, "allowed are 0 to 65535")):
+            with pytest.raises(SystemExit) as stop:
+                main(["report", str(run), "--live", "--port", str(port)])
+            assert stop.value.code == 2
+            error = capsys.readouterr().err
+            assert error.startswith(f"sartor: --port {port if port < 70_000 else 'is 70000'}")
+            assert sentence in error
 
 
 def test_a_running_search_is_served_as_it_grows(run, tmp_path):

@@ -107,6 +107,17 @@ def test_unknown_targets_are_refused():
         targets.make("tpu")
 
 
+def test_bf16_computes_about_what_fp32_does(tmp_path):
+    try:
+        target = targets.make("openvino-bf16")
+    except UsageError as error:
+        pytest.skip(str(error))
+    network, images = _example_network()
+    artifact = target.build(fold(network.module), (images[:1],), tmp_path / "a.xml")
+    (rounded,), (exact,) = (chosen.load(artifact).run([images.numpy()]) for chosen in (target, OpenVinoTarget()))
+    assert 1e-5 < np.abs(rounded - exact).max() / np.abs(exact).max() < 0.05
+
+
 def test_a_processor_without_bf16_is_not_asked_for_it(monkeypatch):
     import openvino
 

@@ -1,4 +1,4 @@
-"""``sartor pick``: another network of a search than the best."""
+"""``sartor pick``: another network of a search than the best, or what was fine-tuned, to go on from."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from sartor.errors import RunError
-from sartor.pick import pick
+from sartor.errors import RunError, UsageError
+from sartor.pick import pick, pick_finetuned
 from sartor.search import cost_axis, cost_of, front, read_episodes
 
 
 @dataclass(frozen=True)
 class Pick:
-    """List the episodes of a run that no other beats in accuracy and cost, or deliver one of them."""
+    """List the episodes of a run that no other beats in accuracy and cost, or deliver one of them, or what was fine-tuned."""
 
     folder: tyro.conf.Positional[Path]
     """Folder of the run."""
     episode: int | None = None
     """The one to deliver, of the list or not; written to RUN/episode-N."""
+    finetuned: bool = False
+    """Deliver what was fine-tuned, to be fine-tuned once more in another way; written to RUN/further."""
 
     def run(self, console: Console) -> None:
         """Print the list, or where the network is."""
-        if self.episode is not None:
-            out = pick(self.folder, self.episode)
+        if self.finetuned and self.episode is not None:
+            raise UsageError(f"--finetuned and --episode {self.episode} are two networks; choose one")
+        if self.finetuned or self.episode is not None:
+            out = pick_finetuned(self.folder) if self.episode is None else pick(self.folder, self.episode)
             console.print(f"network in {out}; next: sartor finetune {out}, or sartor export {out}", highlight=False)
             return
         if not self.folder.is_dir() or not (episodes := read_episodes(self.folder)):

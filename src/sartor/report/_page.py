@@ -110,5 +110,5 @@ def _how(facts: Facts) -> dict[str, str]:
         "agent": f"{options.agent}, seed {options.seed}, methods {', '.join(options.methods)}",
         "target": f"{target['runtime']}, {target['device']}, {target['threads']} thread(s)" if target else "none",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "command": config.command(),
+        "command": facts.command,
     }

@@ -44,6 +44,11 @@ class Facts:
         """What of the search is not as it was asked for."""
         return missed_words(self.result) if self.result else []
 
+    @property
+    def command(self) -> str:
+        """The commands that make it again."""
+        return " && ".join([self.config.command(), *([self.finetuned["command"]] if self.finetuned else [])])
+
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per episode, as for a CSV file."""
         best, rows = float("-inf"), []
