@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from sartor.budget import Bound, Bounded, Budget
+from sartor.budget import Bounded, Budget
 from sartor.cost import Cost, CostModel, FloatArray, Options
-from sartor.decisions import Columns, Granularity, Method, Precision, cheapest, make_decisions
-from sartor.errors import BudgetError, TraceError, UsageError
+from sartor.decisions import Columns, Granularity, Method, Precision, make_decisions
+from sartor.errors import TraceError, UsageError
 from sartor.graph import IntArray
+from sartor.limits import Limits, affordable, used_up
 from sartor.policy import Policy
-
-#: Sums of floats err by less, relative to a bound.
-_ROUNDING = 1e-12
-#: More than any share of a bound on latency.
-_BEYOND = 1e9
 
 
 class LatencyPredictor(Protocol):
@@ -82,9 +77,8 @@ class Problem:
         self.lowest = np.array([decision.choices[0] for decision in self.decisions], dtype=np.int64)
         self.highest = np.array([decision.choices[-1] for decision in self.decisions], dtype=np.int64)
         self.original: Cost = cost_model.original
-        self._limits = {bound: bound.limit(self.of_original(bound.quantity)) for bound in budget.bounds}
-        self._cheapest: IntArray | None = None
-        self._require_reachable()
+        self._limits = Limits(budget, self.decisions, self.total, self.of_original)
+        self._limits.require_reachable(doubt=0.0 if latency is None else latency.error())
 
     def __len__(self) -> int:
         return len(self.decisions)
@@ -105,8 +99,7 @@ class Problem:
         """Tell the latency predictor what the policy with these counts took, relative to the original."""
         if self.latency is not None:
             self.latency.correct(*self.split(policy_counts), relative_latency * self.latency.original_s)
-            if self.budget.bounds_latency:
-                self._cheapest = None
+            self._limits.forget()
 
     def split(self, counts: IntArray) -> tuple[IntArray, Options]:
         """What the counts of one policy do: counts per group (1, groups) and `Options` per layer (1, layers)."""
@@ -114,8 +107,7 @@ class Problem:
 
     def tighten(self, factor: float) -> None:
         """Aim lower than the budget on latency, because what was aimed at was missed by ``factor`` > 1."""
-        self._limits = {bound: limit / factor if bound.quantity == "latency" else limit for bound, limit in self._limits.items()}
-        self._cheapest = None
+        self._limits.tighten(factor)
 
     def total(self, quantity: Bounded, counts: IntArray) -> FloatArray:
         """One quantity of many policies, given as counts (policies, decisions); latency in seconds, as predicted."""
@@ -127,27 +119,11 @@ class Problem:
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""
-        return self._usage(counts, list(self._limits))
-
-    def counted(self, counts: IntArray) -> FloatArray:
-        """The same of all bounds but those on latency: these are known, latency is foretold."""
-        return self._usage(counts, [bound for bound in self._limits if bound.quantity != "latency"])
-
-    def _usage(self, counts: IntArray, bounds: Sequence[Bound]) -> FloatArray:
-        shares = [self.total(bound.quantity, counts) / self._limits[bound] for bound in bounds]
-        return np.max(shares, axis=0) if shares else np.zeros(len(counts))
-
-    def _excess(self, counts: IntArray) -> FloatArray:
-        """Largest share of any bound; beyond all others where a counted bound does not hold, whatever that does to latency."""
-        counted = self.counted(counts)
-        return np.where(counted > 1 + _ROUNDING, _BEYOND + counted, self.usage(counts))
+        return self._limits.usage(counts)
 
     def cheapest(self) -> IntArray:
         """Counts that use up least of the budget, as far as latency is known now; counted bounds hold if they can."""
-        if self._cheapest is None:
-            smallest = all(self._is_least_when_smallest(bound.quantity) for bound in self._limits)
-            self._cheapest = self.lowest if smallest else cheapest(self.decisions, self._excess)
-        return self._cheapest
+        return self._limits.cheapest()
 
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts."""
@@ -172,14 +148,13 @@ class Problem:
             return int(choices[wanted])
         rows = np.repeat(np.concatenate([decided, [0], self.cheapest()[step + 1 :]])[None], len(choices), axis=0)
         rows[:, step] = choices
-        usage = self.usage(rows)
-        fits = usage <= 1 + _ROUNDING
+        fits = affordable(self.usage(rows))
         if not fits.any():
-            return int(choices[self._excess(rows).argmin()])
+            return int(choices[self._limits.excess(rows).argmin()])
         rows[:, step + 1 :] = self.highest[step + 1 :]
         most = self.usage(rows)
         spared = np.append(np.diff(most) > 2 * (1 - most[:-1]), False) if decision.kind == "bits" else False
-        allowed = np.flatnonzero(fits & ((most >= 1 - _ROUNDING) | spared))
+        allowed = np.flatnonzero(fits & (used_up(most) | spared))
         if not len(allowed):
             return int(choices[np.flatnonzero(fits)[-1]])
         return int(choices[allowed[np.abs(allowed - wanted).argmin()]])
@@ -190,34 +165,3 @@ class Problem:
         for ratio in ratios:
             decided = np.append(decided, self.choose(decided, float(ratio)))
         return decided
-
-    def _require_reachable(self) -> None:
-        doubt = self.latency.error() if self.latency is not None else 0.0
-        for bound, limit in self._limits.items():
-            smallest = self._smallest(bound.quantity)
-            if smallest > limit * (1 + doubt * (bound.quantity == "latency")):
-                raise BudgetError(
-                    f"budget {bound} cannot be met: the smallest reachable value is {_reached(bound, smallest)} "
-                    f"({100 * smallest / self.of_original(bound.quantity):.1f}% of the original's) with the allowed choices"
-                )
-        least = self.cheapest()[None]
-        if self.counted(least)[0] > 1 + _ROUNDING or self.usage(least)[0] > 1 + doubt + _ROUNDING:
-            reached = ", ".join(_reached(bound, float(self.total(bound.quantity, least)[0])) for bound in self._limits)
-            raise BudgetError(f"budget {self.budget} cannot be met: its bounds can, but not all at once; nearest is {reached}")
-
-    def _smallest(self, quantity: Bounded) -> float:
-        """The least of one quantity that can be reached."""
-        counts = self.lowest
-        if not self._is_least_when_smallest(quantity):
-            counts = cheapest(self.decisions, functools.partial(self.total, quantity))
-        return float(self.total(quantity, counts[None])[0])
-
-    def _is_least_when_smallest(self, quantity: Bounded) -> bool:
-        """Whether all smallest choices are the cheapest: not with pairs of bits, of which each may be the smaller in one way."""
-        return quantity != "latency" and all(decision.kind != "bits" for decision in self.decisions)
-
-
-def _reached(bound: Bound, value: float) -> str:
-    return (
-        f"{bound.quantity}<={1e3 * value:.3g}ms (predicted)" if bound.quantity == "latency" else f"{bound.quantity}<={value:.0f}"
-    )
