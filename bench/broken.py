@@ -41,8 +41,8 @@ class Broken:
                 self._row(layer, path)
 
     def _row(self, name: str, artifact: Path) -> None:
-        found, faults, _ = run_verify(self.folder, "onnx", artifact=artifact)
-        print(f"| {name} | {100 * found.accuracy:.2f} | {'; '.join(faults) or 'as promised'} |", flush=True)
+        checked = run_verify(self.folder, "onnx", artifact=artifact)
+        print(f"| {name} | {100 * checked.found.accuracy:.2f} | {'; '.join(checked.faults) or 'as promised'} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ class Deliver:
         with tempfile.TemporaryDirectory() as scratch:
             images = Path(scratch) / "images.npy"
             np.save(images, pixels.numpy())
-            for form in ("folder", *FORMATS):
-                artifact = place if form == "folder" else run_export(self.folder, form, batch=_batch(form))
+            artifacts = {form: run_export(self.folder, form, batch=_batch(form)) for form in FORMATS}
+            for form, artifact in (("folder", place), *artifacts.items()):
                 told, outputs = _stranger(form, artifact.resolve(), images, Path(scratch) / "outputs.npy")
                 accuracy = 100 * float((outputs.argmax(1) == labels).mean())
                 same = 100 * float((outputs.argmax(1) == simulated.argmax(1)).mean())

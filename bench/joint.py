@@ -186,7 +186,8 @@ def _measure_again(folder: Path, network: Network, target_name: str, threads: in
         paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
         for path, module in zip(paths, (sartor.load(folder), fold(network.module)), strict=True):
             target.build(deployable(module), network.example_inputs, path)
-        found = target.compare(*map(target.load, paths), SURE)
+        candidate, original = map(target.load, paths)
+        found = target.compare(candidate, original, SURE)
     return Interval(found.relative, found.low, found.high)
 
 

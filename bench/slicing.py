@@ -74,6 +74,8 @@ def _randomized(model: nn.Module) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             module.running_mean.normal_(0, 0.1, generator=generator)
             module.running_var.uniform_(0.5, 2, generator=generator)
     return model.eval()

@@ -49,6 +49,7 @@ class Accuracy:
         print("|---|---|---|" + "---|" * len(self.targets))
         for model in self.models:
             network, images = traced(model)
+            assert images.test is not None
             calibration, test = images.calibration.normalized(), images.test.normalized()
             labels = images.test.labels.numpy()
             for name, policy in policies(network, self.mixtures).items():
