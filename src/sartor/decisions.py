@@ -67,17 +67,23 @@ def make_decisions(
     return sorted(decisions, key=lambda decision: position[decision.layer.name])
 
 
+def ends(decisions: Sequence[Decision]) -> tuple[IntArray, IntArray]:
+    """The smallest and the largest choice of every decision, both (decisions,)."""
+    lowest, highest = (np.array([decision.choices[end] for decision in decisions], dtype=np.int64) for end in (0, -1))
+    return lowest, highest
+
+
 def cheapest(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray]) -> IntArray:
     """Counts (decisions,) that no single decision makes cheaper; ``cost`` takes rows of them. By coordinate descent.
 
     The smallest choices are the cheapest but for latency: some kernels are slower with fewer bits or channels. Changing the
     precision between layers takes time too, so all corners are descended from: all layers narrow or wide, coarse or fine.
     """
-    lowest, highest = (np.array([decision.choices[end] for decision in decisions]) for end in (0, -1))
+    lowest, highest = ends(decisions)
     bits = np.array([decision.kind == "bits" for decision in decisions])
     corners = [np.where(bits, precision, width) for width in (lowest, highest) for precision in (lowest, highest)]
-    ends = [_descend(decisions, cost, corner) for corner in corners]
-    return ends[int(cost(np.array(ends)).argmin())]
+    found = [_descend(decisions, cost, corner) for corner in corners]
+    return found[int(cost(np.array(found)).argmin())]
 
 
 def _descend(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray], counts: IntArray) -> IntArray:

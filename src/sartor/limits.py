@@ -9,7 +9,7 @@ import numpy as np
 
 from sartor.budget import Bound, Bounded, Budget
 from sartor.cost import FloatArray
-from sartor.decisions import Decision, cheapest
+from sartor.decisions import Decision, cheapest, ends
 from sartor.errors import BudgetError
 from sartor.graph import BoolArray, IntArray
 
@@ -28,7 +28,8 @@ class Limits:
     def __init__(self, budget: Budget, decisions: Sequence[Decision], total: Total, original: Callable[[Bounded], float]) -> None:
         self._budget, self._decisions, self._total, self._original = budget, decisions, total, original
         self._values = {bound: bound.limit(original(bound.quantity)) for bound in budget.bounds}
-        self._lowest = np.array([decision.choices[0] for decision in decisions], dtype=np.int64)
+        self._counted = np.array([bound.quantity != "latency" for bound in self._values], dtype=np.bool_)
+        self._lowest, _ = ends(decisions)
         self._pairs = any(decision.kind == "bits" for decision in decisions)
         self._cheapest: IntArray | None = None
 
@@ -37,12 +38,13 @@ class Limits:
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy (policies, decisions) uses up; 1 is just affordable. 0 without a budget."""
-        return self._usage(counts, list(self._values))
+        return self._shares(counts).max(0, initial=0.0)
 
     def excess(self, counts: IntArray) -> FloatArray:
         """The same as `usage`, but beyond all else where a bound does not hold that is counted: latency is only foretold."""
-        counted = self._usage(counts, [bound for bound in self._values if bound.quantity != "latency"])
-        return np.where(affordable(counted), self.usage(counts), _BEYOND + counted)
+        shares = self._shares(counts)
+        counted = shares[self._counted].max(0, initial=0.0)
+        return np.where(affordable(counted), shares.max(0, initial=0.0), _BEYOND + counted)
 
     def cheapest(self) -> IntArray:
         """Counts that use up least of the budget, as far as latency is known now; counted bounds hold if they can."""
@@ -75,9 +77,10 @@ class Limits:
             reached = ", ".join(_reached(bound, float(self._total(bound.quantity, least)[0])) for bound in self._values)
             raise BudgetError(f"budget {self._budget} cannot be met: its bounds can, but not all at once; nearest is {reached}")
 
-    def _usage(self, counts: IntArray, bounds: Sequence[Bound]) -> FloatArray:
-        shares = [self._total(bound.quantity, counts) / self._values[bound] for bound in bounds]
-        return np.max(shares, axis=0) if shares else np.zeros(len(counts))
+    def _shares(self, counts: IntArray) -> FloatArray:
+        """Of every bound (bounds, policies)."""
+        shares = [self._total(bound.quantity, counts) / limit for bound, limit in self._values.items()]
+        return np.array(shares, dtype=np.float64).reshape(len(shares), len(counts))
 
     def _smallest(self, quantity: Bounded) -> float:
         """The least of one quantity that can be reached."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from sartor import agents
+from sartor._seed import require_seed
 from sartor.agents import RuleName
 from sartor.compress import CompressOptions
 from sartor.decisions import Granularity, Method
@@ -81,8 +82,7 @@ class SearchOptions:
         for name in ("episodes", "reward_images", "finalists", "target_threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.seed not in range(2**32):
-            raise UsageError(f"seed is {self.seed}; it must lie from 0 to {2**32 - 1}")
+        require_seed(self.seed)
         if not self.methods or set(self.methods) - {"prune", "quantize"}:
             raise UsageError(f"methods are {', '.join(self.methods) or 'empty'}; allowed are prune, quantize, or both")
         if unknown := set(self.state) - {"sensitivity", "latency"}:

@@ -9,7 +9,7 @@ import numpy as np
 
 from sartor.budget import Bounded, Budget
 from sartor.cost import Cost, CostModel, FloatArray, Options
-from sartor.decisions import Columns, Granularity, Method, Precision, make_decisions
+from sartor.decisions import Columns, Granularity, Method, Precision, ends, make_decisions
 from sartor.errors import TraceError, UsageError
 from sartor.graph import IntArray
 from sartor.limits import Limits, affordable, used_up
@@ -74,8 +74,7 @@ class Problem:
             )
         self._columns = Columns(cost_model, self.decisions, base)
         self.sizes = np.array([decision.size for decision in self.decisions], dtype=np.int64)
-        self.lowest = np.array([decision.choices[0] for decision in self.decisions], dtype=np.int64)
-        self.highest = np.array([decision.choices[-1] for decision in self.decisions], dtype=np.int64)
+        self.lowest, self.highest = ends(self.decisions)
         self.original: Cost = cost_model.original
         self._limits = Limits(budget, self.decisions, self.total, self.of_original)
         self._limits.require_reachable(doubt=0.0 if latency is None else latency.error())

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sartor import sensitivity
+from sartor._seed import require_seed
 from sartor.cli._progress import bar
 from sartor.compress import CompressOptions, Compressor, keep_safe_groups
 from sartor.config import require_threads
@@ -54,8 +55,7 @@ class MeasureSensitivity:
             raise UsageError(f"--images is {self.images}; it must be at least 1")
         if any(not 0 < keep <= 1 for keep in self.keep) or any(bits not in range(1, 9) for bits in self.bits):
             raise UsageError(f"--keep is {self.keep} and --bits {self.bits}; allowed are (0, 1] and 1 to 8")
-        if self.seed not in range(2**32):
-            raise UsageError(f"--seed is {self.seed}; it must lie from 0 to {2**32 - 1}")
+        require_seed(self.seed, "--seed")
         require_threads(self.threads)
         if self.threads:
             torch.set_num_threads(self.threads)

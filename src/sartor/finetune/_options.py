@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from sartor._seed import require_seed
 from sartor.errors import UsageError
 
 #: Changes to training images: shifted by up to an eighth of the side, mirrored, and mixed with another one in a share drawn
@@ -48,8 +49,7 @@ class FinetuneOptions:
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.seed not in range(2**32):
-            raise UsageError(f"seed is {self.seed}; it must lie from 0 to {2**32 - 1}")
+        require_seed(self.seed)
         for name, low, high in (("distill", 0.0, 1.0), ("ema", 0.0, 0.99999), ("momentum", 0.0, 0.999), ("warmup", 0.0, 1.0)):
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}")

@@ -10,6 +10,7 @@ from sartor._files import read_json
 from sartor.config import FILE as OPTIONS
 from sartor.config import RunConfig, from_folder
 from sartor.errors import RunError
+from sartor.pick import command_of
 from sartor.run import FINETUNE_REPORT, FINETUNED, RESULT, is_current, read_finetuned, read_result
 from sartor.search import Episode, read_episodes
 from sartor.sensitivity import FILE as SENSITIVITY
@@ -21,7 +22,7 @@ from sartor.summary import missed_words
 @dataclass(frozen=True)
 class Facts:
     """``result`` is empty while the search runs; ``finetuned`` is None, and ``verified`` empty, if that was not done with what
-    the run now holds.
+    the run now holds. ``command`` makes it again.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Facts:
     sensitivity: Sensitivity | None
     finetuned: dict[str, Any] | None
     verified: list[dict[str, Any]]
+    command: str
 
     @property
     def state(self) -> str:
@@ -43,11 +45,6 @@ class Facts:
     def missed(self) -> list[str]:
         """What of the search is not as it was asked for."""
         return missed_words(self.result) if self.result else []
-
-    @property
-    def command(self) -> str:
-        """The commands that make it again."""
-        return " && ".join([self.config.command(), *([self.finetuned["command"]] if self.finetuned else [])])
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per episode, as for a CSV file."""
@@ -81,12 +78,14 @@ def read(folder: Path) -> Facts:
     verified = [read_json(path, missing=f"{path} does not exist", error=RunError) for path in found]
     place = tuned if current else folder
     network = identity_of(place) if verified and holds_network(place) else ""
+    finetuned = read_finetuned(folder) if current and (tuned / FINETUNE_REPORT).exists() else None
     return Facts(
         folder.resolve().name,
         from_folder(folder),
         episodes,
         result,
         Sensitivity.read(sensitivity) if sensitivity.exists() else None,
-        read_finetuned(folder) if current and (tuned / FINETUNE_REPORT).exists() else None,
+        finetuned,
         [item for item in verified if item.get("network") == network],
+        command_of(folder, finetuned=finetuned is not None),
     )

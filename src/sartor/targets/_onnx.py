@@ -139,15 +139,16 @@ def _name_layers(model: Any, network: fx.GraphModule) -> None:
     nodes = [node for node in model.graph.node if node.op_type in _LAYER_OPERATORS]
     if len(layers) != len(nodes) or len(set(layers)) != len(layers):
         return
+    results, taken = {item.name for item in model.graph.output}, _names(model)
     for layer, node in zip(layers, nodes, strict=True):
         node.name = layer
         bias = _bias_after(model, node)
         if bias is not None:
             bias.name = f"{layer}{BIASED}"
-        readers = _rename(model, bias or node, layer)
+        readers = _rename(model, results, taken, bias or node, layer)
         if len(readers) == 1 and readers[0].op_type in _CLIPPING:
             readers[0].name = f"{layer}{CLIPPED}"
-            _rename(model, readers[0], f"{layer}{CLIPPED}")
+            _rename(model, results, taken, readers[0], f"{layer}{CLIPPED}")
 
 
 def _bias_after(model: Any, node: Any) -> Any | None:
@@ -158,14 +159,20 @@ def _bias_after(model: Any, node: Any) -> Any | None:
     return readers[0] if node.op_type == "MatMul" and is_bias else None
 
 
-def _rename(model: Any, node: Any, name: str) -> list[Any]:
+def _names(model: Any) -> set[str]:
+    """Of all tensors."""
+    graph = model.graph
+    given = {item.name for item in (*graph.input, *graph.output, *graph.initializer)}
+    return given.union(written for node in graph.node for written in node.output)
+
+
+def _rename(model: Any, results: set[str], taken: set[str], node: Any, name: str) -> list[Any]:
     """Give what a node writes a name, unless that is taken or this is a result of the network; return its readers."""
-    old, graph = node.output[0], model.graph
-    readers = [reader for reader in graph.node if old in reader.input]
-    taken = {item.name for item in (*graph.input, *graph.output, *graph.initializer)}
-    taken.update(written for other in graph.node for written in other.output)
-    if name not in taken and old not in {item.name for item in graph.output}:
+    old = node.output[0]
+    readers = [reader for reader in model.graph.node if old in reader.input]
+    if name not in taken and old not in results:
         node.output[0] = name
+        taken.add(name)
         for reader in readers:
             for index, item in enumerate(reader.input):
                 if item == old:
