@@ -10,16 +10,17 @@ from typing import Any
 
 from torch import nn
 
-from sartor._allocator import keep_freed_memory
-from sartor._files import write_text
 from sartor.data import Data
-from sartor.run import load_subject
+from sartor.machine import keep_freed_memory, write_text
+from sartor.runs import load_subject
 
 SHARED = Path("../shared")
 keep_freed_memory()
 
 
-def subject(model: str, *, calibration: int, seed: int = 0, shared: Path = SHARED) -> tuple[nn.Module, Data]:
+def subject(
+    model: str, *, calibration: int, seed: int = 0, shared: Path = SHARED
+) -> tuple[nn.Module, Data]:
     """A network trained on CIFAR-10, and CIFAR-10."""
     weights, place = weights_of(model, shared), str(data_in(shared))
     return load_subject(model, weights, place, calibration=calibration, seed=seed)[:2]

@@ -34,7 +34,9 @@ def onnx() -> Callable[[], Run]:
     def load() -> Run:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            artifact, options, providers=["CPUExecutionProvider"]
+        )
         name = session.get_inputs()[0].name
         return lambda images: session.run(None, {name: images})[0]
 
@@ -64,7 +66,9 @@ def executorch() -> Callable[[], Run]:
 
         def run(images: np.ndarray) -> np.ndarray:
             assert program is not None
-            return np.concatenate([np.array(method.execute([torch.from_numpy(row[None])])[0]) for row in images])
+            return np.concatenate(
+                [np.array(method.execute([torch.from_numpy(row[None])])[0]) for row in images]
+            )
 
         return run
 
@@ -114,7 +118,13 @@ def peak() -> int:
 
 
 def main() -> None:
-    load = {"onnx": onnx, "openvino": openvino, "executorch": executorch, "pt2": pt2, "folder": folder}[form]()
+    load = {
+        "onnx": onnx,
+        "openvino": openvino,
+        "executorch": executorch,
+        "pt2": pt2,
+        "folder": folder,
+    }[form]()
     before = psutil.Process().memory_info().rss
     run, single = load(), np.load(images_path, mmap_mode="r")[:1].copy()
     for _ in range(5):
@@ -126,8 +136,21 @@ def main() -> None:
         times.append(time.perf_counter() - begun)
     memory = max(0, peak() - before)
     images = np.load(images_path)
-    np.save(outputs_path, np.concatenate([run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]))
-    print(json.dumps({"milliseconds": 1e3 * statistics.median(times), "memory": memory, "classes": "sartor.zoo" in sys.modules}))
+    np.save(
+        outputs_path,
+        np.concatenate(
+            [run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+        ),
+    )
+    print(
+        json.dumps(
+            {
+                "milliseconds": 1e3 * statistics.median(times),
+                "memory": memory,
+                "classes": "sartor.models" in sys.modules,
+            }
+        )
+    )
 
 
 main()

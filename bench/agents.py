@@ -21,10 +21,9 @@ import tyro
 
 from _common import SHARED, keep, kept, spread, subject
 from sartor.agents import RuleName
-from sartor.api import compress
-from sartor.compress import CompressOptions
-from sartor.options import SearchOptions
-from sartor.search import RewardName
+from sartor.compression import CompressOptions
+from sartor.pipeline import SearchOptions, compress
+from sartor.rewards import RewardName
 
 RULES = ("uniform", "shallow", "deep", "greedy", "knapsack")
 SEEDED: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
@@ -62,9 +61,17 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     if not arguments.table:
         torch.set_num_threads(arguments.threads)
-        jobs = [(seed, b, name) for seed in range(arguments.seeds) for b in arguments.budgets for name in arguments.agents]
+        jobs = [
+            (seed, b, name)
+            for seed in range(arguments.seeds)
+            for b in arguments.budgets
+            for name in arguments.agents
+        ]
         for seed, budget, name in jobs:
-            path = arguments.out / f"{arguments.model}-{re.sub('[^0-9a-z]', '', budget)}-{re.sub('[^a-z]', '', name)}-{seed}.json"
+            path = (
+                arguments.out
+                / f"{arguments.model}-{re.sub('[^0-9a-z]', '', budget)}-{re.sub('[^a-z]', '', name)}-{seed}.json"
+            )
             keep(path, partial(_run, arguments, budget, name, seed))
     _print_table(arguments.out)
 
@@ -73,12 +80,25 @@ def _run(arguments: Arguments, budget: str, name: str, seed: int) -> dict[str, A
     model, images = subject(arguments.model, calibration=512, seed=seed, shared=arguments.shared)
     agent, seed_with, reward = SEARCHES.get(name, (name, (), "accuracy"))
     options = SearchOptions(
-        agent=agent, episodes=arguments.episodes if name in SEARCHES else 1, seed=seed, seed_with=seed_with, baselines=(),
-        reward=reward, reward_images=1000, finalists=2, compress=CompressOptions(images=128, final_images=512),
-    )  # fmt: skip
+        agent=agent,
+        episodes=arguments.episodes if name in SEARCHES else 1,
+        seed=seed,
+        seed_with=seed_with,
+        baselines=(),
+        reward=reward,
+        reward_images=1000,
+        finalists=2,
+        compress=CompressOptions(images=128, final_images=512),
+    )
     report = compress(model, images, budget=budget, options=options).report
     told = ("original", "best", "episodes", "seconds", "seconds_per_episode", "policy")
-    return {"model": arguments.model, "budget": budget, "name": name, "seed": seed, **{key: report[key] for key in told}}
+    return {
+        "model": arguments.model,
+        "budget": budget,
+        "name": name,
+        "seed": seed,
+        **{key: report[key] for key in told},
+    }
 
 
 def _print_table(folder: Path) -> None:
@@ -94,7 +114,10 @@ def _print_table(folder: Path) -> None:
             mine = [run for run in here if run["name"] == name]
             if mine:
                 ratio = max(run["best"]["ratio"]["macs"] for run in mine)
-                cells = [spread([100 * run["best"][part] for run in mine]) for part in ("validation", "test")]
+                cells = [
+                    spread([100 * run["best"][part] for run in mine])
+                    for part in ("validation", "test")
+                ]
                 print(f"| {name} | {cells[0]} | {cells[1]} | {100 * ratio:.1f} % | {len(mine)} |")
 
 

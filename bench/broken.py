@@ -14,8 +14,8 @@ from pathlib import Path
 
 import tyro
 
-from sartor.deliver import run_export, run_verify
-from sartor.storage import read_policy
+from sartor.compression import read_policy
+from sartor.runs import run_export, run_verify
 from sartor.testing import break_scale
 
 
@@ -42,7 +42,10 @@ class Broken:
 
     def _row(self, name: str, artifact: Path) -> None:
         checked = run_verify(self.folder, "onnx", artifact=artifact)
-        print(f"| {name} | {100 * checked.found.accuracy:.2f} | {'; '.join(checked.faults) or 'as promised'} |", flush=True)
+        print(
+            f"| {name} | {100 * checked.found.accuracy:.2f} | {'; '.join(checked.faults) or 'as promised'} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import torch
 
-from sartor import zoo
+from sartor import models
 from sartor.cost import CostModel
 from sartor.graph import trace
 
 CASES = [
-    ("resnet20", 32, "40.55 M"), ("resnet56", 32, "125.49 M"), ("mobilenet_v1", 224, "569 M"), ("mobilenet_v2", 224, "300.8 M"),
-    ("resnet18", 32, "555.4 M"), ("resnet18", 224, "1.81 G"), ("resnet50", 224, "4.09 G"), ("vgg16_bn", 224, "15.47 G"),
-]  # fmt: skip
+    ("resnet20", 32, "40.55 M"),
+    ("resnet56", 32, "125.49 M"),
+    ("mobilenet_v1", 224, "569 M"),
+    ("mobilenet_v2", 224, "300.8 M"),
+    ("resnet18", 32, "555.4 M"),
+    ("resnet18", 224, "1.81 G"),
+    ("resnet50", 224, "4.09 G"),
+    ("vgg16_bn", 224, "15.47 G"),
+]
 
 
 def main() -> None:
     """Print the table."""
-    print("| network | pixels | known MACs | MACs | parameters | bytes |\n|---|---|---|---|---|---|")
+    print(
+        "| network | pixels | known MACs | MACs | parameters | bytes |\n|---|---|---|---|---|---|"
+    )
     for name, pixels, known in CASES:
-        cost = CostModel(trace(zoo.build(name, pixels=pixels), torch.zeros(1, 3, pixels, pixels))).original
+        cost = CostModel(
+            trace(models.build(name, pixels=pixels), torch.zeros(1, 3, pixels, pixels))
+        ).original
         print(f"| {name} | {pixels} | {known} | {cost.macs:,} | {cost.params:,} | {cost.size:,} |")
 
 

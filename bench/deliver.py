@@ -20,11 +20,9 @@ import numpy as np
 import torch
 import tyro
 
-from sartor.config import from_folder
-from sartor.deliver import latest, run_export
+from sartor.compression import load
 from sartor.export import FORMATS, FormatName
-from sartor.run import reload_subject
-from sartor.storage import load
+from sartor.runs import from_folder, latest, reload_subject, run_export
 
 STRANGER = Path(__file__).with_name("_stranger.py")
 BATCH = 100
@@ -47,27 +45,39 @@ class Deliver:
         with torch.no_grad():
             simulated = np.concatenate([network(part).numpy() for part in pixels.split(BATCH)])
         right = 100 * float((simulated.argmax(1) == labels).mean())
-        print(f"{place}, {config.model}: simulated accuracy {right:.2f} % on {len(labels):,} test images\n")
-        print("| artifact | accuracy (difference) | same answers | outputs differ by | latency, ms | bytes | peak memory |")
+        print(
+            f"{place}, {config.model}: simulated accuracy {right:.2f} % on {len(labels):,} test images\n"
+        )
+        print(
+            "| artifact | accuracy (difference) | same answers | outputs differ by | latency, ms | bytes | peak memory |"
+        )
         print("|---|---|---|---|---|---|---|")
         with tempfile.TemporaryDirectory() as scratch:
             images = Path(scratch) / "images.npy"
             np.save(images, pixels.numpy())
-            artifacts = {form: run_export(self.folder, form, batch=_batch(form)) for form in FORMATS}
+            artifacts = {
+                form: run_export(self.folder, form, batch=_batch(form)) for form in FORMATS
+            }
             for form, artifact in (("folder", place), *artifacts.items()):
-                told, outputs = _stranger(form, artifact.resolve(), images, Path(scratch) / "outputs.npy")
+                told, outputs = _stranger(
+                    form, artifact.resolve(), images, Path(scratch) / "outputs.npy"
+                )
                 accuracy = 100 * float((outputs.argmax(1) == labels).mean())
                 same = 100 * float((outputs.argmax(1) == simulated.argmax(1)).mean())
                 far = float(np.abs(outputs - simulated).max() / np.abs(simulated).max())
                 cells = f"{accuracy:.2f} ({accuracy - right:+.2f}) | {same:.2f} % | {far:.1e} | {told['milliseconds']:.3f}"
-                print(f"| {form} | {cells} | {_size(artifact):,} | {told['memory']:,} |", flush=True)
+                print(
+                    f"| {form} | {cells} | {_size(artifact):,} | {told['memory']:,} |", flush=True
+                )
 
 
 def _batch(form: FormatName) -> int | None:
     return None if FORMATS[form].dynamic else 1
 
 
-def _stranger(form: str, artifact: Path, images: Path, outputs: Path) -> tuple[dict[str, Any], np.ndarray]:
+def _stranger(
+    form: str, artifact: Path, images: Path, outputs: Path
+) -> tuple[dict[str, Any], np.ndarray]:
     words = [sys.executable, str(STRANGER), form, str(artifact), str(images), str(outputs)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=images.parent)
     if done.returncode:
@@ -79,7 +89,10 @@ def _stranger(form: str, artifact: Path, images: Path, outputs: Path) -> tuple[d
 
 def _size(artifact: Path) -> int:
     if artifact.is_dir():
-        return sum((artifact / name).stat().st_size for name in ("model.safetensors", "policy.json", "network.json"))
+        return sum(
+            (artifact / name).stat().st_size
+            for name in ("model.safetensors", "policy.json", "network.json")
+        )
     beside = artifact.with_suffix(".bin")
     return artifact.stat().st_size + (beside.stat().st_size if artifact.suffix == ".xml" else 0)
 

@@ -13,8 +13,7 @@ import torch
 import tyro
 
 from _common import SHARED, subject
-from sartor.api import compress
-from sartor.options import SearchOptions
+from sartor.pipeline import SearchOptions, compress
 
 #: Length of the search that what happens once is shared out over.
 SEARCH = 400
@@ -45,15 +44,23 @@ def main() -> None:
     report = compress(model, images, budget=arguments.budget, options=options).report
     whole = time.perf_counter() - started
     forward = min(before, _forward_seconds(model, pixels))
-    print(f"{arguments.model}, {arguments.budget}, {torch.get_num_threads()} threads, {arguments.episodes} episodes")
-    print(f"one fp32 eager forward pass over {len(pixels)} images: {forward:.2f} s (the faster of two, before and after)")
+    print(
+        f"{arguments.model}, {arguments.budget}, {torch.get_num_threads()} threads, {arguments.episodes} episodes"
+    )
+    print(
+        f"one fp32 eager forward pass over {len(pixels)} images: {forward:.2f} s (the faster of two, before and after)"
+    )
     for name, seconds in report["seconds_per_episode"].items():
         print(f"  {name:10s} {seconds:.3f} s = {seconds / forward:.3f} of it")
     mean = report["seconds_per_episode"]["total"]
     once = whole - mean * arguments.episodes
     everything = mean + once / SEARCH
-    print(f"once per search: {once:.1f} s (tracing, ranking, finalists refitted and scored in fp32, test)")
-    print(f"everything, over a search of {SEARCH} episodes: {everything:.3f} s an episode = {everything / forward:.3f} of it")
+    print(
+        f"once per search: {once:.1f} s (tracing, ranking, finalists refitted and scored in fp32, test)"
+    )
+    print(
+        f"everything, over a search of {SEARCH} episodes: {everything:.3f} s an episode = {everything / forward:.3f} of it"
+    )
 
 
 @torch.no_grad()

@@ -27,18 +27,25 @@ import tyro
 import sartor
 from _common import SHARED, data_in, keep, kept, spread, weights_of
 from sartor import sensitivity, targets
-from sartor.compress import CompressOptions, deployable, fold
-from sartor.config import RunConfig, from_folder
-from sartor.decisions import Method
+from sartor.compression import CompressOptions, deployable, fold, holds_network
 from sartor.errors import BudgetError
 from sartor.graph import Network, trace
-from sartor.options import Measurement, SearchOptions
-from sartor.run import is_finished, reload_subject, run_search
-from sartor.storage import holds_network
+from sartor.pipeline import Measurement, SearchOptions
+from sartor.problem import Method
+from sartor.runs import RunConfig, from_folder, is_finished, reload_subject, run_search
 from sartor.targets import SURE
 
 #: What is kept of the report of a search.
-_TOLD = ("original", "best", "budget_met", "episodes", "seconds", "seconds_per_episode", "latency_prediction_error", "target")
+_TOLD = (
+    "original",
+    "best",
+    "budget_met",
+    "episodes",
+    "seconds",
+    "seconds_per_episode",
+    "latency_prediction_error",
+    "target",
+)
 
 
 @dataclass(frozen=True)
@@ -84,18 +91,35 @@ class Common(ABC):
         told = {"model": self.model, "case": case.name, "seed": seed}
         base: Path | None = None
         for number, (methods, share) in enumerate(case.stages):
-            folder = self.out / "runs" / f"{self.model}-{case.name.replace(' ', '-')}-{seed}-{number}"
+            folder = (
+                self.out / "runs" / f"{self.model}-{case.name.replace(' ', '-')}-{seed}-{number}"
+            )
             options = SearchOptions(
-                agent=case.agent, state=case.state, methods=methods, episodes=self.episodes, seed=seed, target=self.target,
-                multiple=self.multiple, base=base, baselines=(), finalists=3, min_keep=0.1,
-                compress=CompressOptions(images=128, final_images=512), table=self.out / f"runs/{self.model}-latency.json",
-            )  # fmt: skip
+                agent=case.agent,
+                state=case.state,
+                methods=methods,
+                episodes=self.episodes,
+                seed=seed,
+                target=self.target,
+                multiple=self.multiple,
+                base=base,
+                baselines=(),
+                finalists=3,
+                min_keep=0.1,
+                compress=CompressOptions(images=128, final_images=512),
+                table=self.out / f"runs/{self.model}-latency.json",
+            )
             if case.agent == "galen":
                 options = replace(options, seed_with=(), sensitivity=self._sensitivity(seed))
             config = RunConfig(
-                model=self.model, weights=weights_of(self.model, self.shared), data=str(data_in(self.shared)),
-                budget=f"latency<={share}", out=folder, threads=self.threads, options=options,
-            )  # fmt: skip
+                model=self.model,
+                weights=weights_of(self.model, self.shared),
+                data=str(data_in(self.shared)),
+                budget=f"latency<={share}",
+                out=folder,
+                threads=self.threads,
+                options=options,
+            )
             try:
                 result = run_search(config, lambda episode, best: None, resume=True)
             except BudgetError as error:
@@ -107,7 +131,7 @@ class Common(ABC):
     def _sensitivity(self, seed: int) -> Path | None:
         """Ω that a search of this seed, which has calibration images of its own, has measured; the first measures it itself."""
         folders = sorted(self.out.glob(f"runs/{self.model}-*-{seed}-0"))
-        found = [folder / sensitivity.FILE for folder in folders if is_finished(folder)]
+        found = [folder / sensitivity.SENSITIVITY_FILE for folder in folders if is_finished(folder)]
         return next((path for path in found if path.exists()), None)
 
 
@@ -120,7 +144,11 @@ class Methods(Common):
 
     def cases(self) -> Iterator[Case]:
         """Shares by methods."""
-        methods: dict[str, tuple[Method, ...]] = {"prune": ("prune",), "quantize": ("quantize",), "both": ("prune", "quantize")}
+        methods: dict[str, tuple[Method, ...]] = {
+            "prune": ("prune",),
+            "quantize": ("quantize",),
+            "both": ("prune", "quantize"),
+        }
         for share in self.shares:
             for name, chosen in methods.items():
                 yield Case(f"{share} {name}", ((chosen, share),), self.agent)
@@ -141,14 +169,31 @@ class Ablations(Common):
         for agent in self.agents:
             state: tuple[Measurement, ...] = ("sensitivity",) if agent == "galen" else ()
             yield Case(f"{agent} joint", ((("prune", "quantize"), self.share),), agent, state)
-            yield Case(f"{agent} prune then quantize", ((("prune",), first), (("quantize",), self.share)), agent, state)
-            yield Case(f"{agent} quantize then prune", ((("quantize",), first), (("prune",), self.share)), agent, state)
+            yield Case(
+                f"{agent} prune then quantize",
+                ((("prune",), first), (("quantize",), self.share)),
+                agent,
+                state,
+            )
+            yield Case(
+                f"{agent} quantize then prune",
+                ((("quantize",), first), (("prune",), self.share)),
+                agent,
+                state,
+            )
         if "galen" not in self.agents:
             return
         both: tuple[Measurement, ...] = ("sensitivity", "latency")
         yield Case("galen joint blind", ((("prune", "quantize"), self.share),), "galen")
-        yield Case("galen joint latency", ((("prune", "quantize"), self.share),), "galen", ("latency",))
-        yield Case("galen joint sensitivity and latency", ((("prune", "quantize"), self.share),), "galen", both)
+        yield Case(
+            "galen joint latency", ((("prune", "quantize"), self.share),), "galen", ("latency",)
+        )
+        yield Case(
+            "galen joint sensitivity and latency",
+            ((("prune", "quantize"), self.share),),
+            "galen",
+            both,
+        )
 
 
 @dataclass(frozen=True)
@@ -165,9 +210,15 @@ class Again:
             config = from_folder(folder)
             model, images = reload_subject(config, folder, calibration=1)
             found = _measure_again(
-                folder, trace(model, images.calibration.normalized()), config.options.target, config.options.target_threads
+                folder,
+                trace(model, images.calibration.normalized()),
+                config.options.target,
+                config.options.target_threads,
             )
-            print(f"{folder.name}: {found.relative:.3f} ({found.low:.3f} – {found.high:.3f})", flush=True)
+            print(
+                f"{folder.name}: {found.relative:.3f} ({found.low:.3f} – {found.high:.3f})",
+                flush=True,
+            )
 
 
 @dataclass(frozen=True)
@@ -193,7 +244,9 @@ def _measure_again(folder: Path, network: Network, target_name: str, threads: in
 
 def _print_table(folder: Path) -> None:
     runs = kept(folder)
-    print("| network | search | validation | test | relative latency | measured again | bytes | seconds an episode | seeds |")
+    print(
+        "| network | search | validation | test | relative latency | measured again | bytes | seconds an episode | seeds |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for model, case in dict.fromkeys((run["model"], run["case"]) for run in runs):
         mine = [run for run in runs if (run["model"], run["case"]) == (model, case)]
@@ -201,12 +254,16 @@ def _print_table(folder: Path) -> None:
         if not done:
             print(f"| {model} | {case} | refused: {mine[0]['refused']} | | | | | | {len(mine)} |")
             continue
-        cells = [spread([100 * run["best"][part] for run in done]) for part in ("validation", "test")]
+        cells = [
+            spread([100 * run["best"][part] for run in done]) for part in ("validation", "test")
+        ]
         latency = spread([run["best"]["latency"]["relative"] for run in done], 3)
         again = spread([run["again"]["relative"] for run in done], 3)
         size = statistics.mean(run["best"]["size"] for run in done)
         seconds = spread([run["seconds_per_episode"]["total"] for run in done])
-        print(f"| {model} | {case} | {cells[0]} | {cells[1]} | {latency} | {again} | {size:,.0f} | {seconds} | {len(done)} |")
+        print(
+            f"| {model} | {case} | {cells[0]} | {cells[1]} | {latency} | {again} | {size:,.0f} | {seconds} | {len(done)} |"
+        )
 
 
 if __name__ == "__main__":

@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from sartor import zoo
-from sartor.compress import CompressOptions, Compressor, mask
+from sartor import models
+from sartor.compression import CompressOptions, Compressor, Origin, mask, save
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.storage import Origin, save
 
 POLICIES = 5
-CASES = [(name, 32) for name in zoo.NAMES if name != "resnet50"] + [
+CASES = [(name, 32) for name in models.NAMES if name != "resnet50"] + [
     ("mobilenet_v1", 224),
     ("mobilenet_v2", 224),
     ("resnet50", 224),
@@ -40,7 +39,7 @@ def main() -> None:
         "| network | pixels | groups | largest relative difference, sliced – masked | reloaded bit-equal |\n|---|---|---|---|---|"
     )
     for name, pixels in CASES:
-        model = _randomized(zoo.build(name, pixels=pixels, classes=10))
+        model = _randomized(models.build(name, pixels=pixels, classes=10))
         network = trace(model, torch.zeros(1, 3, pixels, pixels))
         compressor = Compressor(network, None, CompressOptions())
         worst, equal = 0.0, 0
@@ -54,7 +53,10 @@ def main() -> None:
             worst = max(worst, float((sliced - masked).abs().max() / masked.abs().max()))
             if seed == 0:
                 equal = _reloads_equal(compressor, policy, Origin(name, 10, pixels), x)
-        print(f"| {name} | {pixels} | {len(network.groups)} | {worst:.1e} | {'yes' if equal else 'NO'} |", flush=True)
+        print(
+            f"| {name} | {pixels} | {len(network.groups)} | {worst:.1e} | {'yes' if equal else 'NO'} |",
+            flush=True,
+        )
 
 
 def _reloads_equal(compressor: Compressor, policy: Policy, origin: Origin, x: torch.Tensor) -> bool:
@@ -64,7 +66,14 @@ def _reloads_equal(compressor: Compressor, policy: Policy, origin: Origin, x: to
     with torch.no_grad():
         y = candidate(x)
     with tempfile.TemporaryDirectory() as folder:
-        save(Path(folder), compressor.network, candidate, policy, kept=compressor.kept(policy), origin=origin)
+        save(
+            Path(folder),
+            compressor.network,
+            candidate,
+            policy,
+            kept=compressor.kept(policy),
+            origin=origin,
+        )
         save_file({"x": x}, f"{folder}/x.safetensors")
         subprocess.run([sys.executable, "-c", FRESH, folder], check=True)
         return bool(torch.equal(load_file(f"{folder}/y.safetensors")["y"], y))

@@ -25,7 +25,7 @@ from torch import Tensor, fx
 
 from _common import subject
 from sartor import targets
-from sartor.compress import fold, quantize
+from sartor.compression import fold, quantize
 from sartor.data import Data
 from sartor.graph import Network, trace
 from sartor.policy import Policy
@@ -45,7 +45,11 @@ class Accuracy:
 
     def run(self) -> None:
         """Print a table."""
-        print("| network | policy | simulated |", " | ".join(f"{name} (difference)" for name in self.targets), "|")
+        print(
+            "| network | policy | simulated |",
+            " | ".join(f"{name} (difference)" for name in self.targets),
+            "|",
+        )
         print("|---|---|---|" + "---|" * len(self.targets))
         for model in self.models:
             network, images = traced(model)
@@ -53,11 +57,22 @@ class Accuracy:
             calibration, test = images.calibration.normalized(), images.test.normalized()
             labels = images.test.labels.numpy()
             for name, policy in policies(network, self.mixtures).items():
-                candidate = quantize(fold(network.module), policy, (calibration[:128],), targets.make("onnxruntime").scheme)
+                candidate = quantize(
+                    fold(network.module),
+                    policy,
+                    (calibration[:128],),
+                    targets.make("onnxruntime").scheme,
+                )
                 with torch.no_grad():
-                    outputs = [candidate(test[start : start + BATCH]).numpy() for start in range(0, len(test), BATCH)]
+                    outputs = [
+                        candidate(test[start : start + BATCH]).numpy()
+                        for start in range(0, len(test), BATCH)
+                    ]
                 simulated = 100 * float((np.concatenate(outputs).argmax(1) == labels).mean())
-                cells = [100 * accuracy(targets.make(target), candidate, test, labels) for target in self.targets]
+                cells = [
+                    100 * accuracy(targets.make(target), candidate, test, labels)
+                    for target in self.targets
+                ]
                 row = " | ".join(f"{cell:.2f} ({cell - simulated:+.2f})" for cell in cells)
                 print(f"| {model} | {name} | {simulated:.2f} | {row} |", flush=True)
 
@@ -71,7 +86,9 @@ class Speed:
 
     def run(self) -> None:
         """Print a table."""
-        print("| network | target | fp32, ms | int8, ms | fp32 ÷ int8 | interval |\n|---|---|---|---|---|---|")
+        print(
+            "| network | target | fp32, ms | int8, ms | fp32 ÷ int8 | interval |\n|---|---|---|---|---|---|"
+        )
         for model in self.models:
             network, images = traced(model)
             for name in self.targets:
@@ -105,9 +122,13 @@ class Repeat:
             for index in range(self.times):
                 due = started + index * 60 * self.minutes / max(1, self.times - 1)
                 time.sleep(max(0.0, due - time.perf_counter()))
-                found.append(target.compare(target.load(candidate), target.load(original), SURE).relative)
+                found.append(
+                    target.compare(target.load(candidate), target.load(original), SURE).relative
+                )
                 print(f"after {time.perf_counter() - started:5.0f} s: {found[-1]:.4f}", flush=True)
-        print(f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %")
+        print(
+            f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %"
+        )
 
 
 @dataclass(frozen=True)
@@ -132,11 +153,20 @@ class Steer:
                 found.append(deployment.measure(candidate))
                 seconds.append(time.perf_counter() - started)
         settled = [comparison.relative for comparison in found if comparison.settled]
-        print("| | number | 5 % | median | 95 % | standard deviation ÷ median |\n|---|---|---|---|---|---|")
-        for name, values in (("settled", settled), ("all", [comparison.relative for comparison in found])):
+        print(
+            "| | number | 5 % | median | 95 % | standard deviation ÷ median |\n|---|---|---|---|---|---|"
+        )
+        for name, values in (
+            ("settled", settled),
+            ("all", [comparison.relative for comparison in found]),
+        ):
             low, middle, high = np.percentile(values, [5, 50, 95])
-            print(f"| {name} | {len(values)} | {low:.3f} | {middle:.3f} | {high:.3f} | {100 * np.std(values) / middle:.1f} % |")
-        print(f"seconds a measurement: median {np.median(seconds):.2f}, mean {np.mean(seconds):.2f}")
+            print(
+                f"| {name} | {len(values)} | {low:.3f} | {middle:.3f} | {high:.3f} | {100 * np.std(values) / middle:.1f} % |"
+            )
+        print(
+            f"seconds a measurement: median {np.median(seconds):.2f}, mean {np.mean(seconds):.2f}"
+        )
 
 
 @contextlib.contextmanager
@@ -176,8 +206,13 @@ def policies(network: Network, mixtures: int) -> dict[str, Policy]:
 def accuracy(target: Target, network: fx.GraphModule, images: Tensor, labels: np.ndarray) -> float:
     """Of the artifact in its own runtime."""
     with tempfile.TemporaryDirectory() as folder:
-        session = target.load(target.build(network, (images[:1],), Path(folder) / f"model{target.suffix}"))
-        outputs = [session.run([images[start : start + BATCH].numpy()])[0] for start in range(0, len(images), BATCH)]
+        session = target.load(
+            target.build(network, (images[:1],), Path(folder) / f"model{target.suffix}")
+        )
+        outputs = [
+            session.run([images[start : start + BATCH].numpy()])[0]
+            for start in range(0, len(images), BATCH)
+        ]
     return float((np.concatenate(outputs).argmax(1) == labels).mean())
 
 
@@ -186,7 +221,9 @@ def artifacts(target: Target, network: Network, images: Data) -> Iterator[tuple[
     """All-int8 and fp32 files of a network."""
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{name}{target.suffix}" for name in ("int8", "fp32")]
-        for path, net in zip(paths, (all_int8(target, network, images), fold(network.module)), strict=True):
+        for path, net in zip(
+            paths, (all_int8(target, network, images), fold(network.module)), strict=True
+        ):
             target.build(net, network.example_inputs, path)
         yield paths[0], paths[1]
 
@@ -194,7 +231,9 @@ def artifacts(target: Target, network: Network, images: Data) -> Iterator[tuple[
 def all_int8(target: Target, network: Network, images: Data) -> fx.GraphModule:
     """A network with all layers at 8 bits."""
     calibration = images.calibration.normalized()[:128]
-    return quantize(fold(network.module), policies(network, 0)["all int8"], (calibration,), target.scheme)
+    return quantize(
+        fold(network.module), policies(network, 0)["all int8"], (calibration,), target.scheme
+    )
 
 
 if __name__ == "__main__":

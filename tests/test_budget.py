@@ -29,7 +29,9 @@ def test_several_bounds_hold_at_once_and_print_as_they_are_read():
     assert Budget.parse("").bounds == ()
 
 
-@pytest.mark.parametrize("text", ["latency<=4ms", "latency<=250us", "latency<=1.5s", "latency<=30%", "size<=500KB"])
+@pytest.mark.parametrize(
+    "text", ["latency<=4ms", "latency<=250us", "latency<=1.5s", "latency<=30%", "size<=500KB"]
+)
 def test_every_bound_prints_as_it_is_read(text):
     assert Budget.parse(str(Budget.parse(text))) == Budget.parse(text)
 

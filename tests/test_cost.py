@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topologies
-from sartor import zoo
-from sartor.compress import CompressOptions, Compressor
+from sartor import models
+from sartor.compression import CompressOptions, Compressor
 from sartor.cost import CostModel
 from sartor.errors import PolicyError
 from sartor.graph import trace
@@ -27,10 +27,12 @@ COUNTS = [
 
 @pytest.mark.parametrize(("name", "pixels", "macs", "tolerance"), COUNTS)
 def test_macs_are_the_published_ones(name, pixels, macs, tolerance):
-    network = trace(zoo.build(name, pixels=pixels), torch.zeros(1, 3, pixels, pixels))
+    network = trace(models.build(name, pixels=pixels), torch.zeros(1, 3, pixels, pixels))
     cost = CostModel(network).original
     assert abs(cost.macs - macs) <= tolerance
-    assert cost.params == sum(parameter.numel() for parameter in zoo.build(name, pixels=pixels).parameters())
+    assert cost.params == sum(
+        parameter.numel() for parameter in models.build(name, pixels=pixels).parameters()
+    )
     assert (cost.size, cost.bops) == (4 * cost.params, 1024 * cost.macs)
     assert network.unknown_operators == ()
 
@@ -43,11 +45,15 @@ def test_the_closed_form_equals_counting_the_sliced_network(kind):
     @settings(max_examples=5, deadline=None)
     @given(st.lists(st.floats(0.05, 1), min_size=len(network.groups), max_size=len(network.groups)))
     def check(ratios):
-        policy = Policy({group.name: ratio for group, ratio in zip(network.groups, ratios, strict=True)})
+        policy = Policy(
+            {group.name: ratio for group, ratio in zip(network.groups, ratios, strict=True)}
+        )
         candidate = compressor.candidate(policy)
         cost = compressor.cost_model.cost(policy)
         assert cost.params == sum(parameter.numel() for parameter in candidate.parameters())
-        assert cost.macs == sum(layer.macs for layer in trace(candidate, topologies.example_inputs(kind)).layers)
+        assert cost.macs == sum(
+            layer.macs for layer in trace(candidate, topologies.example_inputs(kind)).layers
+        )
 
     check()
 
@@ -64,25 +70,31 @@ def test_fine_grained_pruning_saves_parameters_and_pays_for_its_bitmap():
 
 def test_counts_beyond_the_network_are_refused():
     model = CostModel(trace(topologies.Residual(), torch.zeros(1, 3, 16, 16)))
-    with pytest.raises(PolicyError, match=r"names the group 'nowhere', which the network lacks; it has a\.0, b\.0"):
+    with pytest.raises(
+        PolicyError, match=r"names the group 'nowhere', which the network lacks; it has a\.0, b\.0"
+    ):
         model.cost(Policy({"nowhere": 0.5}))
 
 
 def test_many_policies_at_once_equal_one_at_a_time():
-    network = trace(zoo.build("resnet20"), torch.zeros(1, 3, 32, 32))
+    network = trace(models.build("resnet20"), torch.zeros(1, 3, 32, 32))
     model = CostModel(network)
     counts = np.random.default_rng(0).integers(1, model.sizes + 1, (20, len(model.sizes)))
     together = model.total("macs", counts)
     for row, macs in zip(counts, together, strict=True):
-        ratios = {group.name: count / group.size for group, count in zip(network.groups, row, strict=True)}
+        ratios = {
+            group.name: count / group.size for group, count in zip(network.groups, row, strict=True)
+        }
         assert model.cost(Policy(ratios)).macs == round(macs)
 
 
 def test_layers_add_up_to_the_whole():
-    network = trace(zoo.build("resnet20"), torch.zeros(1, 3, 32, 32))
+    network = trace(models.build("resnet20"), torch.zeros(1, 3, 32, 32))
     model = CostModel(network)
     policy = Policy({group.name: 0.5 for group in network.groups}, weight_bits={"conv1": 4})
     layers = model.by_layer(policy)
     assert sum(layer.macs for layer in layers) == model.cost(policy).macs
-    assert [layer.out_channels for layer in model.by_layer(Policy())] == [layer.out_channels for layer in network.layers]
+    assert [layer.out_channels for layer in model.by_layer(Policy())] == [
+        layer.out_channels for layer in network.layers
+    ]
     assert (layers[0].weight_bits, layers[0].activation_bits, layers[1].weight_bits) == (4, 32, 32)

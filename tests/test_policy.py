@@ -20,7 +20,10 @@ def test_any_policy_survives_json(channels, weights):
         ("{", "my.json is not JSON"),
         ('{"schema": 9}', "is not a policy of schema 1"),
         ('{"schema": 1, "bits": {}}', r"unexpected content \['bits'\]"),
-        ('{"schema": 1, "channels": {"a": 1.5}}', r"keep ratio 1.5 of channels\['a'\] is not in \(0, 1\]"),
+        (
+            '{"schema": 1, "channels": {"a": 1.5}}',
+            r"keep ratio 1.5 of channels\['a'\] is not in \(0, 1\]",
+        ),
         ('{"schema": 1, "weights": {"a": "x"}}', "keep ratio 'x' of weights"),
     ],
 )

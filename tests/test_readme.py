@@ -11,16 +11,27 @@ README = (Path(__file__).parents[1] / "README.md").read_text()
 
 def test_the_python_example_runs_as_it_stands(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
     assert "0." in done.stdout
     assert (tmp_path / "compressed/model.safetensors").is_file()
 
 
 def test_the_command_takes_every_line_of_the_shell_example():
     (block,) = re.findall(r"^```\n(sartor .*?)```", README, re.DOTALL | re.MULTILINE)
-    block = block.replace("--model …", "--model resnet56").replace("search …", "search")  # a name; options of lines above
+    block = block.replace("--model …", "--model resnet56").replace(
+        "search …", "search"
+    )  # a name; options of lines above
     assert "…" not in block
-    for command in (part for line in block.splitlines() for part in line.partition("#")[0].split("&&")):
+    for command in (
+        part for line in block.splitlines() for part in line.partition("#")[0].split("&&")
+    ):
         program, *arguments = shlex.split(command)
         assert program == "sartor"
         parse(arguments)  # ends the program where there is no such command or option

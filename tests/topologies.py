@@ -12,7 +12,12 @@ def conv(i, o, k=3, s=1, g=1):
 class Residual(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.c, self.head = conv(3, 12), conv(12, 20), conv(20, 12), nn.Linear(12, 5)
+        self.a, self.b, self.c, self.head = (
+            conv(3, 12),
+            conv(12, 20),
+            conv(20, 12),
+            nn.Linear(12, 5),
+        )
 
     def forward(self, x):
         x = F.relu(self.a(x))
@@ -33,7 +38,12 @@ class Concatenation(nn.Module):
 class Depthwise(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.d, self.m, self.p = conv(3, 12), conv(12, 12, g=12), conv(12, 24, g=12), conv(24, 9, 1)
+        self.a, self.d, self.m, self.p = (
+            conv(3, 12),
+            conv(12, 12, g=12),
+            conv(12, 24, g=12),
+            conv(24, 9, 1),
+        )
         self.head = nn.Linear(9, 5)
 
     def forward(self, x):
@@ -44,7 +54,12 @@ class Depthwise(nn.Module):
 class Grouped(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.g, self.b, self.head = conv(3, 16), conv(16, 32, g=4), conv(32, 8, 1), nn.Linear(8, 5)
+        self.a, self.g, self.b, self.head = (
+            conv(3, 16),
+            conv(16, 32, g=4),
+            conv(32, 8, 1),
+            nn.Linear(8, 5),
+        )
 
     def forward(self, x):
         return self.head(F.relu(self.b(F.relu(self.g(F.relu(self.a(x)))))).mean((2, 3)))
@@ -54,7 +69,12 @@ class SqueezeExcitation(nn.Module):
     def __init__(self):
         super().__init__()
         self.a, self.f1, self.f2 = conv(3, 16), nn.Conv2d(16, 6, 1), nn.Conv2d(6, 16, 1)
-        self.l1, self.l2, self.b, self.head = nn.Linear(16, 4), nn.Linear(4, 16), conv(16, 8), nn.Linear(8, 5)
+        self.l1, self.l2, self.b, self.head = (
+            nn.Linear(16, 4),
+            nn.Linear(4, 16),
+            conv(16, 8),
+            nn.Linear(8, 5),
+        )
 
     def forward(self, x):
         x = F.relu(self.a(x))
@@ -69,7 +89,13 @@ class Shuffle(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.d, self.c, self.head = conv(3, 16), conv(8, 8, 1), conv(8, 8, g=8), conv(16, 12, 1), nn.Linear(12, 5)
+        self.a, self.b, self.d, self.c, self.head = (
+            conv(3, 16),
+            conv(8, 8, 1),
+            conv(8, 8, g=8),
+            conv(16, 12, 1),
+            nn.Linear(12, 5),
+        )
 
     def forward(self, x):
         x = F.relu(self.a(x))
@@ -94,7 +120,12 @@ class Chunk(nn.Module):
 class Flatten(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.f, self.head = conv(3, 8, s=2), conv(8, 10, s=2), nn.Linear(160, 20), nn.Linear(20, 5)
+        self.a, self.b, self.f, self.head = (
+            conv(3, 8, s=2),
+            conv(8, 10, s=2),
+            nn.Linear(160, 20),
+            nn.Linear(20, 5),
+        )
 
     def forward(self, x):
         x = F.relu(self.b(F.relu(self.a(x))))
@@ -104,7 +135,12 @@ class Flatten(nn.Module):
 class ZeroPadShortcut(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.c, self.head = conv(3, 8), conv(8, 16, s=2), conv(16, 16), nn.Linear(16, 5)
+        self.a, self.b, self.c, self.head = (
+            conv(3, 8),
+            conv(8, 16, s=2),
+            conv(16, 16),
+            nn.Linear(16, 5),
+        )
 
     def forward(self, x):
         x = F.relu(self.a(x))
@@ -128,7 +164,12 @@ class SpatialAttention(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.m, self.b, self.head = conv(3, 8), nn.Conv2d(8, 1, 3, 1, 1), conv(8, 8), nn.Linear(8, 5)
+        self.a, self.m, self.b, self.head = (
+            conv(3, 8),
+            nn.Conv2d(8, 1, 3, 1, 1),
+            conv(8, 8),
+            nn.Linear(8, 5),
+        )
 
     def forward(self, x):
         x = F.relu(self.a(x))
@@ -153,7 +194,11 @@ class SharedLayerOwnNorms(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem, self.head = conv(3, 8), nn.Linear(8, 5)
-        self.a, self.a1, self.a2 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        self.a, self.a1, self.a2 = (
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.BatchNorm2d(8),
+            nn.BatchNorm2d(8),
+        )
         self.b, self.b1 = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
         self.c, self.d, self.e = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)
 
@@ -170,7 +215,13 @@ class Attention(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.q, self.k, self.b, self.head = conv(3, 8), nn.Linear(8, 6), nn.Linear(8, 6), conv(8, 8), nn.Linear(8, 5)
+        self.a, self.q, self.k, self.b, self.head = (
+            conv(3, 8),
+            nn.Linear(8, 6),
+            nn.Linear(8, 6),
+            conv(8, 8),
+            nn.Linear(8, 5),
+        )
 
     def forward(self, x):
         x = F.relu(self.b(F.relu(self.a(x))))
@@ -182,7 +233,12 @@ class Attention(nn.Module):
 class GroupNormalized(nn.Module):
     def __init__(self):
         super().__init__()
-        self.a, self.n, self.b, self.head = nn.Conv2d(3, 8, 3), nn.GroupNorm(2, 8), conv(8, 8), nn.Linear(8, 5)
+        self.a, self.n, self.b, self.head = (
+            nn.Conv2d(3, 8, 3),
+            nn.GroupNorm(2, 8),
+            conv(8, 8),
+            nn.Linear(8, 5),
+        )
 
     def forward(self, x):
         return self.head(F.relu(self.b(F.relu(self.n(self.a(x))))).mean((2, 3)))
@@ -226,7 +282,12 @@ class InPlace(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.c, self.head = nn.Conv2d(3, 12, 3, padding=1), conv(12, 12), conv(12, 8), nn.Linear(8, 5)
+        self.a, self.b, self.c, self.head = (
+            nn.Conv2d(3, 12, 3, padding=1),
+            conv(12, 12),
+            conv(12, 8),
+            nn.Linear(8, 5),
+        )
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x):
@@ -239,10 +300,26 @@ class InPlace(nn.Module):
 
 
 ALL = [
-    Residual, Concatenation, Depthwise, Grouped, SqueezeExcitation, Shuffle, Chunk, Flatten, ZeroPadShortcut,
-    TwoInputsTwoOutputs, SpatialAttention, SharedLayer, SharedLayerOwnNorms, Attention, GroupNormalized, PixelShuffle,
-    DenseBlock, LearnedScale, InPlace,
-]  # fmt: skip
+    Residual,
+    Concatenation,
+    Depthwise,
+    Grouped,
+    SqueezeExcitation,
+    Shuffle,
+    Chunk,
+    Flatten,
+    ZeroPadShortcut,
+    TwoInputsTwoOutputs,
+    SpatialAttention,
+    SharedLayer,
+    SharedLayerOwnNorms,
+    Attention,
+    GroupNormalized,
+    PixelShuffle,
+    DenseBlock,
+    LearnedScale,
+    InPlace,
+]
 
 
 def example_inputs(kind, batch=1, seed=0):

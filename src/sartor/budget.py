@@ -35,7 +35,11 @@ class Bound:
         """What `Budget.parse` reads as the same bound."""
         if self.relative:
             return f"{self.quantity}<={100 * self.value:.6g}%"
-        return f"latency<={1e3 * self.value:.6g}ms" if self.quantity == "latency" else f"{self.quantity}<={self.value:.6g}"
+        return (
+            f"latency<={1e3 * self.value:.6g}ms"
+            if self.quantity == "latency"
+            else f"{self.quantity}<={self.value:.6g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -75,21 +79,33 @@ class Budget:
 def _parse_bound(text: str) -> Bound:
     match = _BOUND.match(text)
     if not match:
-        raise BudgetError(f"budget {text.strip()!r} cannot be read; write for instance macs<=50%, params<=300K or size<=500KB")
+        raise BudgetError(
+            f"budget {text.strip()!r} cannot be read; write for instance macs<=50%, params<=300K or size<=500KB"
+        )
     quantity, number, unit = match[1].lower(), match[2], match[3].lower()
     if quantity not in get_args(Bounded):
-        raise BudgetError(f"budget {text.strip()!r} bounds {quantity!r}; allowed are {', '.join(get_args(Bounded))}")
+        raise BudgetError(
+            f"budget {text.strip()!r} bounds {quantity!r}; allowed are {', '.join(get_args(Bounded))}"
+        )
     try:
         value = float(number)
     except ValueError:
         raise BudgetError(f"budget {text.strip()!r}: {number!r} is not a number") from None
     relative = unit == "%" or (unit == "" and value <= 1)
-    scales = _SECONDS if quantity == "latency" else {**_SCALE, **(_BYTES if quantity == "size" else {})}
+    scales = (
+        _SECONDS if quantity == "latency" else {**_SCALE, **(_BYTES if quantity == "size" else {})}
+    )
     if quantity == "latency" and unit == "" and not relative:
-        raise BudgetError(f"budget {text.strip()!r} needs a unit; allowed are %, {', '.join(scales)}, or a fraction up to 1")
+        raise BudgetError(
+            f"budget {text.strip()!r} needs a unit; allowed are %, {', '.join(scales)}, or a fraction up to 1"
+        )
     if unit not in ("", "%") and unit not in scales:
-        raise BudgetError(f"budget {text.strip()!r} has the unit {match[3]!r}; allowed are %, {', '.join(filter(None, scales))}")
+        raise BudgetError(
+            f"budget {text.strip()!r} has the unit {match[3]!r}; allowed are %, {', '.join(filter(None, scales))}"
+        )
     value *= 0.01 if unit == "%" else scales.get(unit, 1.0)
     if value <= 0 or (relative and value > 1):
-        raise BudgetError(f"budget {text.strip()!r} must lie above 0 and, if relative, be at most 100 %")
+        raise BudgetError(
+            f"budget {text.strip()!r} must lie above 0 and, if relative, be at most 100 %"
+        )
     return Bound(cast("Bounded", quantity), value, relative)

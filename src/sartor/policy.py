@@ -34,12 +34,16 @@ class Policy:
     def __post_init__(self) -> None:
         for kind in _RATIOS:
             for name, ratio in getattr(self, kind).items():
-                if not (isinstance(ratio, (int, float)) and math.isfinite(ratio) and 0 < ratio <= 1):
+                if not (
+                    isinstance(ratio, (int, float)) and math.isfinite(ratio) and 0 < ratio <= 1
+                ):
                     raise PolicyError(f"keep ratio {ratio!r} of {kind}[{name!r}] is not in (0, 1]")
         for kind in _BITS:
             for name, bits in getattr(self, kind).items():
                 if isinstance(bits, bool) or bits not in WIDTHS:
-                    raise PolicyError(f"{kind}[{name!r}] is {bits!r}; allowed are 1 to 8, and 32 for not quantized")
+                    raise PolicyError(
+                        f"{kind}[{name!r}] is {bits!r}; allowed are 1 to 8, and 32 for not quantized"
+                    )
 
     @property
     def quantized(self) -> tuple[str, ...]:
@@ -53,7 +57,10 @@ class Policy:
 
     def to_json(self) -> str:
         """One line of JSON, the same for equal policies."""
-        return json.dumps({"schema": SCHEMA, **{kind: dict(getattr(self, kind)) for kind in (*_RATIOS, *_BITS)}}, sort_keys=True)
+        return json.dumps(
+            {"schema": SCHEMA, **{kind: dict(getattr(self, kind)) for kind in (*_RATIOS, *_BITS)}},
+            sort_keys=True,
+        )
 
     @classmethod
     def from_json(cls, text: str, place: str = "policy") -> Policy:
@@ -68,7 +75,9 @@ class Policy:
         unknown = sorted(set(content) - set(allowed))
         if unknown or not all(isinstance(table, dict) for table in content.values()):
             found = unknown or list(content.values())
-            raise PolicyError(f"{place} has unexpected content {found}; allowed are {', '.join(allowed)}")
+            raise PolicyError(
+                f"{place} has unexpected content {found}; allowed are {', '.join(allowed)}"
+            )
         return cls(**content)
 
 

@@ -6,9 +6,9 @@ import torch
 
 import topologies
 from sartor import agents
-from sartor.agents import Setting, Trajectory
+from sartor.agents import SearchContext, Trajectory
 from sartor.budget import Budget
-from sartor.compress import CompressOptions, Compressor
+from sartor.compression import CompressOptions, Compressor
 from sartor.cost import CostModel
 from sartor.graph import trace
 from sartor.policy import Policy
@@ -18,11 +18,13 @@ from sartor.testing import AgentConformance
 
 @pytest.fixture(scope="module")
 def setting():
-    network = trace(topologies.randomized(topologies.SqueezeExcitation()), torch.randn(1, 3, 16, 16))
+    network = trace(
+        topologies.randomized(topologies.SqueezeExcitation()), torch.randn(1, 3, 16, 16)
+    )
     compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions())
     problem = Problem(compressor.cost_model, Budget.parse("macs<=50%"), min_keep=0.1)
     errors = [compressor.ranking.errors[d.name][d.choices] for d in problem.decisions]
-    return Setting(problem, 11, 40, errors, seed=0)
+    return SearchContext(problem, 11, 40, errors, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +32,17 @@ def narrowed(setting):
     """The same after an earlier search, which left one decision without a choice."""
     names = [decision.name for decision in setting.problem.decisions]
     base = Policy(channels=dict(zip(names, (0.05, 0.5, 0.75, 1.0), strict=True)))
-    return limited(setting, Problem(setting.problem.cost_model, Budget.parse("macs<=30%"), min_keep=0.1, base=base))
+    return limited(
+        setting,
+        Problem(setting.problem.cost_model, Budget.parse("macs<=30%"), min_keep=0.1, base=base),
+    )
 
 
 def limited(setting, problem):
     """The same for a problem that has fewer choices."""
     levels = [
-        np.searchsorted(wide.choices, d.choices) for wide, d in zip(setting.problem.decisions, problem.decisions, strict=True)
+        np.searchsorted(wide.choices, d.choices)
+        for wide, d in zip(setting.problem.decisions, problem.decisions, strict=True)
     ]
     errors = [error[level] for error, level in zip(setting.errors, levels, strict=True)]
     return replace(setting, problem=problem, errors=errors)
@@ -50,20 +56,33 @@ class TestEveryAgent(AgentConformance):
         return lambda: agents.make(name, request.getfixturevalue(which))
 
 
-@pytest.mark.parametrize("name", ["random", "tpe", "cma-es", "evolution", "uniform", "greedy", "knapsack"])
+@pytest.mark.parametrize(
+    "name", ["random", "tpe", "cma-es", "evolution", "uniform", "greedy", "knapsack"]
+)
 def test_no_more_is_proposed_than_an_earlier_search_kept(name, narrowed):
     problem, agent = narrowed.problem, agents.make(name, narrowed)
     assert problem.lowest[0] == problem.highest[0]
     assert (problem.highest < problem.sizes).sum() == 3
     for _ in range(10):
         agent.begin()
-        proposal = np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))])
+        proposal = np.array(
+            [agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]
+        )
         assert (proposal <= problem.highest / problem.sizes + 1e-9).all()
         counts = problem.execute(proposal)
-        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -proposal.sum()), own=True)
+        agent.learn(
+            Trajectory(
+                np.zeros((len(problem) + 1, 11), np.float32),
+                counts / problem.sizes,
+                -proposal.sum(),
+            ),
+            own=True,
+        )
 
 
-@pytest.mark.parametrize("name", [name for name in agents.NAMES if name != "random" and name not in agents.RULES])
+@pytest.mark.parametrize(
+    "name", [name for name in agents.NAMES if name != "random" and name not in agents.RULES]
+)
 def test_episodes_of_others_change_what_is_proposed(name, setting):
     problem, rng = setting.problem, np.random.default_rng(0)
     observations = rng.uniform(size=(len(problem) + 1, 11)).astype(np.float32)
@@ -96,9 +115,18 @@ def test_searches_beat_random_on_a_smooth_reward(name, setting):
         rewards = []
         for _ in range(40):
             agent.begin()
-            counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+            counts = problem.execute(
+                np.array(
+                    [agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]
+                )
+            )
             reward = reward_near(problem, wanted, counts)
-            agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, reward), own=True)
+            agent.learn(
+                Trajectory(
+                    np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, reward
+                ),
+                own=True,
+            )
             rewards.append(reward)
         return np.mean(rewards[-10:])
 
@@ -107,17 +135,26 @@ def test_searches_beat_random_on_a_smooth_reward(name, setting):
 
 def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting, monkeypatch):
     """A proposal used to project hundreds of mutants, all of them known."""
-    problem = Problem(setting.problem.cost_model, Budget.parse("macs<=60%"), min_keep=0.1, multiple=4)
+    problem = Problem(
+        setting.problem.cost_model, Budget.parse("macs<=60%"), min_keep=0.1, multiple=4
+    )
     policies = int(np.prod([len(decision.choices) for decision in problem.decisions]))
     assert policies < 50
     agent = agents.make("evolution", limited(setting, problem))
     projected, execute = [], problem.execute
-    monkeypatch.setattr(problem, "execute", lambda ratios: projected.append(ratios) or execute(ratios))
+    monkeypatch.setattr(
+        problem, "execute", lambda ratios: projected.append(ratios) or execute(ratios)
+    )
     for episode in range(30):
         projected.clear()
         agent.begin()
-        counts = execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
-        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -1.0), own=True)
+        counts = execute(
+            np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))])
+        )
+        agent.learn(
+            Trajectory(np.zeros((len(problem) + 1, 11), np.float32), counts / problem.sizes, -1.0),
+            own=True,
+        )
         assert episode < 8 or 1 <= len(projected) <= policies  # by then the surrogate leads
 
 
@@ -153,8 +190,12 @@ def test_greedy_stops_where_nothing_is_left_to_give_up(setting, monkeypatch):
     network = setting.problem.cost_model.network
     problem = Problem(CostModel(network), Budget.parse("macs<=50%"), min_keep=0.1)
     macs = problem.total
-    monkeypatch.setattr(problem, "usage", lambda counts: macs("macs", counts))  # as when measuring shows it is out of reach
-    assert np.array_equal(agents.RULES["greedy"](replace(setting, problem=problem)), problem.lowest / problem.sizes)
+    monkeypatch.setattr(
+        problem, "usage", lambda counts: macs("macs", counts)
+    )  # as when measuring shows it is out of reach
+    assert np.array_equal(
+        agents.RULES["greedy"](replace(setting, problem=problem)), problem.lowest / problem.sizes
+    )
 
 
 def test_hand_made_rules_slope_as_their_names_say(setting):
@@ -164,14 +205,21 @@ def test_hand_made_rules_slope_as_their_names_say(setting):
 
 
 def test_unknown_agents_are_refused_by_name(setting):
-    with pytest.raises(agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, evolution"):
+    with pytest.raises(
+        agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, evolution"
+    ):
         agents.make("sarsa", setting)
 
 
 def test_greedy_gives_up_a_twentieth_at_a_time_also_of_few_choices(setting):
-    problem = Problem(setting.problem.cost_model, Budget.parse("macs<=90%"), min_keep=0.1, multiple=8)
+    problem = Problem(
+        setting.problem.cost_model, Budget.parse("macs<=90%"), min_keep=0.1, multiple=8
+    )
     few = limited(setting, problem)
     counts = problem.execute(agents.RULES["greedy"](few))
-    places = [int(np.searchsorted(d.choices, count)) for d, count in zip(problem.decisions, counts, strict=True)]
+    places = [
+        int(np.searchsorted(d.choices, count))
+        for d, count in zip(problem.decisions, counts, strict=True)
+    ]
     lost = [len(d.choices) - 1 - place for d, place in zip(problem.decisions, places, strict=True)]
     assert 0 < max(lost) <= 2

@@ -3,10 +3,10 @@ import pytest
 import torch
 
 import topologies
-from sartor.agents import Setting, Trajectory
+from sartor.agents import SearchContext, Trajectory
 from sartor.agents._galen import GalenAgent, _degree, _steps, discrete, precision
 from sartor.budget import Budget
-from sartor.compress import CompressOptions, Compressor
+from sartor.compression import CompressOptions, Compressor
 from sartor.graph import trace
 from sartor.problem import Problem
 from sartor.search import FEATURES
@@ -18,16 +18,31 @@ MIX = tuple((w, a) for w in range(1, 7) for a in range(1, 7)) + BOTH
 
 
 def setting_of(precisions, methods=("prune", "quantize")):
-    network = trace(topologies.randomized(topologies.Residual()), topologies.example_inputs(topologies.Residual))
+    network = trace(
+        topologies.randomized(topologies.Residual()), topologies.example_inputs(topologies.Residual)
+    )
     compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions())
     table = {layer.name: precisions for layer in network.layers}
-    problem = Problem(compressor.cost_model, Budget.parse("bops<=30%"), methods=methods, precisions=table)
-    return Setting(problem, len(FEATURES), 40, [_errors(compressor, decision) for decision in problem.decisions], 0)
+    problem = Problem(
+        compressor.cost_model, Budget.parse("bops<=30%"), methods=methods, precisions=table
+    )
+    return SearchContext(
+        problem,
+        len(FEATURES),
+        40,
+        [_errors(compressor, decision) for decision in problem.decisions],
+        0,
+    )
 
 
 @pytest.mark.parametrize(
     ("precisions", "methods"),
-    [(BOTH, ("prune", "quantize")), (MIX, ("prune", "quantize")), (MIX, ("quantize",)), (BOTH, ("prune",))],
+    [
+        (BOTH, ("prune", "quantize")),
+        (MIX, ("prune", "quantize")),
+        (MIX, ("quantize",)),
+        (BOTH, ("prune",)),
+    ],
 )
 class TestGalen(AgentConformance):
     @pytest.fixture
@@ -36,7 +51,9 @@ class TestGalen(AgentConformance):
         return lambda: GalenAgent(setting)
 
 
-@pytest.mark.parametrize(("degree", "expected"), [(0.0, 16), (0.01, 16), (0.5, 9), (0.97, 1), (1.0, 1)])
+@pytest.mark.parametrize(
+    ("degree", "expected"), [(0.0, 16), (0.01, 16), (0.5, 9), (0.97, 1), (1.0, 1)]
+)
 def test_degrees_of_compression_become_counts_by_the_paper_s_formula(degree, expected):
     assert discrete(degree, 16) == expected
 
@@ -63,21 +80,33 @@ def test_every_precision_has_actions_that_lead_to_it(pair):
 def test_it_learns_to_keep_little_where_that_is_rewarded():
     setting = setting_of(BOTH, ("prune",))
     problem = Problem(setting.problem.cost_model, Budget(()))
-    agent = GalenAgent(Setting(problem, len(FEATURES), 150, setting.errors, 0))
+    agent = GalenAgent(SearchContext(problem, len(FEATURES), 150, setting.errors, 0))
     kept = []
     for _ in range(150):
         agent.begin()
-        ratios = np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))])
+        ratios = np.array(
+            [agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]
+        )
         counts = problem.execute(ratios)
         executed = counts / problem.sizes
-        agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), executed, -float(executed.mean())), own=True)
+        agent.learn(
+            Trajectory(
+                np.zeros((len(problem) + 1, 11), np.float32), executed, -float(executed.mean())
+            ),
+            own=True,
+        )
         kept.append(executed.mean())
     assert np.mean(kept[-10:]) < np.mean(kept[:10]) - 0.15
 
 
 def test_every_group_that_a_layer_reads_is_decided():
-    network = trace(topologies.randomized(topologies.Concatenation()), topologies.example_inputs(topologies.Concatenation))
-    problem = Problem(Compressor(network, None, CompressOptions()).cost_model, Budget.parse("macs<=50%"))
+    network = trace(
+        topologies.randomized(topologies.Concatenation()),
+        topologies.example_inputs(topologies.Concatenation),
+    )
+    problem = Problem(
+        Compressor(network, None, CompressOptions()).cost_model, Budget.parse("macs<=50%")
+    )
     kept = [step.keep for step in _steps(problem.decisions)]
     assert sorted(kept) == list(range(len(problem)))
     assert len({decision.layer.name for decision in problem.decisions}) < len(problem)

@@ -6,7 +6,11 @@ from sartor.agents._surrogate import Surrogate
 
 def reward(features):
     """Additive, with one interaction."""
-    return -np.square(features[:, 0] - 0.7) - 0.5 * np.abs(features[:, 1]) - features[:, 2] * features[:, 3]
+    return (
+        -np.square(features[:, 0] - 0.7)
+        - 0.5 * np.abs(features[:, 1])
+        - features[:, 2] * features[:, 3]
+    )
 
 
 def fitted(count=80):

@@ -7,13 +7,20 @@ import pytest
 import torch
 
 from sartor import targets
-from sartor.compress import INTEGER, CompressOptions, Compressor, deployable, fold, quantize
+from sartor.compression import (
+    INTEGER,
+    CompressOptions,
+    Compressor,
+    deployable,
+    fold,
+    identity,
+    quantize,
+)
 from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS, export, verify
 from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.storage import identity
 from sartor.testing import break_scale
 
 METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
@@ -23,9 +30,15 @@ METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
 def candidate(request, model, data):
     images = data.calibration.normalized()
     network = trace(model, images[:1])
-    bits = {layer.name: 8 for layer in network.layers if layer.kind != "linear"} if request.param == "int8" else {}
+    bits = (
+        {layer.name: 8 for layer in network.layers if layer.kind != "linear"}
+        if request.param == "int8"
+        else {}
+    )
     policy = Policy({network.groups[0].name: 0.5}, weight_bits=bits, activation_bits=bits)
-    return Compressor(network, images, CompressOptions(images=16, final_images=32)).candidate(policy, final=True)
+    return Compressor(network, images, CompressOptions(images=16, final_images=32)).candidate(
+        policy, final=True
+    )
 
 
 def outputs_of(form, path, images):
@@ -39,11 +52,21 @@ def outputs_of(form, path, images):
 def test_exported_networks_compute_what_was_found(form, candidate, data, tmp_path):
     images = data.test.normalized()[:7]
     batch = None if FORMATS[form].dynamic else 1
-    path = export(candidate, (images[:1],), tmp_path / f"model{FORMATS[form].suffix}", form, metadata=METADATA, batch=batch)
+    path = export(
+        candidate,
+        (images[:1],),
+        tmp_path / f"model{FORMATS[form].suffix}",
+        form,
+        metadata=METADATA,
+        batch=batch,
+    )
     with torch.no_grad():
         expected = candidate(images).numpy()
     tolerance = 2e-2 if any("quantizer" in name for name, _ in candidate.named_modules()) else 1e-4
-    assert np.abs(outputs_of(form, path, images) - expected).max() <= tolerance * np.abs(expected).max()
+    assert (
+        np.abs(outputs_of(form, path, images) - expected).max()
+        <= tolerance * np.abs(expected).max()
+    )
     assert FORMATS[form].metadata(path) == {**METADATA, "network": identity(candidate.state_dict())}
     assert [item.suffix for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 
@@ -52,7 +75,10 @@ def test_what_a_format_cannot_do_is_refused(candidate, data, tmp_path):
     images = (data.test.normalized()[:1],)
     with pytest.raises(UsageError, match="format 'executorch' needs a fixed batch size"):
         export(candidate, images, tmp_path / "a.pte", "executorch")
-    with pytest.raises(UsageError, match="format 'tflite' is not known; allowed are onnx, openvino, executorch, pt2"):
+    with pytest.raises(
+        UsageError,
+        match="format 'tflite' is not known; allowed are onnx, openvino, executorch, pt2",
+    ):
         export(candidate, images, tmp_path / "a.tflite", "tflite")
     with pytest.raises(UsageError, match=r"a.onnx: a file of format 'openvino' ends in .xml"):
         export(candidate, images, tmp_path / "a.onnx", "openvino")
@@ -63,14 +89,19 @@ def test_what_a_format_cannot_do_is_refused(candidate, data, tmp_path):
 def rounded(model, images, bits):
     network = trace(model.eval(), images[:1])
     names = [layer.name for layer in network.layers]
-    policy = Policy(weight_bits=dict.fromkeys(names, bits), activation_bits=dict.fromkeys(names, bits))
+    policy = Policy(
+        weight_bits=dict.fromkeys(names, bits), activation_bits=dict.fromkeys(names, bits)
+    )
     return quantize(fold(network.module), policy, (images,), INTEGER)
 
 
 def test_widths_that_onnx_lacks_are_refused_and_pt2_holds_them(model, data, tmp_path):
     images = data.test.normalized()[:64]
     candidate = rounded(model, images, 4)
-    with pytest.raises(UsageError, match=r"a\.onnx: .* has 4 bits, an ONNX file holds 8; sartor\.load and pt2 hold every width"):
+    with pytest.raises(
+        UsageError,
+        match=r"a\.onnx: .* has 4 bits, an ONNX file holds 8; sartor\.load and pt2 hold every width",
+    ):
         export(candidate, (images[:1],), tmp_path / "a.onnx", "onnx")
     path = export(candidate, (images[:1],), tmp_path / "a.pt2", "pt2")
     beyond = 3 * images  # outside of what was calibrated, where numbers are clipped
@@ -82,7 +113,9 @@ def test_widths_that_onnx_lacks_are_refused_and_pt2_holds_them(model, data, tmp_
 def test_padding_with_something_else_than_zeros_is_kept(mode, tmp_path):
     images = torch.randn(16, 3, 8, 8)
     convolution = torch.nn.Conv2d(3, 4, 3, padding=1, padding_mode=mode)
-    candidate = rounded(torch.nn.Sequential(convolution, torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 1)), images, 8)
+    candidate = rounded(
+        torch.nn.Sequential(convolution, torch.nn.ReLU(), torch.nn.Conv2d(4, 2, 1)), images, 8
+    )
     path = export(candidate, (images[:1],), tmp_path / "a.pt2", "pt2")
     with torch.no_grad():
         assert np.abs(outputs_of("pt2", path, images) - candidate(images).numpy()).max() < 2e-2
@@ -127,7 +160,9 @@ def test_layers_may_be_called_like_inputs_and_outputs(bits, data, tmp_path):
         expected = candidate(images).numpy()
     for form in ("onnx", "openvino"):
         path = export(candidate, (images[:1],), tmp_path / f"model{FORMATS[form].suffix}", form)
-        assert np.abs(outputs_of(form, path, images) - expected).max() <= 2e-2 * np.abs(expected).max()
+        assert (
+            np.abs(outputs_of(form, path, images) - expected).max() <= 2e-2 * np.abs(expected).max()
+        )
     found = drift(tmp_path / "model.onnx", deployable(candidate), images)
     assert [item.layer for item in found] == ["input", "output", "last"]
     assert not any(item.drifted for item in found)
@@ -140,7 +175,11 @@ class Between(torch.nn.Module):
 
     def __init__(self, between):
         super().__init__()
-        self.first, self._between, self.last = torch.nn.Conv2d(1, 2, 1), between, torch.nn.Linear(128, 4)
+        self.first, self._between, self.last = (
+            torch.nn.Conv2d(1, 2, 1),
+            between,
+            torch.nn.Linear(128, 4),
+        )
 
     def forward(self, x):
         return self.last(self._between(self.first(x)))
@@ -161,15 +200,47 @@ def one_row(x):
 @pytest.mark.parametrize(
     ("between", "form", "batch", "message"),
     [
-        (pooled, "onnx", 1, r"ONNX cannot express the network: .*adaptive_avg_pool2d, output size [\w ]+"),
-        (transformed, "onnx", None, "ONNX cannot express the network: .*'aten::fft_fft2' .* is not supported; try --batch 1"),
-        (transformed, "openvino", 1, "ONNX cannot express the network: .*'aten::fft_fft2' .* is not supported"),
-        (transformed, "executorch", 1, r"executorch cannot express the network: Operator .*_fft_c2c\S* is not in [^\n]*"),
-        (one_row, "onnx", None, r"ONNX cannot express the network: .* \(1x256 and 128x4\); try --batch 1"),
-        (one_row, "pt2", None, r"torch\.export cannot express the network: .* X \[128, 4\]; try --batch 1"),
+        (
+            pooled,
+            "onnx",
+            1,
+            r"ONNX cannot express the network: .*adaptive_avg_pool2d, output size [\w ]+",
+        ),
+        (
+            transformed,
+            "onnx",
+            None,
+            "ONNX cannot express the network: .*'aten::fft_fft2' .* is not supported; try --batch 1",
+        ),
+        (
+            transformed,
+            "openvino",
+            1,
+            "ONNX cannot express the network: .*'aten::fft_fft2' .* is not supported",
+        ),
+        (
+            transformed,
+            "executorch",
+            1,
+            r"executorch cannot express the network: Operator .*_fft_c2c\S* is not in [^\n]*",
+        ),
+        (
+            one_row,
+            "onnx",
+            None,
+            r"ONNX cannot express the network: .* \(1x256 and 128x4\); try --batch 1",
+        ),
+        (
+            one_row,
+            "pt2",
+            None,
+            r"torch\.export cannot express the network: .* X \[128, 4\]; try --batch 1",
+        ),
     ],
 )
-def test_networks_that_a_format_cannot_express_are_refused_in_a_sentence(between, form, batch, message, tmp_path, capfd):
+def test_networks_that_a_format_cannot_express_are_refused_in_a_sentence(
+    between, form, batch, message, tmp_path, capfd
+):
     network = trace(Between(between), torch.randn(1, 1, 8, 8))
     capfd.readouterr()
     path = tmp_path / f"model{FORMATS[form].suffix}"
@@ -185,7 +256,9 @@ def quantized(model, data):
     network = trace(model, images[:1])
     bits = {layer.name: 8 for layer in network.layers}
     policy = Policy(weight_bits=bits, activation_bits=bits)
-    return network, Compressor(network, images, CompressOptions(images=16, final_images=32)).candidate(policy, final=True)
+    return network, Compressor(
+        network, images, CompressOptions(images=16, final_images=32)
+    ).candidate(policy, final=True)
 
 
 def test_a_good_artifact_is_as_promised(quantized, data, tmp_path):
@@ -220,7 +293,10 @@ def test_an_artifact_of_another_network_is_not_verified(form, quantized, data, t
     network, candidate = quantized
     path = tmp_path / f"model{FORMATS[form].suffix}"
     export(network.module, (data.test.normalized()[:1],), path, form, batch=1)
-    with pytest.raises(RunError, match=rf"model{FORMATS[form].suffix} was made from another network than the one it is held"):
+    with pytest.raises(
+        RunError,
+        match=rf"model{FORMATS[form].suffix} was made from another network than the one it is held",
+    ):
         verify(path, form, candidate, network.module, data.test)
 
 
@@ -232,4 +308,7 @@ def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index)
     break_scale(path, broken, path)
     faults = verify(path, "onnx", candidate, network.module, data.test).faults()
     (named,) = [fault for fault in faults if fault.startswith("layer")]
-    assert re.match(rf"layer '{broken}' is where the output begins to drift: relative error 0\.[4-9]\d*, at most 0\.0", named)
+    assert re.match(
+        rf"layer '{broken}' is where the output begins to drift: relative error 0\.[4-9]\d*, at most 0\.0",
+        named,
+    )

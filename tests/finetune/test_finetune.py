@@ -18,8 +18,7 @@ import sartor
 from sartor import data as sources
 from sartor import models
 from sartor.cli import main
-from sartor.compress import CompressOptions, Compressor, QuantizedWeight, is_quantized
-from sartor.config import from_folder
+from sartor.compression import CompressOptions, Compressor, QuantizedWeight, is_quantized
 from sartor.errors import DataError, RunError, UsageError
 from sartor.finetune import FinetuneOptions, _checkpoint, finetune
 from sartor.finetune._batches import batches
@@ -27,7 +26,8 @@ from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training, _tensors
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.score import ImageScorer
+from sartor.runs import from_folder
+from sartor.scoring import ImageScorer
 
 QUICK = FinetuneOptions(epochs=3, batch=64, augment=(), learning_rate=0.05, ema=0.9)
 
@@ -40,7 +40,9 @@ def train():
 @pytest.fixture(scope="module")
 def compressor(model, data):
     network = trace(model, data.calibration.normalized()[:1])
-    return Compressor(network, data.calibration.normalized(), CompressOptions(images=16, final_images=32))
+    return Compressor(
+        network, data.calibration.normalized(), CompressOptions(images=16, final_images=32)
+    )
 
 
 def candidate_of(compressor, kind):
@@ -48,7 +50,9 @@ def candidate_of(compressor, kind):
     policies = {
         "channels": Policy(channels={group.name: 0.4 for group in compressor.network.groups}),
         "weights": Policy(weights=dict.fromkeys(layers, 0.2)),
-        "bits": Policy(weight_bits=dict.fromkeys(layers, 2), activation_bits=dict.fromkeys(layers, 3)),
+        "bits": Policy(
+            weight_bits=dict.fromkeys(layers, 2), activation_bits=dict.fromkeys(layers, 3)
+        ),
     }
     return compressor.candidate(policies[kind], final=True)
 
@@ -56,7 +60,12 @@ def candidate_of(compressor, kind):
 def test_trainings_of_one_process_may_differ_in_precision(compressor, train):
     candidate, losses = candidate_of(compressor, "channels"), {}
     for precision in ("no", "bf16", "no"):
-        training = Training(candidate, train.slice(0, 128), None, dataclasses.replace(QUICK, epochs=1, precision=precision))
+        training = Training(
+            candidate,
+            train.slice(0, 128),
+            None,
+            dataclasses.replace(QUICK, epochs=1, precision=precision),
+        )
         losses.setdefault(precision, []).append(training.epoch(0))
     assert losses["no"][0] == losses["no"][1]
     assert losses["bf16"][0] != losses["no"][0]
@@ -74,18 +83,26 @@ class Branching(torch.nn.Module):
         return self.network(x) if x.isfinite().all() else x
 
 
-def test_a_teacher_is_folded_where_it_can_be_traced_and_teaches_alike_where_not(compressor, model, train, data):
+def test_a_teacher_is_folded_where_it_can_be_traced_and_teaches_alike_where_not(
+    compressor, model, train, data
+):
     few, options = train.slice(0, 128), dataclasses.replace(QUICK, epochs=1, distill=1.0)
     given = copy.deepcopy(model).train()
     losses = []
     for teacher in (given, Branching(given)):
         training = Training(candidate_of(compressor, "channels"), few, teacher, options)
-        norms = [module for module in training._teacher.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+        norms = [
+            module
+            for module in training._teacher.modules()
+            if isinstance(module, torch.nn.BatchNorm2d)
+        ]
         assert bool(norms) == isinstance(teacher, Branching)
         assert teacher.training
         losses.append(training.epoch(0))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-    assert all(torch.equal(item, model.state_dict()[name]) for name, item in given.state_dict().items())
+    assert all(
+        torch.equal(item, model.state_dict()[name]) for name, item in given.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize("kind", ["channels", "weights", "bits"])
@@ -93,12 +110,18 @@ def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, da
     candidate = candidate_of(compressor, kind)
     before = {name: item.clone() for name, item in candidate.state_dict().items()}
     policy = (
-        Policy(weights=dict.fromkeys([layer.name for layer in compressor.network.layers], 0.2)) if kind == "weights" else None
+        Policy(weights=dict.fromkeys([layer.name for layer in compressor.network.layers], 0.2))
+        if kind == "weights"
+        else None
     )
     tuned = finetune(candidate, train, data.validation, policy=policy, teacher=model, options=QUICK)
     assert tuned.validation > tuned.before + 0.01
     assert all(torch.equal(before[name], item) for name, item in candidate.state_dict().items())
-    moved = {name for name, item in tuned.model.state_dict().items() if not torch.equal(item, before[name])}
+    moved = {
+        name
+        for name, item in tuned.model.state_dict().items()
+        if not torch.equal(item, before[name])
+    }
     assert {name for name, _ in tuned.model.named_parameters()} <= moved
     if kind == "weights":
         for name, item in tuned.model.named_parameters():
@@ -113,19 +136,28 @@ def test_zeros_that_no_policy_made_are_trained(compressor, train, data):
     last = candidate.get_submodule(compressor.network.layers[-1].name)
     with torch.no_grad():
         last.weight.zero_()
-    tuned = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, epochs=1))
+    tuned = finetune(
+        candidate, train, data.validation, options=dataclasses.replace(QUICK, epochs=1)
+    )
     assert (tuned.model.get_submodule(compressor.network.layers[-1].name).weight != 0).all()
 
 
 def test_labels_that_are_no_classes_are_refused(compressor, train, data):
-    candidate, shifted = candidate_of(compressor, "channels"), dataclasses.replace(train, labels=train.labels + 1)
-    with pytest.raises(DataError, match="labels range from 1 to 10; allowed are the network's classes, 0 to 9"):
+    candidate, shifted = (
+        candidate_of(compressor, "channels"),
+        dataclasses.replace(train, labels=train.labels + 1),
+    )
+    with pytest.raises(
+        DataError, match="labels range from 1 to 10; allowed are the network's classes, 0 to 9"
+    ):
         finetune(candidate, shifted, data.validation, options=QUICK)
     with pytest.raises(DataError, match="labels range from 1 to 10"):
         ImageScorer(shifted).score(candidate)
 
 
-def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor, model, train, data, tmp_path):
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(
+    compressor, model, train, data, tmp_path
+):
     candidate = candidate_of(compressor, "channels")
     options = dataclasses.replace(QUICK, augment=("shift", "mix"))
     whole = finetune(candidate, train, data.validation, teacher=model, options=options)
@@ -136,15 +168,33 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(compressor
 
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(KeyboardInterrupt):
-        finetune(candidate, train, data.validation, teacher=model, options=options, checkpoint=path, on_epoch=stop)
-    resumed = finetune(candidate, train, data.validation, teacher=model, options=options, checkpoint=path)
+        finetune(
+            candidate,
+            train,
+            data.validation,
+            teacher=model,
+            options=options,
+            checkpoint=path,
+            on_epoch=stop,
+        )
+    resumed = finetune(
+        candidate, train, data.validation, teacher=model, options=options, checkpoint=path
+    )
     assert [epoch.loss for epoch in resumed.epochs] == [epoch.loss for epoch in whole.epochs]
     mine, theirs = resumed.model.state_dict(), whole.model.state_dict()
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
     with pytest.raises(RunError, match="was made with epochs 3, not 4; use the same options"):
-        finetune(candidate, train, data.validation, options=dataclasses.replace(options, epochs=4), checkpoint=path)
+        finetune(
+            candidate,
+            train,
+            data.validation,
+            options=dataclasses.replace(options, epochs=4),
+            checkpoint=path,
+        )
     other = candidate_of(compressor, "weights")
-    with pytest.raises(RunError, match="belongs to another candidate or teacher; remove it to train this one"):
+    with pytest.raises(
+        RunError, match="belongs to another candidate or teacher; remove it to train this one"
+    ):
         finetune(other, train, data.validation, options=options, checkpoint=path)
 
 
@@ -162,21 +212,29 @@ def files_of_at_most(size):
 
 @pytest.mark.parametrize(
     "write",
-    [models.save_weights, lambda path, tensors: _checkpoint.write(path, {"student": tensors}, {"epoch": 1})],
+    [
+        models.save_weights,
+        lambda path, tensors: _checkpoint.write(path, {"student": tensors}, {"epoch": 1}),
+    ],
     ids=["weights", "checkpoint"],
 )
 def test_a_full_disk_is_an_error_of_the_system_and_leaves_what_was_there(write, tmp_path):
     path = tmp_path / "a.safetensors"
     write(path, {"a": torch.zeros(1)})
     before = path.read_bytes()
-    with files_of_at_most(1000), pytest.raises(OSError, match=r"a\.safetensors cannot be written: .*File too large"):
+    with (
+        files_of_at_most(1000),
+        pytest.raises(OSError, match=r"a\.safetensors cannot be written: .*File too large"),
+    ):
         write(path, {"a": torch.zeros(1000)})
     assert [(item, item.read_bytes()) for item in tmp_path.iterdir()] == [(path, before)]
 
 
 def test_a_training_that_diverges_says_so(compressor, train, data):
     options = dataclasses.replace(QUICK, learning_rate=1e12)
-    with pytest.raises(RunError, match=r"the loss is (nan|inf) in epoch \d; the learning rate, 1e\+12, is too high"):
+    with pytest.raises(
+        RunError, match=r"the loss is (nan|inf) in epoch \d; the learning rate, 1e\+12, is too high"
+    ):
         finetune(candidate_of(compressor, "bits"), train, data.validation, options=options)
 
 
@@ -184,8 +242,16 @@ def test_a_single_percent_of_pruned_weights_stays_pruned(compressor, train, data
     largest = max(compressor.network.layers, key=lambda layer: layer.weights).name
     policy = Policy(weights={largest: 0.99})
     candidate = compressor.candidate(policy)
-    tuned = finetune(candidate, train, data.validation, policy=policy, options=dataclasses.replace(QUICK, epochs=1))
-    before, after = (network.get_parameter(f"{largest}.weight") for network in (candidate, tuned.model))
+    tuned = finetune(
+        candidate,
+        train,
+        data.validation,
+        policy=policy,
+        options=dataclasses.replace(QUICK, epochs=1),
+    )
+    before, after = (
+        network.get_parameter(f"{largest}.weight") for network in (candidate, tuned.model)
+    )
     assert 0 < int((before == 0).sum()) < 0.011 * before.numel()
     assert torch.equal(after == 0, before == 0)
 
@@ -195,15 +261,25 @@ def test_ranges_of_weights_follow_them(compressor, train, data):
     tuned = finetune(candidate, train, data.validation, options=QUICK)
     for name, module in tuned.model.named_modules():
         if isinstance(module, QuantizedWeight):
-            assert module.integers().flatten(1).abs().amax(1).tolist() == [1] * len(module.weight), name
+            assert module.integers().flatten(1).abs().amax(1).tolist() == [1] * len(
+                module.weight
+            ), name
 
 
 def test_the_best_epoch_is_delivered(compressor, train, data):
     """A learning rate that ruins the network leaves it as it was."""
     candidate = candidate_of(compressor, "channels")
-    ruined = finetune(candidate, train, data.validation, options=dataclasses.replace(QUICK, learning_rate=1e3, epochs=2, ema=0.0))
+    ruined = finetune(
+        candidate,
+        train,
+        data.validation,
+        options=dataclasses.replace(QUICK, learning_rate=1e3, epochs=2, ema=0.0),
+    )
     assert max(epoch.validation for epoch in ruined.epochs) < ruined.before == ruined.validation
-    assert all(torch.equal(item, candidate.state_dict()[name]) for name, item in ruined.model.state_dict().items())
+    assert all(
+        torch.equal(item, candidate.state_dict()[name])
+        for name, item in ruined.model.state_dict().items()
+    )
 
 
 def test_the_mean_of_epochs_is_delivered_where_it_is_better(compressor, model, train, data):
@@ -213,7 +289,10 @@ def test_the_mean_of_epochs_is_delivered_where_it_is_better(compressor, model, t
     assert len(tuned.members) > 1
     alone = [tuned.before, *(epoch.validation for epoch in tuned.epochs)]
     assert tuned.validation == tuned.epochs[-1].best >= max(alone)
-    assert ImageScorer(data.validation, dtype=torch.float32).score(tuned.model).accuracy == tuned.validation
+    assert (
+        ImageScorer(data.validation, dtype=torch.float32).score(tuned.model).accuracy
+        == tuned.validation
+    )
 
 
 def test_a_soup_is_the_mean_of_its_members():
@@ -231,7 +310,12 @@ def test_a_soup_is_the_mean_of_its_members():
         assert alone.accuracy == accuracy(epoch(weight, number))
         members.append(soup.members)
         weights.append(float(soup.tensors["weight"]))
-    assert members == [(1,), (1, 2), (1, 2), (1, 2, 4)]  # 2 alone; with 3.5; 9 spoils both; the mean of three is 3
+    assert members == [
+        (1,),
+        (1, 2),
+        (1, 2),
+        (1, 2, 4),
+    ]  # 2 alone; with 3.5; 9 spoils both; the mean of three is 3
     assert weights == pytest.approx([2.0, 2.75, 2.75, 3.0])
     assert int(soup.tensors["steps"]) == 4
 
@@ -239,7 +323,9 @@ def test_a_soup_is_the_mean_of_its_members():
 def test_shifted_images_are_the_images_moved():
     images = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).view(2, 3, 8, 8) + 1
     generator = torch.Generator().manual_seed(3)
-    ((moved, labels),) = batches(images, torch.tensor([0, 1]), size=2, augment=("shift",), generator=generator)
+    ((moved, labels),) = batches(
+        images, torch.tensor([0, 1]), size=2, augment=("shift",), generator=generator
+    )
     for image, label in zip(moved, labels, strict=True):
         original = torch.nn.functional.pad(images[label], (1, 1, 1, 1))
         places = [original[:, y : y + 8, x : x + 8] for y in range(3) for x in range(3)]
@@ -249,10 +335,19 @@ def test_shifted_images_are_the_images_moved():
 def test_mirrored_images_are_the_images_or_their_mirror_images():
     images = torch.randn(64, 1, 4, 4)
     ((changed, labels),) = batches(
-        images, torch.arange(64), size=64, augment=("mirror",), generator=torch.Generator().manual_seed(0)
+        images,
+        torch.arange(64),
+        size=64,
+        augment=("mirror",),
+        generator=torch.Generator().manual_seed(0),
     )
-    same = sum(torch.equal(image, images[label]) for image, label in zip(changed, labels, strict=True))
-    mirrored = sum(torch.equal(image, images[label].flip(-1)) for image, label in zip(changed, labels, strict=True))
+    same = sum(
+        torch.equal(image, images[label]) for image, label in zip(changed, labels, strict=True)
+    )
+    mirrored = sum(
+        torch.equal(image, images[label].flip(-1))
+        for image, label in zip(changed, labels, strict=True)
+    )
     assert same + mirrored == 64
     assert 10 < same < 54
 
@@ -260,7 +355,9 @@ def test_mirrored_images_are_the_images_or_their_mirror_images():
 def test_mixed_images_are_labelled_as_they_were_mixed():
     """An image that is one-hot in its own place shows which images it was made of, and in what shares."""
     images = torch.eye(8).view(8, 1, 1, 8)
-    ((mixed, shares),) = batches(images, torch.eye(8), size=8, augment=("mix",), generator=torch.Generator().manual_seed(0))
+    ((mixed, shares),) = batches(
+        images, torch.eye(8), size=8, augment=("mix",), generator=torch.Generator().manual_seed(0)
+    )
     assert torch.equal(mixed.view(8, 8), shares)
     assert torch.allclose(shares.sum(1), torch.ones(8))
     assert (shares > 0).sum(1).tolist() == [2] * 8
@@ -294,15 +391,22 @@ def test_wrong_options_are_refused(wrong, sentence):
 def test_half_precision_is_refused_where_it_would_be_ignored(compressor, train, data):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    candidate, options = candidate_of(compressor, "channels"), dataclasses.replace(QUICK, precision="fp16")
-    with pytest.raises(UsageError, match="precision is fp16, which needs a GPU; allowed here are no and bf16"):
+    candidate, options = (
+        candidate_of(compressor, "channels"),
+        dataclasses.replace(QUICK, precision="fp16"),
+    )
+    with pytest.raises(
+        UsageError, match="precision is fp16, which needs a GPU; allowed here are no and bf16"
+    ):
         finetune(candidate, train, data.validation, options=options)
 
 
 def test_where_the_scaler_of_half_precision_stands_is_kept_exactly():
     scaler = torch.amp.GradScaler("cpu", init_scale=1234.5)
     restored = torch.amp.GradScaler("cpu")
-    restored.load_state_dict({name: item.item() for name, item in _tensors(scaler.state_dict()).items()})
+    restored.load_state_dict(
+        {name: item.item() for name, item in _tensors(scaler.state_dict()).items()}
+    )
     assert restored.state_dict() == scaler.state_dict()
 
 
@@ -319,9 +423,44 @@ def test_the_learning_rate_goes_on_with_another_number_of_processes(compressor, 
 
 def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     run = str(tmp_path / "run")
-    search = ["search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", run]
-    main([*search, "--budget", "macs<=30%", "--episodes", "4", "--images", "16", "--final-images", "32"])
-    finetuning = ["finetune", run, "--epochs", "2", "--batch", "64", "--augment", "", "--learning-rate", "0.05", "--ema", "0.9"]
+    search = [
+        "search",
+        "--model",
+        "sartor.demo:DigitsNet",
+        "--weights",
+        str(weights),
+        "--data",
+        "digits",
+        "--out",
+        run,
+    ]
+    main(
+        [
+            *search,
+            "--budget",
+            "macs<=30%",
+            "--episodes",
+            "4",
+            "--images",
+            "16",
+            "--final-images",
+            "32",
+        ]
+    )
+    finetuning = [
+        "finetune",
+        run,
+        "--epochs",
+        "2",
+        "--batch",
+        "64",
+        "--augment",
+        "",
+        "--learning-rate",
+        "0.05",
+        "--ema",
+        "0.9",
+    ]
     main(finetuning)
     assert re.search(r"epoch 2/2: loss \d+\.\d+, validation \d+\.\d+ %", capsys.readouterr().out)
     report = json.loads((tmp_path / "run/finetuned/finetune.json").read_text())
@@ -339,16 +478,30 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     main(["export", run])
     assert f"next: sartor verify {run} --format onnx" in capsys.readouterr().out
     session = sartor.targets.make("onnxruntime").load(tmp_path / "run/export/model.onnx")
-    assert np.abs(session.run([images.normalized().numpy()])[0] - network(images.normalized()).detach().numpy()).max() < 1e-3
+    assert (
+        np.abs(
+            session.run([images.normalized().numpy()])[0]
+            - network(images.normalized()).detach().numpy()
+        ).max()
+        < 1e-3
+    )
     main(["verify", run])
     verified = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
     assert verified["faults"] == []
     assert verified["accuracy"] == pytest.approx(report["test"]["after"], abs=0.004)
-    config, result = from_folder(tmp_path / "run"), json.loads((tmp_path / "run/result.json").read_text())
+    config, result = (
+        from_folder(tmp_path / "run"),
+        json.loads((tmp_path / "run/result.json").read_text()),
+    )
     (tmp_path / "run/result.json").write_text(json.dumps({**result, "latency_ceiling": 1e-6}))
-    for target in ("onnxruntime", "openvino"):  # a latency is promised for the target of the search only
+    for target in (
+        "onnxruntime",
+        "openvino",
+    ):  # a latency is promised for the target of the search only
         promised = dataclasses.replace(config.options, target=target)
-        dataclasses.replace(config, budget="size<=5%,latency<=4ms", options=promised).save(tmp_path / "run")
+        dataclasses.replace(config, budget="size<=5%,latency<=4ms", options=promised).save(
+            tmp_path / "run"
+        )
         with pytest.raises(SystemExit) as stopped:
             main(["verify", run])
         assert stopped.value.code == 1
@@ -359,14 +512,21 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
         assert ("relative latency is" in error) == (target == "onnxruntime")
     with pytest.raises(SystemExit):
         main(["export", run, "--batch", "0"])
-    assert (tmp_path / "run/export/model.onnx.verified.json").exists(), "what was not replaced stays verified"
+    assert (tmp_path / "run/export/model.onnx.verified.json").exists(), (
+        "what was not replaced stays verified"
+    )
     main(["export", run, "--batch", "4"])
     assert not (tmp_path / "run/export/model.onnx.verified.json").exists()
-    dataclasses.replace(config, budget="latency<=4ms", options=dataclasses.replace(config.options, target="onnxruntime")).save(
-        tmp_path / "run"
-    )
+    dataclasses.replace(
+        config,
+        budget="latency<=4ms",
+        options=dataclasses.replace(config.options, target="onnxruntime"),
+    ).save(tmp_path / "run")
     main(["verify", run])  # it is promised for one image at a time
-    assert "it is not held against this one on onnxruntime, 1 thread, of 4 images at once" in capsys.readouterr().out
+    assert (
+        "it is not held against this one on onnxruntime, 1 thread, of 4 images at once"
+        in capsys.readouterr().out
+    )
     config.save(tmp_path / "run")
     of_four = json.loads((tmp_path / "run/export/model.onnx.verified.json").read_text())
     assert (of_four["batch"], verified["batch"]) == (4, 1)
@@ -395,7 +555,10 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     capsys.readouterr()
     with pytest.raises(SystemExit):
         main(["verify", run])
-    assert "model.onnx was made from another network than the one it is held against" in capsys.readouterr().err
+    assert (
+        "model.onnx was made from another network than the one it is held against"
+        in capsys.readouterr().err
+    )
     main(["export", run, "--format", "pt2", "--out", str(tmp_path / "other.pt2")])
     assert "next:" not in capsys.readouterr().out, "nothing here verifies it"
     main(["export", run, "--format", "openvino", "--out", str(tmp_path / "other.xml")])
@@ -413,17 +576,50 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
 
 def test_two_processes_share_a_training_and_one_speaks(weights, tmp_path):
     run = tmp_path / "run"
-    main([
-        "search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", str(run),
-        "--budget", "macs<=30%", "--episodes", "2", "--finalists", "1", "--baselines", "", "--images", "16",
-        "--final-images", "32",
-    ])  # fmt: skip
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "sartor"]
+    main(
+        [
+            "search",
+            "--model",
+            "sartor.demo:DigitsNet",
+            "--weights",
+            str(weights),
+            "--data",
+            "digits",
+            "--out",
+            str(run),
+            "--budget",
+            "macs<=30%",
+            "--episodes",
+            "2",
+            "--finalists",
+            "1",
+            "--baselines",
+            "",
+            "--images",
+            "16",
+            "--final-images",
+            "32",
+        ]
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+        "-m",
+        "sartor",
+    ]
     options = ["--epochs", "4", "--batch", "32", "--learning-rate", "0.05", "--ema", "0.9"]
     done = subprocess.run(
-        [*command, "finetune", str(run), *options], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=200,
-        capture_output=True, text=True,
-    )  # fmt: skip
+        [*command, "finetune", str(run), *options],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+        timeout=200,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.count("epoch 4/4") == 1
     report = json.loads((run / "finetuned/finetune.json").read_text())
     network = sartor.load(run / "finetuned", sartor.demo.DigitsNet())

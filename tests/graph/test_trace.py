@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 import topologies
-from sartor import zoo
-from sartor.compress import layer_calls
+from sartor import models
+from sartor.compression import layer_calls
 from sartor.errors import TraceError, WeightsError
 from sartor.graph import trace
 
@@ -45,7 +45,12 @@ def test_grouped_convolution_loses_the_same_positions_of_every_group():
 
 def test_squeeze_excitation_is_one_group_with_two_free_bottlenecks():
     groups, _ = groups_of(topologies.SqueezeExcitation)
-    assert {name: group.size for name, group in groups.items()} == {"a.0": 16, "f1": 6, "l1": 4, "b.0": 8}
+    assert {name: group.size for name, group in groups.items()} == {
+        "a.0": 16,
+        "f1": 6,
+        "l1": 4,
+        "b.0": 8,
+    }
 
 
 def test_zero_padding_divides_the_stream_by_what_a_channel_spans():
@@ -60,7 +65,12 @@ def test_zero_padding_divides_the_stream_by_what_a_channel_spans():
 def test_flatten_repeats_a_channel_once_per_pixel():
     groups, network = groups_of(topologies.Flatten)
     assert groups["b.0"].size == 10
-    assert np.bincount(network.slot_by_name["f"].in_units[network.slot_by_name["f"].in_units >= 0]).max() == 16
+    assert (
+        np.bincount(
+            network.slot_by_name["f"].in_units[network.slot_by_name["f"].in_units >= 0]
+        ).max()
+        == 16
+    )
 
 
 def test_shuffle_and_split_at_fixed_channels_can_still_be_pruned():
@@ -71,7 +81,10 @@ def test_shuffle_and_split_at_fixed_channels_can_still_be_pruned():
 
 
 def test_no_tensor_changes_after_it_was_seen():
-    model, inputs = topologies.randomized(topologies.InPlace()), topologies.example_inputs(topologies.InPlace)
+    model, inputs = (
+        topologies.randomized(topologies.InPlace()),
+        topologies.example_inputs(topologies.InPlace),
+    )
     network = trace(model, inputs)
     with torch.no_grad():
         assert torch.equal(network.module(*inputs), model(*inputs))
@@ -86,9 +99,13 @@ def test_what_is_kept_whole_is_listed_with_its_reason():
     assert reasons["a"] == "meets GroupNorm, which sartor does not prune through"
     assert reasons["head"] == "network output"
     _, network = groups_of(topologies.SpatialAttention)
-    assert {item.layer: item.reason for item in network.kept_whole}["m"] == "combined with every channel of another tensor"
+    assert {item.layer: item.reason for item in network.kept_whole}[
+        "m"
+    ] == "combined with every channel of another tensor"
     _, network = groups_of(topologies.LearnedScale)
-    assert {item.layer: item.reason for item in network.kept_whole}["a.0"] == "combined with the parameter gamma"
+    assert {item.layer: item.reason for item in network.kept_whole}[
+        "a.0"
+    ] == "combined with the parameter gamma"
 
 
 def test_operators_of_unknown_cost_are_reported():
@@ -98,13 +115,18 @@ def test_operators_of_unknown_cost_are_reported():
 
 def test_inputs_and_outputs_of_the_network_are_never_pruned():
     _, network = groups_of(topologies.TwoInputsTwoOutputs)
-    for name, side in (("a.0", "in_units"), ("b.0", "in_units"), ("head", "out_units"), ("mask", "out_units")):
+    for name, side in (
+        ("a.0", "in_units"),
+        ("b.0", "in_units"),
+        ("head", "out_units"),
+        ("mask", "out_units"),
+    ):
         assert (getattr(network.slot_by_name[name], side) == -1).all()
 
 
 @pytest.mark.parametrize(("blocks", "name"), [(9, "resnet20"), (27, "resnet56")])
 def test_resnet_streams_are_groups_of_their_own(blocks, name):
-    network = trace(zoo.build(name), torch.zeros(1, 3, 32, 32))
+    network = trace(models.build(name), torch.zeros(1, 3, 32, 32))
     sizes = {group.name: group.size for group in network.groups}
     assert (sizes["conv1"], sizes["layer2.0.conv2"], sizes["layer3.0.conv2"]) == (16, 16, 32)
     assert len(sizes) == blocks + 3
@@ -124,7 +146,9 @@ class Branching(nn.Module):
 
 
 def test_a_network_that_branches_on_values_is_refused_with_one_sentence():
-    with pytest.raises(TraceError, match=r"Branching cannot be traced: .* must not branch on tensor values"):
+    with pytest.raises(
+        TraceError, match=r"Branching cannot be traced: .* must not branch on tensor values"
+    ):
         trace(Branching(), torch.zeros(1, 3))
 
 
@@ -193,7 +217,10 @@ class ChangesAPart(nn.Module):
 
 
 def test_a_trace_that_computes_something_else_is_refused():
-    with pytest.raises(TraceError, match="ChangesAPart cannot be traced: its trace computes something else than the network"):
+    with pytest.raises(
+        TraceError,
+        match="ChangesAPart cannot be traced: its trace computes something else than the network",
+    ):
         trace(ChangesAPart(), torch.randn(1, 3, 8, 8))
 
 
@@ -202,7 +229,11 @@ class Insists(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.a, self.b, self.head = torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 8, 3), torch.nn.Linear(8, 5)
+        self.a, self.b, self.head = (
+            torch.nn.Conv2d(3, 8, 3),
+            torch.nn.Conv2d(8, 8, 3),
+            torch.nn.Linear(8, 5),
+        )
 
     def forward(self, x):
         x = self.a(x).relu()

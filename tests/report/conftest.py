@@ -3,8 +3,8 @@
 import pytest
 
 import sartor
-from sartor.compress import CompressOptions
-from sartor.config import RunConfig
+from sartor.compression import CompressOptions
+from sartor.runs import RunConfig
 from sartor.testing import FakeTarget
 
 
@@ -12,13 +12,31 @@ from sartor.testing import FakeTarget
 def search(model, data):
     """Eight episodes on digits, pruned and quantized for a target that takes no time."""
     options = sartor.SearchOptions(
-        episodes=8, finalists=2, methods=("prune", "quantize"), agent="galen", baselines=("uniform",),
+        episodes=8,
+        finalists=2,
+        methods=("prune", "quantize"),
+        agent="galen",
+        baselines=("uniform",),
         compress=CompressOptions(images=16, final_images=32),
-    )  # fmt: skip
+    )
 
     def into(folder, **more):
-        RunConfig(model="sartor.demo:DigitsNet", data="digits", budget="latency<=50%", out=folder, options=options).save(folder)
-        sartor.compress(model, data, budget="latency<=50%", options=options, target=FakeTarget(), out=folder, **more)
+        RunConfig(
+            model="sartor.demo:DigitsNet",
+            data="digits",
+            budget="latency<=50%",
+            out=folder,
+            options=options,
+        ).save(folder)
+        sartor.compress(
+            model,
+            data,
+            budget="latency<=50%",
+            options=options,
+            target=FakeTarget(),
+            out=folder,
+            **more,
+        )
         return folder
 
     return into

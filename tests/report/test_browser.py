@@ -9,11 +9,18 @@ import pytest
 
 from sartor import report
 from sartor.cli import main
+from sartor.runs import read_facts
 from sartor.search import read_episodes
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 #: Chromium as root, that asks nobody for anything.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +38,7 @@ def browser(missing):
 
 @pytest.fixture(scope="module")
 def page_of_run(run):
-    return report.write(report.read(run), run / "report")
+    return report.write(read_facts(run), run / "report")
 
 
 @pytest.fixture
@@ -42,11 +49,18 @@ def show(browser):
     def open_page(address, viewport=DESK, **more):
         contexts.append(browser.new_context(viewport=viewport, **more))
         page = contexts[-1].new_page()
-        page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(message.text) if message.type in ("error", "warning") else None
+            ),
+        )
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
         page.goto(address)
-        page.wait_for_function("document.querySelectorAll('.chart').length == document.querySelectorAll('.chart svg').length")
+        page.wait_for_function(
+            "document.querySelectorAll('.chart').length == document.querySelectorAll('.chart svg').length"
+        )
         return page
 
     yield open_page
@@ -64,7 +78,9 @@ def drawn(page, figure, kind):
 
 def number(text):
     """What an axis or a tooltip writes: 9,216 or 9.216k."""
-    digits, prefix = re.fullmatch(r"([-\d.]+)([µmkMG]?)", text.replace(",", "").replace("−", "-")).groups()
+    digits, prefix = re.fullmatch(
+        r"([-\d.]+)([µmkMG]?)", text.replace(",", "").replace("−", "-")
+    ).groups()
     return float(digits) * {"µ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}.get(prefix, 1)
 
 
@@ -72,9 +88,13 @@ def test_every_figure_is_drawn_with_the_numbers_of_the_run(show, run, page_of_ru
     page = show(page_of_run.as_uri())
     result, episodes = json.loads((run / "result.json").read_text()), read_episodes(run)
     points = drawn(page, "history", "circle")
-    assert {(int(number(point["episode"])), point["proposed by"]) for point in points} == {(e.number, e.source) for e in episodes}
+    assert {(int(number(point["episode"])), point["proposed by"]) for point in points} == {
+        (e.number, e.source) for e in episodes
+    }
     rewards = {int(number(point["episode"])): number(point["reward"]) for point in points}
-    assert rewards == pytest.approx({episode.number: episode.reward for episode in episodes}, abs=5e-5)
+    assert rewards == pytest.approx(
+        {episode.number: episode.reward for episode in episodes}, abs=5e-5
+    )
 
     scored = [e for e in episodes if not e.outcome.stopped]
     assert len(drawn(page, "plane", "circle")) == len(scored)
@@ -87,11 +107,17 @@ def test_every_figure_is_drawn_with_the_numbers_of_the_run(show, run, page_of_ru
         ("latency", "seconds", "seconds"),
         ("bits", "bits of the weights", "weight_bits"),
     ):
-        bars = {(bar["layer"], bar["network"]): number(bar[title]) for bar in drawn(page, figure, "bar")}
-        told = {(layer["name"], network): layer[field] for network in ("original", "best") for layer in result["layers"][network]}
+        bars = {
+            (bar["layer"], bar["network"]): number(bar[title]) for bar in drawn(page, figure, "bar")
+        }
+        told = {
+            (layer["name"], network): layer[field]
+            for network in ("original", "best")
+            for layer in result["layers"][network]
+        }
         assert bars == pytest.approx(told, rel=1e-4), figure
 
-    measured = report.read(run).sensitivity.table
+    measured = read_facts(run).sensitivity.table
     squares = page.locator("#figure-sensitivity svg .mark-rect.role-mark path").count()
     assert squares == sum(len(row) for rows in measured.values() for row in rows.values())
     assert f"{100 * result['best']['validation']:.2f} %" in page.locator("#table").inner_text()
@@ -108,7 +134,11 @@ def test_a_keyboard_reaches_all_of_it(show, page_of_run):
     reached = []
     for _ in range(5):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.id"))
+        reached.append(
+            page.evaluate(
+                "document.activeElement.getAttribute('href') ?? document.activeElement.id"
+            )
+        )
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     assert reached == ["#results", "#figures", "#delivered", "#how", "table"]
     page.keyboard.press("ArrowRight")  # the table is wider than a phone: the keyboard moves it
@@ -118,12 +148,17 @@ def test_a_keyboard_reaches_all_of_it(show, page_of_run):
 def test_a_phone_needs_no_sideways_scrolling(show, page_of_run):
     page = show(page_of_run.as_uri(), viewport=PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    for box in page.locator(".chart svg").evaluate_all("charts => charts.map(chart => chart.getBoundingClientRect().toJSON())"):
+    for box in page.locator(".chart svg").evaluate_all(
+        "charts => charts.map(chart => chart.getBoundingClientRect().toJSON())"
+    ):
         assert box["left"] >= 0
         assert box["right"] <= PHONE["width"] + 1
         assert box["height"] >= 150
     legends = page.locator(".chart svg .role-legend")
-    assert max(legends.evaluate_all("all => all.map(legend => legend.getBoundingClientRect().right)")) <= PHONE["width"]
+    assert (
+        max(legends.evaluate_all("all => all.map(legend => legend.getBoundingClientRect().right)"))
+        <= PHONE["width"]
+    )
 
 
 def test_colours_follow_the_darkness_of_the_system(show, page_of_run):
@@ -152,7 +187,9 @@ def test_the_live_page_follows_a_search(show, search, tmp_path):
             started.set()
             assert may_go_on.wait(60)
 
-    searching = threading.Thread(target=search, args=(tmp_path / "run",), kwargs={"on_episode": wait})
+    searching = threading.Thread(
+        target=search, args=(tmp_path / "run",), kwargs={"on_episode": wait}
+    )
     searching.start()
     assert started.wait(60)
     serving = report.server(tmp_path / "run")
@@ -162,7 +199,9 @@ def test_the_live_page_follows_a_search(show, search, tmp_path):
         assert page.locator("#state").inner_text().startswith("unfinished: 3 of 8 episodes")
         assert len(drawn(page, "history", "circle")) == 3
         may_go_on.set()
-        page.wait_for_function("document.getElementById('state').textContent.startsWith('finished: 8 of 8 episodes')")
+        page.wait_for_function(
+            "document.getElementById('state').textContent.startsWith('finished: 8 of 8 episodes')"
+        )
         page.wait_for_function("document.querySelectorAll('#figure-channels svg').length == 1")
         assert len(drawn(page, "history", "circle")) == 8
         assert re.search(r"found\s+\d", page.locator("#table").inner_text())

@@ -16,14 +16,16 @@ import pytest
 
 from sartor import report
 from sartor.cli import main
-from sartor.config import RunConfig
 from sartor.errors import RunError
 from sartor.report._card import card
 from sartor.report._page import page
+from sartor.runs import RunConfig, read_facts
 
 
 def payload_of(page):
-    (text,) = re.findall(r'<script type="application/json" id="payload">(.*?)</script>', page, re.DOTALL)
+    (text,) = re.findall(
+        r'<script type="application/json" id="payload">(.*?)</script>', page, re.DOTALL
+    )
     return json.loads(text)
 
 
@@ -35,28 +37,44 @@ def ask(address, **headers):
 
 def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
     before = (run / "episodes.journal").read_bytes()
-    path = report.write(report.read(run), run / "report")
+    path = report.write(read_facts(run), run / "report")
     assert (run / "episodes.journal").read_bytes() == before
     page = path.read_text()
     assert path.stat().st_size < 5e6
-    marked_up = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)  # the drawing code mentions tags
+    marked_up = re.sub(
+        r"<script>.*?</script>", "", page, flags=re.DOTALL
+    )  # the drawing code mentions tags
     assert not re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"(?!data:)", marked_up)
     assert "<b>" not in marked_up
     assert marked_up.count("<script") == 1
     result, payload = json.loads((run / "result.json").read_text()), payload_of(page)
-    best = max(report.read(run).episodes, key=lambda episode: episode.reward).outcome.accuracy
-    assert payload["state"] == f"finished: 8 of 8 episodes, best {100 * best:.2f} % of the reward images"
+    best = max(read_facts(run).episodes, key=lambda episode: episode.reward).outcome.accuracy
+    assert (
+        payload["state"]
+        == f"finished: 8 of 8 episodes, best {100 * best:.2f} % of the reward images"
+    )
     assert f"{100 * result['best']['validation']:.2f} %" in payload["table"]
-    assert set(payload["figures"]) == {"history", "plane", "channels", "macs", "latency", "bits", "sensitivity"}
+    assert set(payload["figures"]) == {
+        "history",
+        "plane",
+        "channels",
+        "macs",
+        "latency",
+        "bits",
+        "sensitivity",
+    }
     drawn = json.dumps(payload["figures"]["history"]["spec"])
-    for episode in report.read(run).episodes:
+    for episode in read_facts(run).episodes:
         assert json.dumps(episode.reward) in drawn
     bars = json.dumps(payload["figures"]["channels"]["spec"])
     assert sum(layer["seconds"] for layer in result["layers"]["best"]) == pytest.approx(
         result["best"]["latency"]["candidate"]["median_s"]
     )
     for layer in result["layers"]["best"]:
-        assert f'"layer": "{layer["name"]}", "network": "best", "out_channels": {layer["out_channels"]}' in bars
+        assert (
+            f'"layer": "{layer["name"]}", "network": "best", "out_channels": {layer["out_channels"]}'
+            in bars
+        )
 
 
 def test_everything_is_there_as_files_too(run):
@@ -83,7 +101,10 @@ def test_the_page_is_served_until_ctrl_c_on_a_port_that_is_free(run, capsys, mon
     said = capsys.readouterr().out
     assert re.match(r"http://127\.0\.0\.1:[1-9]\d*/ until Ctrl-C\nserved no longer\n", said)
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        for port, sentence in ((taken.getsockname()[1], "cannot be served on"), (70_000, "allowed are 0 to 65535")):
+        for port, sentence in (
+            (taken.getsockname()[1], "cannot be served on"),
+            (70_000, "allowed are 0 to 65535"),
+        ):
             with pytest.raises(SystemExit) as stop:
                 main(["report", str(run), "--live", "--port", str(port)])
             assert stop.value.code == 2
@@ -108,7 +129,9 @@ def test_a_running_search_is_served_as_it_grows(run, tmp_path):
         assert later["state"].startswith("unfinished: 8 of 8 episodes")
         with pytest.raises(urllib.error.HTTPError, match="404"):
             ask(place + "/../run.json")
-        with pytest.raises(urllib.error.HTTPError, match="403"):  # a page elsewhere whose name was made to mean this machine
+        with pytest.raises(
+            urllib.error.HTTPError, match="403"
+        ):  # a page elsewhere whose name was made to mean this machine
             ask(place + "/", Host="elsewhere.example")
         (tmp_path / "episodes.journal").unlink()
         with pytest.raises(urllib.error.HTTPError, match="503"):
@@ -118,10 +141,10 @@ def test_a_running_search_is_served_as_it_grows(run, tmp_path):
 
 def test_what_is_no_run_is_refused(tmp_path, run):
     with pytest.raises(RunError, match="is not the folder of a run"):
-        report.read(tmp_path)
+        read_facts(tmp_path)
     dataclasses.replace(RunConfig(), out=tmp_path).save(tmp_path)
     with pytest.raises(RunError, match="holds no episode yet"):
-        report.read(tmp_path)
+        read_facts(tmp_path)
 
 
 def drawn_in(figure):
@@ -135,26 +158,47 @@ def test_an_interrupted_search_is_called_so_and_runs_when_it_goes_on(run, tmp_pa
     shutil.copytree(run, broken)
     result = json.loads((broken / "result.json").read_text())
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True}))
-    assert report.read(broken).state == "interrupted"
+    assert read_facts(broken).state == "interrupted"
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True, "episodes": 5}))
-    facts = report.read(broken)
-    assert (facts.state, facts.result) == ("unfinished", {}), "what was left then is not what is found now"
+    facts = read_facts(broken)
+    assert (facts.state, facts.result) == ("unfinished", {}), (
+        "what was left then is not what is found now"
+    )
 
 
 def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsys):
     missed = tmp_path / "missed"
     shutil.copytree(run, missed)
     result = json.loads((missed / "result.json").read_text())
-    (missed / "result.json").write_text(json.dumps({**result, "budget_met": False, "latencies_unsettled": 3}))
-    facts = report.read(missed)
-    faulty = {"runtime": "a runtime", "device": "a device", "accuracy": 0.1, "images": 300, "faults": ["accuracy is 10.00 %"]}
-    sentences = [f"the budget {result['budget']} was NOT met", "the machine was too busy for 3 of the measurements"]
+    (missed / "result.json").write_text(
+        json.dumps({**result, "budget_met": False, "latencies_unsettled": 3})
+    )
+    facts = read_facts(missed)
+    faulty = {
+        "runtime": "a runtime",
+        "device": "a device",
+        "accuracy": 0.1,
+        "images": 300,
+        "faults": ["accuracy is 10.00 %"],
+    }
+    sentences = [
+        f"the budget {result['budget']} was NOT met",
+        "the machine was too busy for 3 of the measurements",
+    ]
     described = card(dataclasses.replace(facts, verified=[faulty]))
-    assert "Run in a runtime on a device: 10.00 % on 300 images. **Not as promised: accuracy is 10.00 %.**" in described
+    assert (
+        "Run in a runtime on a device: 10.00 % on 300 images. **Not as promised: accuracy is 10.00 %.**"
+        in described
+    )
     main(["show", str(missed)])
-    for text in (described, page(facts), report.compare([facts, report.read(run)]), capsys.readouterr().out.replace("\n", " ")):
+    for text in (
+        described,
+        page(facts),
+        report.compare([facts, read_facts(run)]),
+        capsys.readouterr().out.replace("\n", " "),
+    ):
         assert all(sentence in html.unescape(text) for sentence in sentences)
-    assert not any(sentence in page(report.read(run)) for sentence in sentences[:1])
+    assert not any(sentence in page(read_facts(run)) for sentence in sentences[:1])
 
 
 def test_runs_are_compared_on_one_page(run, tmp_path, capsys):
@@ -170,9 +214,17 @@ def test_runs_are_compared_on_one_page(run, tmp_path, capsys):
     assert f"{100 * best['validation']:.2f} %" in payload["table"]
     assert "<b>: found" not in payload["table"]
     points = drawn_in(payload["figures"]["plane"])
-    assert {"run": "a <b>", "network": "found", "cost": best["latency"]["relative"], "accuracy": best["validation"]} in points
+    assert {
+        "run": "a <b>",
+        "network": "found",
+        "cost": best["latency"]["relative"],
+        "accuracy": best["validation"],
+    } in points
     lines = drawn_in(payload["figures"]["history"])
     assert [row["episode"] for row in lines if row["run"] == "other"] == list(range(8))
     with pytest.raises(SystemExit):
         main(["compare", str(run)])
-    assert "compare needs at least two runs whose folders differ in name, not a <b>" in capsys.readouterr().err
+    assert (
+        "compare needs at least two runs whose folders differ in name, not a <b>"
+        in capsys.readouterr().err
+    )

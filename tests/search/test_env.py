@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topologies
-from sartor import zoo
+from sartor import models
 from sartor.budget import Budget
 from sartor.cost import CostModel
 from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import trace
 from sartor.problem import Problem
-from sartor.search import FEATURES, PruningEnv
+from sartor.search import FEATURES, CompressionEnv
 
-RESNET20 = CostModel(trace(zoo.build("resnet20"), torch.zeros(1, 3, 32, 32)))
+RESNET20 = CostModel(trace(models.build("resnet20"), torch.zeros(1, 3, 32, 32)))
 
 
 def problem(budget="macs<=50%", **options):
@@ -23,7 +23,7 @@ def problem(budget="macs<=50%", **options):
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
 def test_gymnasium_accepts_the_environment():
-    check_env(PruningEnv(problem(), lambda counts: -1.0), skip_render_check=True)
+    check_env(CompressionEnv(problem(), lambda counts: -1.0), skip_render_check=True)
 
 
 @settings(max_examples=40, deadline=None)
@@ -35,7 +35,9 @@ def test_any_actions_meet_the_budget_and_waste_less_than_a_step(actions, fractio
     assert usage <= 1 + 1e-9
     last = counts.copy()
     last[-1] += 1
-    assert last[-1] > task.sizes[-1] or task.usage(last[None])[0] > 1 or counts[-1] == task.sizes[-1]
+    assert (
+        last[-1] > task.sizes[-1] or task.usage(last[None])[0] > 1 or counts[-1] == task.sizes[-1]
+    )
     assert usage > 0.97
 
 
@@ -50,7 +52,10 @@ def test_several_budgets_hold_together():
 
 
 def test_an_impossible_budget_is_refused_with_the_smallest_reachable_value():
-    with pytest.raises(BudgetError, match=r"budget macs<=1% cannot be met: the smallest reachable value is macs<=\d+ \(\d"):
+    with pytest.raises(
+        BudgetError,
+        match=r"budget macs<=1% cannot be met: the smallest reachable value is macs<=\d+ \(\d",
+    ):
         problem("macs<=1%")
 
 
@@ -70,7 +75,7 @@ def test_channel_counts_follow_the_multiple():
 
 def test_observations_hold_the_eleven_features_in_their_range():
     task, seen = problem(), []
-    env = PruningEnv(task, lambda counts: seen.append(counts.copy()) or -0.25)
+    env = CompressionEnv(task, lambda counts: seen.append(counts.copy()) or -0.25)
     observation, _ = env.reset(seed=0)
     assert observation.shape == (len(FEATURES),) == (11,)
     assert observation[FEATURES.index("previous_action")] == 1
@@ -93,7 +98,9 @@ def test_a_network_with_nothing_to_prune_is_refused():
         Problem(model, Budget.parse("macs<=50%"))
 
 
-@pytest.mark.parametrize(("options", "message"), [({"min_keep": 0}, "min_keep is 0"), ({"multiple": 0}, "multiple is 0")])
+@pytest.mark.parametrize(
+    ("options", "message"), [({"min_keep": 0}, "min_keep is 0"), ({"multiple": 0}, "multiple is 0")]
+)
 def test_impossible_options_are_refused(options, message):
     with pytest.raises(UsageError, match=message):
         problem(**options)

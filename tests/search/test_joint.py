@@ -9,23 +9,26 @@ import torch
 
 import sartor
 from sartor import agents, demo
-from sartor.agents import Setting, Trajectory
-from sartor.agents._line import Line
+from sartor.agents import SearchContext, Trajectory
+from sartor.agents._lineage import Lineage
 from sartor.agents._mutants import Breeder
 from sartor.budget import Budget
-from sartor.compress import CompressOptions, Compressor, fold, quantize
-from sartor.cost import CostModel, Options
+from sartor.compression import CompressOptions, Compressor, fold, quantize
+from sartor.cost import CostModel, LayerSettings
 from sartor.errors import BudgetError, DataError, PolicyError, RunError, UsageError
-from sartor.evaluate import Outcome
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.problem import Problem
-from sartor.search import REWARDS
+from sartor.rewards import REWARDS
+from sartor.scoring import Outcome
 from sartor.targets import SURE, Deployment, LatencyTable, Patience, _deployment
 from sartor.testing import FakeTarget
 
 QUICK = sartor.SearchOptions(
-    episodes=10, finalists=2, methods=("prune", "quantize"), compress=CompressOptions(images=16, final_images=32)
+    episodes=10,
+    finalists=2,
+    methods=("prune", "quantize"),
+    compress=CompressOptions(images=16, final_images=32),
 )
 
 
@@ -35,7 +38,10 @@ def cost_model(model, data):
 
 
 def pairs(cost_model, target):
-    return {layer.name: sartor.targets.precisions(target.describe().supports, layer) for layer in cost_model.network.layers}
+    return {
+        layer.name: sartor.targets.precisions(target.describe().supports, layer)
+        for layer in cost_model.network.layers
+    }
 
 
 class DriftingTarget(FakeTarget):
@@ -72,39 +78,57 @@ def test_layers_without_a_rounded_form_keep_their_precision():
     pixels = torch.randn(40, 1, 4, 4, 4)
     images = sartor.Images(pixels, torch.arange(40) % 3)
     result = sartor.compress(
-        Volume().eval(), sartor.Data(images, images, images), budget="", target=FakeTarget(),
-        options=dataclasses.replace(QUICK, methods=("quantize",), baselines=(), seed_with=(), episodes=3),
-    )  # fmt: skip
+        Volume().eval(),
+        sartor.Data(images, images, images),
+        budget="",
+        target=FakeTarget(),
+        options=dataclasses.replace(
+            QUICK, methods=("quantize",), baselines=(), seed_with=(), episodes=3
+        ),
+    )
     assert set(result.report["policy"]["weight_bits"]) <= {"head"}
 
 
 def latency_table(cost_model, folder, path=None):
     target = FakeTarget()
-    return LatencyTable(cost_model, Deployment(target, cost_model.network, folder), pairs(cost_model, target), path)
+    return LatencyTable(
+        cost_model, Deployment(target, cost_model.network, folder), pairs(cost_model, target), path
+    )
 
 
 def joint(cost_model, tmp_path, budget="", **options):
     precisions, latency = pairs(cost_model, FakeTarget()), latency_table(cost_model, tmp_path)
     return Problem(
-        cost_model, Budget.parse(budget), methods=("prune", "quantize"), precisions=precisions, latency=latency, **options
+        cost_model,
+        Budget.parse(budget),
+        methods=("prune", "quantize"),
+        precisions=precisions,
+        latency=latency,
+        **options,
     )
 
 
 def play(agent, problem, reward_of):
     """One episode of an agent, rewarded for the ratios that it kept; the counts that were executed."""
     agent.begin()
-    counts = problem.execute(np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))]))
+    counts = problem.execute(
+        np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))])
+    )
     kept = counts / problem.sizes
-    agent.learn(Trajectory(np.zeros((len(problem) + 1, 11), np.float32), kept, reward_of(kept)), own=True)
+    agent.learn(
+        Trajectory(np.zeros((len(problem) + 1, 11), np.float32), kept, reward_of(kept)), own=True
+    )
     return counts
 
 
-def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(cost_model, tmp_path):
+def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(
+    cost_model, tmp_path
+):
     """Pruning seems to cost next to nothing here, as it does where errors were estimated from few images."""
     problem = joint(cost_model, tmp_path, "latency<=50%")
     scale = {"channels": 1e-9, "bits": 1.0}
     errors = [scale[d.kind] * np.linspace(1, 0, len(d.choices)) ** 2 for d in problem.decisions]
-    setting = Setting(problem, 11, 40, errors, seed=0)
+    setting = SearchContext(problem, 11, 40, errors, seed=0)
     channels = np.array([decision.kind == "channels" for decision in problem.decisions])
     whole = problem.highest[channels]
     assert (problem.execute(agents.RULES["knapsack"](setting))[channels] < whole).any()
@@ -119,15 +143,20 @@ def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(c
 def joint_setting(cost_model, tmp_path):
     problem = joint(cost_model, tmp_path, "latency<=50%")
     errors = [np.linspace(1, 0, len(d.choices)) for d in problem.decisions]
-    return Setting(problem, 11, 60, errors, seed=0)
+    return SearchContext(problem, 11, 60, errors, seed=0)
 
 
 def test_evolution_also_breeds_mutants_of_one_kind(cost_model, tmp_path):
     """Scaled as a whole, a policy whose bits moved would pay with the channels of all layers."""
     setting = joint_setting(cost_model, tmp_path)
-    problem, kinds = setting.problem, np.array([decision.kind for decision in setting.problem.decisions])
+    problem, kinds = (
+        setting.problem,
+        np.array([decision.kind for decision in setting.problem.decisions]),
+    )
     breeder = Breeder(problem, np.random.default_rng(0), np.ones(len(problem), dtype=bool))
-    for line, moved in zip(Line.of_kinds(setting), (kinds == "bits", kinds == "channels"), strict=True):
+    for line, moved in zip(
+        Lineage.of_kinds(setting), (kinds == "bits", kinds == "channels"), strict=True
+    ):
         mutants = breeder.distinct(breeder.breed(line.start[None], 300))
         assert (problem.usage(mutants) <= 1).all()
         others_whole = (mutants[:, ~moved] == problem.highest[~moved]).all(1)
@@ -135,7 +164,9 @@ def test_evolution_also_breeds_mutants_of_one_kind(cost_model, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bits", "channels"])
-def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_given_up(kind, cost_model, tmp_path):
+def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_given_up(
+    kind, cost_model, tmp_path
+):
     """Whoever searches both kinds also searches what one of them can do without the other."""
     setting = joint_setting(cost_model, tmp_path)
     problem, agent = setting.problem, agents.make("evolution", setting)
@@ -143,10 +174,20 @@ def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_giv
     alone = []
     for _ in range(60):
         counts = play(
-            agent, problem, lambda kept: float(kept[kinds == kind].mean()) - 10 * float((1 - kept)[kinds != kind].sum())
+            agent,
+            problem,
+            lambda kept: (
+                float(kept[kinds == kind].mean()) - 10 * float((1 - kept)[kinds != kind].sum())
+            ),
         )
         assert problem.usage(counts[None])[0] <= 1 + 1e-9
-        alone.append({name for name in ("bits", "channels") if (counts == problem.highest)[kinds != name].all()})
+        alone.append(
+            {
+                name
+                for name in ("bits", "channels")
+                if (counts == problem.highest)[kinds != name].all()
+            }
+        )
     late = alone[-20:]
     assert sum(kind in found for found in late) >= 10
     assert not any(found and kind not in found for found in late)
@@ -171,27 +212,41 @@ def measured(target, compressor, policy, folder):
     inputs = compressor.network.example_inputs
     artifact = target.build(ready, inputs, folder / "candidate.json")
     original = target.build(fold(compressor.network.module), inputs, folder / "original.json")
-    return target.compare(target.load(artifact), target.load(original), Patience(limit_s=0.1)).relative
+    return target.compare(
+        target.load(artifact), target.load(original), Patience(limit_s=0.1)
+    ).relative
 
 
 def test_predicted_latency_is_the_measured_one_where_layers_add_up(cost_model, data, tmp_path):
-    compressor = Compressor(cost_model.network, data.calibration.normalized(), CompressOptions(images=16))
+    compressor = Compressor(
+        cost_model.network, data.calibration.normalized(), CompressOptions(images=16)
+    )
     problem = joint(cost_model, tmp_path)
     rng = np.random.default_rng(0)
     for _ in range(10):
         counts = problem.execute(rng.uniform(size=len(problem)))
-        predicted = float(problem.total("latency", counts[None])[0]) / problem.of_original("latency")
-        assert predicted == pytest.approx(measured(FakeTarget(), compressor, problem.policy(counts), tmp_path), rel=0.02)
+        predicted = float(problem.total("latency", counts[None])[0]) / problem.of_original(
+            "latency"
+        )
+        assert predicted == pytest.approx(
+            measured(FakeTarget(), compressor, problem.policy(counts), tmp_path), rel=0.02
+        )
 
 
 def test_a_machine_that_drifts_does_not_spoil_the_prediction(cost_model, tmp_path, monkeypatch):
-    monkeypatch.setattr(_deployment, "_QUICK", Patience(limit_s=0.05))  # it is hardly ever as fast as it once was
+    monkeypatch.setattr(
+        _deployment, "_QUICK", Patience(limit_s=0.05)
+    )  # it is hardly ever as fast as it once was
     steady, drifting = (
         LatencyTable(cost_model, Deployment(target, cost_model.network, tmp_path), {})
         for target in (FakeTarget(), DriftingTarget())
     )
-    counts = np.random.default_rng(0).integers(1, cost_model.sizes + 1, size=(10, len(cost_model.sizes)))
-    relative = [table.seconds(counts, Options()) / table.original_s for table in (drifting, steady)]
+    counts = np.random.default_rng(0).integers(
+        1, cost_model.sizes + 1, size=(10, len(cost_model.sizes))
+    )
+    relative = [
+        table.seconds(counts, LayerSettings()) / table.original_s for table in (drifting, steady)
+    ]
     assert relative[0] == pytest.approx(relative[1], rel=0.02)
 
 
@@ -199,7 +254,10 @@ def test_whole_networks_correct_the_prediction(cost_model, tmp_path):
     problem = joint(cost_model, tmp_path)
     rng = np.random.default_rng(0)
     rows = [problem.execute(rng.uniform(size=len(problem))) for _ in range(30)]
-    truth = [1.7 * float(problem.total("latency", row[None])[0]) / problem.of_original("latency") for row in rows]
+    truth = [
+        1.7 * float(problem.total("latency", row[None])[0]) / problem.of_original("latency")
+        for row in rows
+    ]
     for row, relative in zip(rows[:20], truth[:20], strict=True):
         problem.correct(row, relative)
     predicted = problem.total("latency", np.array(rows[20:])) / problem.of_original("latency")
@@ -216,10 +274,16 @@ def test_what_was_measured_of_layers_is_kept(cost_model, tmp_path, monkeypatch):
     assert json.loads(path.read_text())["measured_on"] == "fake 1, no device, 1 threads"
 
 
-def test_a_latency_is_refused_if_it_is_out_of_reach_by_more_than_predictions_err(cost_model, tmp_path, monkeypatch):
+def test_a_latency_is_refused_if_it_is_out_of_reach_by_more_than_predictions_err(
+    cost_model, tmp_path, monkeypatch
+):
     open_problem = joint(cost_model, tmp_path)
-    least = float(open_problem.total("latency", open_problem.lowest[None])[0]) / open_problem.of_original("latency")
-    with pytest.raises(BudgetError, match="cannot be met: the smallest reachable value is latency<="):
+    least = float(
+        open_problem.total("latency", open_problem.lowest[None])[0]
+    ) / open_problem.of_original("latency")
+    with pytest.raises(
+        BudgetError, match="cannot be met: the smallest reachable value is latency<="
+    ):
         joint(cost_model, tmp_path, f"latency<={0.97 * least}")
     monkeypatch.setattr(LatencyTable, "error", lambda table: 0.05)
     problem = joint(cost_model, tmp_path, f"latency<={0.97 * least}")
@@ -237,7 +301,10 @@ class SlowNarrowIntegers:
     def seconds(self, counts, options):
         inputs, outputs = self._cost_model.channels(counts)
         integer = 0 if options.weight_bits is None else options.weight_bits == 8
-        return (np.where(integer, np.where(outputs <= self._narrow, 4.0, 0.25), 1.0) * (inputs + outputs)).sum(1) / 1e3
+        return (
+            np.where(integer, np.where(outputs <= self._narrow, 4.0, 0.25), 1.0)
+            * (inputs + outputs)
+        ).sum(1) / 1e3
 
     def correct(self, counts, options, seconds):
         pass
@@ -248,9 +315,16 @@ class SlowNarrowIntegers:
 
 def test_a_latency_is_reached_also_where_fewer_bits_are_slower(cost_model):
     latency, budget = SlowNarrowIntegers(cost_model), "latency<={}ms"
-    options = {"methods": ("prune", "quantize"), "precisions": pairs(cost_model, FakeTarget()), "latency": latency, "multiple": 8}
+    options = {
+        "methods": ("prune", "quantize"),
+        "precisions": pairs(cost_model, FakeTarget()),
+        "latency": latency,
+        "multiple": 8,
+    }
     problem = Problem(cost_model, Budget(()), **options)
-    every = np.stack(np.meshgrid(*[d.choices for d in problem.decisions], indexing="ij"), -1).reshape(-1, len(problem))
+    every = np.stack(
+        np.meshgrid(*[d.choices for d in problem.decisions], indexing="ij"), -1
+    ).reshape(-1, len(problem))
     least = 1e3 * problem.total("latency", every).min()
     assert least < 0.9e3 * problem.total("latency", problem.lowest[None])[0]
     with pytest.raises(BudgetError, match=f"smallest reachable value is latency<={least:.3g}ms"):
@@ -263,17 +337,29 @@ def test_a_latency_is_reached_also_where_fewer_bits_are_slower(cost_model):
 
 def test_counted_bounds_hold_whatever_latency_does(cost_model):
     """The least latency and the least BOPs are those of different policies here."""
-    options = {"methods": ("prune", "quantize"), "precisions": pairs(cost_model, FakeTarget()), "multiple": 8}
+    options = {
+        "methods": ("prune", "quantize"),
+        "precisions": pairs(cost_model, FakeTarget()),
+        "multiple": 8,
+    }
     options["latency"] = SlowNarrowIntegers(cost_model)
     free = Problem(cost_model, Budget(()), **options)
-    every = np.stack(np.meshgrid(*[d.choices for d in free.decisions], indexing="ij"), -1).reshape(-1, len(free))
+    every = np.stack(np.meshgrid(*[d.choices for d in free.decisions], indexing="ij"), -1).reshape(
+        -1, len(free)
+    )
     seconds, bops = free.total("latency", every), free.total("bops", every)
     ceiling = int(0.5 * bops[seconds.argmin()])
     together = 1e3 * seconds[bops <= ceiling].min()
     assert together > 1.02e3 * seconds.min()
-    with pytest.raises(BudgetError, match=r"its bounds can, but not all at once; nearest is bops<=\d+, latency<="):
-        Problem(cost_model, Budget.parse(f"bops<={ceiling},latency<={0.99 * together}ms"), **options)
-    problem = Problem(cost_model, Budget.parse(f"bops<={ceiling},latency<={1.01 * together}ms"), **options)
+    with pytest.raises(
+        BudgetError, match=r"its bounds can, but not all at once; nearest is bops<=\d+, latency<="
+    ):
+        Problem(
+            cost_model, Budget.parse(f"bops<={ceiling},latency<={0.99 * together}ms"), **options
+        )
+    problem = Problem(
+        cost_model, Budget.parse(f"bops<={ceiling},latency<={1.01 * together}ms"), **options
+    )
     rng = np.random.default_rng(0)
     for factor in (1.0, 1.05, 1.5):
         problem.tighten(factor)
@@ -284,7 +370,10 @@ def test_counted_bounds_hold_whatever_latency_does(cost_model):
 
 def test_pairs_of_bits_of_which_each_is_smaller_in_one_way(cost_model):
     choices = ((8, 8), (4, 32), (32, 32))
-    options = {"methods": ("quantize",), "precisions": {layer.name: choices for layer in cost_model.network.layers}}
+    options = {
+        "methods": ("quantize",),
+        "precisions": {layer.name: choices for layer in cost_model.network.layers},
+    }
     least = Problem(cost_model, Budget(()), **options)
     narrow = np.array([[d.precisions.index((4, 32)) + 1 for d in least.decisions]])
     share = float(least.total("size", narrow)[0]) / least.original.size
@@ -297,7 +386,9 @@ def test_pairs_of_bits_of_which_each_is_smaller_in_one_way(cost_model):
 
 
 def test_errors_of_bits_fall_only_where_both_are_wider(cost_model, data):
-    compressor = Compressor(cost_model.network, data.calibration.normalized(), CompressOptions(images=16))
+    compressor = Compressor(
+        cost_model.network, data.calibration.normalized(), CompressOptions(images=16)
+    )
     layer = cost_model.network.layers[1].name
     both, weights_only, neither = compressor.precision_errors(layer, ((8, 8), (4, 32), (32, 32)))
     assert weights_only > 10 * both > 0
@@ -306,13 +397,24 @@ def test_errors_of_bits_fall_only_where_both_are_wider(cost_model, data):
 
 def test_bits_have_a_line_of_their_own_where_not_all_of_them_are_faster(cost_model):
     latency = SlowNarrowIntegers(cost_model, narrow=16)
-    options = {"methods": ("prune", "quantize"), "precisions": pairs(cost_model, FakeTarget()), "latency": latency, "multiple": 8}
+    options = {
+        "methods": ("prune", "quantize"),
+        "precisions": pairs(cost_model, FakeTarget()),
+        "latency": latency,
+        "multiple": 8,
+    }
     free = Problem(cost_model, Budget(()), **options)
     bits = np.array([decision.kind == "bits" for decision in free.decisions])
-    total = 1e3 * free.total("latency", np.stack([free.highest, np.where(bits, free.lowest, free.highest)]))
+    total = 1e3 * free.total(
+        "latency", np.stack([free.highest, np.where(bits, free.lowest, free.highest)])
+    )
     problem = Problem(cost_model, Budget.parse(f"latency<={0.8 * total.min()}ms"), **options)
-    setting = Setting(problem, 11, 60, [np.linspace(1, 0, len(d.choices)) for d in problem.decisions], seed=0)
-    found = [line for line in Line.of_kinds(setting) if (line.start == problem.highest)[~bits].all()]
+    setting = SearchContext(
+        problem, 11, 60, [np.linspace(1, 0, len(d.choices)) for d in problem.decisions], seed=0
+    )
+    found = [
+        line for line in Lineage.of_kinds(setting) if (line.start == problem.highest)[~bits].all()
+    ]
     assert len(found) == 1
     assert problem.usage(found[0].start[None])[0] <= 1
 
@@ -323,7 +425,9 @@ def test_any_actions_meet_a_predicted_latency(cost_model, ceiling, tmp_path):
     rng = np.random.default_rng(1)
     for _ in range(20):
         counts = problem.execute(rng.uniform(size=len(problem)))
-        assert float(problem.total("latency", counts[None])[0]) <= ceiling * problem.of_original("latency") * (1 + 1e-9)
+        assert float(problem.total("latency", counts[None])[0]) <= ceiling * problem.of_original(
+            "latency"
+        ) * (1 + 1e-9)
 
 
 def test_policies_of_both_methods_round_trip(cost_model, tmp_path):
@@ -331,7 +435,10 @@ def test_policies_of_both_methods_round_trip(cost_model, tmp_path):
     counts = problem.execute(np.random.default_rng(0).uniform(size=len(problem)))
     policy = problem.policy(counts)
     assert Policy.from_json(policy.to_json()) == policy
-    ratios = {decision.name: count / decision.size for decision, count in zip(problem.decisions, counts, strict=True)}
+    ratios = {
+        decision.name: count / decision.size
+        for decision, count in zip(problem.decisions, counts, strict=True)
+    }
     assert np.array_equal(problem.counts(ratios), counts)
     assert set(policy.weight_bits.values()) <= {8, 32}
 
@@ -340,13 +447,19 @@ def test_policies_of_both_methods_round_trip(cost_model, tmp_path):
 def test_a_joint_search_delivers_what_it_promises(agent, model, data, tmp_path):
     target = FakeTarget()
     options = dataclasses.replace(QUICK, agent=agent)
-    result = sartor.compress(model, data, budget="latency<=0.3", options=options, target=target, out=tmp_path / "run")
+    result = sartor.compress(
+        model, data, budget="latency<=0.3", options=options, target=target, out=tmp_path / "run"
+    )
     best = result.report["best"]
     assert result.report["budget_met"]
     assert result.report["latency_ceiling"] == pytest.approx(0.3)
     assert best["latency"]["relative"] <= 0.3
-    compressor = Compressor(result.network, data.calibration.normalized(), CompressOptions(images=16))
-    assert measured(target, compressor, result.policy, tmp_path) == pytest.approx(best["latency"]["relative"], rel=1e-6)
+    compressor = Compressor(
+        result.network, data.calibration.normalized(), CompressOptions(images=16)
+    )
+    assert measured(target, compressor, result.policy, tmp_path) == pytest.approx(
+        best["latency"]["relative"], rel=1e-6
+    )
     again = sartor.load(tmp_path / "run", demo.DigitsNet())
     images = data.test.normalized()
     with torch.no_grad():
@@ -355,7 +468,9 @@ def test_a_joint_search_delivers_what_it_promises(agent, model, data, tmp_path):
 
 
 def test_an_interrupted_joint_search_goes_on_as_if_nothing_had_happened(model, data, tmp_path):
-    whole = sartor.compress(model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "a")
+    whole = sartor.compress(
+        model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "a"
+    )
     seen = []
 
     def stop(episode, best):
@@ -363,8 +478,18 @@ def test_an_interrupted_joint_search_goes_on_as_if_nothing_had_happened(model, d
         if len(seen) == 6:
             raise KeyboardInterrupt
 
-    sartor.compress(model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "b", on_episode=stop)
-    resumed = sartor.compress(model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "b")
+    sartor.compress(
+        model,
+        data,
+        budget="latency<=0.3",
+        options=QUICK,
+        target=FakeTarget(),
+        out=tmp_path / "b",
+        on_episode=stop,
+    )
+    resumed = sartor.compress(
+        model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "b"
+    )
     assert resumed.policy == whole.policy
     assert resumed.report["episodes"] == whole.report["episodes"] == 10
 
@@ -381,7 +506,9 @@ def test_bits_cost_what_they_should(cost_model):
     layers = [layer.name for layer in cost_model.network.layers]
     original = cost_model.original
     weights = sum(layer.weights for layer in cost_model.network.layers)
-    cost = cost_model.cost(Policy(weight_bits=dict.fromkeys(layers, 4), activation_bits=dict.fromkeys(layers, 8)))
+    cost = cost_model.cost(
+        Policy(weight_bits=dict.fromkeys(layers, 4), activation_bits=dict.fromkeys(layers, 8))
+    )
     assert cost.bops == original.macs * 4 * 8
     assert cost.size == pytest.approx(original.size - weights * (4 - 0.5))
     assert (cost.macs, cost.params) == (original.macs, original.params)
@@ -395,33 +522,55 @@ def test_what_is_scored_is_what_is_delivered(model, data):
     assert result.report["best"]["test"] == pytest.approx(float(right), abs=1e-6)
     compressor = Compressor(result.network, data.calibration.normalized(), options.compress)
     expected = quantize(
-        fold(compressor.candidate(Policy())), result.policy, (data.calibration.normalized(),), FakeTarget().scheme
+        fold(compressor.candidate(Policy())),
+        result.policy,
+        (data.calibration.normalized(),),
+        FakeTarget().scheme,
     )
     for name, module in expected.named_modules():
         if hasattr(module, "weight_scale"):
-            assert torch.allclose(module.weight_scale, result.model.get_submodule(name).weight_scale)
+            assert torch.allclose(
+                module.weight_scale, result.model.get_submodule(name).weight_scale
+            )
 
 
 def test_a_search_starts_from_what_an_earlier_one_decided(model, data, tmp_path):
     """Prune, then quantize what was pruned."""
     first = dataclasses.replace(QUICK, methods=("prune",))
-    pruned = sartor.compress(model, data, budget="latency<=0.6", options=first, target=FakeTarget(), out=tmp_path / "a")
+    pruned = sartor.compress(
+        model, data, budget="latency<=0.6", options=first, target=FakeTarget(), out=tmp_path / "a"
+    )
     then = dataclasses.replace(QUICK, methods=("quantize",), base=tmp_path / "a")
-    both = sartor.compress(model, data, budget="latency<=0.3", options=then, target=FakeTarget(), out=tmp_path / "b")
+    both = sartor.compress(
+        model, data, budget="latency<=0.3", options=then, target=FakeTarget(), out=tmp_path / "b"
+    )
     assert both.policy.channels == pruned.policy.channels
     assert min(both.policy.weight_bits.values()) == 8
-    assert both.report["best"]["latency"]["relative"] <= 0.3 < pruned.report["best"]["latency"]["relative"] <= 0.6
+    assert (
+        both.report["best"]["latency"]["relative"]
+        <= 0.3
+        < pruned.report["best"]["latency"]["relative"]
+        <= 0.6
+    )
     assert both.report["best"]["macs"] == pruned.report["best"]["macs"]
     coarser = FakeTarget(widths=(32,))
-    with pytest.raises(PolicyError, match=r"target fake cannot run layer '.*' at 8/8 bits .* are 32/32"):
-        sartor.compress(model, data, options=dataclasses.replace(first, base=tmp_path / "b"), target=coarser)
+    with pytest.raises(
+        PolicyError, match=r"target fake cannot run layer '.*' at 8/8 bits .* are 32/32"
+    ):
+        sartor.compress(
+            model, data, options=dataclasses.replace(first, base=tmp_path / "b"), target=coarser
+        )
 
 
 def test_latency_is_foretold_of_layers_that_are_quantized_already(model, data, tmp_path):
     first = dataclasses.replace(QUICK, methods=("quantize",))
-    sartor.compress(model, data, budget="latency<=0.6", options=first, target=FakeTarget(), out=tmp_path / "a")
+    sartor.compress(
+        model, data, budget="latency<=0.6", options=first, target=FakeTarget(), out=tmp_path / "a"
+    )
     then = dataclasses.replace(QUICK, methods=("prune",), base=tmp_path / "a")
-    both = sartor.compress(model, data, budget="latency<=0.3", options=then, target=FakeTarget(), out=tmp_path / "b")
+    both = sartor.compress(
+        model, data, budget="latency<=0.3", options=then, target=FakeTarget(), out=tmp_path / "b"
+    )
     assert both.report["latency_prediction_error"] < 0.02
     table = json.loads((tmp_path / "b" / "latency.json").read_text())["seconds"]
     assert any("at 8/8 bits" in key for key in table)
@@ -429,44 +578,75 @@ def test_latency_is_foretold_of_layers_that_are_quantized_already(model, data, t
 
 def test_searches_share_what_was_measured_of_layers(model, data, tmp_path, monkeypatch):
     built, build = [], FakeTarget.build
-    monkeypatch.setattr(FakeTarget, "build", lambda self, *args: built.append(args) or build(self, *args))
+    monkeypatch.setattr(
+        FakeTarget, "build", lambda self, *args: built.append(args) or build(self, *args)
+    )
     options = dataclasses.replace(
-        QUICK, methods=("quantize",), agent="uniform", seed_with=("uniform",), table=tmp_path / "t.json"
+        QUICK,
+        methods=("quantize",),
+        agent="uniform",
+        seed_with=("uniform",),
+        table=tmp_path / "t.json",
     )
     counts = []
     for name in ("a", "b"):
         built.clear()
-        sartor.compress(model, data, budget="latency<=0.6", options=options, target=FakeTarget(), out=tmp_path / name)
+        sartor.compress(
+            model,
+            data,
+            budget="latency<=0.6",
+            options=options,
+            target=FakeTarget(),
+            out=tmp_path / name,
+        )
         counts.append(len(built))
         assert not (tmp_path / name / "latency.json").exists()
     entries = json.loads((tmp_path / "t.json").read_text())["seconds"]
     assert counts[0] - counts[1] == len(entries) - 1 > 10  # the original is built for each
     other = type(model)().eval()
-    latency_table(CostModel(trace(other, data.calibration.normalized()[:1])), tmp_path, tmp_path / "t.json")
-    assert len(json.loads((tmp_path / "t.json").read_text())["seconds"]) == len(entries) + 1  # only the network as a whole is new
+    latency_table(
+        CostModel(trace(other, data.calibration.normalized()[:1])), tmp_path, tmp_path / "t.json"
+    )
+    assert (
+        len(json.loads((tmp_path / "t.json").read_text())["seconds"]) == len(entries) + 1
+    )  # only the network as a whole is new
 
 
 def test_a_policy_that_comes_again_teaches_the_predictor_nothing(model, data, monkeypatch):
     corrected = []
-    monkeypatch.setattr(Problem, "correct", lambda self, counts, relative: corrected.append(counts.tobytes()))
-    options = dataclasses.replace(QUICK, agent="uniform", seed_with=("uniform",), baselines=(), finalists=1)
-    result = sartor.compress(model, data, budget="latency<=0.5", options=options, target=FakeTarget())
+    monkeypatch.setattr(
+        Problem, "correct", lambda self, counts, relative: corrected.append(counts.tobytes())
+    )
+    options = dataclasses.replace(
+        QUICK, agent="uniform", seed_with=("uniform",), baselines=(), finalists=1
+    )
+    result = sartor.compress(
+        model, data, budget="latency<=0.5", options=options, target=FakeTarget()
+    )
     assert result.report["episodes"] == QUICK.episodes
     assert len(corrected) == 2  # once in the search, once for the finalist
 
 
 def test_a_soft_bound_on_latency_is_told_as_met_only_if_it_is(model, data):
-    options = dataclasses.replace(QUICK, reward="absolute", agent="random", seed_with=(), episodes=3)
-    found = sartor.compress(model, data, budget="latency<=0.12", options=options, target=FakeTarget()).report
+    options = dataclasses.replace(
+        QUICK, reward="absolute", agent="random", seed_with=(), episodes=3
+    )
+    found = sartor.compress(
+        model, data, budget="latency<=0.12", options=options, target=FakeTarget()
+    ).report
     assert found["budget_met"] == (found["best"]["latency"]["relative"] <= 0.12)
-    wide = sartor.compress(model, data, budget="latency<=0.99", options=options, target=FakeTarget()).report
+    wide = sartor.compress(
+        model, data, budget="latency<=0.99", options=options, target=FakeTarget()
+    ).report
     assert wide["budget_met"]
 
 
 @pytest.mark.parametrize("state", [(), ("sensitivity",), ("latency",), ("sensitivity", "latency")])
 def test_the_state_of_galens_agent_is_what_was_asked_for(state, model, data, tmp_path):
     options = dataclasses.replace(QUICK, agent="galen", state=state, episodes=4)
-    result = sartor.compress(model, data, budget="latency<=0.5", options=options, target=FakeTarget(), out=tmp_path)
+    result = sartor.compress(
+        model, data, budget="latency<=0.5", options=options, target=FakeTarget(), out=tmp_path
+    )
     assert result.report["state"] == list(state)
     assert (tmp_path / "sensitivity.json").exists() == ("sensitivity" in state)
     if "latency" in state:
@@ -479,9 +659,13 @@ def test_the_state_of_galens_agent_is_what_was_asked_for(state, model, data, tmp
 
 def test_a_sensitivity_measured_before_is_used(model, data, tmp_path):
     options = dataclasses.replace(QUICK, agent="galen", episodes=4)
-    first = sartor.compress(model, data, budget="latency<=0.5", options=options, target=FakeTarget(), out=tmp_path / "a")
+    first = sartor.compress(
+        model, data, budget="latency<=0.5", options=options, target=FakeTarget(), out=tmp_path / "a"
+    )
     reuse = dataclasses.replace(options, sensitivity=tmp_path / "a" / "sensitivity.json")
-    again = sartor.compress(model, data, budget="latency<=0.5", options=reuse, target=FakeTarget(), out=tmp_path / "b")
+    again = sartor.compress(
+        model, data, budget="latency<=0.5", options=reuse, target=FakeTarget(), out=tmp_path / "b"
+    )
     assert again.policy == first.policy
     assert not (tmp_path / "b" / "sensitivity.json").exists()
 
@@ -497,18 +681,28 @@ def test_rewards_know_of_latency():
 
 def test_bad_input_is_refused(model, data, cost_model, tmp_path):
     with pytest.raises(UsageError, match="the state has latency, which needs a target"):
-        sartor.compress(model, data, options=sartor.SearchOptions(agent="galen", state=("latency",)))
+        sartor.compress(
+            model, data, options=sartor.SearchOptions(agent="galen", state=("latency",))
+        )
     with pytest.raises(UsageError, match="state has speed; allowed are sensitivity and latency"):
         sartor.SearchOptions(state=("speed",))
-    with pytest.raises(RunError, match=r"policy.json is missing; it is written by a finished search"):
+    with pytest.raises(
+        RunError, match=r"policy.json is missing; it is written by a finished search"
+    ):
         sartor.compress(model, data, options=sartor.SearchOptions(base=tmp_path))
-    with pytest.raises(BudgetError, match=r"smallest reachable value is latency<=.*ms \(predicted\)"):
+    with pytest.raises(
+        BudgetError, match=r"smallest reachable value is latency<=.*ms \(predicted\)"
+    ):
         joint(cost_model, tmp_path, "latency<=1%")
     with pytest.raises(DataError, match="quantizing needs calibration images"):
-        Compressor(cost_model.network, None, CompressOptions()).candidate(Policy(weight_bits={"linear": 8}))
+        Compressor(cost_model.network, None, CompressOptions()).candidate(
+            Policy(weight_bits={"linear": 8})
+        )
     with pytest.raises(PolicyError, match="the policy names the layer 'nowhere'"):
         cost_model.cost(Policy(weight_bits={"nowhere": 8}))
-    with pytest.raises(PolicyError, match=r"weight_bits\['linear'\] is 9; allowed are 1 to 8, and 32"):
+    with pytest.raises(
+        PolicyError, match=r"weight_bits\['linear'\] is 9; allowed are 1 to 8, and 32"
+    ):
         Policy(weight_bits={"linear": 9})
 
 
@@ -527,7 +721,9 @@ class Patient(FakeTarget):
         return super().compare(candidate, original, patience, gauge)
 
 
-def test_quiet_moments_are_known_before_anything_is_compared_with_them(cost_model, tmp_path, monkeypatch):
+def test_quiet_moments_are_known_before_anything_is_compared_with_them(
+    cost_model, tmp_path, monkeypatch
+):
     """Also where the latencies of a search before are there already, and the original is not timed again."""
     first = Patience(limit_s=0.05)
     monkeypatch.setattr(_deployment, "_FIRST", first)
@@ -546,7 +742,9 @@ class KindAtFirst(FakeTarget):
         found = super().compare(candidate, original, patience, gauge)
         if patience is SURE and found.relative not in self.seen:
             self.seen.add(found.relative)
-            return dataclasses.replace(found, relative=0.9 * found.relative, low=0.9 * found.low, high=0.9 * found.high)
+            return dataclasses.replace(
+                found, relative=0.9 * found.relative, low=0.9 * found.low, high=0.9 * found.high
+            )
         return found
 
 
@@ -565,13 +763,23 @@ class NeverQuiet(FakeTarget):
 
     def compare(self, candidate, original, patience=None, gauge=None):
         found = super().compare(candidate, original, patience, gauge)
-        return found if patience is SURE else dataclasses.replace(found, relative=2 * found.relative, settled=False)
+        return (
+            found
+            if patience is SURE
+            else dataclasses.replace(found, relative=2 * found.relative, settled=False)
+        )
 
 
-def test_what_was_measured_while_the_machine_was_busy_is_told_and_corrects_no_prediction(model, data, monkeypatch):
+def test_what_was_measured_while_the_machine_was_busy_is_told_and_corrects_no_prediction(
+    model, data, monkeypatch
+):
     corrected = []
-    monkeypatch.setattr(Problem, "correct", lambda problem, counts, relative: corrected.append(relative))
+    monkeypatch.setattr(
+        Problem, "correct", lambda problem, counts, relative: corrected.append(relative)
+    )
     options = dataclasses.replace(QUICK, agent="knapsack", seed_with=(), episodes=1)
-    report = sartor.compress(model, data, budget="latency<=0.5", options=options, target=NeverQuiet()).report
+    report = sartor.compress(
+        model, data, budget="latency<=0.5", options=options, target=NeverQuiet()
+    ).report
     assert report["latencies_unsettled"] == 1
     assert corrected == [report["best"]["latency"]["relative"]]  # by what was delivered alone

@@ -13,22 +13,26 @@ import torch
 import sartor
 import topologies
 from sartor import agents, demo
-from sartor.config import RunConfig, from_folder
 from sartor.cost import Cost
 from sartor.errors import BudgetError, RunError, UsageError
-from sartor.evaluate import Outcome
-from sartor.run import run_search
-from sartor.search import REWARDS, Study
+from sartor.rewards import REWARDS
+from sartor.runs import RunConfig, from_folder, run_search
+from sartor.scoring import Outcome
+from sartor.search import Study
 from sartor.search._interruption import Interruption
-from sartor.search._study import FILE
+from sartor.search._study import EPISODES_FILE
 
-QUICK = sartor.SearchOptions(episodes=8, finalists=2, compress=sartor.CompressOptions(images=16, final_images=32))
+QUICK = sartor.SearchOptions(
+    episodes=8, finalists=2, compress=sartor.CompressOptions(images=16, final_images=32)
+)
 
 
 @pytest.mark.parametrize("agent", agents.NAMES)
 def test_every_agent_meets_the_budget_and_is_deterministic(agent, model, data):
     options = dataclasses.replace(QUICK, agent=agent, seed_with=("knapsack",))
-    first, second = (sartor.compress(model, data, budget="macs<=50%", options=options) for _ in range(2))
+    first, second = (
+        sartor.compress(model, data, budget="macs<=50%", options=options) for _ in range(2)
+    )
     assert 0.45 < first.report["best"]["ratio"]["macs"] <= 0.5
     assert first.policy == second.policy
     assert first.report["best"]["validation"] == second.report["best"]["validation"]
@@ -51,9 +55,13 @@ def test_the_report_tells_the_truth_about_the_delivered_network(model, data, tmp
 
 @pytest.mark.parametrize("reward", ["accuracy-macs", "accuracy-params"])
 def test_accuracy_guaranteed_rewards_need_no_budget(reward, model, data):
-    result = sartor.compress(model, data, budget="", options=dataclasses.replace(QUICK, reward=reward))
+    result = sartor.compress(
+        model, data, budget="", options=dataclasses.replace(QUICK, reward=reward)
+    )
     assert result.report["budget"] == ""
-    outcome = Outcome(0.9, 100, False, Cost(macs=1000, params=200, size=800, bops=1), divergence=0.3)
+    outcome = Outcome(
+        0.9, 100, False, Cost(macs=1000, params=200, size=800, bops=1), divergence=0.3
+    )
     loss, counted = {"accuracy": 0.1, "fidelity": 0.3}, {"macs": 1000, "params": 200}
     quality, cost = reward.split("-")
     assert REWARDS[reward](outcome, None) == pytest.approx(-loss[quality] * math.log(counted[cost]))
@@ -62,8 +70,14 @@ def test_accuracy_guaranteed_rewards_need_no_budget(reward, model, data):
 def test_fine_grained_search_removes_single_weights(model, data):
     options = dataclasses.replace(QUICK, granularity="weights", seed_with=("uniform", "knapsack"))
     result = sartor.compress(model, data, budget="params<=40%", options=options)
-    nonzero = sum(int((parameter != 0).sum()) for name, parameter in result.model.named_parameters() if parameter.dim() > 1)
-    others = sum(parameter.numel() for parameter in result.model.parameters() if parameter.dim() == 1)
+    nonzero = sum(
+        int((parameter != 0).sum())
+        for name, parameter in result.model.named_parameters()
+        if parameter.dim() > 1
+    )
+    others = sum(
+        parameter.numel() for parameter in result.model.parameters() if parameter.dim() == 1
+    )
     assert nonzero + others == result.report["best"]["params"]
     assert result.report["best"]["ratio"]["params"] <= 0.4
 
@@ -75,9 +89,13 @@ def test_any_module_with_any_measure():
 
     def evaluate(network):
         calls.append(network)
-        return 1 / (1 + float((network(*inputs)["mask"] - model(*inputs)["mask"]).detach().square().mean()))
+        return 1 / (
+            1 + float((network(*inputs)["mask"] - model(*inputs)["mask"]).detach().square().mean())
+        )
 
-    result = sartor.compress(model, budget="macs<=60%", evaluate=evaluate, example_inputs=inputs, options=QUICK)
+    result = sartor.compress(
+        model, budget="macs<=60%", evaluate=evaluate, example_inputs=inputs, options=QUICK
+    )
     assert result.report["best"]["ratio"]["macs"] <= 0.6
     assert result.report["best"]["test"] is None
     assert len(calls) >= 5
@@ -89,17 +107,32 @@ def test_compress_needs_something_to_measure_with(model):
 
 
 def test_a_budget_that_cannot_be_met_is_refused_before_any_episode(model, data, tmp_path):
-    with pytest.raises(BudgetError, match="cannot be met: the smallest reachable value is params<="):
+    with pytest.raises(
+        BudgetError, match="cannot be met: the smallest reachable value is params<="
+    ):
         sartor.compress(model, data, budget="params<=10", options=QUICK, out=tmp_path)
-    assert not (tmp_path / FILE).exists()
+    assert not (tmp_path / EPISODES_FILE).exists()
 
 
 def command(weights, out, episodes=40):
     options = {
-        "model": "sartor.demo:DigitsNet", "weights": weights, "data": "digits", "budget": "macs<=50%", "episodes": episodes,
-        "images": 32, "final-images": 64, "threads": 1, "out": out,
-    }  # fmt: skip
-    return [sys.executable, "-m", "sartor", "search", *(f"--{name}={value}" for name, value in options.items())]
+        "model": "sartor.demo:DigitsNet",
+        "weights": weights,
+        "data": "digits",
+        "budget": "macs<=50%",
+        "episodes": episodes,
+        "images": 32,
+        "final-images": 64,
+        "threads": 1,
+        "out": out,
+    }
+    return [
+        sys.executable,
+        "-m",
+        "sartor",
+        "search",
+        *(f"--{name}={value}" for name, value in options.items()),
+    ]
 
 
 def lines(path):
@@ -107,33 +140,42 @@ def lines(path):
 
 
 def test_kill_and_resume_equals_an_uninterrupted_run(weights, tmp_path):
-    subprocess.run(command(weights, tmp_path / "whole"), check=True, capture_output=True, timeout=240)
+    subprocess.run(
+        command(weights, tmp_path / "whole"), check=True, capture_output=True, timeout=240
+    )
     killed = tmp_path / "killed"
     process = subprocess.Popen(command(weights, killed), stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while lines(killed / FILE) < 15 and time.monotonic() < deadline:
+    while lines(killed / EPISODES_FILE) < 15 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert 15 <= lines(killed / FILE) < lines(tmp_path / "whole" / FILE)
+    assert 15 <= lines(killed / EPISODES_FILE) < lines(tmp_path / "whole" / EPISODES_FILE)
     assert not (killed / "result.json").exists()
-    with (killed / FILE).open("ab") as file:
+    with (killed / EPISODES_FILE).open("ab") as file:
         file.write(b'{"op_code": 4, "half a li')  # what a kill in the middle of a write leaves
     subprocess.run(
-        [sys.executable, "-m", "sartor", "search", "--resume", str(killed)], check=True, capture_output=True, timeout=240
+        [sys.executable, "-m", "sartor", "search", "--resume", str(killed)],
+        check=True,
+        capture_output=True,
+        timeout=240,
     )
     whole, resumed = (Study(folder).episodes() for folder in (tmp_path / "whole", killed))
     assert [e.executed for e in whole] == [e.executed for e in resumed]
     assert [e.outcome.accuracy for e in whole] == [e.outcome.accuracy for e in resumed]
-    reports = [json.loads((folder / "result.json").read_text()) for folder in (tmp_path / "whole", killed)]
+    reports = [
+        json.loads((folder / "result.json").read_text()) for folder in (tmp_path / "whole", killed)
+    ]
     assert reports[0]["policy"] == reports[1]["policy"]
     assert reports[0]["best"] == reports[1]["best"]
 
 
 def test_ctrl_c_delivers_the_best_so_far(weights, tmp_path):
-    process = subprocess.Popen(command(weights, tmp_path / "run", 4000), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command(weights, tmp_path / "run", 4000), stdout=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 120
-    while lines(tmp_path / "run" / FILE) < 12 and time.monotonic() < deadline:
+    while lines(tmp_path / "run" / EPISODES_FILE) < 12 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
@@ -168,12 +210,21 @@ def test_two_searches_in_one_folder_are_refused(model, data, tmp_path):
 
 def test_a_search_that_is_refused_touches_nothing(weights, tmp_path):
     first = RunConfig(
-        model="sartor.demo:DigitsNet", weights=weights, data="digits", budget="macs<=50%", out=tmp_path, options=QUICK
+        model="sartor.demo:DigitsNet",
+        weights=weights,
+        data="digits",
+        budget="macs<=50%",
+        out=tmp_path,
+        options=QUICK,
     )
 
     def search_there(episode, best):
         with pytest.raises(RunError, match="another process is searching in"):
-            run_search(dataclasses.replace(first, budget="macs<=20%"), lambda episode, best: None, resume=True)
+            run_search(
+                dataclasses.replace(first, budget="macs<=20%"),
+                lambda episode, best: None,
+                resume=True,
+            )
 
     run_search(first, search_there)
     assert from_folder(tmp_path).budget == "macs<=50%"
@@ -189,13 +240,22 @@ def test_a_measure_of_the_users_gets_a_copy(model, data):
     options = dataclasses.replace(QUICK, reward="accuracy")
     result = sartor.compress(model, evaluate=spoil, example_inputs=example, options=options)
     assert any(bool((parameter != 0).any()) for parameter in result.model.parameters())
-    with pytest.raises(UsageError, match=r"evaluate\(model\) returned None; it must return a number from 0 to 1"):
-        sartor.compress(model, evaluate=lambda network: None, example_inputs=example, options=options)
+    with pytest.raises(
+        UsageError, match=r"evaluate\(model\) returned None; it must return a number from 0 to 1"
+    ):
+        sartor.compress(
+            model, evaluate=lambda network: None, example_inputs=example, options=options
+        )
 
 
-def test_ctrl_c_while_what_was_recorded_is_replayed_leaves_what_was_delivered(model, data, tmp_path):
+def test_ctrl_c_while_what_was_recorded_is_replayed_leaves_what_was_delivered(
+    model, data, tmp_path
+):
     sartor.compress(model, data, options=QUICK, out=tmp_path)
-    before = {name: (tmp_path / name).read_bytes() for name in ("result.json", "policy.json", "model.safetensors")}
+    before = {
+        name: (tmp_path / name).read_bytes()
+        for name in ("result.json", "policy.json", "model.safetensors")
+    }
 
     def break_off(episode, best):
         if episode.number == 1:
@@ -224,20 +284,30 @@ def test_a_last_episode_that_was_broken_off_is_still_to_come(model, data):
 
 
 def test_the_time_limit_ends_a_search(model, data):
-    result = sartor.compress(model, data, options=dataclasses.replace(QUICK, episodes=10_000, max_time=2.0))
+    result = sartor.compress(
+        model, data, options=dataclasses.replace(QUICK, episodes=10_000, max_time=2.0)
+    )
     assert 1 <= result.report["episodes"] < 10_000
 
 
 def test_a_record_of_another_seed_cannot_be_continued(model, data, tmp_path):
     sartor.compress(model, data, options=QUICK, out=tmp_path)
-    with pytest.raises(RunError, match=r"episodes.journal is of a search with seed 0, not 1; go on with the same, or anew"):
+    with pytest.raises(
+        RunError,
+        match=r"episodes.journal is of a search with seed 0, not 1; go on with the same, or anew",
+    ):
         sartor.compress(model, data, options=dataclasses.replace(QUICK, seed=1), out=tmp_path)
     with pytest.raises(RunError, match="is of a search with reward fidelity, not accuracy-macs"):
-        sartor.compress(model, data, options=dataclasses.replace(QUICK, reward="accuracy-macs"), out=tmp_path)
+        sartor.compress(
+            model, data, options=dataclasses.replace(QUICK, reward="accuracy-macs"), out=tmp_path
+        )
     with pytest.raises(RunError, match="is of a search with budget macs<=50%, not macs<=40%"):
         sartor.compress(model, data, budget="macs<=40%", options=QUICK, out=tmp_path)
     longer = dataclasses.replace(QUICK, episodes=QUICK.episodes + 1, finalists=1)
-    assert sartor.compress(model, data, options=longer, out=tmp_path).report["episodes"] == longer.episodes
+    assert (
+        sartor.compress(model, data, options=longer, out=tmp_path).report["episodes"]
+        == longer.episodes
+    )
 
 
 def test_a_record_of_another_network_cannot_be_continued(model, data, tmp_path):
@@ -270,4 +340,6 @@ def test_candidates_that_give_no_numbers_are_wrong_and_end_nothing(data, tmp_pat
     result = sartor.compress(Normalised(), data, budget="macs<=20%", options=options, out=tmp_path)
     episodes = Study(tmp_path).episodes()
     assert result.report["episodes"] == len(episodes) == options.episodes
-    assert any(episode.outcome.accuracy == 0 and episode.outcome.divergence == 100 for episode in episodes)
+    assert any(
+        episode.outcome.accuracy == 0 and episode.outcome.divergence == 100 for episode in episodes
+    )

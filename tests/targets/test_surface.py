@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sartor.targets._surface import Surface
+from sartor.targets.prediction._surface import LatencySurface
 
 
 def in_blocks(width_in, width_out):
@@ -16,7 +16,7 @@ def bilinear(width_in, width_out):
 
 
 def fitted(seconds, widths):
-    return Surface.fit(widths, [seconds(*pair) for pair in widths])
+    return LatencySurface.fit(widths, [seconds(*pair) for pair in widths])
 
 
 def test_what_adds_up_is_met_everywhere():
@@ -30,7 +30,9 @@ def test_entries_at_the_widest_input_and_the_widest_output_are_met_exactly():
     surface = fitted(in_blocks, [*dict.fromkeys([*edges, *product((16, 32), (16, 32))])])
     for pair in edges:
         assert surface.seconds(*pair) == pytest.approx(in_blocks(*pair), rel=1e-9)
-    assert surface.seconds(32, 8) == pytest.approx(in_blocks(32, 8), rel=0.15)  # not measured; the fit alone says two thirds
+    assert surface.seconds(32, 8) == pytest.approx(
+        in_blocks(32, 8), rel=0.15
+    )  # not measured; the fit alone says two thirds
     assert surface.seconds(64, 8) > surface.seconds(64, 16)
 
 
@@ -50,4 +52,6 @@ def test_factors_are_those_of_every_width():
     inputs, outputs = surface.factors(70)
     for pair in ((16, 8), (64, 20), (70, 70)):
         plain = surface.coefficients @ [1, *pair, pair[0] * pair[1]]
-        assert plain * inputs[pair[0]] * outputs[pair[1]] == pytest.approx(surface.seconds(*pair), rel=1e-12)
+        assert plain * inputs[pair[0]] * outputs[pair[1]] == pytest.approx(
+            surface.seconds(*pair), rel=1e-12
+        )

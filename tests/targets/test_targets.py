@@ -12,30 +12,30 @@ from torch import fx, nn
 
 import topologies
 from sartor import targets
-from sartor._files import write_text
-from sartor.compress import INTEGER, fold, quantize
+from sartor.compression import INTEGER, fold, quantize
 from sartor.cost import CostModel
 from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.graph import trace
+from sartor.machine import write_text
 from sartor.policy import Policy
 from sartor.targets import (
     CommandTarget,
     Deployment,
     ExecutorchTarget,
-    Gauge,
     LatencyTable,
     OnnxRuntimeTarget,
     OpenVinoTarget,
     Patience,
+    QuietGauge,
     TableTarget,
-    _cells,
     _timing,
     compare,
 )
-from sartor.targets._cells import Cells
 from sartor.targets._saturation import saturates
 from sartor.targets._timing import median_interval
-from sartor.testing import FakeTarget, TargetConformance, _example_network
+from sartor.targets.prediction import _layer_timings
+from sartor.targets.prediction._layer_timings import LayerTimings
+from sartor.testing import FakeTarget, TargetConformance, example_network
 
 
 class TestFake(TargetConformance):
@@ -65,13 +65,17 @@ class TestExecutorch(TargetConformance):
 def test_int8_layers_become_integer_kernels(tmp_path):
     import onnx
 
-    network, images = _example_network()
+    network, images = example_network()
     names = [layer.name for layer in network.layers if layer.kind == "conv"]
     bits = dict.fromkeys(names, 8)
     target = OnnxRuntimeTarget()
-    candidate = quantize(fold(network.module), Policy(weight_bits=bits, activation_bits=bits), (images,), INTEGER)
+    candidate = quantize(
+        fold(network.module), Policy(weight_bits=bits, activation_bits=bits), (images,), INTEGER
+    )
     artifact = target.build(candidate, (images[:1],), tmp_path / "a.onnx")
-    stored = {item.data_type for item in onnx.load(artifact).graph.initializer if len(item.dims) == 4}
+    stored = {
+        item.data_type for item in onnx.load(artifact).graph.initializer if len(item.dims) == 4
+    }
     assert stored == {onnx.TensorProto.INT8}
 
 
@@ -92,10 +96,12 @@ def test_kernels_that_clip_sums_are_found():
 
 @pytest.mark.parametrize("quantized", [(), ("conv1", "layer1.0.conv1"), "all"])
 def test_the_profiler_speaks_of_layers(tmp_path, quantized):
-    network, images = _example_network()
+    network, images = example_network()
     names = [layer.name for layer in network.layers]
     bits = dict.fromkeys(names if quantized == "all" else quantized, 8)
-    candidate = quantize(fold(network.module), Policy(weight_bits=bits, activation_bits=bits), (images,), INTEGER)
+    candidate = quantize(
+        fold(network.module), Policy(weight_bits=bits, activation_bits=bits), (images,), INTEGER
+    )
     target = OnnxRuntimeTarget()
     layers = target.profile(target.build(candidate, (images[:1],), tmp_path / "a.onnx"))
     assert set(names) <= set(layers)
@@ -103,7 +109,10 @@ def test_the_profiler_speaks_of_layers(tmp_path, quantized):
 
 
 def test_unknown_targets_are_refused():
-    with pytest.raises(UsageError, match="target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16"):
+    with pytest.raises(
+        UsageError,
+        match="target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16",
+    ):
         targets.make("tpu")
 
 
@@ -112,9 +121,11 @@ def test_bf16_computes_about_what_fp32_does(tmp_path):
         target = targets.make("openvino-bf16")
     except UsageError as error:
         pytest.skip(str(error))
-    network, images = _example_network()
+    network, images = example_network()
     artifact = target.build(fold(network.module), (images[:1],), tmp_path / "a.xml")
-    (rounded,), (exact,) = (chosen.load(artifact).run([images.numpy()]) for chosen in (target, OpenVinoTarget()))
+    (rounded,), (exact,) = (
+        chosen.load(artifact).run([images.numpy()]) for chosen in (target, OpenVinoTarget())
+    )
     assert 1e-5 < np.abs(rounded - exact).max() / np.abs(exact).max() < 0.05
 
 
@@ -153,7 +164,9 @@ def test_a_command_measures_what_it_prints(tmp_path):
     small.write_bytes(b"0" * 1000)
     large.write_bytes(b"0" * 4000)
     target = command()
-    comparison = target.compare(target.load(small), target.load(large), Patience(limit_s=1.0, warm_up=0))
+    comparison = target.compare(
+        target.load(small), target.load(large), Patience(limit_s=1.0, warm_up=0)
+    )
     assert comparison.relative == pytest.approx(0.25)
     assert comparison.original.median_s == pytest.approx(4e-6)
 
@@ -171,7 +184,12 @@ def test_slow_commands_run_often_enough_for_an_interval(tmp_path):
     [
         ("import sys; sys.exit('no device')", {}, RunError, "ended with status 1: no device"),
         ("print('done')", {}, RunError, "printed no number"),
-        ("print('3.2 ms, 0 errors')", {}, RunError, "'0', which .* finds last, is no latency; give --command-pattern"),
+        (
+            "print('3.2 ms, 0 errors')",
+            {},
+            RunError,
+            "'0', which .* finds last, is no latency; give --command-pattern",
+        ),
         ("import time; time.sleep(9)", {"timeout_s": 0.2}, RunError, "timed out"),
         ("print(1)", {"pattern": "[0-9]"}, UsageError, "has no group"),
         ("print(1)", {"pattern": "("}, UsageError, "cannot be read"),
@@ -224,7 +242,9 @@ def test_caches_that_the_other_left_cold_do_not_change_the_relative_latency():
 
         return call
 
-    comparison = compare(timed("candidate", 0.5e-3, 0.4), timed("original", 6e-3, 0.05), Patience(least_s=0.05))
+    comparison = compare(
+        timed("candidate", 0.5e-3, 0.4), timed("original", 6e-3, 0.05), Patience(least_s=0.05)
+    )
     assert comparison.relative == pytest.approx(0.5 / 6, rel=0.02)
 
 
@@ -267,7 +287,11 @@ class BusyMachine:
 
 
 def test_a_comparison_waits_for_a_moment_as_quiet_as_those_before(monkeypatch):
-    machine, gauge, quick = BusyMachine(0), Gauge(), Patience(tolerance=0.05, limit_s=5.0, fastest=3)
+    machine, gauge, quick = (
+        BusyMachine(0),
+        QuietGauge(),
+        Patience(tolerance=0.05, limit_s=5.0, fastest=3),
+    )
     monkeypatch.setattr(_timing, "time", machine)
     candidate, original = machine.timed(0.6e-3, 1.55), machine.timed(1e-3, 1.25)
     compare(candidate, original, Patience(least_s=5.0), pin=False, gauge=gauge)
@@ -282,7 +306,7 @@ def test_a_comparison_waits_for_a_moment_as_quiet_as_those_before(monkeypatch):
 
 
 def test_a_machine_that_became_slower_for_good_is_believed_after_a_while(monkeypatch):
-    machine, gauge, quick = BusyMachine(0), Gauge(), Patience(limit_s=0.5)
+    machine, gauge, quick = BusyMachine(0), QuietGauge(), Patience(limit_s=0.5)
     monkeypatch.setattr(_timing, "time", machine)
 
     def settles(slower):
@@ -314,9 +338,11 @@ def test_the_interval_of_the_median_covers_it():
 
 
 def test_batches_of_any_size_run(tmp_path):
-    network, images = _example_network()
+    network, images = example_network()
     for target in (OnnxRuntimeTarget(), OpenVinoTarget()):
-        session = target.load(target.build(fold(network.module), (images[:1],), tmp_path / f"{target.name}.onnx"))
+        session = target.load(
+            target.build(fold(network.module), (images[:1],), tmp_path / f"{target.name}.onnx")
+        )
         (outputs,) = session.run([images.numpy()])
         assert outputs.shape == (len(images), 10)
 
@@ -325,7 +351,11 @@ def test_sessions_of_executorch_run_on_their_own_threads(tmp_path):
     """The process has one pool of threads, and whoever runs after it was replaced by another session waits for ever."""
     from executorch.extension.pybindings import portable_lib
 
-    target, (network, images), (other, _) = ExecutorchTarget(), two_convolutions(), two_convolutions()
+    target, (network, images), (other, _) = (
+        ExecutorchTarget(),
+        two_convolutions(),
+        two_convolutions(),
+    )
     artifact = target.build(network, (images[:1],), tmp_path / "a.pte")
     sessions = [(threads, target.load(artifact, threads=threads)) for threads in (1, 2)]
     target.build(other, (images[:1],), artifact)  # as a deployment builds its next candidate
@@ -353,7 +383,11 @@ def two_convolutions():
 
 def test_a_table_sums_its_layers_and_fills_in_widths_between(tmp_path):
     true = {(i, o): 1e-6 + 2e-7 * i + 1e-8 * i * o for i in (4, 16) for o in (4, 16)}
-    target = TableTarget(table_of(tmp_path / "table.json", {key(*widths): seconds for widths, seconds in true.items()}))
+    target = TableTarget(
+        table_of(
+            tmp_path / "table.json", {key(*widths): seconds for widths, seconds in true.items()}
+        )
+    )
     network, images = two_convolutions()
     session = target.load(target.build(network, (images[:1],), tmp_path / "a.layers.json"))
     expected = (1e-6 + 2e-7 * 4 + 1e-8 * 4 * 8) + (1e-6 + 2e-7 * 8 + 1e-8 * 8 * 16)
@@ -371,11 +405,16 @@ def test_a_table_tells_the_same_weights_at_other_sizes_and_strides_apart(tmp_pat
                 parameter.fill_(0.1)
         network = trace(network, torch.randn(1, 4, pixels, pixels))
         deployment = Deployment(FakeTarget(), network, tmp_path)
-        assert LatencyTable(CostModel(network), deployment, {}, path).original_s == deployment.original_s()
+        assert (
+            LatencyTable(CostModel(network), deployment, {}, path).original_s
+            == deployment.original_s()
+        )
 
 
 def test_grouped_convolutions_have_entries_of_their_own(tmp_path):
-    network = trace(topologies.randomized(topologies.Grouped()), topologies.example_inputs(topologies.Grouped))
+    network = trace(
+        topologies.randomized(topologies.Grouped()), topologies.example_inputs(topologies.Grouped)
+    )
     path = tmp_path / "latency.json"
     LatencyTable(CostModel(network), Deployment(FakeTarget(), network, tmp_path), {}, path)
     keys = [key for key in json.loads(path.read_text())["seconds"] if "groups 4" in key]
@@ -391,7 +430,10 @@ class DilatedSharedSequence(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.twice = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 8, 3, padding=2, dilation=2)
+        self.stem, self.twice = (
+            torch.nn.Conv2d(3, 8, 3, padding=1),
+            torch.nn.Conv2d(8, 8, 3, padding=2, dilation=2),
+        )
         self.tokens, self.head = torch.nn.Linear(8, 12), torch.nn.Linear(12, 5)
 
     def forward(self, x):
@@ -415,11 +457,15 @@ class SlowCalls(FakeTarget):
 def test_layers_are_foretold_without_what_a_call_costs(tmp_path):
     network, _ = two_convolutions()
     network = trace(network, (torch.randn(1, 4, 8, 8),))
-    cells = Cells(Deployment(SlowCalls(), network, tmp_path), None, "original")
-    assert cells.boundary((32, 32), np.array([10.0, 1e6])).tolist() == pytest.approx([20e-6, 20e-6 * 1e6 / (16 * 128**2)])
+    cells = LayerTimings(Deployment(SlowCalls(), network, tmp_path), None, "original")
+    assert cells.boundary((32, 32), np.array([10.0, 1e6])).tolist() == pytest.approx(
+        [20e-6, 20e-6 * 1e6 / (16 * 128**2)]
+    )
     layer = network.layers[0]
     alone = 1e-6 + 1e-9 * layer.macs
-    assert cells.surface(layer, (32, 32)).seconds(layer.in_channels, layer.out_channels) == pytest.approx(alone, rel=0.02)
+    assert cells.surface(layer, (32, 32)).seconds(
+        layer.in_channels, layer.out_channels
+    ) == pytest.approx(alone, rel=0.02)
 
 
 def comparison(relative, *, settled):
@@ -429,7 +475,11 @@ def comparison(relative, *, settled):
 
 def test_what_found_no_quiet_moment_is_measured_once_more_before_it_is_kept(tmp_path):
     network, _ = two_convolutions()
-    cells = Cells(Deployment(FakeTarget(), trace(network, (torch.randn(1, 4, 8, 8),)), tmp_path), None, "original")
+    cells = LayerTimings(
+        Deployment(FakeTarget(), trace(network, (torch.randn(1, 4, 8, 8),)), tmp_path),
+        None,
+        "original",
+    )
     busy = iter([comparison(0.5, settled=False), comparison(0.3, settled=True)])
     assert cells.seconds("a", lambda: next(busy)) == pytest.approx(0.3 * cells.original_s)
     quiet = iter([comparison(0.5, settled=True)])
@@ -439,7 +489,12 @@ def test_what_found_no_quiet_moment_is_measured_once_more_before_it_is_kept(tmp_
 def test_searches_that_share_a_table_add_to_it_and_agree(tmp_path):
     network, _ = two_convolutions()
     network = trace(network, (torch.randn(1, 4, 8, 8),))
-    mine, theirs = (Cells(Deployment(FakeTarget(), network, tmp_path), tmp_path / "table.json", "original") for _ in range(2))
+    mine, theirs = (
+        LayerTimings(
+            Deployment(FakeTarget(), network, tmp_path), tmp_path / "table.json", "original"
+        )
+        for _ in range(2)
+    )
     mine.seconds("x", lambda: comparison(0.5, settled=True))
     theirs.seconds("y", lambda: comparison(0.25, settled=True))
     assert theirs.seconds("x", lambda: pytest.fail("it is in the file")) == 0.5 * mine.original_s
@@ -450,8 +505,15 @@ def test_searches_that_share_a_table_add_to_it_and_agree(tmp_path):
 
 def test_nothing_is_lost_where_two_searches_write_a_table_at_once(tmp_path, monkeypatch):
     network, _ = two_convolutions()
-    network, path, begun = trace(network, (torch.randn(1, 4, 8, 8),)), tmp_path / "table.json", threading.Event()
-    both = {name: Cells(Deployment(FakeTarget(), network, tmp_path), path, "original") for name in ("x", "y")}
+    network, path, begun = (
+        trace(network, (torch.randn(1, 4, 8, 8),)),
+        tmp_path / "table.json",
+        threading.Event(),
+    )
+    both = {
+        name: LayerTimings(Deployment(FakeTarget(), network, tmp_path), path, "original")
+        for name in ("x", "y")
+    }
 
     def write_slowly(*args):
         begun.set()
@@ -461,7 +523,7 @@ def test_nothing_is_lost_where_two_searches_write_a_table_at_once(tmp_path, monk
     def keep(name):
         both[name].seconds(name, lambda: comparison(0.5, settled=True))
 
-    monkeypatch.setattr(_cells, "write_text", write_slowly)
+    monkeypatch.setattr(_layer_timings, "write_text", write_slowly)
     other = threading.Thread(target=keep, args=("y",))
     other.start()
     assert begun.wait(10)
@@ -473,9 +535,10 @@ def test_nothing_is_lost_where_two_searches_write_a_table_at_once(tmp_path, monk
 def test_layers_are_timed_as_they_are_called(tmp_path):
     network = trace(topologies.randomized(DilatedSharedSequence()), (torch.randn(2, 3, 6, 6),))
     path, deployment = tmp_path / "latency.json", Deployment(FakeTarget(), network, tmp_path)
-    cells = Cells(deployment, path, "original")
+    cells = LayerTimings(deployment, path, "original")
     seconds = [
-        layer.calls * cells.surface(layer, (32, 32)).seconds(layer.in_channels, layer.out_channels) for layer in network.layers
+        layer.calls * cells.surface(layer, (32, 32)).seconds(layer.in_channels, layer.out_channels)
+        for layer in network.layers
     ]
     assert sum(seconds) == pytest.approx(cells.original_s, rel=1e-3)
     keys = json.loads(path.read_text())["seconds"]
@@ -513,7 +576,12 @@ def test_a_network_takes_by_its_table_what_it_takes(target, tmp_path):
 
 def test_entries_whose_lengths_do_not_go_together_are_none_of_layers(tmp_path):
     with pytest.raises(RunError, match="has no entry of a layer"):
-        TableTarget(table_of(tmp_path / "table.json", {"conv 4->8 kernel 3 stride 1x1 on 8x8 at 32/32 bits": 1e-6}))
+        TableTarget(
+            table_of(
+                tmp_path / "table.json",
+                {"conv 4->8 kernel 3 stride 1x1 on 8x8 at 32/32 bits": 1e-6},
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -540,10 +608,16 @@ def test_entries_of_layers_that_there_cannot_be_are_refused(tmp_path, right, wro
 
 
 def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):
-    target = TableTarget(table_of(tmp_path / "table.json", {key(4, 8): 9e-6, key(8, 16): 9e-6, key(4, 8, (3, 5)): 2e-6}))
+    target = TableTarget(
+        table_of(
+            tmp_path / "table.json", {key(4, 8): 9e-6, key(8, 16): 9e-6, key(4, 8, (3, 5)): 2e-6}
+        )
+    )
     assert (3, 5) in target.describe().supports["conv"].precisions
     network, images = two_convolutions()
-    candidate = quantize(network, Policy(weight_bits={"0": 3}, activation_bits={"0": 5}), (images,), target.scheme)
+    candidate = quantize(
+        network, Policy(weight_bits={"0": 3}, activation_bits={"0": 5}), (images,), target.scheme
+    )
     fast = target.load(target.build(candidate, (images[:1],), tmp_path / "a.layers.json")).seconds()
     slow = target.load(target.build(network, (images[:1],), tmp_path / "b.layers.json")).seconds()
     assert fast == pytest.approx(slow - 7e-6, rel=1e-6)
@@ -555,9 +629,13 @@ def test_tables_that_lack_something_say_what(tmp_path):
     with pytest.raises(RunError, match="has no entry of a layer"):
         TableTarget(table_of(tmp_path / "empty.json", {}))
     for wrong in ("fast", None, -1e-6, 0, float("nan")):
-        with pytest.raises(RunError, match=rf"'conv 4->8 .*' takes {wrong!r}; seconds above 0 are allowed"):
+        with pytest.raises(
+            RunError, match=rf"'conv 4->8 .*' takes {wrong!r}; seconds above 0 are allowed"
+        ):
             TableTarget(table_of(tmp_path / "wrong.json", {key(4, 8): wrong}))
     network, images = two_convolutions()
     target = TableTarget(table_of(tmp_path / "table.json", {key(4, 8).replace("3x3", "1x1"): 1e-6}))
-    with pytest.raises(UsageError, match="no entry for 'conv 4->8 kernel 3x3 stride 1x1 on 8x8 at 32/32 bits'"):
+    with pytest.raises(
+        UsageError, match="no entry for 'conv 4->8 kernel 3x3 stride 1x1 on 8x8 at 32/32 bits'"
+    ):
         target.build(network, (images[:1],), tmp_path / "a.layers.json")

@@ -6,9 +6,8 @@ import pytest
 
 import sartor
 from sartor.cli import main
-from sartor.config import RunConfig
 from sartor.errors import MissingPackageError, RunError
-from sartor.run import run_search
+from sartor.runs import RunConfig, run_search
 from sartor.search import read_episodes
 from sartor.track import MlflowTracker, TensorBoardTracker, trackers
 
@@ -21,10 +20,25 @@ def run(weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "followed"
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        main([
-            "search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", str(folder),
-            "--episodes", "5", "--finalists", "1", "--track", "tensorboard,mlflow",
-        ])  # fmt: skip
+        main(
+            [
+                "search",
+                "--model",
+                "sartor.demo:DigitsNet",
+                "--weights",
+                str(weights),
+                "--data",
+                "digits",
+                "--out",
+                str(folder),
+                "--episodes",
+                "5",
+                "--finalists",
+                "1",
+                "--track",
+                "tensorboard,mlflow",
+            ]
+        )
         main(["finetune", str(folder), "--epochs", "2", "--batch", "64", "--augment", ""])
     return folder
 
@@ -35,7 +49,9 @@ def test_tensorboard_reads_every_episode_and_epoch(run):
     events = EventAccumulator(str(run / "tensorboard"))
     events.Reload()
     rewards = {event.step: event.value for event in events.Scalars("search/reward")}
-    assert rewards == pytest.approx({episode.number: episode.reward for episode in read_episodes(run)})
+    assert rewards == pytest.approx(
+        {episode.number: episode.reward for episode in read_episodes(run)}
+    )
     assert [event.step for event in events.Scalars("finetune/loss")] == [0, 1]
 
 
@@ -49,7 +65,10 @@ def test_mlflow_has_one_run_with_all_of_it(run):
     assert {metric.step: metric.value for metric in history} == pytest.approx(
         {episode.number: episode.outcome.accuracy for episode in read_episodes(run)}
     )
-    assert [metric.step for metric in client.get_metric_history(found.info.run_id, "finetune/validation")] == [0, 1]
+    assert [
+        metric.step
+        for metric in client.get_metric_history(found.info.run_id, "finetune/validation")
+    ] == [0, 1]
 
 
 def test_trackers_are_callbacks_of_the_python_line(model, data, tmp_path):
@@ -63,10 +82,14 @@ def test_trackers_are_callbacks_of_the_python_line(model, data, tmp_path):
     assert len(events.Scalars("search/best_reward")) == 3
 
 
-@pytest.mark.parametrize(("name", "package"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow")])
+@pytest.mark.parametrize(
+    ("name", "package"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow")]
+)
 def test_a_missing_package_is_named_before_anything_runs(name, package, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(MissingPackageError, match=rf"{package} is needed .* pip install 'sartor\[{name}\]'"):
+    with pytest.raises(
+        MissingPackageError, match=rf"{package} is needed .* pip install 'sartor\[{name}\]'"
+    ):
         trackers([name], tmp_path).__enter__()
 
 
@@ -75,7 +98,12 @@ def test_a_resumed_search_tells_nothing_twice(weights, tmp_path):
 
     options = sartor.SearchOptions(episodes=6, finalists=1, baselines=())
     config = RunConfig(
-        model="sartor.demo:DigitsNet", weights=weights, data="digits", out=tmp_path, track=("tensorboard",), options=options
+        model="sartor.demo:DigitsNet",
+        weights=weights,
+        data="digits",
+        out=tmp_path,
+        track=("tensorboard",),
+        options=options,
     )
 
     def stop(episode, best):
@@ -104,7 +132,10 @@ def test_a_server_that_goes_away_costs_only_its_numbers(tmp_path, monkeypatch):
             tracker.log({"search/reward": 0.5}, 0)
         tracker.log({"search/reward": 0.6}, 1)
     monkeypatch.setattr(mlflow.MlflowClient, "get_experiment_by_name", refuse)
-    with pytest.raises(RunError, match=r"MLflow at sqlite:.* cannot be used: connection refused; see MLFLOW_TRACKING_URI"):
+    with pytest.raises(
+        RunError,
+        match=r"MLflow at sqlite:.* cannot be used: connection refused; see MLFLOW_TRACKING_URI",
+    ):
         MlflowTracker(tmp_path / "other")
 
 

@@ -30,11 +30,19 @@ class Batch:
 class ActorCritic:
     """Actor with sigmoid outputs, critic whose second layer sees the action, and their slowly following copies."""
 
-    def __init__(self, features: int, actions: int, hidden: tuple[int, int], seed: int, *, discount: float) -> None:
+    def __init__(
+        self, features: int, actions: int, hidden: tuple[int, int], seed: int, *, discount: float
+    ) -> None:
         with torch.random.fork_rng():  # nn.Linear initialises from the global generator only
             torch.manual_seed(seed)
-            self._actor, self._critic = _Actor(features, actions, hidden), _Critic(features, actions, hidden)
-        self._actor_target, self._critic_target = copy.deepcopy(self._actor), copy.deepcopy(self._critic)
+            self._actor, self._critic = (
+                _Actor(features, actions, hidden),
+                _Critic(features, actions, hidden),
+            )
+        self._actor_target, self._critic_target = (
+            copy.deepcopy(self._actor),
+            copy.deepcopy(self._critic),
+        )
         self._actor_optimizer = torch.optim.Adam(self._actor.parameters(), _ACTOR_RATE)
         self._critic_optimizer = torch.optim.Adam(self._critic.parameters(), _CRITIC_RATE)
         self._discount = discount
@@ -59,7 +67,10 @@ class ActorCritic:
         gain.backward()
         self._actor_optimizer.step()
         with torch.no_grad():
-            for target_net, net in ((self._actor_target, self._actor), (self._critic_target, self._critic)):
+            for target_net, net in (
+                (self._actor_target, self._actor),
+                (self._critic_target, self._critic),
+            ):
                 for slow, fast in zip(target_net.parameters(), net.parameters(), strict=True):
                     slow.lerp_(fast, _TAU)
 
@@ -72,16 +83,34 @@ class Replay:
         self._features, self._actions = features, actions
         self.stored = 0
 
-    def add(self, state: Float32Array, following: Float32Array, action: Float32Array, reward: float, *, terminal: bool) -> None:
+    def add(
+        self,
+        state: Float32Array,
+        following: Float32Array,
+        action: Float32Array,
+        reward: float,
+        *,
+        terminal: bool,
+    ) -> None:
         """Store one, over the oldest."""
-        self._rows[self.stored % len(self._rows)] = [*state, *following, *action, reward, float(terminal)]
+        self._rows[self.stored % len(self._rows)] = [
+            *state,
+            *following,
+            *action,
+            reward,
+            float(terminal),
+        ]
         self.stored += 1
 
     def sample(self, count: int, rng: np.random.Generator) -> Batch:
         """Transitions drawn with replacement."""
-        rows = torch.from_numpy(self._rows[rng.integers(0, min(self.stored, len(self._rows)), count)])
+        rows = torch.from_numpy(
+            self._rows[rng.integers(0, min(self.stored, len(self._rows)), count)]
+        )
         features, actions = self._features, self._actions
-        state, following, action, reward, terminal = rows.split([features, features, actions, 1, 1], dim=1)
+        state, following, action, reward, terminal = rows.split(
+            [features, features, actions, 1, 1], dim=1
+        )
         return Batch(state, action, reward, following, terminal)
 
 
@@ -89,7 +118,12 @@ class _Actor(nn.Module):
     def __init__(self, features: int, actions: int, hidden: tuple[int, int]) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(features, hidden[0]), nn.ReLU(), nn.Linear(*hidden), nn.ReLU(), nn.Linear(hidden[1], actions), nn.Sigmoid()
+            nn.Linear(features, hidden[0]),
+            nn.ReLU(),
+            nn.Linear(*hidden),
+            nn.ReLU(),
+            nn.Linear(hidden[1], actions),
+            nn.Sigmoid(),
         )
 
     def forward(self, state: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ class Trajectory:
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
+class SearchContext:
     """What an agent is told before the first episode.
 
     ``errors[d][i]`` is the estimated error of decision d with its i-th choice, 0 where nothing is removed. ``episodes`` is
@@ -48,7 +48,7 @@ class Agent(ABC):
     Resuming relies on it. All randomness comes from ``setting.seed``.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         self.setting = setting
 
     def begin(self) -> None:
@@ -66,7 +66,7 @@ class Agent(ABC):
 class VectorAgent(Agent):
     """An agent that settles a whole policy before the episode starts."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         super().__init__(setting)
         self._plan: FloatArray = np.empty(0)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import truncnorm
 
 from sartor.agents._actor_critic import ActorCritic, Replay
-from sartor.agents._base import Agent, Float32Array, Setting, Trajectory
+from sartor.agents._base import Agent, Float32Array, SearchContext, Trajectory
 from sartor.cost import FloatArray
 
 _HIDDEN = (300, 300)
@@ -28,7 +28,7 @@ class DdpgAgent(Agent):
     b a moving average of earlier rewards.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         super().__init__(setting)
         self._networks = ActorCritic(setting.features, 1, _HIDDEN, setting.seed, discount=1.0)
         self._memory = Replay(_REPLAY, setting.features, 1)
@@ -52,9 +52,15 @@ class DdpgAgent(Agent):
         for step in range(steps):
             state, following = trajectory.observations[step : step + 2]
             action = trajectory.executed[step : step + 1].astype(np.float32)
-            self._memory.add(state, following, action, trajectory.reward, terminal=step == steps - 1)
+            self._memory.add(
+                state, following, action, trajectory.reward, terminal=step == steps - 1
+            )
         reward = trajectory.reward
-        self._baseline = reward if self._baseline is None else self._baseline + _BASELINE_RATE * (reward - self._baseline)
+        self._baseline = (
+            reward
+            if self._baseline is None
+            else self._baseline + _BASELINE_RATE * (reward - self._baseline)
+        )
         self._episodes += own
         if self._memory.stored >= _BATCH:
             for _ in range(steps):
@@ -67,6 +73,7 @@ def disturbed(means: Float32Array, sigma: float, rng: np.random.Generator) -> Fl
     if sigma < 1e-4:
         return means.astype(np.float64)
     draws = [
-        truncnorm.ppf(rng.uniform(), (0 - mean) / sigma, (1 - mean) / sigma, loc=mean, scale=sigma) for mean in map(float, means)
+        truncnorm.ppf(rng.uniform(), (0 - mean) / sigma, (1 - mean) / sigma, loc=mean, scale=sigma)
+        for mean in map(float, means)
     ]
     return np.array(draws, dtype=np.float64)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sartor.agents._base import Setting, Trajectory, VectorAgent
-from sartor.agents._line import Line
+from sartor.agents._base import SearchContext, Trajectory, VectorAgent
+from sartor.agents._lineage import Lineage
 from sartor.agents._rules import knapsack, uniform
 from sartor.cost import FloatArray
 
@@ -25,11 +25,11 @@ _TRIAL = 12
 class EvolutionAgent(VectorAgent):
     """Elitist evolution with a surrogate; starts from the exact allocation or from whatever policies it is shown."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         super().__init__(setting)
-        alone = Line.of_kinds(setting)
+        alone = Lineage.of_kinds(setting)
         start = alone[0].start if alone else setting.problem.execute(uniform(setting))
-        self._all = Line(setting, np.ones(len(setting.problem), dtype=np.bool_), start)
+        self._all = Lineage(setting, np.ones(len(setting.problem), dtype=np.bool_), start)
         self._lines = [self._all, *alone]
         self._turn = self._all
         self._untried = [line.start for line in alone]
@@ -52,6 +52,6 @@ class EvolutionAgent(VectorAgent):
             line.learn(counts, trajectory.reward)
         self._lines = [line for line in self._lines if line is self._all or self._goes_on(line)]
 
-    def _goes_on(self, line: Line) -> bool:
+    def _goes_on(self, line: Lineage) -> bool:
         """Whether a line of one kind is on trial still, or holds the best policy of all."""
         return line.proposed < _TRIAL or line.best >= self._all.best

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sartor.agents._actor_critic import ActorCritic, Replay
-from sartor.agents._base import Float32Array, Setting, Trajectory, VectorAgent
+from sartor.agents._base import Float32Array, SearchContext, Trajectory, VectorAgent
 from sartor.agents._ddpg import disturbed
 from sartor.cost import FloatArray
-from sartor.decisions import Decision, Precision
 from sartor.policy import FULL_WIDTH
+from sartor.problem import Decision, Precision
 
 _HIDDEN = (400, 300)
 _BATCH = 128
@@ -49,14 +49,18 @@ class GalenAgent(VectorAgent):
     average.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         super().__init__(setting)
         problem = setting.problem
         self._steps = _steps(problem.decisions)
-        self._actions = any(step.keep >= 0 for step in self._steps) + 2 * any(step.bits >= 0 for step in self._steps)
+        self._actions = any(step.keep >= 0 for step in self._steps) + 2 * any(
+            step.bits >= 0 for step in self._steps
+        )
         self._static = _static_state(setting, self._steps)
         features = self._static.shape[1] + self._actions
-        self._networks = ActorCritic(features, self._actions, _HIDDEN, setting.seed, discount=_DISCOUNT)
+        self._networks = ActorCritic(
+            features, self._actions, _HIDDEN, setting.seed, discount=_DISCOUNT
+        )
         self._memory = Replay(_REPLAY, features, self._actions)
         self._rng = np.random.default_rng(setting.seed)
         self._moments = _Moments(features)
@@ -104,9 +108,9 @@ class GalenAgent(VectorAgent):
             ratios[step.keep] = discrete(float(action[0]), size) / size
         if step.bits >= 0:
             precisions = decisions[step.bits].precisions
-            ratios[step.bits] = (precisions.index(precision(float(action[-2]), float(action[-1]), precisions)) + 1) / len(
-                precisions
-            )
+            ratios[step.bits] = (
+                precisions.index(precision(float(action[-2]), float(action[-1]), precisions)) + 1
+            ) / len(precisions)
 
     def _actions_of(self, step: _Step, executed: FloatArray) -> FloatArray:
         """The middle of the actions that lead to what was executed."""
@@ -130,13 +134,20 @@ def discrete(degree: float, reference: int) -> int:
 def precision(weights: float, activations: float, available: tuple[Precision, ...]) -> Precision:
     """The nearest available precision to what the degrees of compression of weights and activations ask for."""
     if max(weights, activations) > _MIXED:
-        wanted = tuple(discrete(min(max((a - 0.5) / 0.5, 0.0), 1.0), _WIDEST_MIX) for a in (weights, activations))
+        wanted = tuple(
+            discrete(min(max((a - 0.5) / 0.5, 0.0), 1.0), _WIDEST_MIX)
+            for a in (weights, activations)
+        )
     elif max(weights, activations) > _INTEGER:
         wanted = (8, 8)
     else:
         wanted = (FULL_WIDTH, FULL_WIDTH)
     return min(
-        available, key=lambda pair: (sum(abs(np.log2(have / want)) for have, want in zip(pair, wanted, strict=True)), pair)
+        available,
+        key=lambda pair: (
+            sum(abs(np.log2(have / want)) for have, want in zip(pair, wanted, strict=True)),
+            pair,
+        ),
     )
 
 
@@ -166,7 +177,7 @@ def _steps(decisions: list[Decision]) -> list[_Step]:
     return steps
 
 
-def _static_state(setting: Setting, steps: list[_Step]) -> FloatArray:
+def _static_state(setting: SearchContext, steps: list[_Step]) -> FloatArray:
     """What does not change during a search, one row per layer."""
     decisions = setting.problem.decisions
     rows = []
@@ -179,9 +190,14 @@ def _static_state(setting: Setting, steps: list[_Step]) -> FloatArray:
         row = [index / max(1, len(steps) - 1), *kinds, *sizes, *window, *has]
         if setting.sensitivity is not None:
             for column in (step.keep, step.bits):
-                row += [0.0] * len(_POINTS) if column < 0 else _log_points(setting.sensitivity[column])
+                row += (
+                    [0.0] * len(_POINTS) if column < 0 else _log_points(setting.sensitivity[column])
+                )
         if setting.latency is not None:
-            row += [float(np.log10(max(share, 1e-6))) for share in setting.latency[max(step.keep, step.bits)]]
+            row += [
+                float(np.log10(max(share, 1e-6)))
+                for share in setting.latency[max(step.keep, step.bits)]
+            ]
         rows.append(row)
     return np.array(rows, dtype=np.float64)
 

@@ -25,7 +25,9 @@ class Breeder:
     def anywhere(self) -> IntArray:
         """A policy (decisions) that has nothing to do with any other; whole where it is not free."""
         counts = self._rng.uniform(self._problem.lowest, self._problem.highest + 1)
-        return self._onto_budget(np.where(self._free, counts, self._problem.highest)[None], self._free[None])[0]
+        return self._onto_budget(
+            np.where(self._free, counts, self._problem.highest)[None], self._free[None]
+        )[0]
 
     def breed(self, parents: IntArray, count: int) -> IntArray:
         """Mutants (count, decisions): a few decisions moved far, many moved little, or two parents crossed."""
@@ -40,18 +42,26 @@ class Breeder:
         moved = rng.uniform(size=first.shape) < share
         first += self._jitter(first.shape)
         masks = self._chosen_masks(count)
-        return self._onto_budget(first + (moved & masks) * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0), masks)
+        return self._onto_budget(
+            first + (moved & masks) * rng.normal(size=first.shape) * np.maximum(span * reach, 1.0),
+            masks,
+        )
 
     def distinct(self, counts: IntArray) -> IntArray:
         """Rows (policies, decisions) moved to the nearest choices, each once, in order: few differ where choices are few."""
         nearest = [
-            decision.choices[decision.nearest(column)] for decision, column in zip(self._problem.decisions, counts.T, strict=True)
+            decision.choices[decision.nearest(column)]
+            for decision, column in zip(self._problem.decisions, counts.T, strict=True)
         ]
         return np.array(list({row.tobytes(): row for row in np.stack(nearest, axis=1)}.values()))
 
     def _jitter(self, shape: tuple[int, ...]) -> FloatArray:
         """What makes bits, which have few choices, change one after the other when they are scaled, in any order."""
-        return self._bits * self._rng.uniform(-_JITTER, _JITTER, size=shape) if self._bits.any() else np.zeros(shape)
+        return (
+            self._bits * self._rng.uniform(-_JITTER, _JITTER, size=shape)
+            if self._bits.any()
+            else np.zeros(shape)
+        )
 
     def _chosen_masks(self, count: int) -> BoolArray:
         """Which decisions each of ``count`` mutants may move (mutants, decisions): all that are free, or those of one kind."""

@@ -7,11 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from sartor.agents._base import Setting, Trajectory, VectorAgent
+from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.cost import FloatArray
-from sartor.decisions import Decision
 from sartor.graph import IntArray
-from sartor.problem import Problem
+from sartor.problem import Decision, Problem
 
 RuleName = Literal["uniform", "shallow", "deep", "greedy", "knapsack"]
 
@@ -33,22 +32,22 @@ def scaled(problem: Problem, profile: FloatArray) -> FloatArray:
     return np.clip(low * profile, least, most)
 
 
-def uniform(setting: Setting) -> FloatArray:
+def uniform(setting: SearchContext) -> FloatArray:
     """The same keep ratio everywhere."""
     return scaled(setting.problem, np.ones(len(setting.problem)))
 
 
-def shallow(setting: Setting) -> FloatArray:
+def shallow(setting: SearchContext) -> FloatArray:
     """Early layers pruned hardest: the ratio rises threefold from the first decision to the last."""
     return scaled(setting.problem, np.linspace(0.5, 1.5, len(setting.problem)))
 
 
-def deep(setting: Setting) -> FloatArray:
+def deep(setting: SearchContext) -> FloatArray:
     """Late layers pruned hardest."""
     return scaled(setting.problem, np.linspace(1.5, 0.5, len(setting.problem)))
 
 
-def greedy(setting: Setting) -> FloatArray:
+def greedy(setting: SearchContext) -> FloatArray:
     """One choice at a time, give up what adds least error for what it saves, until the budget holds (NetAdapt-like)."""
     problem, errors = setting.problem, setting.errors
     level = np.array([len(decision.choices) - 1 for decision in problem.decisions])
@@ -57,10 +56,19 @@ def greedy(setting: Setting) -> FloatArray:
         movable = np.flatnonzero(level > 0)
         rows = np.repeat(counts[None], len(movable), axis=0)
         steps = np.maximum(1, np.ceil(0.05 * problem.sizes[movable]).astype(np.int64))
-        target = np.array([_below(problem.decisions[d], level[d], step) for d, step in zip(movable, steps, strict=True)])
-        rows[np.arange(len(movable)), movable] = [problem.decisions[d].choices[t] for d, t in zip(movable, target, strict=True)]
+        target = np.array(
+            [
+                _below(problem.decisions[d], level[d], step)
+                for d, step in zip(movable, steps, strict=True)
+            ]
+        )
+        rows[np.arange(len(movable)), movable] = [
+            problem.decisions[d].choices[t] for d, t in zip(movable, target, strict=True)
+        ]
         saved = problem.usage(counts[None])[0] - problem.usage(rows)
-        added = np.array([errors[d][t] - errors[d][level[d]] for d, t in zip(movable, target, strict=True)])
+        added = np.array(
+            [errors[d][t] - errors[d][level[d]] for d, t in zip(movable, target, strict=True)]
+        )
         best = int(np.argmin(added / np.maximum(saved, 1e-12)))
         level[movable[best]] = target[best]
         counts = rows[best]
@@ -72,7 +80,7 @@ def _below(decision: Decision, level: int, step: int) -> int:
     return min(level - 1, int(np.searchsorted(decision.choices, decision.choices[level] - step)))
 
 
-def knapsack(setting: Setting) -> FloatArray:
+def knapsack(setting: SearchContext) -> FloatArray:
     """Least summed error under the budget (SPDY's allocation, Frantar & Alistarh 2022, with measured errors).
 
     Never worse than :func:`uniform` or :func:`greedy`: the allocation improves on each of them, and the better is taken.
@@ -80,10 +88,14 @@ def knapsack(setting: Setting) -> FloatArray:
     problem, errors = setting.problem, setting.errors
     starts = [problem.execute(rule(setting)) for rule in (uniform, greedy)]
     allocations = [allocate(problem, errors, start) for start in starts]
-    return min(allocations, key=lambda counts: _total_error(problem, errors, counts)) / problem.sizes
+    return (
+        min(allocations, key=lambda counts: _total_error(problem, errors, counts)) / problem.sizes
+    )
 
 
-def allocate(problem: Problem, errors: list[FloatArray], start: IntArray, rounds: int = 3) -> IntArray:
+def allocate(
+    problem: Problem, errors: list[FloatArray], start: IntArray, rounds: int = 3
+) -> IntArray:
     """Counts with the least summed ``errors`` (per decision, per choice) under the budget, by dynamic programming.
 
     Costs of coupled layers multiply; each round takes them as linear around the counts of the round before, and the
@@ -100,7 +112,10 @@ def allocate(problem: Problem, errors: list[FloatArray], start: IntArray, rounds
 
 
 def _total_error(problem: Problem, errors: list[FloatArray], counts: IntArray) -> float:
-    levels = [int(np.searchsorted(decision.choices, count)) for decision, count in zip(problem.decisions, counts, strict=True)]
+    levels = [
+        int(np.searchsorted(decision.choices, count))
+        for decision, count in zip(problem.decisions, counts, strict=True)
+    ]
     return float(sum(error[level] for error, level in zip(errors, levels, strict=True)))
 
 
@@ -112,8 +127,12 @@ def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntAr
         rows = np.repeat(around[None], len(decision.choices), axis=0)
         rows[:, index] = decision.choices
         costs.append(problem.usage(rows))
-    least = np.array([cost.min() for cost in costs]) - here  # not always the smallest choice: latency need not rise with width
-    room = 1.0 - (here + float(least.sum()))  # what is left when every decision takes its cheapest choice
+    least = (
+        np.array([cost.min() for cost in costs]) - here
+    )  # not always the smallest choice: latency need not rise with width
+    room = 1.0 - (
+        here + float(least.sum())
+    )  # what is left when every decision takes its cheapest choice
     if room <= 0:
         return problem.cheapest()
     best = np.zeros(_BUCKETS + 1)
@@ -135,7 +154,7 @@ def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntAr
     return counts
 
 
-RULES: dict[RuleName, Callable[[Setting], FloatArray]] = {
+RULES: dict[RuleName, Callable[[SearchContext], FloatArray]] = {
     "uniform": uniform,
     "shallow": shallow,
     "deep": deep,
@@ -147,7 +166,7 @@ RULES: dict[RuleName, Callable[[Setting], FloatArray]] = {
 class RuleAgent(VectorAgent):
     """Proposes one rule's policy, every time."""
 
-    def __init__(self, setting: Setting, rule: RuleName) -> None:
+    def __init__(self, setting: SearchContext, rule: RuleName) -> None:
         super().__init__(setting)
         self._ratios = RULES[rule](setting)
 

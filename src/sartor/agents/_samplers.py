@@ -6,7 +6,7 @@ import cmaes
 import numpy as np
 import optuna
 
-from sartor.agents._base import Setting, Trajectory, VectorAgent
+from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.cost import FloatArray
 from sartor.problem import Problem
 
@@ -14,7 +14,7 @@ from sartor.problem import Problem
 class RandomAgent(VectorAgent):
     """Independent uniform keep ratios, bounded by the budget as every agent's are."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         super().__init__(setting)
         self._rng = np.random.default_rng(setting.seed)
 
@@ -29,7 +29,7 @@ class RandomAgent(VectorAgent):
 class TpeAgent(VectorAgent):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), as Optuna ships it; it is told the executed ratios."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         super().__init__(setting)
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
             f"{index:04d}": optuna.distributions.FloatDistribution(float(low), float(high))
@@ -42,20 +42,24 @@ class TpeAgent(VectorAgent):
         """The sampler's next suggestion."""
         trial = self._study.ask(self._space)
         ratios = np.array([trial.params[name] for name in self._space])
-        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)  # replaced by what was executed, below
+        self._study.tell(
+            trial, state=optuna.trial.TrialState.FAIL
+        )  # replaced by what was executed, below
         return ratios
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Add the executed policy to the sampler's history."""
         params = dict(zip(self._space, trajectory.executed.tolist(), strict=True))
-        trial = optuna.trial.create_trial(params=params, distributions=self._space, value=trajectory.reward)
+        trial = optuna.trial.create_trial(
+            params=params, distributions=self._space, value=trajectory.reward
+        )
         self._study.add_trial(trial)
 
 
 class CmaEsAgent(VectorAgent):
     """CMA-ES (Hansen 2016) in the box of keep ratios; starts at the best policy it is shown, else in the middle."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: SearchContext) -> None:
         super().__init__(setting)
         low, high = _box(setting.problem)
         self._open = high > low  # decisions with a choice
@@ -71,7 +75,9 @@ class CmaEsAgent(VectorAgent):
         if not self._open.any():
             return self._fixed
         if self._optimizer is None:
-            self._optimizer = cmaes.CMA(mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.setting.seed)
+            self._optimizer = cmaes.CMA(
+                mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.setting.seed
+            )
         self._sample = self._optimizer.ask()
         ratios = self._fixed.copy()
         ratios[self._open] = self._sample
@@ -82,7 +88,9 @@ class CmaEsAgent(VectorAgent):
         if not own:
             if trajectory.reward > self._best_shown and self._optimizer is None:
                 self._best_shown = trajectory.reward
-                self._start = np.clip(trajectory.executed[self._open], self._bounds[:, 0], self._bounds[:, 1])
+                self._start = np.clip(
+                    trajectory.executed[self._open], self._bounds[:, 0], self._bounds[:, 1]
+                )
             return
         if self._optimizer is None:  # nothing to choose
             return

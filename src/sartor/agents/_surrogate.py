@@ -60,19 +60,29 @@ class Surrogate:
     def _parts(self, new: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Inner products and distances to what was seen, both scaled to be about 1."""
         linear = new @ self._seen.T / new.shape[1]
-        square = np.square(new).sum(1)[:, None] + np.square(self._seen).sum(1)[None] - 2 * new @ self._seen.T
+        square = (
+            np.square(new).sum(1)[:, None]
+            + np.square(self._seen).sum(1)[None]
+            - 2 * new @ self._seen.T
+        )
         return linear, np.sqrt(np.maximum(square, 0) / (2 * new.shape[1]))
 
     @staticmethod
-    def _mix(point: tuple[float, float, float], linear: FloatArray, distance: FloatArray) -> FloatArray:
+    def _mix(
+        point: tuple[float, float, float], linear: FloatArray, distance: FloatArray
+    ) -> FloatArray:
         share, length, _ = point
         scaled = np.sqrt(5) * distance / length
         return share * linear + (1 - share) * (1 + scaled + np.square(scaled) / 3) * np.exp(-scaled)
 
-    def _covariance(self, point: tuple[float, float, float], linear: FloatArray, distance: FloatArray) -> FloatArray:
+    def _covariance(
+        self, point: tuple[float, float, float], linear: FloatArray, distance: FloatArray
+    ) -> FloatArray:
         return self._mix(point, linear, distance) + point[2] * np.eye(len(linear))
 
-    def _evidence(self, point: tuple[float, float, float], linear: FloatArray, distance: FloatArray) -> float:
+    def _evidence(
+        self, point: tuple[float, float, float], linear: FloatArray, distance: FloatArray
+    ) -> float:
         try:
             factor = cho_factor(self._covariance(point, linear, distance))
         except LinAlgError:

@@ -11,8 +11,6 @@ from typing import Annotated, Protocol
 import tyro
 from rich.console import Console
 
-from sartor._allocator import keep_freed_memory
-from sartor._process import is_main
 from sartor.cli._export import Export, Verify
 from sartor.cli._finetune import Finetune
 from sartor.cli._pick import Pick
@@ -21,16 +19,25 @@ from sartor.cli._schedule import RunSchedule
 from sartor.cli._search import Demo, Search, Show
 from sartor.cli._sensitivity import MeasureSensitivity
 from sartor.cli._targets import ListTargets
-from sartor.config import from_toml
 from sartor.errors import SartorError
+from sartor.machine import is_main, keep_freed_memory
+from sartor.runs import from_toml
 
 _INTERRUPTED = 130
 #: Prints what it is given to the letter: paths may hold brackets, and words between colons.
 _console = partial(Console, soft_wrap=True, markup=False, emoji=False)
 _LIST_OPTIONS = (
-    "--seed-with", "--baselines", "--methods", "--state", "--augment", "--finetune.augment", "--last.augment", "--track",
-    "--teacher.models", "--teacher.weights",
-)  # fmt: skip
+    "--seed-with",
+    "--baselines",
+    "--methods",
+    "--state",
+    "--augment",
+    "--finetune.augment",
+    "--last.augment",
+    "--track",
+    "--teacher.models",
+    "--teacher.weights",
+)
 
 
 Command = (
@@ -77,8 +84,15 @@ def parse(arguments: Sequence[str]) -> Runnable:
     arguments = _split_lists(arguments)
     file = _config_file(arguments)
     if file is None or arguments[:1] != ["search"]:
-        return tyro.cli(Command, args=arguments, prog="sartor", description="Tailors a trained network to its hardware.")
-    return tyro.cli(Search, args=arguments[1:], prog="sartor search", default=Search(from_toml(file)))
+        return tyro.cli(
+            Command,
+            args=arguments,
+            prog="sartor",
+            description="Tailors a trained network to its hardware.",
+        )
+    return tyro.cli(
+        Search, args=arguments[1:], prog="sartor search", default=Search(from_toml(file))
+    )
 
 
 def _split_lists(arguments: Sequence[str]) -> list[str]:

@@ -9,9 +9,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from sartor.deliver import run_export, run_verify
 from sartor.errors import VerificationError
 from sartor.export import FORMATS, FormatName, size_of
+from sartor.runs import run_export, run_verify
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,10 @@ class Export:
         console.print(f"{path}: {size_of(path):,} bytes", highlight=False)
         if FORMATS[self.format].target:
             elsewhere = "" if self.out is None else f" --artifact {self.out}"
-            console.print(f"next: sartor verify {self.folder} --format {self.format}{elsewhere}", highlight=False)
+            console.print(
+                f"next: sartor verify {self.folder} --format {self.format}{elsewhere}",
+                highlight=False,
+            )
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,19 @@ class Verify:
         checked = run_verify(self.folder, self.format, artifact=self.artifact, threads=self.threads)
         found = checked.found
         latency, memory = found.latency, found.peak_memory_bytes
-        table = Table(title=f"{found.artifact} in {found.runtime}, {found.threads} thread{'s' * (found.threads > 1)}")
+        table = Table(
+            title=f"{found.artifact} in {found.runtime}, {found.threads} thread{'s' * (found.threads > 1)}"
+        )
         table.add_column("")
         table.add_column("measured", justify="right")
         table.add_row(f"accuracy on {found.images:,} test images", f"{100 * found.accuracy:.2f} %")
         table.add_row("the same, simulated in PyTorch", f"{100 * found.simulated:.2f} %")
         images = f" of {found.batch} images" if found.batch > 1 else ""
         table.add_row(f"latency{images}", f"{1e3 * latency.candidate.median_s:.3f} ms")
-        table.add_row("relative to the original's", f"{latency.relative:.3f} ({latency.low:.3f} to {latency.high:.3f})")
+        table.add_row(
+            "relative to the original's",
+            f"{latency.relative:.3f} ({latency.low:.3f} to {latency.high:.3f})",
+        )
         table.add_row("size", f"{found.size_bytes:,} bytes")
         table.add_row("relative to the original's", f"{found.relative_size:.3f}")
         table.add_row("peak memory", "unknown" if memory is None else f"{memory:,} bytes")

@@ -9,10 +9,8 @@ import tyro
 from rich.console import Console
 
 from sartor.cli._progress import finetune_progress
-from sartor.finetune import FinetuneOptions
-from sartor.run import run_finetune
-from sartor.summary import members_words
-from sartor.teacher import Teacher
+from sartor.finetune import FinetuneOptions, Teacher
+from sartor.runs import members_words, run_finetune
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,21 @@ class Finetune:
         """Train with progress, then say what came of it."""
         with finetune_progress(console, self.options.epochs) as show:
             out, report = run_finetune(
-                self.folder, self.options, show, resume=self.resume, threads=self.threads, teacher=self.teacher
+                self.folder,
+                self.options,
+                show,
+                resume=self.resume,
+                threads=self.threads,
+                teacher=self.teacher,
             )
         for part in ("validation", "test"):
             if report[part] is not None:
-                line = ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())
+                line = ", ".join(
+                    f"{name} {100 * value:.2f} %" for name, value in report[part].items()
+                )
                 console.print(f"{part}: {line}", highlight=False)
         console.print(members_words(report["members"]), highlight=False)
-        console.print(f"{len(report['epochs'])} epochs in {report['seconds']:.0f} s, results in {out}", highlight=False)
+        console.print(
+            f"{len(report['epochs'])} epochs in {report['seconds']:.0f} s, results in {out}",
+            highlight=False,
+        )

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sartor.errors import RunError, UsageError
-from sartor.pick import pick, pick_finetuned
+from sartor.runs import pick, pick_finetuned
 from sartor.search import cost_axis, cost_of, front, read_episodes
 
 
@@ -28,20 +28,41 @@ class Pick:
     def run(self, console: Console) -> None:
         """Print the list, or where the network is."""
         if self.finetuned and self.episode is not None:
-            raise UsageError(f"--finetuned and --episode {self.episode} are two networks; choose one")
+            raise UsageError(
+                f"--finetuned and --episode {self.episode} are two networks; choose one"
+            )
         if self.finetuned or self.episode is not None:
-            out = pick_finetuned(self.folder) if self.episode is None else pick(self.folder, self.episode)
-            console.print(f"network in {out}; next: sartor finetune {out}, or sartor export {out}", highlight=False)
+            out = (
+                pick_finetuned(self.folder)
+                if self.episode is None
+                else pick(self.folder, self.episode)
+            )
+            console.print(
+                f"network in {out}; next: sartor finetune {out}, or sartor export {out}",
+                highlight=False,
+            )
             return
         if not self.folder.is_dir() or not (episodes := read_episodes(self.folder)):
             raise RunError(f"{self.folder} holds no episodes")
         axis = cost_axis(episodes)
-        table = Table(title=f"not beaten in both accuracy and {'latency' if axis == 'relative_latency' else 'MACs'}")
-        for name in ("episode", "proposed by", "accuracy", "relative latency" if axis == "relative_latency" else "MACs"):
+        table = Table(
+            title=f"not beaten in both accuracy and {'latency' if axis == 'relative_latency' else 'MACs'}"
+        )
+        for name in (
+            "episode",
+            "proposed by",
+            "accuracy",
+            "relative latency" if axis == "relative_latency" else "MACs",
+        ):
             table.add_column(name, justify="left" if name == "proposed by" else "right")
         for episode in front(episodes):
             cost = cost_of(episode, axis) or 0.0
             written = f"{cost:.3f}" if axis == "relative_latency" else f"{cost / 1e6:.2f} M"
-            table.add_row(str(episode.number), episode.source, f"{100 * episode.outcome.accuracy:.2f} %", written)
+            table.add_row(
+                str(episode.number),
+                episode.source,
+                f"{100 * episode.outcome.accuracy:.2f} %",
+                written,
+            )
         console.print(table)
         console.print(f"next: sartor pick {self.folder} --episode N", highlight=False)

@@ -19,15 +19,23 @@ Advance = Callable[[int, int, str], None]
 def bar(console: Console, title: str) -> Iterator[Advance]:
     """A progress bar; nothing where there is no terminal."""
     columns = (
-        TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-    )  # fmt: skip
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
-        yield lambda done, total, words: progress.update(task, completed=done, total=total, description=words)
+        yield lambda done, total, words: progress.update(
+            task, completed=done, total=total, description=words
+        )
 
 
 @contextmanager
-def search_progress(console: Console, episodes: int) -> Iterator[Callable[[Episode, Episode], None]]:
+def search_progress(
+    console: Console, episodes: int
+) -> Iterator[Callable[[Episode, Episode], None]]:
     """A bar that is called after every episode; one plain line per tenth of the search where there is no terminal."""
     with bar(console, "searching") as advance:
         advance(0, episodes, "preparing")
@@ -35,7 +43,9 @@ def search_progress(console: Console, episodes: int) -> Iterator[Callable[[Episo
         def show(episode: Episode, best: Episode) -> None:
             done = episode.number + 1
             accuracy, macs = 100 * best.outcome.accuracy, best.outcome.cost.macs / 1e6
-            text = f"best {accuracy:.2f} % of the reward images at {macs:.2f} M MACs ({best.source})"
+            text = (
+                f"best {accuracy:.2f} % of the reward images at {macs:.2f} M MACs ({best.source})"
+            )
             advance(done, episodes, text)
             if not console.is_terminal and done % max(1, episodes // 10) == 0:
                 console.print(f"episode {done}/{episodes}: {text}", highlight=False)

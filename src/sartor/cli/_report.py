@@ -9,8 +9,9 @@ import tyro
 from rich.console import Console
 
 from sartor import report
-from sartor._files import write_text
 from sartor.errors import UsageError
+from sartor.machine import write_text
+from sartor.runs import read_facts
 
 _PORTS = range(2**16)
 
@@ -26,7 +27,7 @@ class Compare:
 
     def run(self, console: Console) -> None:
         """Write it."""
-        write_text(self.out, report.compare([report.read(folder) for folder in self.folders]))
+        write_text(self.out, report.compare([read_facts(folder) for folder in self.folders]))
         console.print(f"page in {self.out}", highlight=False)
 
 
@@ -44,14 +45,19 @@ class Report:
     def run(self, console: Console) -> None:
         """Write everything, or serve it."""
         if not self.live:
-            console.print(f"report in {report.write(report.read(self.folder), self.folder / 'report')}", highlight=False)
+            console.print(
+                f"report in {report.write(read_facts(self.folder), self.folder / 'report')}",
+                highlight=False,
+            )
             return
         if self.port not in _PORTS:
             raise UsageError(f"--port is {self.port}; allowed are 0 to {_PORTS[-1]}")
         try:
             serving = report.server(self.folder, port=self.port)
         except OSError as error:
-            raise UsageError(f"--port {self.port} cannot be served on: {error}; give another") from error
+            raise UsageError(
+                f"--port {self.port} cannot be served on: {error}; give another"
+            ) from error
         with serving:
             console.print(f"http://127.0.0.1:{serving.server_port}/ until Ctrl-C", highlight=False)
             try:

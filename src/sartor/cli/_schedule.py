@@ -13,12 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from sartor.cli._progress import epoch_words
-from sartor.config import RunConfig
-from sartor.finetune import FinetuneChanges, FinetuneOptions
-from sartor.run import FINETUNED
-from sartor.schedule import Observer, Schedule, run_schedule, stage_folder
+from sartor.finetune import FinetuneChanges, FinetuneOptions, Teacher
+from sartor.runs import FINETUNED, Observer, RunConfig, Schedule, run_schedule, stage_folder
 from sartor.search import Episode
-from sartor.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,9 @@ class RunSchedule:
 
         def on_episode(episode: Episode, best: Episode) -> None:
             if (episode.number + 1) % tenth == 0:
-                say(f"  episode {episode.number + 1}: best {100 * best.outcome.accuracy:.2f} % of the reward images")
+                say(
+                    f"  episode {episode.number + 1}: best {100 * best.outcome.accuracy:.2f} % of the reward images"
+                )
 
         observer = Observer(
             on_stage=lambda number, budget: say(f"stage {number}: {budget}"),
@@ -67,8 +66,18 @@ class RunSchedule:
 def stages_table(entries: list[dict[str, Any]]) -> Table:
     """One row per stage."""
     table = Table(title="stages")
-    for name in ("budget", "MACs", "parameters", "validation before", "after", "test before", "after"):
-        table.add_column(name, justify="left" if name == "budget" else "right", no_wrap=name == "budget")
+    for name in (
+        "budget",
+        "MACs",
+        "parameters",
+        "validation before",
+        "after",
+        "test before",
+        "after",
+    ):
+        table.add_column(
+            name, justify="left" if name == "budget" else "right", no_wrap=name == "budget"
+        )
     for entry in entries:
         ratios = [f"{100 * entry['ratio'][key]:.1f} %" for key in ("macs", "params")]
         accuracies = [

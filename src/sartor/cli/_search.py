@@ -13,10 +13,8 @@ from rich.console import Console
 from sartor import demo
 from sartor.cli._progress import search_progress
 from sartor.cli._table import policy_table, results_table
-from sartor.config import FILE, RunConfig, from_folder
 from sartor.errors import RunError
-from sartor.run import read_result, run_search
-from sartor.summary import missed_words
+from sartor.runs import RUN_FILE, RunConfig, from_folder, missed_words, read_result, run_search
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,9 @@ class Search:
         if self.resume is None:
             _search(self.search, console)
         else:
-            _search(dataclasses.replace(from_folder(self.resume), out=self.resume), console, resume=True)
+            _search(
+                dataclasses.replace(from_folder(self.resume), out=self.resume), console, resume=True
+            )
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,20 @@ class Demo:
         weights = self.out / "trained.safetensors"
         options = RunConfig().options
         compress = dataclasses.replace(options.compress, positions=32)
-        options = dataclasses.replace(options, episodes=self.episodes, seed=self.seed, compress=compress)
-        config = RunConfig(model="sartor.demo:DigitsNet", weights=weights, data="digits", out=self.out, options=options)
-        if (self.out / FILE).exists() and from_folder(self.out) != config:
-            raise RunError(f"--out {self.out} holds a run with other options; choose another folder, or remove it")
+        options = dataclasses.replace(
+            options, episodes=self.episodes, seed=self.seed, compress=compress
+        )
+        config = RunConfig(
+            model="sartor.demo:DigitsNet",
+            weights=weights,
+            data="digits",
+            out=self.out,
+            options=options,
+        )
+        if (self.out / RUN_FILE).exists() and from_folder(self.out) != config:
+            raise RunError(
+                f"--out {self.out} holds a run with other options; choose another folder, or remove it"
+            )
         console.print("training a small network on 1,197 images of digits", highlight=False)
         demo.train(weights, seed=self.seed)
         _search(config, console, resume=True)
@@ -90,6 +100,8 @@ def _search(config: RunConfig, console: Console, *, resume: bool = False) -> Non
     for missed in missed_words(report):
         say(missed)
     if report["interrupted"]:
-        say(f"stopped after {report['episodes']} episodes; go on with: sartor search --resume {config.out}")
+        say(
+            f"stopped after {report['episodes']} episodes; go on with: sartor search --resume {config.out}"
+        )
     say(f"{report['episodes']} episodes in {report['seconds']:.0f} s, results in {config.out}")
     say(f"next: sartor show {config.out}")

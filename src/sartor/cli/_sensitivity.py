@@ -10,13 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from sartor import sensitivity
-from sartor._seed import require_seed
 from sartor.cli._progress import bar
-from sartor.compress import CompressOptions, Compressor, keep_safe_groups
-from sartor.config import require_threads
+from sartor.compression import CompressOptions, Compressor, keep_safe_groups
 from sartor.errors import UsageError
 from sartor.graph import trace
-from sartor.run import load_subject
+from sartor.machine import require_seed
+from sartor.runs import load_subject, require_threads
 from sartor.sensitivity import Parameter, Sensitivity
 
 _TITLES: dict[Parameter, str] = {
@@ -53,21 +52,31 @@ class MeasureSensitivity:
         """Measure what is missing, then print a table per parameter."""
         if self.images < 1:
             raise UsageError(f"--images is {self.images}; it must be at least 1")
-        if any(not 0 < keep <= 1 for keep in self.keep) or any(bits not in range(1, 9) for bits in self.bits):
-            raise UsageError(f"--keep is {self.keep} and --bits {self.bits}; allowed are (0, 1] and 1 to 8")
+        if any(not 0 < keep <= 1 for keep in self.keep) or any(
+            bits not in range(1, 9) for bits in self.bits
+        ):
+            raise UsageError(
+                f"--keep is {self.keep} and --bits {self.bits}; allowed are (0, 1] and 1 to 8"
+            )
         require_seed(self.seed, "--seed")
         require_threads(self.threads)
         if self.threads:
             torch.set_num_threads(self.threads)
-        model, data, _ = load_subject(self.model, self.weights, self.data, calibration=self.images, seed=self.seed)
+        model, data, _ = load_subject(
+            self.model, self.weights, self.data, calibration=self.images, seed=self.seed
+        )
         images = data.calibration.normalized()
         network = keep_safe_groups(trace(model, images[:1]))
         compressor = Compressor(network, None, CompressOptions(), self.seed)
-        path = self.out / sensitivity.FILE
+        path = self.out / sensitivity.SENSITIVITY_FILE
         grid = sensitivity.Grid(self.keep, self.bits)
         with bar(console, "measuring") as advance:
             found = sensitivity.measure(
-                compressor, images, grid=grid, path=path, on_progress=lambda done, total: advance(done, total, "")
+                compressor,
+                images,
+                grid=grid,
+                path=path,
+                on_progress=lambda done, total: advance(done, total, ""),
             )
         for parameter in found.table:
             console.print(_table(found, parameter))

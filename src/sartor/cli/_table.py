@@ -6,19 +6,23 @@ from typing import Any
 
 from rich.table import Table
 
-from sartor.summary import HEADINGS, cells, entries
+from sartor.runs import HEADINGS, cells, entries
 
 
 def results_table(report: dict[str, Any]) -> Table:
     """Original, baselines and what was found, side by side."""
     table = Table(title=f"budget {report['budget'] or 'none'}, before fine-tuning")
     rows = entries(report)
-    shown = len(HEADINGS) if any(entry.get("latency") for entry in rows.values()) else len(HEADINGS) - 1
+    shown = (
+        len(HEADINGS) if any(entry.get("latency") for entry in rows.values()) else len(HEADINGS) - 1
+    )
     table.add_column("")
     for heading in HEADINGS[:shown]:
         table.add_column(heading, justify="right")
     for name, entry in rows.items():
-        table.add_row(f"found ({report['agent']})" if name == "found" else name, *cells(entry)[:shown])
+        table.add_row(
+            f"found ({report['agent']})" if name == "found" else name, *cells(entry)[:shown]
+        )
     return table
 
 

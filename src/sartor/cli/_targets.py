@@ -28,8 +28,12 @@ class ListTargets:
                 table.add_row(*_row(targets.make(name).describe()))
             except (MissingPackageError, UsageError) as error:
                 missing.append(f"{name} is not usable here: {error}")
-        table.add_row("command", "any program", "given with the command", "all", "given with the command")
-        table.add_row("table", "sum of layers", "given with the table", "all", "given with the table")
+        table.add_row(
+            "command", "any program", "given with the command", "all", "given with the command"
+        )
+        table.add_row(
+            "table", "sum of layers", "given with the table", "all", "given with the table"
+        )
         console.print(table)
         for line in missing:
             console.print(line, highlight=False)
@@ -38,7 +42,15 @@ class ListTargets:
 def _row(description: Description) -> tuple[str, ...]:
     by_precisions: dict[str, list[str]] = {}
     for kind, support in description.supports.items():
-        pairs = ", ".join("fp32" if w == a == FULL_WIDTH else f"{w}/{a}" for w, a in support.precisions)
+        pairs = ", ".join(
+            "fp32" if w == a == FULL_WIDTH else f"{w}/{a}" for w, a in support.precisions
+        )
         by_precisions.setdefault(pairs, []).append(kind)
     layers = "\n".join(", ".join(kinds) for kinds in by_precisions.values())
-    return description.target, description.runtime, description.device, layers, "\n".join(by_precisions)
+    return (
+        description.target,
+        description.runtime,
+        description.device,
+        layers,
+        "\n".join(by_precisions),
+    )

@@ -1,6 +1,5 @@
 """Labelled images held in memory, and the folders they come from."""
 
-from sartor.data._images import Data, Images
-from sartor.data._load import ALL, load
+import lazy_loader
 
-__all__ = ["ALL", "Data", "Images", "load"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

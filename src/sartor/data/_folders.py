@@ -20,7 +20,11 @@ Split = tuple[Tensor, Tensor]
 #: A split whose images have no labels.
 _NOTHING: Split = (torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, dtype=torch.int64))
 #: What a split is called, by the names that its files or folders may begin with; the first that is there holds all of it.
-_NAMES: dict[SplitName, tuple[str, ...]] = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+_NAMES: dict[SplitName, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("validation", "val"),
+    "test": ("test",),
+}
 
 
 class Folder(Protocol):
@@ -29,7 +33,14 @@ class Folder(Protocol):
     def has(self, split: SplitName) -> bool:
         """Whether the split is there."""
 
-    def read(self, split: SplitName, rng: np.random.Generator, count: int | None = None, *, unlabelled: bool = False) -> Split:
+    def read(
+        self,
+        split: SplitName,
+        rng: np.random.Generator,
+        count: int | None = None,
+        *,
+        unlabelled: bool = False,
+    ) -> Split:
         """All of a split, or ``count`` images drawn from it. Raises `DataError` if it is not there or cannot be read.
 
         Images without labels are an error, or, if they may be ``unlabelled``, make it an empty split.
@@ -46,7 +57,14 @@ class ParquetFolder:
         """Whether there are files of this name."""
         return bool(self._files(split))
 
-    def read(self, split: SplitName, rng: np.random.Generator, count: int | None = None, *, unlabelled: bool = False) -> Split:
+    def read(
+        self,
+        split: SplitName,
+        rng: np.random.Generator,
+        count: int | None = None,
+        *,
+        unlabelled: bool = False,
+    ) -> Split:
         """Rows in the order of the files, unless some are drawn."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -70,16 +88,24 @@ class ParquetFolder:
             raise DataError(f"{files[0]} is empty: at least one image is needed")
         kind = whole.schema.field(label).type
         if not pa.types.is_integer(kind) and not pa.types.is_null(kind):
-            raise DataError(f"{files[0]}: labels are of type {kind}; they must be whole numbers from 0")
+            raise DataError(
+                f"{files[0]}: labels are of type {kind}; they must be whole numbers from 0"
+            )
         rows = rng.permutation(len(whole))[:count] if count else np.arange(len(whole))
         table = whole.take(rows)
-        labels = torch.tensor([-1 if value is None else value for value in table.column(label).to_pylist()], dtype=torch.int64)
+        labels = torch.tensor(
+            [-1 if value is None else value for value in table.column(label).to_pylist()],
+            dtype=torch.int64,
+        )
         if int(labels.min()) < 0:
             if unlabelled:
                 return _NOTHING
-            raise DataError(f"{files[0]} has images without a label ({int(labels.min())}); labels count from 0")
+            raise DataError(
+                f"{files[0]} has images without a label ({int(labels.min())}); labels count from 0"
+            )
         encoded = [
-            item if isinstance(item, bytes) else (item or {}).get("bytes") or b"" for item in table.column(image).to_pylist()
+            item if isinstance(item, bytes) else (item or {}).get("bytes") or b""
+            for item in table.column(image).to_pylist()
         ]
         where = files[0] if len(files) == 1 else f"{files[0]} and those after it"
         return _decode(encoded, [f"row {row} of {where}" for row in rows]), labels
@@ -99,11 +125,20 @@ class ImageFolder:
         """Whether there is a folder of this name."""
         return self._root(split) is not None
 
-    def read(self, split: SplitName, rng: np.random.Generator, count: int | None = None, *, unlabelled: bool = False) -> Split:
+    def read(
+        self,
+        split: SplitName,
+        rng: np.random.Generator,
+        count: int | None = None,
+        *,
+        unlabelled: bool = False,
+    ) -> Split:
         """Images in an order that is drawn: classes come sorted, and every part should hold all of them."""
         root = self._root(split)
         if root is None:
-            raise DataError(f"{self._folder} has neither {split}*.parquet nor a folder {split}/ with one folder per class")
+            raise DataError(
+                f"{self._folder} has neither {split}*.parquet nor a folder {split}/ with one folder per class"
+            )
         if unknown := sorted(set(_classes(root)) - set(self._classes)):
             raise DataError(f"{root} has the class {unknown[0]!r}, which the training images lack")
         files = [
@@ -119,7 +154,9 @@ class ImageFolder:
             raise DataError(f"{root} is empty: at least one image is needed")
         files = [files[index] for index in rng.permutation(len(files))[:count]]
         names = [str(path) for path, _ in files]
-        return _decode([path.read_bytes() for path, _ in files], names), torch.tensor([index for _, index in files])
+        return _decode([path.read_bytes() for path, _ in files], names), torch.tensor(
+            [index for _, index in files]
+        )
 
     @cached_property
     def _classes(self) -> list[str]:
@@ -127,11 +164,15 @@ class ImageFolder:
         return [] if root is None else _classes(root)
 
     def _root(self, split: SplitName) -> Path | None:
-        return next((self._folder / name for name in _NAMES[split] if (self._folder / name).is_dir()), None)
+        return next(
+            (self._folder / name for name in _NAMES[split] if (self._folder / name).is_dir()), None
+        )
 
 
 def _classes(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return sorted(
+        path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
 
 
 def _decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
@@ -144,5 +185,7 @@ def _decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
         except Exception as error:
             raise DataError(f"{name} cannot be decoded as an image: {error}") from error
         if arrays[-1].shape != arrays[0].shape:
-            raise DataError(f"{name} is {arrays[-1].shape[:2]} pixels, {names[0]} is {arrays[0].shape[:2]}; all must agree")
+            raise DataError(
+                f"{name} is {arrays[-1].shape[:2]} pixels, {names[0]} is {arrays[0].shape[:2]}; all must agree"
+            )
     return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).contiguous()

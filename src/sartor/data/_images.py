@@ -26,15 +26,29 @@ class Images:
         if not len(self.pixels):
             raise DataError("the data set is empty: at least one image is needed")
         if len(self.pixels) != len(self.labels):
-            raise DataError(f"{len(self.pixels)} images but {len(self.labels)} labels; there must be one label per image")
+            raise DataError(
+                f"{len(self.pixels)} images but {len(self.labels)} labels; there must be one label per image"
+            )
         channels = self.pixels.shape[1]
         if self.mean and not len(self.mean) == len(self.std) == channels:
-            raise DataError(f"mean {self.mean} and std {self.std} must have one number for each of {channels} channels")
-        mean, std = torch.tensor(self.mean), torch.tensor(self.std)  # as they are applied: in float32, 1e-50 is 0
+            raise DataError(
+                f"mean {self.mean} and std {self.std} must have one number for each of {channels} channels"
+            )
+        mean, std = (
+            torch.tensor(self.mean),
+            torch.tensor(self.std),
+        )  # as they are applied: in float32, 1e-50 is 0
         if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
-            raise DataError(f"mean {self.mean} and std {self.std} must be finite, and every std above 0")
-        if self.pixels.is_floating_point() and not (finite := self.pixels.isfinite().flatten(1).all(1)).all():
-            raise DataError(f"image {int(finite.int().argmin())} has pixels that are NaN or infinite")
+            raise DataError(
+                f"mean {self.mean} and std {self.std} must be finite, and every std above 0"
+            )
+        if (
+            self.pixels.is_floating_point()
+            and not (finite := self.pixels.isfinite().flatten(1).all(1)).all()
+        ):
+            raise DataError(
+                f"image {int(finite.int().argmin())} has pixels that are NaN or infinite"
+            )
 
     def __len__(self) -> int:
         return len(self.pixels)

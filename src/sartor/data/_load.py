@@ -16,7 +16,14 @@ from sartor.errors import DataError, UsageError
 ALL = 10**9
 
 
-def load(source: str | Path, *, calibration: int, seed: int = 0, mean: Sequence[float] = (), std: Sequence[float] = ()) -> Data:
+def load(
+    source: str | Path,
+    *,
+    calibration: int,
+    seed: int = 0,
+    mean: Sequence[float] = (),
+    std: Sequence[float] = (),
+) -> Data:
     """Data from ``digits`` (scikit-learn's, no download), a folder of Parquet files, or an image folder.
 
     The Parquet files follow the hub's image-classification schema, ``train*.parquet``, ``validation*.parquet`` (or ``val*``) and
@@ -43,9 +50,15 @@ def load(source: str | Path, *, calibration: int, seed: int = 0, mean: Sequence[
     folder: Folder = ParquetFolder(path) if any(path.glob("*.parquet")) else ImageFolder(path)
     rng = np.random.default_rng(seed)
     calibrating = folder.read("train", rng, calibration)
-    validation, test = _held_out(folder, np.random.default_rng(0))  # the same for every seed: runs are based on each other
+    validation, test = _held_out(
+        folder, np.random.default_rng(0)
+    )  # the same for every seed: runs are based on each other
     style = (tuple(mean), tuple(std))
-    return Data(Images(*calibrating, *style), Images(*validation, *style), Images(*test, *style) if len(test[1]) else None)
+    return Data(
+        Images(*calibrating, *style),
+        Images(*validation, *style),
+        Images(*test, *style) if len(test[1]) else None,
+    )
 
 
 def _held_out(folder: Folder, rng: np.random.Generator) -> tuple[Split, Split]:

@@ -1,7 +1,5 @@
 """What a search found, in the formats that runtimes read, and what becomes of it there."""
 
-from sartor.export._drift import Drift, drift
-from sartor.export._formats import FORMATS, Format, FormatName, export
-from sartor.export._verify import Verification, size_of, verify
+import lazy_loader
 
-__all__ = ["FORMATS", "Drift", "Format", "FormatName", "Verification", "drift", "export", "size_of", "verify"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

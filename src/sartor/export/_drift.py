@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, fx
 
-from sartor._files import write_atomically
-from sartor._optional import require
-from sartor.compress import layer_calls
+from sartor.compression import layer_calls
+from sartor.machine import require, write_atomically
 from sartor.targets import BIASED, OnnxRuntimeTarget
 
 FloatArray = npt.NDArray[np.float32]
@@ -41,9 +40,15 @@ def drift(artifact: Path, network: fx.GraphModule, images: Tensor) -> list[Drift
     What layers write is shown before it is rounded, so that they run in fp32 on rounded numbers: a wrong file is found, a wrong
     integer kernel is not (`sartor.targets` looks for those).
     """
-    expected: dict[str, FloatArray] = {call.name: call.output.numpy() for call in layer_calls(network, (images,))}
+    expected: dict[str, FloatArray] = {
+        call.name: call.output.numpy() for call in layer_calls(network, (images,))
+    }
     found = _computed(artifact, list(expected), images)
-    return [Drift(name, _error(found[name], wanted)) for name, wanted in expected.items() if name in found]
+    return [
+        Drift(name, _error(found[name], wanted))
+        for name, wanted in expected.items()
+        if name in found
+    ]
 
 
 def _error(found: FloatArray, wanted: FloatArray) -> float:
@@ -55,7 +60,9 @@ def _computed(artifact: Path, names: Sequence[str], images: Tensor) -> dict[str,
     onnx = require("onnx", extra="onnxruntime")
     model = onnx.load(artifact)
     written = {node.name: node.output[0] for node in model.graph.node if node.output}
-    tensors = {name: written.get(f"{name}{BIASED}", written[name]) for name in names if name in written}
+    tensors = {
+        name: written.get(f"{name}{BIASED}", written[name]) for name in names if name in written
+    }
     results = [item.name for item in model.graph.output]
     shown = sorted(set(tensors.values()).difference(results))
     model.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in shown)

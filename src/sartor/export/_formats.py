@@ -14,13 +14,18 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, fx
 
-from sartor._files import write_atomically
-from sartor._optional import require
-from sartor.compress import deployable
+from sartor.compression import deployable, identity
 from sartor.errors import RunError, UsageError
-from sartor.export._metadata import KEY, NETWORK, read_executorch, read_onnx, read_openvino, read_pt2
-from sartor.storage import identity
-from sartor.targets import ExecutorchTarget, expressing, with_integers, write_onnx
+from sartor.export._metadata import (
+    KEY,
+    NETWORK,
+    read_executorch,
+    read_onnx,
+    read_openvino,
+    read_pt2,
+)
+from sartor.machine import require, write_atomically
+from sartor.targets import ExecutorchTarget, exporter_errors, with_integers, write_onnx
 
 FormatName = Literal["onnx", "openvino", "executorch", "pt2"]
 #: Network in the form targets build from, inputs, path, metadata, whether any batch size shall run.
@@ -75,17 +80,29 @@ def export(
     return path
 
 
-def _onnx(network: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path, metadata: Mapping[str, str], dynamic: bool) -> None:
+def _onnx(
+    network: fx.GraphModule,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    metadata: Mapping[str, str],
+    dynamic: bool,
+) -> None:
     write_onnx(network, inputs, path, dynamic_batch=dynamic, metadata=metadata)
 
 
 def _openvino(
-    network: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path, metadata: Mapping[str, str], dynamic: bool
+    network: fx.GraphModule,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    metadata: Mapping[str, str],
+    dynamic: bool,
 ) -> None:
     """Two files; the weights, with the suffix .bin, come first, so that a description never stands without them."""
     runtime = require("openvino", extra="openvino")
     with tempfile.TemporaryDirectory() as folder:
-        model = runtime.Core().read_model(str(write_onnx(network, inputs, Path(folder) / "model.onnx", dynamic_batch=dynamic)))
+        model = runtime.Core().read_model(
+            str(write_onnx(network, inputs, Path(folder) / "model.onnx", dynamic_batch=dynamic))
+        )
         for name, value in metadata.items():
             model.set_rt_info(value, [KEY, name])
         runtime.save_model(model, str(Path(folder) / "model.xml"), compress_to_fp16=False)
@@ -99,16 +116,26 @@ def _fill(path: Path, *, content: bytes) -> None:
 
 
 def _executorch(
-    network: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path, metadata: Mapping[str, str], dynamic: bool
+    network: fx.GraphModule,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    metadata: Mapping[str, str],
+    dynamic: bool,
 ) -> None:
     del dynamic
     ExecutorchTarget().build(network, inputs, path, metadata=metadata)
 
 
-def _pt2(network: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path, metadata: Mapping[str, str], dynamic: bool) -> None:
+def _pt2(
+    network: fx.GraphModule,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    metadata: Mapping[str, str],
+    dynamic: bool,
+) -> None:
     shapes = tuple({0: torch.export.Dim("batch", min=1)} for _ in inputs) if dynamic else None
     lowered = with_integers(network)
-    with expressing("torch.export"), torch.no_grad():
+    with exporter_errors("torch.export"), torch.no_grad():
         program = torch.export.export(lowered, inputs, dynamic_shapes=shapes)
     extra = {f"{KEY}.json": json.dumps(dict(metadata))}
     buffer = io.BytesIO()

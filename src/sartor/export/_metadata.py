@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from sartor._optional import require
+from sartor.machine import require
 
 #: What the metadata stands under, where a format has names for it.
 KEY = "sartor"
-#: The entry that tells of which tensors an artifact was made (`sartor.storage.identity`).
+#: The entry that tells of which tensors an artifact was made (`sartor.compression.identity`).
 NETWORK = "network"
 
 

@@ -11,15 +11,14 @@ import torch
 from torch import fx
 
 from sartor import targets
-from sartor.compress import deployable
+from sartor.compression import deployable, identity
 from sartor.data import Images
 from sartor.errors import RunError, UsageError
 from sartor.export._drift import Drift, drift
 from sartor.export._formats import FORMATS, FormatName, export
 from sartor.export._memory import peak_memory
 from sartor.export._metadata import NETWORK
-from sartor.score import ImageScorer
-from sartor.storage import identity
+from sartor.scoring import ImageScorer
 from sartor.targets import SURE, Comparison, Session
 
 _BATCH = 100
@@ -35,7 +34,7 @@ _FEW = 2
 class Verification:
     """What was measured of an artifact: accuracies in [0, 1] on ``images`` images, ``drift`` where the file names layers.
 
-    ``network`` tells which network it was made from (`sartor.storage.identity`), ``original_size_bytes`` what the original takes
+    ``network`` tells which network it was made from (`sartor.compression.identity`), ``original_size_bytes`` what the original takes
     in the same format. ``latency`` is of ``batch`` images at once, as many as the artifact takes.
     """
 
@@ -77,7 +76,9 @@ class Verification:
                 )
                 break
         if latency is not None and self.latency.low > latency:
-            found.append(f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), above {latency:.3f}")
+            found.append(
+                f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), above {latency:.3f}"
+            )
         if size is not None and self.relative_size > size:
             found.append(
                 f"the file has {self.size_bytes:,} bytes, {self.relative_size:.3f} of the original's, above {size:.3f}; what the "
@@ -104,18 +105,25 @@ def verify(
     format that no target here runs.
     """
     if not FORMATS[form].target:
-        raise UsageError(f"format {form!r} has no target here that runs it; allowed are onnx, openvino and executorch")
+        raise UsageError(
+            f"format {form!r} has no target here that runs it; allowed are onnx, openvino and executorch"
+        )
     target = target or FORMATS[form].target
     runner = targets.make(target, threads=threads)
     images = test.normalized()
     session, made_of = runner.load(artifact), identity(network.state_dict())
     if FORMATS[form].metadata(artifact).get(NETWORK, made_of) != made_of:
-        raise RunError(f"{artifact} was made from another network than the one it is held against; export it again")
+        raise RunError(
+            f"{artifact} was made from another network than the one it is held against; export it again"
+        )
     right = _answers(session, images) == test.labels.numpy()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"original{FORMATS[form].suffix}"
         unchanged = export(original, (images[:1],), path, form, batch=session.batch)
-        latency, original_size = runner.compare(session, runner.load(unchanged), SURE), size_of(unchanged)
+        latency, original_size = (
+            runner.compare(session, runner.load(unchanged), SURE),
+            size_of(unchanged),
+        )
     described = runner.describe()
     return Verification(
         str(artifact),
@@ -131,7 +139,9 @@ def verify(
         peak_memory(target, artifact, threads),
         session.batch or 1,
         latency,
-        drift(artifact, deployable(network), _batches(images, session.batch or _DRIFT_IMAGES)[0]) if form == "onnx" else [],
+        drift(artifact, deployable(network), _batches(images, session.batch or _DRIFT_IMAGES)[0])
+        if form == "onnx"
+        else [],
     )
 
 

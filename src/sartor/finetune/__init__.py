@@ -1,8 +1,5 @@
 """Training a candidate so that it makes up for what was taken from it."""
 
-from sartor.finetune._checkpoint import FILE as CHECKPOINT
-from sartor.finetune._loop import Epoch, Finetuned, finetune
-from sartor.finetune._options import FinetuneChanges, FinetuneOptions
-from sartor.finetune._training import require_alike
+import lazy_loader
 
-__all__ = ["CHECKPOINT", "Epoch", "FinetuneChanges", "FinetuneOptions", "Finetuned", "finetune", "require_alike"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

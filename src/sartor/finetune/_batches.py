@@ -14,7 +14,12 @@ _SHIFT = 1 / 8
 
 
 def batches(
-    pixels: Tensor, labels: Tensor, *, size: int, augment: Collection[Augmentation], generator: torch.Generator
+    pixels: Tensor,
+    labels: Tensor,
+    *,
+    size: int,
+    augment: Collection[Augmentation],
+    generator: torch.Generator,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images once, in an order drawn from ``generator``; a last batch that is not full is left out.
 
@@ -27,7 +32,9 @@ def batches(
         yield _mixed(images, shown, generator) if "mix" in augment else (images, shown)
 
 
-def _augment(images: Tensor, augment: Collection[Augmentation], generator: torch.Generator) -> Tensor:
+def _augment(
+    images: Tensor, augment: Collection[Augmentation], generator: torch.Generator
+) -> Tensor:
     if "mirror" in augment:
         mirrored = torch.rand(len(images), generator=generator) < 0.5
         images = torch.where(mirrored.view(-1, *[1] * (images.dim() - 1)), images.flip(-1), images)

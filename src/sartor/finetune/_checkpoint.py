@@ -13,13 +13,15 @@ from torch import Tensor
 from sartor import models
 from sartor.errors import RunError
 
-FILE = "finetune.checkpoint.safetensors"
+CHECKPOINT = "finetune.checkpoint.safetensors"
 _SCHEMA = "2"
 
 
 def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
     """Tensors by part and name, and what is known beside them. Raises `OSError` if the disk is full."""
-    tensors = {f"{part}/{name}": item for part, table in parts.items() for name, item in table.items()}
+    tensors = {
+        f"{part}/{name}": item for part, table in parts.items() for name, item in table.items()
+    }
     models.write_tensors(path, tensors, {"schema": _SCHEMA, "facts": json.dumps(facts)})
 
 

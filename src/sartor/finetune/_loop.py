@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from sartor._process import is_main
-from sartor.compress import digest, owned
+from sartor.compression import digest, trainable_copy
 from sartor.data import Images
 from sartor.errors import RunError
 from sartor.finetune import _checkpoint
 from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training
+from sartor.machine import is_main
 from sartor.policy import Policy
-from sartor.score import ImageScorer
+from sartor.scoring import ImageScorer
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,10 @@ def finetune(
     """
     options = options or FinetuneOptions()
     training = Training(candidate, train, teacher, options, policy)
-    identity = [digest(candidate.state_dict()), digest(teacher.state_dict()) if teacher is not None else ""]
+    identity = [
+        digest(candidate.state_dict()),
+        digest(teacher.state_dict()) if teacher is not None else "",
+    ]
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
     soup = Soup(training.tensors(), (0,), before)
@@ -86,7 +89,9 @@ def finetune(
         parts, facts = _checkpoint.read(checkpoint)
         _require_same(facts["options"], options, checkpoint)
         if facts["candidate"] != identity:
-            raise RunError(f"{checkpoint} belongs to another candidate or teacher; remove it to train this one")
+            raise RunError(
+                f"{checkpoint} belongs to another candidate or teacher; remove it to train this one"
+            )
         epochs = [Epoch(**entry) for entry in facts["epochs"]]
         training.restore(parts, epochs=len(epochs))
         soup = Soup(parts["soup"], tuple(facts["members"]), facts["best"])
@@ -94,11 +99,17 @@ def finetune(
         started = time.perf_counter()
         loss = training.epoch(number)
         if not math.isfinite(loss):
-            raise RunError(f"the loss is {loss} in epoch {number + 1}; the learning rate, {training.rate:g}, is too high")
+            raise RunError(
+                f"the loss is {loss} in epoch {number + 1}; the learning rate, {training.rate:g}, is too high"
+            )
         soup, alone = soup.best_with(
-            training.tensors(), number + 1, lambda tensors: scorer.score(training.network(tensors)).accuracy
+            training.tensors(),
+            number + 1,
+            lambda tensors: scorer.score(training.network(tensors)).accuracy,
         )
-        epochs.append(Epoch(number, loss, alone.accuracy, soup.accuracy, time.perf_counter() - started))
+        epochs.append(
+            Epoch(number, loss, alone.accuracy, soup.accuracy, time.perf_counter() - started)
+        )
         if checkpoint is not None and is_main():
             facts = {
                 "options": asdict(options),
@@ -109,12 +120,17 @@ def finetune(
             }
             _checkpoint.write(checkpoint, {**training.state(), "soup": soup.tensors}, facts)
         on_epoch(epochs[-1])
-    result = owned(candidate) if soup.members == (0,) else training.network(soup.tensors)
+    result = trainable_copy(candidate) if soup.members == (0,) else training.network(soup.tensors)
     return Finetuned(result, before, soup.accuracy, soup.members, epochs)
 
 
 def _require_same(stored: dict[str, Any], options: FinetuneOptions, path: Path) -> None:
-    mine = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(options).items()}
+    mine = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(options).items()
+    }
     for name, value in mine.items():
         if stored.get(name) != value:
-            raise RunError(f"{path} was made with {name} {stored.get(name)}, not {value}; use the same options or remove it")
+            raise RunError(
+                f"{path} was made with {name} {stored.get(name)}, not {value}; use the same options or remove it"
+            )

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sartor._seed import require_seed
 from sartor.errors import UsageError
+from sartor.machine import require_seed
 
 #: Changes to training images: shifted by up to an eighth of the side, mirrored, and mixed with another one in a share drawn
 #: from 0 to 1, labels alike (Zhang et al. 2018; worth most where a teacher is learned from for long, Beyer et al. 2022).
@@ -50,16 +50,25 @@ class FinetuneOptions:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
         require_seed(self.seed)
-        for name, low, high in (("distill", 0.0, 1.0), ("ema", 0.0, 0.99999), ("momentum", 0.0, 0.999), ("warmup", 0.0, 1.0)):
+        for name, low, high in (
+            ("distill", 0.0, 1.0),
+            ("ema", 0.0, 0.99999),
+            ("momentum", 0.0, 0.999),
+            ("warmup", 0.0, 1.0),
+        ):
             if not low <= getattr(self, name) <= high:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}")
+                raise UsageError(
+                    f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}"
+                )
         if not 0 <= self.weight_decay < float("inf"):
             raise UsageError(f"weight_decay is {self.weight_decay}; it must be at least 0")
         for name in ("learning_rate", "temperature"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < float("inf"):
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
         if unknown := set(self.augment) - set(get_args(Augmentation)):
-            raise UsageError(f"augment has {', '.join(sorted(unknown))}; allowed are {', '.join(get_args(Augmentation))}")
+            raise UsageError(
+                f"augment has {', '.join(sorted(unknown))}; allowed are {', '.join(get_args(Augmentation))}"
+            )
 
 
 @dataclass(frozen=True)

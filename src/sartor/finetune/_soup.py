@@ -25,11 +25,15 @@ class Soup:
         """The mean with one more network; whole numbers, which have no mean, are the new one's."""
         share = 1 / (len(self.members) + 1)
         return {
-            name: self.tensors[name].lerp(item, share) if item.is_floating_point() else item for name, item in tensors.items()
+            name: self.tensors[name].lerp(item, share) if item.is_floating_point() else item
+            for name, item in tensors.items()
         }
 
     def best_with(
-        self, tensors: Mapping[str, Tensor], number: int, accuracy: Callable[[Mapping[str, Tensor]], float]
+        self,
+        tensors: Mapping[str, Tensor],
+        number: int,
+        accuracy: Callable[[Mapping[str, Tensor]], float],
     ) -> tuple[Soup, Soup]:
         """The best of both together, the epoch alone and this soup, of equals in this order; and the epoch alone."""
         alone = Soup(tensors, (number,), accuracy(tensors))

@@ -12,16 +12,15 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sartor._layout import channels_last
-from sartor._optional import require
-from sartor.compress import fold, is_quantized, owned, refold, unfold, weight_of
+from sartor.compression import fold, is_quantized, refold, trainable_copy, unfold, weight_of
 from sartor.data import Images
 from sartor.errors import TraceError, UsageError
 from sartor.finetune._batches import batches
 from sartor.finetune._options import FinetuneOptions
 from sartor.graph import trace
+from sartor.machine import channels_last, require
 from sartor.policy import Policy
-from sartor.score import logits, output_shape, require_classes
+from sartor.scoring import logits, output_shape, require_classes
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -53,18 +52,30 @@ class Training:
         self._utils = accelerate.utils
         self._pixels, self._labels = train.normalized(), train.labels
         self._quantized = is_quantized(candidate)
-        student = unfold(candidate, (self._pixels[:_STATISTICS],)) if self._quantized else owned(candidate)
-        classes = require_classes(output_shape(student, self._pixels[:1], "the network"), train.labels)
+        student = (
+            unfold(candidate, (self._pixels[:_STATISTICS],))
+            if self._quantized
+            else trainable_copy(candidate)
+        )
+        classes = require_classes(
+            output_shape(student, self._pixels[:1], "the network"), train.labels
+        )
         self.rate = options.learning_rate or _usual_rate(student)
         self._student = student.to(self._accelerator.device)
         self._masks = _masks(self._student, policy or Policy())
-        self._average = AveragedModel(self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True)
+        self._average = AveragedModel(
+            self._student, multi_avg_fn=get_ema_multi_avg_fn(options.ema), use_buffers=True
+        )
         if "mix" in options.augment:
             self._labels = F.one_hot(train.labels, classes).float()
-        self._steps_per_epoch = max(1, len(self._labels) // (options.batch * self._accelerator.num_processes))
+        self._steps_per_epoch = max(
+            1, len(self._labels) // (options.batch * self._accelerator.num_processes)
+        )
         self._step = 0
         self._optimizer = torch.optim.SGD(
-            _parameter_groups(self._student, options), momentum=options.momentum, nesterov=options.momentum > 0
+            _parameter_groups(self._student, options),
+            momentum=options.momentum,
+            nesterov=options.momentum > 0,
         )
         self._model, self._prepared = self._accelerator.prepare(self._student, self._optimizer)
         self._forward = self._callable(self._model)
@@ -81,14 +92,19 @@ class Training:
         self._model.train()
         losses = []
         processes = self._accelerator.num_processes
-        whole = len(self._labels) // processes * processes  # as many batches for every process: they wait for each other
+        whole = (
+            len(self._labels) // processes * processes
+        )  # as many batches for every process: they wait for each other
         share = slice(self._accelerator.process_index, whole, processes)
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # dropout draws from nowhere else
             for images, labels in batches(
-                self._pixels[share], self._labels[share], size=self.options.batch, augment=self.options.augment,
+                self._pixels[share],
+                self._labels[share],
+                size=self.options.batch,
+                augment=self.options.augment,
                 generator=generator,
-            ):  # fmt: skip
+            ):
                 losses.append(self._learn(channels_last(images.to(device)), labels.to(device)))
         mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=device)
         return float(self._utils.reduce(mean, "mean"))
@@ -120,7 +136,9 @@ class Training:
             "student": dict(self._student.state_dict()),
             "average": dict(self._average.state_dict()),
             "momentum": momentum,
-            "scaler": _tensors(scaler.state_dict()) if (scaler := self._accelerator.scaler) is not None else {},
+            "scaler": _tensors(scaler.state_dict())
+            if (scaler := self._accelerator.scaler) is not None
+            else {},
         }
 
     def restore(self, parts: dict[str, dict[str, Tensor]], *, epochs: int) -> None:
@@ -129,9 +147,13 @@ class Training:
         self._average.load_state_dict(parts["average"])
         for index, item in enumerate(self._student.parameters()):
             if str(index) in parts.get("momentum", {}):
-                self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)].to(item.device)
+                self._optimizer.state[item]["momentum_buffer"] = parts["momentum"][str(index)].to(
+                    item.device
+                )
         if (scaler := self._accelerator.scaler) is not None:
-            scaler.load_state_dict({name: item.item() for name, item in parts.get("scaler", {}).items()})
+            scaler.load_state_dict(
+                {name: item.item() for name, item in parts.get("scaler", {}).items()}
+            )
         self._step = epochs * self._steps_per_epoch
 
     def _callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -161,7 +183,9 @@ class Training:
         soft = self.options.temperature
         with torch.no_grad():
             wanted = logits(self._teacher(images)).float().div(soft).softmax(-1)
-        far = F.kl_div(outputs.div(soft).log_softmax(-1), wanted, reduction="batchmean") * soft**2  # Hinton et al. 2015
+        far = (
+            F.kl_div(outputs.div(soft).log_softmax(-1), wanted, reduction="batchmean") * soft**2
+        )  # Hinton et al. 2015
         return (1 - self.options.distill) * loss + self.options.distill * far
 
     def _factor(self, step: int) -> float:
@@ -175,9 +199,14 @@ class Training:
 
 def require_alike(teacher: nn.Module, student: nn.Module, image: Tensor) -> None:
     """Raise `UsageError` for a teacher that cannot run on an image (1, …), or has outputs of another shape than the student."""
-    theirs, mine = output_shape(teacher, image, "the teacher"), output_shape(student, image, "the network")
+    theirs, mine = (
+        output_shape(teacher, image, "the teacher"),
+        output_shape(student, image, "the network"),
+    )
     if mine != theirs:
-        raise UsageError(f"the teacher's outputs have shape {theirs}, those of the network {mine}; they must be the same")
+        raise UsageError(
+            f"the teacher's outputs have shape {theirs}, those of the network {mine}; they must be the same"
+        )
 
 
 def _folded(teacher: nn.Module, example: Tensor) -> nn.Module:
@@ -195,19 +224,29 @@ def _usual_rate(student: nn.Module) -> float:
 
 def _tensors(numbers: Mapping[str, float]) -> dict[str, Tensor]:
     """Whole numbers stay whole, others keep all their digits."""
-    kinds = {name: torch.int64 if isinstance(value, int) else torch.float64 for name, value in numbers.items()}
+    kinds = {
+        name: torch.int64 if isinstance(value, int) else torch.float64
+        for name, value in numbers.items()
+    }
     return {name: torch.tensor(value, dtype=kinds[name]) for name, value in numbers.items()}
 
 
 def _masks(student: nn.Module, policy: Policy) -> dict[str, Tensor]:
     """Which weights are kept, 1 or 0, by the names of the parameters of layers that lost single weights."""
-    weights = {layer: weight_of(student.get_submodule(layer)) for layer, share in policy.weights.items() if share < 1}
+    weights = {
+        layer: weight_of(student.get_submodule(layer))
+        for layer, share in policy.weights.items()
+        if share < 1
+    }
     return {f"{layer}.weight": (weight != 0).to(weight.dtype) for layer, weight in weights.items()}
 
 
 def _parameter_groups(model: nn.Module, options: FinetuneOptions) -> list[dict[str, Any]]:
     parameters = list(model.parameters())
     return [
-        {"params": [item for item in parameters if item.dim() > 1], "weight_decay": options.weight_decay},
+        {
+            "params": [item for item in parameters if item.dim() > 1],
+            "weight_decay": options.weight_decay,
+        },
         {"params": [item for item in parameters if item.dim() <= 1], "weight_decay": 0.0},
     ]

@@ -1,12 +1,5 @@
 """What a network is: its layers, and which channels must be removed together."""
 
-from sartor.graph._layers import KEPT, LAYERS, BoolArray, Group, IntArray, KeptWhole, LayerSpec, Slot
-from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
-from sartor.graph._outputs import differ, tensors_in
-from sartor.graph._select import ChannelSelect
-from sartor.graph._trace import Network, require_finite, trace
+import lazy_loader
 
-__all__ = [
-    "KEPT", "LAYERS", "BoolArray", "ChannelSelect", "Effect", "Group", "IntArray", "KeptWhole", "LayerSpec", "Network", "Slot",
-    "differ", "function_effect", "module_effect", "operator_name", "require_finite", "tensors_in", "trace",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

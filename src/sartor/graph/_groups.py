@@ -18,10 +18,14 @@ def unit_table(labelled: LabelPropagation) -> tuple[IntArray, int]:
             if outgoing is not incoming:
                 produced.update(labels.find(label) for label in outgoing.tolist())
                 consumed.update(labels.find(label) for label in incoming.tolist())
-    removable = sorted(root for root in produced & consumed if root != NEUTRAL and labels.reason(root) is None)
+    removable = sorted(
+        root for root in produced & consumed if root != NEUTRAL and labels.reason(root) is None
+    )
     number = {root: unit for unit, root in enumerate(removable)}
     count = len(labels)
-    return np.array([number.get(labels.find(label), KEPT) for label in range(count)], dtype=np.int64), len(number)
+    return np.array(
+        [number.get(labels.find(label), KEPT) for label in range(count)], dtype=np.int64
+    ), len(number)
 
 
 def find_groups(slots: tuple[Slot, ...], units: int) -> tuple[Group, ...]:

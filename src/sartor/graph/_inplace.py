@@ -32,7 +32,11 @@ def _ordinary(model: nn.Module, node: fx.Node) -> bool:
     if node.op == "call_method":
         method = str(node.target)
         ordinary_method = method.removesuffix("_")
-        if ordinary_method == method or method.endswith("__") or not hasattr(Tensor, ordinary_method):
+        if (
+            ordinary_method == method
+            or method.endswith("__")
+            or not hasattr(Tensor, ordinary_method)
+        ):
             return False
         node.target = ordinary_method
         return True
@@ -42,7 +46,14 @@ def _ordinary(model: nn.Module, node: fx.Node) -> bool:
         node.kwargs = {**node.kwargs, "inplace": False}
         return True
     name = getattr(node.target, "__name__", "")
-    ordinary = next((found for room in (torch, F) if (found := getattr(room, name.removesuffix("_"), None)) is not None), None)
+    ordinary = next(
+        (
+            found
+            for room in (torch, F)
+            if (found := getattr(room, name.removesuffix("_"), None)) is not None
+        ),
+        None,
+    )
     if not name.endswith("_") or name.endswith("__") or ordinary is None:
         return False
     node.target = ordinary

@@ -100,5 +100,7 @@ def distinct_pairs(a: Tensor, b: Tensor) -> list[tuple[int, int]]:
     for dim in range(a.dim()):
         if a.shape[dim] > 1 and a.stride(dim) == 0 and b.stride(dim) == 0:
             a, b = a.narrow(dim, 0, 1), b.narrow(dim, 0, 1)
-    pairs = np.unique(a.numpy().astype(np.int64).ravel() * 2**31 + b.numpy().astype(np.int64).ravel())
+    pairs = np.unique(
+        a.numpy().astype(np.int64).ravel() * 2**31 + b.numpy().astype(np.int64).ravel()
+    )
     return [(int(pair >> 31), int(pair & (2**31 - 1))) for pair in pairs]

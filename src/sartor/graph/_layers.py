@@ -44,22 +44,47 @@ class LayerSpec:
     has_bias: bool
 
     @classmethod
-    def of(cls, name: str, module: Layer, entering: tuple[int, ...], leaving: Sequence[tuple[int, ...]]) -> LayerSpec:
+    def of(
+        cls, name: str, module: Layer, entering: tuple[int, ...], leaving: Sequence[tuple[int, ...]]
+    ) -> LayerSpec:
         """The facts of a module, from the shape that enters its first call and those that leave every call, the batch first."""
         linear = isinstance(module, nn.Linear)
         inside, *outside = (shape[1:-1] if linear else shape[2:] for shape in (entering, *leaving))
-        positions = sum(shape[0] * int(np.prod(side)) for shape, side in zip(leaving, outside, strict=True))
+        positions = sum(
+            shape[0] * int(np.prod(side)) for shape, side in zip(leaving, outside, strict=True)
+        )
         has_bias = module.bias is not None
         if isinstance(module, nn.Linear):
             one = (1,)
             return cls(
-                name, "linear", module.in_features, module.out_features, one, one, one, 1, inside, outside[0], positions, has_bias
+                name,
+                "linear",
+                module.in_features,
+                module.out_features,
+                one,
+                one,
+                one,
+                1,
+                inside,
+                outside[0],
+                positions,
+                has_bias,
             )
         depthwise = module.groups > 1 and module.groups == module.in_channels
         return cls(
-            name, "depthwise" if depthwise else "conv", module.in_channels, module.out_channels, tuple(module.kernel_size),
-            tuple(module.stride), tuple(module.dilation), module.groups, inside, outside[0], positions, has_bias,
-        )  # fmt: skip
+            name,
+            "depthwise" if depthwise else "conv",
+            module.in_channels,
+            module.out_channels,
+            tuple(module.kernel_size),
+            tuple(module.stride),
+            tuple(module.dilation),
+            module.groups,
+            inside,
+            outside[0],
+            positions,
+            has_bias,
+        )
 
     @property
     def calls(self) -> float:
@@ -71,8 +96,13 @@ class LayerSpec:
         """Zeros on each side of a convolution's input, as far as they change the size of its output; empty for a linear layer."""
         if self.kind == "linear":
             return ()
-        sides = zip(self.kernel, self.stride, self.dilation, self.input_size, self.output_size, strict=True)
-        missing = [(out - 1) * step + wide * (window - 1) + 1 - side for window, step, wide, side, out in sides]
+        sides = zip(
+            self.kernel, self.stride, self.dilation, self.input_size, self.output_size, strict=True
+        )
+        missing = [
+            (out - 1) * step + wide * (window - 1) + 1 - side
+            for window, step, wide, side, out in sides
+        ]
         return tuple(max(0, -(-number // 2)) for number in missing)
 
     @property

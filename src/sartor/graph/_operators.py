@@ -170,30 +170,99 @@ _SIZE = frozenset(
     ]
 )
 
-_SCALES = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.PReLU)
+_SCALES = (
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.BatchNorm3d,
+    nn.InstanceNorm1d,
+    nn.InstanceNorm2d,
+    nn.PReLU,
+)
 _POINTWISE_MODULES = (
-    nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Tanh, nn.GELU, nn.SiLU, nn.Mish, nn.Hardswish, nn.Hardsigmoid, nn.Hardtanh,
-    nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.Softplus, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d,
-    nn.AlphaDropout, nn.Identity, nn.Threshold,
-)  # fmt: skip
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Sigmoid,
+    nn.Tanh,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Hardswish,
+    nn.Hardsigmoid,
+    nn.Hardtanh,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.Softplus,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.Identity,
+    nn.Threshold,
+)
 _SPATIAL_MODULES = (
-    nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, nn.Upsample, nn.LPPool2d,
-)  # fmt: skip
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.MaxPool3d,
+    nn.AvgPool1d,
+    nn.AvgPool2d,
+    nn.AvgPool3d,
+    nn.AdaptiveAvgPool1d,
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveAvgPool3d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
+    nn.Upsample,
+    nn.LPPool2d,
+)
 _MOVE_MODULES = (
-    nn.Flatten, nn.Unflatten, nn.PixelShuffle, nn.PixelUnshuffle, nn.ChannelShuffle, nn.ZeroPad1d, nn.ZeroPad2d,
-    nn.ConstantPad1d, nn.ConstantPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d,
-)  # fmt: skip
+    nn.Flatten,
+    nn.Unflatten,
+    nn.PixelShuffle,
+    nn.PixelUnshuffle,
+    nn.ChannelShuffle,
+    nn.ZeroPad1d,
+    nn.ZeroPad2d,
+    nn.ConstantPad1d,
+    nn.ConstantPad2d,
+    nn.ReflectionPad2d,
+    nn.ReplicationPad2d,
+)
 #: Modules that cost no MACs by convention though sartor does not prune through them.
-_FREE = (nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm, nn.Softmax, nn.LogSoftmax, nn.Embedding, nn.GLU)
+_FREE = (
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.LocalResponseNorm,
+    nn.Softmax,
+    nn.LogSoftmax,
+    nn.Embedding,
+    nn.GLU,
+)
 _FREE_FUNCTIONS = frozenset(
-    ["softmax", "log_softmax", "layer_norm", "group_norm", "glu", "normalize", "cumsum", "argmax", "topk", "sort"]
+    [
+        "softmax",
+        "log_softmax",
+        "layer_norm",
+        "group_norm",
+        "glu",
+        "normalize",
+        "cumsum",
+        "argmax",
+        "topk",
+        "sort",
+    ]
 )
 
 
 def operator_name(node: fx.Node) -> str:
     """Name of the operator a function or method node calls, e.g. ``add`` or ``view``."""
-    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return (
+        node.target
+        if isinstance(node.target, str)
+        else getattr(node.target, "__name__", str(node.target))
+    )
 
 
 def module_effect(module: nn.Module) -> Effect:
@@ -222,4 +291,6 @@ def function_effect(name: str) -> Effect:
 
 def costs_nothing(node: fx.Node, module: nn.Module | None) -> bool:
     """Whether an operator of unknown effect is free of MACs by convention (norms, softmax)."""
-    return isinstance(module, _FREE) if module is not None else operator_name(node) in _FREE_FUNCTIONS
+    return (
+        isinstance(module, _FREE) if module is not None else operator_name(node) in _FREE_FUNCTIONS
+    )

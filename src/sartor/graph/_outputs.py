@@ -13,7 +13,11 @@ def tensors_in(output: Any) -> list[Tensor]:
         return [output] if output.is_floating_point() else []
     if isinstance(output, dict):
         output = list(output.values())
-    return [tensor for item in output for tensor in tensors_in(item)] if isinstance(output, (tuple, list)) else []
+    return (
+        [tensor for item in output for tensor in tensors_in(item)]
+        if isinstance(output, (tuple, list))
+        else []
+    )
 
 
 def differ(mine: Any, theirs: Any, tolerance: float) -> bool:
@@ -22,4 +26,7 @@ def differ(mine: Any, theirs: Any, tolerance: float) -> bool:
     if [item.shape for item in first] != [item.shape for item in second]:
         return True
     pairs = [(a, b) for a, b in zip(first, second, strict=True) if b.numel()]
-    return any(not float((a - b).abs().max()) <= tolerance * max(1e-6, float(b.abs().max())) for a, b in pairs)
+    return any(
+        not float((a - b).abs().max()) <= tolerance * max(1e-6, float(b.abs().max()))
+        for a, b in pairs
+    )

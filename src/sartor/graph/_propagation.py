@@ -40,7 +40,10 @@ class LabelPropagation:
                 self.values[node] = next(feed, node.args[0] if node.args else None)
                 self.twins[node] = self._pinned_like(self.values[node], "network input")
                 continue
-            args, kwargs = self._lookup(self.values, node.args), self._lookup(self.values, node.kwargs)
+            args, kwargs = (
+                self._lookup(self.values, node.args),
+                self._lookup(self.values, node.kwargs),
+            )
             self.values[node] = value = getattr(self._runner, node.op)(node.target, args, kwargs)
             self.twins[node] = self._twin(node, value)
         return self
@@ -86,7 +89,9 @@ class LabelPropagation:
             self._pin(self._tensor_inputs(node), "network output")
             return None
         effect = self.effect(node)
-        if effect is Effect.MOVE and isinstance(self.twins.get(node.all_input_nodes[0]), (Tensor, tuple, list)):
+        if effect is Effect.MOVE and isinstance(
+            self.twins.get(node.all_input_nodes[0]), (Tensor, tuple, list)
+        ):
             return self._move(node)
         if effect is Effect.MOVE or effect is Effect.SIZE or not self._tensor_inputs(node):
             return None
@@ -106,7 +111,11 @@ class LabelPropagation:
     def _give_up(self, node: fx.Node, value: Any, reason: str | None = None) -> Any:
         if reason is None:
             self.unknown.append(node)
-            what = type(self.modules[str(node.target)]).__name__ if node.op == "call_module" else operator_name(node)
+            what = (
+                type(self.modules[str(node.target)]).__name__
+                if node.op == "call_module"
+                else operator_name(node)
+            )
             reason = f"meets {what}, which sartor does not prune through"
         self._pin(self._tensor_inputs(node), reason)
         return self._pinned_like(value, reason)
@@ -116,7 +125,9 @@ class LabelPropagation:
         dim = -1 if isinstance(module, nn.Linear) else 1
         incoming = along(self._tensor_inputs(node)[0], dim)
         if incoming is None:
-            return self._give_up(node, value, f"enters {node.target} with channels spread over several axes")
+            return self._give_up(
+                node, value, f"enters {node.target} with channels spread over several axes"
+            )
         groups = getattr(module, "groups", 1)
         outgoing = self.labels.fresh(value.shape[dim])
         if groups > 1:
@@ -149,11 +160,17 @@ class LabelPropagation:
         twin = self._tensor_inputs(node)[0]
         channels = along(twin, 1)
         if channels is None:
-            return self._give_up(node, value, f"enters {node.target} with channels spread over several axes")
+            return self._give_up(
+                node, value, f"enters {node.target} with channels spread over several axes"
+            )
         if isinstance(module, nn.PReLU) and module.num_parameters == 1:
             return twin
         if (channels == NEUTRAL).any():
-            channels = np.where(channels == NEUTRAL, self.labels.fresh_pinned(len(channels), "constant channel"), channels)
+            channels = np.where(
+                channels == NEUTRAL,
+                self.labels.fresh_pinned(len(channels), "constant channel"),
+                channels,
+            )
         calls = self.calls.setdefault(str(node.target), [])
         if calls:
             self._merge_all(calls[0][1], channels)
@@ -178,7 +195,13 @@ class LabelPropagation:
     def _pin_broadcast(self, twin: Tensor, shape: torch.Size) -> None:
         """One value combined with several different channels (a spatial attention map) is no channel of theirs."""
         aligned = (1,) * (len(shape) - twin.dim()) + tuple(twin.shape)
-        if twin.numel() > 1 and len(shape) > 1 and aligned[1] == 1 and shape[1] > 1 and aligned[0] == shape[0]:
+        if (
+            twin.numel() > 1
+            and len(shape) > 1
+            and aligned[1] == 1
+            and shape[1] > 1
+            and aligned[0] == shape[0]
+        ):
             self.labels.pin(distinct(twin), "combined with every channel of another tensor")
 
     def _spatial(self, node: fx.Node, value: Any) -> Any:
@@ -196,7 +219,9 @@ class LabelPropagation:
         low = twin.amin(dims, keepdim=value.dim() == twin.dim())
         high = twin.amax(dims, keepdim=value.dim() == twin.dim())
         if not torch.equal(low, high):
-            return self._give_up(node, value, f"summed over several channels by {operator_name(node)}")
+            return self._give_up(
+                node, value, f"summed over several channels by {operator_name(node)}"
+            )
         return high
 
     def _move(self, node: fx.Node) -> Any:

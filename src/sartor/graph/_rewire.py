@@ -42,7 +42,9 @@ class _NarrowTrial:
         if found is not None:
             dim, channels = found
             units = self.unit_of(channels)
-            keep = np.flatnonzero(np.append(self.kept, True)[units])  # the unit KEPT is −1: the last
+            keep = np.flatnonzero(
+                np.append(self.kept, True)[units]
+            )  # the unit KEPT is −1: the last
             return twin.index_select(dim, torch.from_numpy(keep))
         if twin.dim() and (self.unit_of(np.unique(twin.numpy()).astype(np.int64)) != KEPT).any():
             raise ValueError("channels spread over several axes")
@@ -59,7 +61,9 @@ class _NarrowTrial:
                 rigid.add(node)
                 self.values[node] = twin
                 continue
-            if node.op.startswith("call") and (twin is None or self.labelled.effect(node) is Effect.MOVE):
+            if node.op.startswith("call") and (
+                twin is None or self.labelled.effect(node) is Effect.MOVE
+            ):
                 self.values[node] = self._try(node, expected, rigid)
             else:
                 self.values[node] = self.labelled.values[node] if expected is None else expected
@@ -91,10 +95,14 @@ class _NarrowTrial:
         if actual.shape != expected.shape:
             return False
         wrong = np.unique(expected[actual != expected].numpy()).astype(np.int64)
-        return not bool((actual[actual != expected] != NEUTRAL).any()) and bool((self.unit_of(wrong) == KEPT).all())
+        return not bool((actual[actual != expected] != NEUTRAL).any()) and bool(
+            (self.unit_of(wrong) == KEPT).all()
+        )
 
 
-def find_rigid(labelled: LabelPropagation, unit_of: UnitOf, groups: list[IntArray], trials: int = 3) -> set[fx.Node]:
+def find_rigid(
+    labelled: LabelPropagation, unit_of: UnitOf, groups: list[IntArray], trials: int = 3
+) -> set[fx.Node]:
     """Nodes that cannot follow narrower tensors, found by trying random prunings of all groups."""
     rng = np.random.default_rng(0)
     units = 1 + max((int(group.max()) for group in groups), default=-1)
@@ -148,7 +156,9 @@ class Rewiring:
             elif node.op in ("placeholder", "get_attr"):
                 return node
             else:
-                args, kwargs = (fx.node.map_arg(item, self._widened) for item in self._original[node])
+                args, kwargs = (
+                    fx.node.map_arg(item, self._widened) for item in self._original[node]
+                )
                 copy = graph.node_copy(node)  # after its arguments, which may be new nodes too
                 copy.args, copy.kwargs = args, kwargs
                 self._full[node] = copy
@@ -164,17 +174,27 @@ class Rewiring:
     def _insert(self, node: fx.Node, *, entering_is_narrow: bool) -> fx.Node:
         twin = self.labelled.twins[node]
         found = channel_axis(twin)
-        assert found is not None  # a tensor that spreads its channels is itself rigid, and so are its users
+        assert (
+            found is not None
+        )  # a tensor that spreads its channels is itself rigid, and so are its users
         dim, channels = found
-        name = next(name for i in itertools.count() if not hasattr(self.labelled.network, name := f"select_{i}"))
+        name = next(
+            name
+            for i in itertools.count()
+            if not hasattr(self.labelled.network, name := f"select_{i}")
+        )
         self.labelled.network.add_submodule(name, ChannelSelect(dim, torch.arange(len(channels))))
-        full = np.full(len(channels), NEUTRAL - 1, dtype=np.int64)  # marks the side that stays at full width
+        full = np.full(
+            len(channels), NEUTRAL - 1, dtype=np.int64
+        )  # marks the side that stays at full width
         self.selects[name] = (channels, full) if entering_is_narrow else (full, channels)
         return self.labelled.network.graph.call_module(name, (node,))
 
 
 def channel_axis(twin: Tensor) -> tuple[int, IntArray] | None:
     """The axis along which the labels vary, with the label of each index; None if they vary along several."""
-    candidates = [(dim, channels) for dim in range(twin.dim()) if (channels := along(twin, dim)) is not None]
+    candidates = [
+        (dim, channels) for dim in range(twin.dim()) if (channels := along(twin, dim)) is not None
+    ]
     varying = [(dim, channels) for dim, channels in candidates if (channels != channels[0]).any()]
     return next(iter(varying or [c for c in candidates if c[0] == 1] or candidates), None)

@@ -32,7 +32,9 @@ class ChannelSelect(nn.Module):
         if not self.has_zeros:
             return x.index_select(self.dim, self.index)
         # one channel of zeros in front to pick from: two operators in every runtime, where filling in takes a dozen
-        return F.pad(x, [0, 0] * (x.dim() - 1 - self.dim) + [1, 0]).index_select(self.dim, self._shifted)
+        return F.pad(x, [0, 0] * (x.dim() - 1 - self.dim) + [1, 0]).index_select(
+            self.dim, self._shifted
+        )
 
     def extra_repr(self) -> str:
         """Shown by ``print(network)``."""

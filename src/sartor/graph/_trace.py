@@ -79,7 +79,11 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     except Exception as error:
         raise _failed(model, inputs, error) from error
     unit_of, units = unit_table(labelled)
-    slots, layers, kept_whole = _slots(labelled, unit_of), _layers(labelled), _kept_whole(labelled, unit_of)
+    slots, layers, kept_whole = (
+        _slots(labelled, unit_of),
+        _layers(labelled),
+        _kept_whole(labelled, unit_of),
+    )
     groups = find_groups(slots, units)
     rigid = find_rigid(labelled, lambda labels: unit_of[labels], [group.units for group in groups])
     selects = Rewiring(labelled, rigid).apply()
@@ -105,13 +109,17 @@ def require_finite(model: nn.Module) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
-            raise WeightsError(f"{name} of {type(model).__name__} has {bad} NaN or infinite values; all weights must be finite")
+            raise WeightsError(
+                f"{name} of {type(model).__name__} has {bad} NaN or infinite values; all weights must be finite"
+            )
 
 
 def _failed(model: nn.Module, inputs: Sequence[Tensor], error: Exception) -> TraceError:
     """The user's own forward pass may raise anything."""
     shapes = ", ".join(str(tuple(item.shape)) for item in inputs)
-    return TraceError(f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape {shapes}: {error}")
+    return TraceError(
+        f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape {shapes}: {error}"
+    )
 
 
 @torch.no_grad()
@@ -129,7 +137,9 @@ def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     tracer = _Tracer()
     try:
         parameters = list(inspect.signature(model.forward).parameters.values())
-        defaults = {p.name: p.default for p in parameters[len(inputs) :] if p.default is not p.empty}
+        defaults = {
+            p.name: p.default for p in parameters[len(inputs) :] if p.default is not p.empty
+        }
         graph = tracer.trace(model, concrete_args=defaults or None)
     except Exception as error:  # fx raises many kinds; all mean the same to the user
         raise TraceError(
@@ -141,7 +151,9 @@ def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
         raise _failed(given, inputs, error) from error
     without_in_place(model, graph)
     for node in graph.nodes:
-        if node.op == "call_method" and node.target == "view":  # fails on channels-last tensors; reshape is the same otherwise
+        if (
+            node.op == "call_method" and node.target == "view"
+        ):  # fails on channels-last tensors; reshape is the same otherwise
             node.target = "reshape"
     network = fx.GraphModule(model, graph)
     network.graph.eliminate_dead_code()  # what does not run, such as a head for training, is neither counted nor decided on
@@ -166,7 +178,9 @@ def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
     for name, calls in labelled.calls.items():
         _, incoming, outgoing = calls[0]
         is_layer = isinstance(labelled.modules[name], Layer)
-        slots.append(Slot(name, "layer" if is_layer else "norm", unit_of[incoming], unit_of[outgoing]))
+        slots.append(
+            Slot(name, "layer" if is_layer else "norm", unit_of[incoming], unit_of[outgoing])
+        )
     return tuple(slots)
 
 
@@ -200,5 +214,9 @@ def _unknown_operators(labelled: LabelPropagation) -> tuple[str, ...]:
     for node in labelled.unknown:
         module = labelled.modules[str(node.target)] if node.op == "call_module" else None
         if not costs_nothing(node, module):
-            found.append(f"{node.target} ({type(module).__name__})" if module is not None else operator_name(node))
+            found.append(
+                f"{node.target} ({type(module).__name__})"
+                if module is not None
+                else operator_name(node)
+            )
     return tuple(dict.fromkeys(found))

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 
-from sartor.report._run import Facts
-from sartor.run import FINETUNED
-from sartor.storage import Origin
-from sartor.summary import HEADINGS, cells, entries, tuned_words
+from sartor.compression import Origin
+from sartor.runs import FINETUNED, HEADINGS, RunFacts, cells, entries, tuned_words
 
 
-def card(facts: Facts) -> str:
+def card(facts: RunFacts) -> str:
     """What was compressed, how, and what is left of it."""
     config, result = facts.config, facts.result
-    tags = ["sartor", "pruning", *(["quantization"] if "quantize" in config.options.methods else [])]
-    head = ["---", "library_name: sartor", "pipeline_tag: image-classification", "tags:", *(f"- {tag}" for tag in tags), "---"]
+    tags = [
+        "sartor",
+        "pruning",
+        *(["quantization"] if "quantize" in config.options.methods else []),
+    ]
+    head = [
+        "---",
+        "library_name: sartor",
+        "pipeline_tag: image-classification",
+        "tags:",
+        *(f"- {tag}" for tag in tags),
+        "---",
+    ]
     lines = [*head, "", f"# {config.model}, {config.budget or 'compressed'}", ""]
-    lines.append(f"Compressed with [sartor](https://pypi.org/project/sartor/) from {config.model}, data {config.data}.")
+    lines.append(
+        f"Compressed with [sartor](https://pypi.org/project/sartor/) from {config.model}, data {config.data}."
+    )
     if result:
         lines += ["", f"| | {' | '.join(HEADINGS)} |", "|---" * (len(HEADINGS) + 1) + "|"]
-        lines += [f"| {name} | {' | '.join(cells(entry))} |" for name, entry in entries(result).items()]
+        lines += [
+            f"| {name} | {' | '.join(cells(entry))} |" for name, entry in entries(result).items()
+        ]
         lines += ["", "## Policy", "", "```json", json.dumps(result["policy"], indent=1), "```"]
     place = facts.name
     if facts.finetuned:
@@ -29,11 +42,24 @@ def card(facts: Facts) -> str:
     for found in facts.verified:
         accuracy = f"{100 * found['accuracy']:.2f} % on {found['images']:,} images"
         faults = "".join(f" **Not as promised: {fault}.**" for fault in found["faults"])
-        lines += ["", f"{'Run' if faults else 'Verified'} in {found['runtime']} on {found['device']}: {accuracy}.{faults}"]
+        lines += [
+            "",
+            f"{'Run' if faults else 'Verified'} in {found['runtime']} on {found['device']}: {accuracy}.{faults}",
+        ]
     call = (
         f'sartor.load("{place}")'
         if Origin(config.model).known
         else f'sartor.load("{place}", model)  # {config.model}, built by you'
     )
-    lines += ["", "## How to load it", "", "```python", "import sartor", "", f"network = {call}", "```", ""]
+    lines += [
+        "",
+        "## How to load it",
+        "",
+        "```python",
+        "import sartor",
+        "",
+        f"network = {call}",
+        "```",
+        "",
+    ]
     return "\n".join(lines)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sartor._optional import require
 from sartor.errors import UsageError
+from sartor.machine import require
 from sartor.report._figures import COLOURS, sized
 from sartor.report._page import render, table
-from sartor.report._run import Facts
-from sartor.summary import entries, relative_latency
+from sartor.runs import RunFacts, entries, relative_latency
 
 if TYPE_CHECKING:
     from sartor.report._figures import Figure
@@ -21,26 +20,39 @@ _CAPTIONS = {
 }
 
 
-def compare(runs: Sequence[Facts]) -> str:
+def compare(runs: Sequence[RunFacts]) -> str:
     """The page. Raises `UsageError` for fewer than two runs, or two folders of the same name."""
     names = [facts.name for facts in runs]
     if len(set(names)) < max(2, len(names)):
-        raise UsageError(f"compare needs at least two runs whose folders differ in name, not {', '.join(names) or 'none'}")
+        raise UsageError(
+            f"compare needs at least two runs whose folders differ in name, not {', '.join(names) or 'none'}"
+        )
     require("altair", extra="plots")
     charts = {"history": _history(runs)}
     if any(facts.result for facts in runs):
         charts["plane"] = _plane(runs)
-    networks = {f"{facts.name}: {name}": entry for facts in runs if facts.result for name, entry in entries(facts.result).items()}
+    networks = {
+        f"{facts.name}: {name}": entry
+        for facts in runs
+        if facts.result
+        for name, entry in entries(facts.result).items()
+    }
     content = {
         "state": f"{len(runs)} runs, {sum(facts.state != 'finished' for facts in runs)} of them not finished",
         "table": str(table(networks)),
-        "figures": {name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()} for name, chart in charts.items()},
+        "figures": {
+            name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()}
+            for name, chart in charts.items()
+        },
     }
     verified = [(facts.name, found) for facts in runs for found in facts.verified]
     return render(
         f"sartor: {', '.join(names)}",
         content,
-        delivered=[f"{name}: {found['artifact']} in {found['runtime']}, {_accuracy(found)}" for name, found in verified],
+        delivered=[
+            f"{name}: {found['artifact']} in {found['runtime']}, {_accuracy(found)}"
+            for name, found in verified
+        ],
         faults=[
             *(f"{facts.name}: {sentence}" for facts in runs for sentence in facts.missed),
             *(f"{name}: {fault}" for name, found in verified for fault in found["faults"]),
@@ -49,7 +61,7 @@ def compare(runs: Sequence[Facts]) -> str:
     )
 
 
-def _history(runs: Sequence[Facts]) -> Figure:
+def _history(runs: Sequence[RunFacts]) -> Figure:
     import altair as alt
 
     rows: list[dict[str, Any]] = []
@@ -57,13 +69,19 @@ def _history(runs: Sequence[Facts]) -> Figure:
         best = None
         for episode in facts.episodes:
             best = episode if best is None or episode.reward > best.reward else best
-            rows.append({"run": facts.name, "episode": episode.number, "accuracy": best.outcome.accuracy})
+            rows.append(
+                {"run": facts.name, "episode": episode.number, "accuracy": best.outcome.accuracy}
+            )
     chart = alt.Chart(alt.InlineData(rows)).mark_line(interpolate="step-after")
-    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%"))
-    return sized(alt.layer(chart.encode(x=alt.X("episode:Q", title="episode"), y=y, color=_by_run(runs))))
+    y = alt.Y(
+        "accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%")
+    )
+    return sized(
+        alt.layer(chart.encode(x=alt.X("episode:Q", title="episode"), y=y, color=_by_run(runs)))
+    )
 
 
-def _plane(runs: Sequence[Facts]) -> Figure:
+def _plane(runs: Sequence[RunFacts]) -> Figure:
     """By latency where all finished runs measured it, else by MACs."""
     import altair as alt
 
@@ -74,23 +92,44 @@ def _plane(runs: Sequence[Facts]) -> Figure:
         for name, entry in entries(facts.result).items():
             cost = relative_latency(name, entry) if timed else entry["ratio"]["macs"]
             if cost is not None:
-                rows.append({"run": facts.name, "network": name, "cost": cost, "accuracy": entry["validation"]})
-    title = "latency, relative to the original's" if timed else "multiply-accumulates, relative to the original's"
+                rows.append(
+                    {
+                        "run": facts.name,
+                        "network": name,
+                        "cost": cost,
+                        "accuracy": entry["validation"],
+                    }
+                )
+    title = (
+        "latency, relative to the original's"
+        if timed
+        else "multiply-accumulates, relative to the original's"
+    )
     chart = alt.Chart(alt.InlineData(rows)).mark_point(size=110, filled=True)
     return sized(
         alt.layer(
             chart.encode(
                 x=alt.X("cost:Q", title=title, axis=alt.Axis(format=".0%")),
-                y=alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%")),
+                y=alt.Y(
+                    "accuracy:Q",
+                    title="accuracy",
+                    scale=alt.Scale(zero=False),
+                    axis=alt.Axis(format=".1%"),
+                ),
                 color=_by_run(runs),
                 shape=alt.Shape("network:N", title="network"),
-                tooltip=["run:N", "network:N", alt.Tooltip("cost:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".2%")],
+                tooltip=[
+                    "run:N",
+                    "network:N",
+                    alt.Tooltip("cost:Q", format=".1%"),
+                    alt.Tooltip("accuracy:Q", format=".2%"),
+                ],
             )
         )
     )
 
 
-def _by_run(runs: Sequence[Facts]) -> Any:
+def _by_run(runs: Sequence[RunFacts]) -> Any:
     import altair as alt
 
     names = [facts.name for facts in runs]
@@ -102,7 +141,7 @@ def _accuracy(found: dict[str, Any]) -> str:
     return f"accuracy {100 * found['accuracy']:.2f} %, latency {found['latency']['relative']:.3f} of the original's"
 
 
-def _how(facts: Facts) -> str:
+def _how(facts: RunFacts) -> str:
     config, options = facts.config, facts.config.options
     return (
         f"{config.model}, {config.budget or 'no budget'}, {options.agent} for {options.episodes} episodes, "

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sartor._optional import require
-from sartor.report._run import Facts
+from sartor.machine import require
+from sartor.runs import RunFacts, entries, relative_latency
 from sartor.search import cost_axis, front
 from sartor.sensitivity import heat_map
-from sartor.summary import entries, relative_latency
 
 if TYPE_CHECKING:
     import altair as alt
@@ -25,7 +24,7 @@ _DOT = 44
 _NAMED = 40
 
 
-def figures(facts: Facts) -> Mapping[str, Figure]:
+def figures(facts: RunFacts) -> Mapping[str, Figure]:
     """Charts by name, those for which there is something to draw."""
     require("altair", extra="plots")
     charts: dict[str, Figure] = {"history": _history(facts), "plane": _plane(facts)}
@@ -41,7 +40,7 @@ def figures(facts: Facts) -> Mapping[str, Figure]:
     return charts
 
 
-def _history(facts: Facts) -> Figure:
+def _history(facts: RunFacts) -> Figure:
     import altair as alt
 
     base = alt.Chart(alt.InlineData(facts.rows()))
@@ -49,29 +48,53 @@ def _history(facts: Facts) -> Figure:
         x=alt.X("episode:Q", title="episode", axis=alt.Axis(tickMinStep=1)),
         y=alt.Y("reward:Q", title="reward", scale=alt.Scale(zero=False)),
         color=_sources(facts),
-        tooltip=["episode:Q", "source:N", alt.Tooltip("reward:Q", format=".4f"), alt.Tooltip("accuracy:Q", format=".2%")],
+        tooltip=[
+            "episode:Q",
+            "source:N",
+            alt.Tooltip("reward:Q", format=".4f"),
+            alt.Tooltip("accuracy:Q", format=".2%"),
+        ],
     )
-    line = base.mark_line(interpolate="step-after", color=COLOURS[5]).encode(x="episode:Q", y="best_reward:Q")
+    line = base.mark_line(interpolate="step-after", color=COLOURS[5]).encode(
+        x="episode:Q", y="best_reward:Q"
+    )
     return sized(alt.layer(points, line))
 
 
-def _plane(facts: Facts) -> Figure:
+def _plane(facts: RunFacts) -> Figure:
     """Accuracy against cost: what was scored, what could not be beaten, the rules and the original."""
     import altair as alt
 
     field = cost_axis(facts.episodes)
-    title = "latency, relative to the original's" if field == "relative_latency" else "multiply-accumulates"
+    title = (
+        "latency, relative to the original's"
+        if field == "relative_latency"
+        else "multiply-accumulates"
+    )
     every = facts.rows()
     rows = [row for row in every if row[field] is not None and not row["stopped"]]
     unbeaten = [every[episode.number] for episode in front(facts.episodes)]
     x = alt.X(f"{field}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format="~s"))
-    y = alt.Y("accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%"))
-    number = ".4~f" if field == "relative_latency" else ".4~s"
-    tips = ["episode:Q", alt.Tooltip(f"{field}:Q", format=number), alt.Tooltip("accuracy:Q", format=".2%"), "source:N"]
-    scored = (
-        alt.Chart(alt.InlineData(rows)).mark_circle(size=_DOT, opacity=0.6).encode(x=x, y=y, color=_sources(facts), tooltip=tips)
+    y = alt.Y(
+        "accuracy:Q", title="accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".1%")
     )
-    line = alt.Chart(alt.InlineData(unbeaten)).mark_line(interpolate="step-after", color=COLOURS[5]).encode(x=x, y=y)
+    number = ".4~f" if field == "relative_latency" else ".4~s"
+    tips = [
+        "episode:Q",
+        alt.Tooltip(f"{field}:Q", format=number),
+        alt.Tooltip("accuracy:Q", format=".2%"),
+        "source:N",
+    ]
+    scored = (
+        alt.Chart(alt.InlineData(rows))
+        .mark_circle(size=_DOT, opacity=0.6)
+        .encode(x=x, y=y, color=_sources(facts), tooltip=tips)
+    )
+    line = (
+        alt.Chart(alt.InlineData(unbeaten))
+        .mark_line(interpolate="step-after", color=COLOURS[5])
+        .encode(x=x, y=y)
+    )
     if not (marks := _marks(facts, field)):
         return sized(alt.layer(scored, line))
     marked = alt.Chart(alt.InlineData(marks)).encode(x=x, y=y)
@@ -81,7 +104,7 @@ def _plane(facts: Facts) -> Figure:
     return sized(alt.layer(scored, line, shapes))
 
 
-def _marks(facts: Facts, field: str) -> list[dict[str, Any]]:
+def _marks(facts: RunFacts, field: str) -> list[dict[str, Any]]:
     """Original, rules and what was found, as scored at the end."""
     if not facts.result:
         return []
@@ -93,30 +116,40 @@ def _marks(facts: Facts, field: str) -> list[dict[str, Any]]:
     return marks
 
 
-def _by_layer(facts: Facts, field: str, title: str) -> Figure:
+def _by_layer(facts: RunFacts, field: str, title: str) -> Figure:
     """Bars of what is left in front of bars of what there was."""
     import altair as alt
 
     layers = facts.result["layers"]
     order = [layer["name"] for layer in layers["original"]]
     rows = [
-        {"layer": layer["name"], "network": name, field: layer[field]} for name in ("original", "best") for layer in layers[name]
+        {"layer": layer["name"], "network": name, field: layer[field]}
+        for name in ("original", "best")
+        for layer in layers[name]
     ]
     named = alt.Axis(labels=len(order) <= _NAMED, ticks=False, labelAngle=-60)
     chart = alt.Chart(alt.InlineData(rows)).encode(
         x=alt.X("layer:N", sort=order, title="layer", axis=named),
         y=alt.Y(f"{field}:Q", title=title, stack=None, axis=alt.Axis(format="~s")),
-        color=alt.Color("network:N", title=None, scale=alt.Scale(domain=["original", "best"], range=[COLOURS[7], COLOURS[0]])),
+        color=alt.Color(
+            "network:N",
+            title=None,
+            scale=alt.Scale(domain=["original", "best"], range=[COLOURS[7], COLOURS[0]]),
+        ),
         tooltip=["layer:N", "network:N", alt.Tooltip(f"{field}:Q", format=",")],
     )
     return sized(alt.layer(chart.mark_bar(opacity=0.85)))
 
 
-def _sources(facts: Facts) -> alt.Color:
+def _sources(facts: RunFacts) -> alt.Color:
     import altair as alt
 
     names = list(dict.fromkeys(episode.source for episode in facts.episodes))
-    return alt.Color("source:N", title="proposed by", scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])))
+    return alt.Color(
+        "source:N",
+        title="proposed by",
+        scale=alt.Scale(domain=names, range=list(COLOURS[: len(names)])),
+    )
 
 
 def sized(chart: Figure) -> Figure:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sartor.errors import SartorError
 from sartor.report._page import page, payload
-from sartor.report._run import read
+from sartor.runs import read_facts
 
 #: What this machine calls itself.
 _NAMES = ("127.0.0.1", "localhost")
@@ -20,18 +20,20 @@ def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
 
     It knows two paths, the page and its numbers, and reads nothing but the folder of the run.
     """
-    read(folder)  # what cannot be read is said at once
+    read_facts(folder)  # what cannot be read is said at once
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.headers.get("Host", "").partition(":")[0] not in _NAMES:  # a page elsewhere that was told this is its server
+            if (
+                self.headers.get("Host", "").partition(":")[0] not in _NAMES
+            ):  # a page elsewhere that was told this is its server
                 self.send_error(HTTPStatus.FORBIDDEN)
                 return
             try:
                 if self.path == "/":
-                    self._answer(page(read(folder), live=True), "text/html")
+                    self._answer(page(read_facts(folder), live=True), "text/html")
                 elif self.path == "/payload.json":
-                    self._answer(json.dumps(payload(read(folder))), "application/json")
+                    self._answer(json.dumps(payload(read_facts(folder))), "application/json")
                 else:
                     self.send_error(HTTPStatus.NOT_FOUND)
             except SartorError as error:

@@ -10,10 +10,9 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 import sartor
-from sartor._optional import require
+from sartor.machine import require
 from sartor.report._figures import figures
-from sartor.report._run import Facts
-from sartor.summary import HEADINGS, cells, entries, tuned_words
+from sartor.runs import HEADINGS, RunFacts, cells, entries, tuned_words
 
 _CAPTIONS = {
     "history": "Reward of every episode, and the best so far.",
@@ -26,23 +25,29 @@ _CAPTIONS = {
 }
 
 
-def payload(facts: Facts) -> dict[str, Any]:
+def payload(facts: RunFacts) -> dict[str, Any]:
     """What changes while a search runs: one line of state, the table, the figures."""
     best = max(facts.episodes, key=lambda episode: episode.reward).outcome.accuracy
     done = f"{len(facts.episodes)} of {facts.config.options.episodes} episodes"
     return {
         "state": f"{facts.state}: {done}, best {100 * best:.2f} % of the reward images",
         "table": str(_table(facts)),
-        "figures": {name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()} for name, chart in figures(facts).items()},
+        "figures": {
+            name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()}
+            for name, chart in figures(facts).items()
+        },
     }
 
 
-def page(facts: Facts, *, live: bool = False) -> str:
+def page(facts: RunFacts, *, live: bool = False) -> str:
     """The page. Raises `MissingPackageError` without altair and vl-convert."""
     return render(
         f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
         payload(facts),
-        delivered=[*map(_verified, facts.verified), *([tuned_words(facts.finetuned)] if facts.finetuned else [])],
+        delivered=[
+            *map(_verified, facts.verified),
+            *([tuned_words(facts.finetuned)] if facts.finetuned else []),
+        ],
         faults=[*facts.missed, *(fault for found in facts.verified for fault in found["faults"])],
         how=_how(facts),
         live=live,
@@ -50,7 +55,13 @@ def page(facts: Facts, *, live: bool = False) -> str:
 
 
 def render(
-    title: str, content: dict[str, Any], *, delivered: list[str], faults: list[str], how: dict[str, str], live: bool = False
+    title: str,
+    content: dict[str, Any],
+    *,
+    delivered: list[str],
+    faults: list[str],
+    how: dict[str, str],
+    live: bool = False,
 ) -> str:
     """A page of a line of state, a table and figures (`payload`), and of what does not change."""
     template = Environment(autoescape=True).from_string(
@@ -60,7 +71,9 @@ def render(
         title=title,
         payload=content,
         payload_json=json.dumps(content).replace("<", "\\u003c"),  # nothing in it ends the script
-        bundle=require("vl_convert", extra="plots").javascript_bundle().replace("</script", "<\\/script"),
+        bundle=require("vl_convert", extra="plots")
+        .javascript_bundle()
+        .replace("</script", "<\\/script"),
         delivered=delivered,
         faults=faults,
         how=how,
@@ -68,7 +81,7 @@ def render(
     )
 
 
-def _table(facts: Facts) -> Markup:
+def _table(facts: RunFacts) -> Markup:
     if not facts.result:
         return Markup("<p>The search has not ended; what it delivers is scored then.</p>")
     return table(entries(facts.result))
@@ -76,8 +89,12 @@ def _table(facts: Facts) -> Markup:
 
 def table(networks: dict[str, dict[str, Any]]) -> Markup:
     """Entries of reports by name, one row each."""
-    head = Markup("").join(Markup("<th scope='col'>{}</th>").format(name) for name in ("network", *HEADINGS))
-    rows = Markup("").join(Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in networks.items())
+    head = Markup("").join(
+        Markup("<th scope='col'>{}</th>").format(name) for name in ("network", *HEADINGS)
+    )
+    rows = Markup("").join(
+        Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in networks.items()
+    )
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows)
 
 
@@ -99,7 +116,7 @@ def _verified(found: dict[str, Any]) -> str:
     )
 
 
-def _how(facts: Facts) -> dict[str, str]:
+def _how(facts: RunFacts) -> dict[str, str]:
     config, options = facts.config, facts.config.options
     target = facts.result.get("target") or {}
     versions = facts.result.get("versions") or {"sartor": sartor.__version__}
@@ -108,7 +125,9 @@ def _how(facts: Facts) -> dict[str, str]:
         "data": config.data,
         "budget": config.budget or "none",
         "agent": f"{options.agent}, seed {options.seed}, methods {', '.join(options.methods)}",
-        "target": f"{target['runtime']}, {target['device']}, {target['threads']} thread(s)" if target else "none",
+        "target": f"{target['runtime']}, {target['device']}, {target['threads']} thread(s)"
+        if target
+        else "none",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "command": facts.command,
     }

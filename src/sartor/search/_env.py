@@ -16,13 +16,23 @@ from sartor.problem import Problem
 
 #: Names of the observation's entries, each scaled to [0, 1] by its range over the decisions.
 FEATURES = (
-    "index", "out_channels", "in_channels", "height", "width", "stride", "kernel", "macs", "reduced", "rest", "previous_action",
-)  # fmt: skip
+    "index",
+    "out_channels",
+    "in_channels",
+    "height",
+    "width",
+    "stride",
+    "kernel",
+    "macs",
+    "reduced",
+    "rest",
+    "previous_action",
+)
 
 Float32Array = npt.NDArray[np.float32]
 
 
-class PruningEnv(gymnasium.Env[Float32Array, Float32Array]):
+class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):
     """Observation: 11 features. Action: the keep ratio proposed, in [0, 1]; ``info['executed']`` is the one carried out.
 
     Only the last step is rewarded: with ``reward_of(counts)``, called once per episode.
@@ -34,17 +44,23 @@ class PruningEnv(gymnasium.Env[Float32Array, Float32Array]):
         self.action_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
         self._static = _static_features(problem)
         kinds = {decision.kind for decision in problem.decisions}
-        self._quantity: Quantity = "bops" if "bits" in kinds else "params" if "weights" in kinds else "macs"
+        self._quantity: Quantity = (
+            "bops" if "bits" in kinds else "params" if "weights" in kinds else "macs"
+        )
         self._share = _cost_shares(problem, self._quantity)
         self._counts = np.empty(0, dtype=np.int64)
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Float32Array, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32Array, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
         self._counts = np.empty(0, dtype=np.int64)
         return self._observe(), {}
 
-    def step(self, action: Float32Array | float) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
+    def step(
+        self, action: Float32Array | float
+    ) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
         """Decide on the next group or layer."""
         ratio = float(np.asarray(action).reshape(-1)[0])
         self._counts = np.append(self._counts, self.problem.choose(self._counts, ratio))
@@ -57,7 +73,9 @@ class PruningEnv(gymnasium.Env[Float32Array, Float32Array]):
         step = len(self._counts)
         row = min(step, len(self.problem) - 1)
         done = np.concatenate([self._counts, self.problem.highest[step:]])[None]
-        left = float(self.problem.total(self._quantity, done)[0]) / getattr(self.problem.original, self._quantity)
+        left = float(self.problem.total(self._quantity, done)[0]) / getattr(
+            self.problem.original, self._quantity
+        )
         rest = float(self._share[step:].sum()) if step < len(self.problem) else 0.0
         previous = float(self._counts[-1] / self.problem.sizes[step - 1]) if step else 1.0
         dynamic = np.clip([1 - left, rest, previous], 0, 1)
@@ -69,7 +87,17 @@ def _static_features(problem: Problem) -> FloatArray:
     for index, decision in enumerate(problem.decisions):
         layer = decision.layer
         size = (*layer.input_size, 1, 1)[:2]
-        rows.append([index, layer.out_channels, layer.in_channels, *size, layer.stride[0], layer.kernel[0], layer.macs])
+        rows.append(
+            [
+                index,
+                layer.out_channels,
+                layer.in_channels,
+                *size,
+                layer.stride[0],
+                layer.kernel[0],
+                layer.macs,
+            ]
+        )
     table = np.array(rows, dtype=np.float64)
     low, span = table.min(0), np.ptp(table, axis=0)
     return np.divide(table - low, span, out=np.zeros_like(table), where=span > 0)

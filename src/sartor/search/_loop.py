@@ -10,17 +10,16 @@ from typing import Protocol
 import numpy as np
 
 from sartor import agents
-from sartor.agents import Agent, RuleName, Setting, Trajectory
-from sartor.compress import Compressor
+from sartor.agents import Agent, RuleName, SearchContext, Trajectory
+from sartor.compression import Compressor
 from sartor.cost import FloatArray
-from sartor.decisions import Decision
 from sartor.errors import RunError
-from sartor.evaluate import Evaluator, Outcome
 from sartor.graph import IntArray
-from sartor.problem import Problem
-from sartor.search._env import FEATURES, PruningEnv
+from sartor.problem import Decision, Problem
+from sartor.rewards import REWARDS, RewardName
+from sartor.scoring import Evaluator, Outcome
+from sartor.search._env import FEATURES, CompressionEnv
 from sartor.search._interruption import Interruption
-from sartor.search._reward import REWARDS, RewardName
 from sartor.search._study import Episode
 from sartor.sensitivity import Sensitivity
 
@@ -56,7 +55,7 @@ class MemoryRecord:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """What to search, how long: ``episodes`` in all, those of ``seed_with`` among them; ``max_time`` seconds of wall time.
 
     ``ceiling`` is the bound on latency relative to the original's that the reward knows of.
@@ -81,7 +80,7 @@ class Search:
 
     problem: Problem
     evaluator: Evaluator
-    plan: Plan
+    plan: SearchPlan
     record: Record
     on_episode: Callable[[Episode, Episode], None] = lambda episode, best: None
     sensitivity: Sensitivity | None = None
@@ -93,12 +92,22 @@ class Search:
     def __post_init__(self) -> None:
         compressor, decisions = self.evaluator.compressor, self.problem.decisions
         errors = [_errors(compressor, decision) for decision in decisions]
-        omega = None if self.sensitivity is None else [_omega(self.sensitivity, decision) for decision in decisions]
-        latency = None if self.latency is None else [self.latency.get(d.layer.name, (0.0, 0.0)) for d in decisions]
-        self.setting = Setting(self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed, omega, latency)
+        omega = (
+            None
+            if self.sensitivity is None
+            else [_omega(self.sensitivity, decision) for decision in decisions]
+        )
+        latency = (
+            None
+            if self.latency is None
+            else [self.latency.get(d.layer.name, (0.0, 0.0)) for d in decisions]
+        )
+        self.setting = SearchContext(
+            self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed, omega, latency
+        )
         self._recorded = self.record.episodes()
         self._outcome: Outcome | None = None
-        self._env = PruningEnv(self.problem, self._reward_of)
+        self._env = CompressionEnv(self.problem, self._reward_of)
         self._best: Episode | None = None
 
     @property
@@ -113,7 +122,10 @@ class Search:
         done: list[Episode] = []
         with Interruption() as interruption:
             for number in range(self.plan.episodes):
-                late = self.plan.max_time is not None and time.perf_counter() - started > self.plan.max_time
+                late = (
+                    self.plan.max_time is not None
+                    and time.perf_counter() - started > self.plan.max_time
+                )
                 if late and number >= len(self._recorded):
                     break
                 try:
@@ -137,10 +149,25 @@ class Search:
         learning = time.perf_counter()
         agent.learn(trajectory, own=own)
         finished = time.perf_counter()
-        executed = {d.name: float(a) for d, a in zip(self.problem.decisions, trajectory.executed, strict=True)}
-        deciding = learning - started - outcome.seconds_build - outcome.seconds_score - outcome.seconds_latency
+        executed = {
+            d.name: float(a)
+            for d, a in zip(self.problem.decisions, trajectory.executed, strict=True)
+        }
+        deciding = (
+            learning
+            - started
+            - outcome.seconds_build
+            - outcome.seconds_score
+            - outcome.seconds_latency
+        )
         episode = Episode(
-            number, source, executed, trajectory.reward, outcome, finished - started, max(0.0, deciding) + finished - learning
+            number,
+            source,
+            executed,
+            trajectory.reward,
+            outcome,
+            finished - started,
+            max(0.0, deciding) + finished - learning,
         )
         if number < len(self._recorded):
             episode = self._recorded[number]
@@ -164,7 +191,13 @@ class Search:
 
     def _reward_of(self, counts: IntArray) -> float:
         policy = self.problem.policy(counts)
-        executed = dict(zip([d.name for d in self.problem.decisions], (counts / self.problem.sizes).tolist(), strict=True))
+        executed = dict(
+            zip(
+                [d.name for d in self.problem.decisions],
+                (counts / self.problem.sizes).tolist(),
+                strict=True,
+            )
+        )
         number = self._number
         self._number += 1
         repeated = self.evaluator.knows(policy)
@@ -181,7 +214,11 @@ class Search:
             self.evaluator.remember(policy, recorded.outcome)
         else:
             self._outcome = self.evaluator.evaluate(policy)
-        if self._outcome.relative_latency is not None and self._outcome.latency_settled and not repeated:
+        if (
+            self._outcome.relative_latency is not None
+            and self._outcome.latency_settled
+            and not repeated
+        ):
             self.problem.correct(counts, self._outcome.relative_latency)
         return REWARDS[self.plan.reward](self._outcome, self.plan.ceiling)
 
@@ -203,13 +240,17 @@ def _omega(sensitivity: Sensitivity, decision: Decision) -> FloatArray:
         return sensitivity.at("channels", decision.name, decision.choices / decision.size)
     pairs = np.array(decision.precisions, dtype=np.float64)
     name = decision.layer.name
-    return sensitivity.at("weight_bits", name, pairs[:, 0]) + sensitivity.at("activation_bits", name, pairs[:, 1])
+    return sensitivity.at("weight_bits", name, pairs[:, 0]) + sensitivity.at(
+        "activation_bits", name, pairs[:, 1]
+    )
 
 
 def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:
     """The best different policies that were scored in full, best first."""
     chosen: list[Episode] = []
     for episode in sorted(episodes, key=lambda e: (-e.reward, e.number)):
-        if not episode.outcome.stopped and all(episode.executed != other.executed for other in chosen):
+        if not episode.outcome.stopped and all(
+            episode.executed != other.executed for other in chosen
+        ):
             chosen.append(episode)
     return chosen[:count]

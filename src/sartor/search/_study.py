@@ -16,9 +16,9 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from sartor.cost import Cost
 from sartor.errors import RunError
-from sartor.evaluate import Outcome
+from sartor.scoring import Outcome
 
-FILE = "episodes.journal"
+EPISODES_FILE = "episodes.journal"
 #: What the search was told, in the study.
 _TOLD = "told"
 
@@ -45,13 +45,16 @@ class Study:
 
     def __init__(self, folder: Path, told: Mapping[str, Any] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / FILE
+        path = folder / EPISODES_FILE
         _drop_half_written_line(path)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
         try:
             self._study = optuna.create_study(
-                storage=JournalStorage(backend), study_name="sartor", direction="maximize", load_if_exists=True
+                storage=JournalStorage(backend),
+                study_name="sartor",
+                direction="maximize",
+                load_if_exists=True,
             )
         except Exception as error:
             raise RunError(f"{path} cannot be read as a study: {error}") from error
@@ -66,13 +69,19 @@ class Study:
         """Record an episode; it is on disk when this returns."""
         outcome = asdict(episode.outcome)
         attributes: dict[str, Any] = {
-            "source": episode.source, "outcome": outcome, "seconds": episode.seconds, "seconds_agent": episode.seconds_agent,
-        }  # fmt: skip
+            "source": episode.source,
+            "outcome": outcome,
+            "seconds": episode.seconds,
+            "seconds_agent": episode.seconds_agent,
+        }
         space: dict[str, optuna.distributions.BaseDistribution] = {
             name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in episode.executed
         }
         trial = optuna.trial.create_trial(
-            params=episode.executed, distributions=space, value=episode.reward, user_attrs=attributes
+            params=episode.executed,
+            distributions=space,
+            value=episode.reward,
+            user_attrs=attributes,
         )
         self._study.add_trial(trial)
 
@@ -81,7 +90,9 @@ class Study:
             self._study.set_user_attr(_TOLD, told)
         for name, before in self._study.user_attrs.get(_TOLD, {}).items():
             if told.get(name) != before:
-                raise RunError(f"{path} is of a search with {name} {before}, not {told.get(name)}; go on with the same, or anew")
+                raise RunError(
+                    f"{path} is of a search with {name} {before}, not {told.get(name)}; go on with the same, or anew"
+                )
 
     @staticmethod
     def _episode(trial: optuna.trial.FrozenTrial) -> Episode:
@@ -102,11 +113,11 @@ class Study:
 
 def read_episodes(folder: Path) -> list[Episode]:
     """Episodes of a run that somebody may be writing to; nothing in its folder is touched."""
-    path = folder / FILE
+    path = folder / EPISODES_FILE
     if not path.exists():
         return []
     with tempfile.TemporaryDirectory() as place:
-        (Path(place) / FILE).write_bytes(path.read_bytes())
+        (Path(place) / EPISODES_FILE).write_bytes(path.read_bytes())
         return Study(Path(place)).episodes()
 
 

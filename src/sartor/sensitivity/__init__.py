@@ -4,8 +4,6 @@
 layer runs again.
 """
 
-from sartor.sensitivity._measure import measure
-from sartor.sensitivity._plot import draw, heat_map
-from sartor.sensitivity._table import FILE, Grid, Parameter, Sensitivity
+import lazy_loader
 
-__all__ = ["FILE", "Grid", "Parameter", "Sensitivity", "draw", "heat_map", "measure"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,7 +8,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from sartor.compress import (
+from sartor.compression import (
     GALEN,
     ActivationQuantizer,
     Compressor,
@@ -48,11 +48,19 @@ def measure(
         raise DataError("there are no images to measure the sensitivity on; at least one is needed")
     grid = grid or Grid()
     identity = digest({**compressor.network.module.state_dict(), "images": images}, scheme)
-    found = Sensitivity.read(path) if path is not None and path.exists() else Sensitivity(len(images), identity)
+    found = (
+        Sensitivity.read(path)
+        if path is not None and path.exists()
+        else Sensitivity(len(images), identity)
+    )
     if found.images != len(images):
-        raise RunError(f"{path} was measured on {found.images} images, not {len(images)}; remove it or choose another folder")
+        raise RunError(
+            f"{path} was measured on {found.images} images, not {len(images)}; remove it or choose another folder"
+        )
     if found.identity != identity:
-        raise RunError(f"{path} was measured of another network, on other images or for another target; choose another folder")
+        raise RunError(
+            f"{path} was measured of another network, on other images or for another target; choose another folder"
+        )
     runner = SuffixRunner(fold(compressor.network.module, fastest_dtype()), images)
     work = list(_rows(compressor, runner, grid, scheme))
     for done, (parameter, name, options) in enumerate(work):
@@ -72,14 +80,26 @@ def _rows(
     """Every group or layer with what to try: for each value, the modules that replace those of the folded network."""
     network = compressor.network
     for group in network.groups:
-        yield "channels", group.name, {keep: _masked(compressor, runner, group.name, keep) for keep in grid.keep}
+        yield (
+            "channels",
+            group.name,
+            {keep: _masked(compressor, runner, group.name, keep) for keep in grid.keep},
+        )
     for layer in network.layers:
         module = runner.network.get_submodule(layer.name)
         if can_be_quantized(module):
-            yield "weight_bits", layer.name, {bits: _rounded(runner, layer.name, bits, scheme) for bits in grid.bits}
+            yield (
+                "weight_bits",
+                layer.name,
+                {bits: _rounded(runner, layer.name, bits, scheme) for bits in grid.bits},
+            )
     for layer in network.layers:
         if can_be_quantized(runner.network.get_submodule(layer.name)):
-            yield "activation_bits", layer.name, {bits: _coarse(runner, layer.name, bits) for bits in grid.bits}
+            yield (
+                "activation_bits",
+                layer.name,
+                {bits: _coarse(runner, layer.name, bits) for bits in grid.bits},
+            )
 
 
 def _masked(compressor: Compressor, runner: SuffixRunner, group: str, keep: float) -> Change:
@@ -88,7 +108,10 @@ def _masked(compressor: Compressor, runner: SuffixRunner, group: str, keep: floa
         if kept.all():
             return {}
         masked = fold(mask(compressor.network, kept), runner.dtype)
-        return {name: masked.get_submodule(name) for name in compressor.network.group_by_name[group].consumers}
+        return {
+            name: masked.get_submodule(name)
+            for name in compressor.network.group_by_name[group].consumers
+        }
 
     return change
 
@@ -106,7 +129,10 @@ def _rounded(runner: SuffixRunner, layer: str, bits: float, scheme: Scheme) -> C
 
 def _coarse(runner: SuffixRunner, layer: str, bits: float) -> Change:
     def change() -> dict[str, nn.Module]:
-        lows, highs = zip(*(find_range(read, int(bits), "minmax") for read in runner.inputs_of(layer)), strict=True)
+        lows, highs = zip(
+            *(find_range(read, int(bits), "minmax") for read in runner.inputs_of(layer)),
+            strict=True,
+        )
         quantizer = ActivationQuantizer(int(bits), min(lows), max(highs))
         return {layer: _QuantizedInput(quantizer, runner.fast.get_submodule(layer))}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sartor._files import write_atomically
+from sartor.machine import write_atomically
 from sartor.sensitivity._table import Sensitivity
 
 #: Smallest Ω that is drawn.
@@ -19,12 +19,18 @@ def heat_map(found: Sensitivity) -> Any:
     import altair as alt
 
     rows: list[dict[str, Any]] = [
-        {"layer": name, "setting": f"{parameter.partition('_')[0]} {value:g}", "omega": max(omega, _FLOOR)}
+        {
+            "layer": name,
+            "setting": f"{parameter.partition('_')[0]} {value:g}",
+            "omega": max(omega, _FLOOR),
+        }
         for parameter, table in found.table.items()
         for name, row in table.items()
         for value, omega in row.items()
     ]
-    layers, settings = (list(dict.fromkeys(str(row[key]) for row in rows)) for key in ("layer", "setting"))
+    layers, settings = (
+        list(dict.fromkeys(str(row[key]) for row in rows)) for key in ("layer", "setting")
+    )
     chart = alt.Chart(alt.InlineData(rows)).encode(
         x=alt.X("setting:N", sort=settings, title="channels kept; bits of weights, of activations"),
         y=alt.Y("layer:N", sort=layers, title=None),

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sartor._layout import channels_last
-from sartor._threads import map_on_threads
-from sartor.compress import accelerate, accelerated
-from sartor.score import divergence, logits
+from sartor.compression import winograd_layer, with_winograd
+from sartor.machine import channels_last, map_on_threads
+from sartor.scoring import divergence, logits
 
 #: Images that one core runs at once.
 _BATCH = 64
@@ -22,7 +21,7 @@ class SuffixRunner:
 
     def __init__(self, network: fx.GraphModule, images: Tensor) -> None:
         self.network = network
-        self.fast = accelerate(network)
+        self.fast = with_winograd(network)
         self.dtype = next(iter(network.parameters())).dtype
         self._nodes = list(network.graph.nodes)
         self._interpreter = fx.Interpreter(self.fast)
@@ -31,14 +30,16 @@ class SuffixRunner:
 
     def inputs_of(self, layer: str) -> list[Tensor]:
         """What a layer reads, batch by batch."""
-        node = next(node for node in self._nodes if node.op == "call_module" and node.target == layer)
+        node = next(
+            node for node in self._nodes if node.op == "call_module" and node.target == layer
+        )
         return [values[node.all_input_nodes[0]] for values in self._values]
 
     def divergence(self, replaced: dict[str, nn.Module]) -> float:
         """Ω of the network with some modules replaced."""
         if not replaced:
             return 0.0
-        fast = {name: accelerated(module) for name, module in replaced.items()}
+        fast = {name: winograd_layer(module) for name, module in replaced.items()}
         result = self._nodes[-1]
 
         def of_batch(values: dict[fx.Node, Any]) -> tuple[int, float]:
@@ -54,13 +55,23 @@ class SuffixRunner:
         values: dict[fx.Node, Any] = {}
         for node in self._nodes:
             swapped = node.op == "call_module" and str(node.target) in replaced
-            if known and not swapped and not any(source in values for source in node.all_input_nodes):
+            if (
+                known
+                and not swapped
+                and not any(source in values for source in node.all_input_nodes)
+            ):
                 continue
             if node.op == "placeholder":
-                values[node] = replaced[""] if node is self._nodes[0] else node.args[0] if node.args else None
+                values[node] = (
+                    replaced[""] if node is self._nodes[0] else node.args[0] if node.args else None
+                )
                 continue
-            look_up = {source: values.get(source, known.get(source)) for source in node.all_input_nodes}
-            args, kwargs = (fx.node.map_arg(item, look_up.__getitem__) for item in (node.args, node.kwargs))
+            look_up = {
+                source: values.get(source, known.get(source)) for source in node.all_input_nodes
+            }
+            args, kwargs = (
+                fx.node.map_arg(item, look_up.__getitem__) for item in (node.args, node.kwargs)
+            )
             if swapped:
                 values[node] = replaced[str(node.target)](*args, **kwargs)
             else:

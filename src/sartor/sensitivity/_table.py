@@ -9,15 +9,15 @@ from typing import Literal, cast
 
 import numpy as np
 
-from sartor._files import read_json, write_text
 from sartor.cost import FloatArray
 from sartor.errors import RunError
+from sartor.machine import read_json, write_text
 from sartor.policy import FULL_WIDTH
 
 Parameter = Literal["channels", "weight_bits", "activation_bits"]
 
 SCHEMA = 2
-FILE = "sensitivity.json"
+SENSITIVITY_FILE = "sensitivity.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class Sensitivity:
     def at(self, parameter: Parameter, name: str, values: FloatArray) -> FloatArray:
         """Ω at any values, linear between those measured; 0 above 8 bits."""
         row = self.table.get(parameter, {}).get(name, {})
-        points = sorted({**row, **({float(FULL_WIDTH): 0.0} if parameter != "channels" else {1.0: 0.0})}.items())
+        points = sorted(
+            {**row, **({float(FULL_WIDTH): 0.0} if parameter != "channels" else {1.0: 0.0})}.items()
+        )
         return np.interp(values, [value for value, _ in points], [omega for _, omega in points])
 
     def save(self, path: Path) -> None:
@@ -52,14 +54,25 @@ class Sensitivity:
     @classmethod
     def read(cls, path: Path) -> Sensitivity:
         """What `save` wrote. Raises `RunError` for anything else."""
-        content = read_json(path, missing=f"{path} does not exist; make it with sartor sensitivity", error=RunError)
+        content = read_json(
+            path, missing=f"{path} does not exist; make it with sartor sensitivity", error=RunError
+        )
         if content.get("schema") != SCHEMA:
             raise RunError(f"{path} is not a sensitivity of schema {SCHEMA}")
         try:
             table = {
-                parameter: {name: {float(value): float(omega) for value, omega in row.items()} for name, row in rows.items()}
+                parameter: {
+                    name: {float(value): float(omega) for value, omega in row.items()}
+                    for name, row in rows.items()
+                }
                 for parameter, rows in content["table"].items()
             }
-            return cls(content["images"], content["identity"], cast("dict[Parameter, dict[str, dict[float, float]]]", table))
+            return cls(
+                content["images"],
+                content["identity"],
+                cast("dict[Parameter, dict[str, dict[float, float]]]", table),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{path} is not a sensitivity: {error!r}; measure it again with sartor sensitivity") from error
+            raise RunError(
+                f"{path} is not a sensitivity: {error!r}; measure it again with sartor sensitivity"
+            ) from error

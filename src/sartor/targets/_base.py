@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, fx
 
-from sartor.compress import INTEGER, Scheme
+from sartor.compression import INTEGER, Scheme
 from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.policy import FULL_WIDTH, Policy
-from sartor.targets._quiet import Gauge
+from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
 
 FloatArray = npt.NDArray[np.float32]
@@ -92,7 +92,9 @@ class Target(ABC):
 
     def profile(self, artifact: Path) -> dict[str, float]:
         """Median seconds of each layer, by name, from the runtime's own profiler. Raises `UsageError` if it has none."""
-        raise UsageError(f"target {self.name} has no profiler; give a target that has, such as onnxruntime")
+        raise UsageError(
+            f"target {self.name} has no profiler; give a target that has, such as onnxruntime"
+        )
 
     def check(self, network: Network, policy: Policy) -> None:
         """Raise `PolicyError` naming the first layer whose precision the target lacks, and what it has instead."""
@@ -100,7 +102,9 @@ class Target(ABC):
         for name in policy.quantized:
             layer = network.layer_by_name.get(name)
             if layer is None:
-                raise PolicyError(f"the policy quantizes the layer {name!r}, which the network lacks")
+                raise PolicyError(
+                    f"the policy quantizes the layer {name!r}, which the network lacks"
+                )
             if policy.bits(name) not in precisions(supports, layer):
                 allowed = ", ".join(f"{w}/{a}" for w, a in precisions(supports, layer))
                 raise PolicyError(
@@ -109,7 +113,11 @@ class Target(ABC):
                 )
 
     def compare(
-        self, candidate: Session, original: Session, patience: Patience | None = None, gauge: Gauge | None = None
+        self,
+        candidate: Session,
+        original: Session,
+        patience: Patience | None = None,
+        gauge: QuietGauge | None = None,
     ) -> Comparison:
         """Latency of a candidate beside the original's, measured in turns where the target measures; ``gauge`` the original's."""
         if not self.describe().measured:

@@ -16,7 +16,7 @@ from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, FloatArray, Session, Support, Target
 from sartor.targets._onnx import write_onnx
-from sartor.targets._quiet import Gauge
+from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare
 
 #: A decimal number.
@@ -51,9 +51,13 @@ class CommandTarget(Target):
             self._words = shlex.split(command)
             self._pattern = re.compile(pattern)
         except (ValueError, re.error) as error:
-            raise UsageError(f"command {command!r} or pattern {pattern!r} cannot be read: {error}") from error
+            raise UsageError(
+                f"command {command!r} or pattern {pattern!r} cannot be read: {error}"
+            ) from error
         if not any("{model}" in word for word in self._words):
-            raise UsageError(f"command {command!r} has no {{model}}; the path of the network goes there")
+            raise UsageError(
+                f"command {command!r} has no {{model}}; the path of the network goes there"
+            )
         if self._pattern.groups < 1:
             raise UsageError(f"pattern {pattern!r} has no group; write ( ) around the number")
         if unit not in _UNITS:
@@ -66,7 +70,11 @@ class CommandTarget(Target):
         support = Support(self._precisions)
         device = self._device or "where the command runs it"
         return Description(
-            self.name, device, self._words[0], self.threads, dict.fromkeys(("conv", "depthwise", "linear"), support)
+            self.name,
+            device,
+            self._words[0],
+            self.threads,
+            dict.fromkeys(("conv", "depthwise", "linear"), support),
         )
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
@@ -79,11 +87,17 @@ class CommandTarget(Target):
         return CommandSession(words, self._pattern, self._unit, self._timeout_s)
 
     def compare(
-        self, candidate: Session, original: Session, patience: Patience | None = None, gauge: Gauge | None = None
+        self,
+        candidate: Session,
+        original: Session,
+        patience: Patience | None = None,
+        gauge: QuietGauge | None = None,
     ) -> Comparison:
         """The command in turns for both; it is expected to warm up, repeat and find its cores by itself."""
         patience = replace(patience or Patience(limit_s=60.0), warm_up=0)
-        return compare(candidate.seconds, original.seconds, patience, runs=1, pin=False, gauge=gauge)
+        return compare(
+            candidate.seconds, original.seconds, patience, runs=1, pin=False, gauge=gauge
+        )
 
 
 class CommandSession:
@@ -91,7 +105,9 @@ class CommandSession:
 
     batch: int | None = 1
 
-    def __init__(self, words: list[str], pattern: re.Pattern[str], unit: float, timeout_s: float) -> None:
+    def __init__(
+        self, words: list[str], pattern: re.Pattern[str], unit: float, timeout_s: float
+    ) -> None:
         self._words, self._pattern, self._unit, self._timeout_s = words, pattern, unit, timeout_s
 
     def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
@@ -103,14 +119,23 @@ class CommandSession:
         line = shlex.join(self._words)
         try:
             done = subprocess.run(  # noqa: S603 - words, not a shell line
-                self._words, capture_output=True, text=True, errors="replace", timeout=self._timeout_s, check=False
+                self._words,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=self._timeout_s,
+                check=False,
             )
         except FileNotFoundError:
-            raise MissingPackageError(f"command {self._words[0]!r} does not exist on this machine") from None
+            raise MissingPackageError(
+                f"command {self._words[0]!r} does not exist on this machine"
+            ) from None
         except (subprocess.TimeoutExpired, OSError) as error:
             raise RunError(f"command {line} failed: {error}") from error
         if done.returncode:
-            raise RunError(f"command {line} ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
+            raise RunError(
+                f"command {line} ended with status {done.returncode}: {done.stderr.strip()[-300:]}"
+            )
         found = self._pattern.findall(done.stdout)
         if not found:
             raise RunError(

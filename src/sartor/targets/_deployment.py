@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, fx
 
-from sartor.compress import deployable, fold
+from sartor.compression import deployable, fold
 from sartor.graph import Network
 from sartor.targets._base import Target
-from sartor.targets._quiet import Gauge
+from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience
 
 #: Enough to know how fast the original is in quiet moments, to steer a search, and to promise something.
@@ -25,8 +25,10 @@ class Deployment:
 
     def __init__(self, target: Target, network: Network, folder: Path) -> None:
         self.target, self._inputs, self._folder = target, network.example_inputs, folder
-        self._original = target.build(fold(network.module), self._inputs, folder / f"original{target.suffix}")
-        self._reference, self._gauge = target.load(self._original), Gauge()
+        self._original = target.build(
+            fold(network.module), self._inputs, folder / f"original{target.suffix}"
+        )
+        self._reference, self._gauge = target.load(self._original), QuietGauge()
         self._candidate: fx.GraphModule | None = None
 
     def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
@@ -35,7 +37,9 @@ class Deployment:
 
     def measure_other(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Comparison:
         """Latency of any network, such as a single layer, beside the original's."""
-        return self._compare(self.target.build(network, inputs, self._folder / f"other{self.target.suffix}"), _QUICK)
+        return self._compare(
+            self.target.build(network, inputs, self._folder / f"other{self.target.suffix}"), _QUICK
+        )
 
     def original_s(self) -> float:
         """Seconds of the original: a median, or an estimate."""
@@ -53,13 +57,17 @@ class Deployment:
 
     def profile(self, candidate: fx.GraphModule | None = None) -> dict[str, float]:
         """Seconds of each layer of a candidate, or of the original, from the target's profiler."""
-        return self.target.profile(self._original if candidate is None else self._artifact(candidate))
+        return self.target.profile(
+            self._original if candidate is None else self._artifact(candidate)
+        )
 
     def _compare(self, artifact: Path, patience: Patience) -> Comparison:
         """An artifact beside the original, at moments as quiet as there were before."""
         if not self._gauge.known:
             self._listen()
-        return self.target.compare(self.target.load(artifact), self._reference, patience, self._gauge)
+        return self.target.compare(
+            self.target.load(artifact), self._reference, patience, self._gauge
+        )
 
     def _listen(self) -> Comparison:
         """The original beside itself, long enough to find quiet moments."""

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sartor._files import write_atomically
-from sartor._optional import require
 from sartor.errors import RunError
+from sartor.machine import require, write_atomically
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, FloatArray, Support, Target
-from sartor.targets._expressing import expressing
+from sartor.targets._exporter_errors import exporter_errors
 from sartor.targets._onnx import processor
 from sartor.targets._pt2e import with_integers
 
@@ -41,10 +40,17 @@ class ExecutorchTarget(Target):
     def describe(self) -> Description:
         """The processor here."""
         supports = dict.fromkeys(("conv", "depthwise", "linear"), Support(_PRECISIONS))
-        return Description(self.name, processor(), f"executorch {self._version} (XNNPACK)", self.threads, supports)
+        return Description(
+            self.name, processor(), f"executorch {self._version} (XNNPACK)", self.threads, supports
+        )
 
     def build(
-        self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path, *, metadata: Mapping[str, str] | None = None
+        self,
+        network: fx.GraphModule,
+        inputs: Sequence[Tensor],
+        path: Path,
+        *,
+        metadata: Mapping[str, str] | None = None,
     ) -> Path:
         """A program for batches of the size of ``inputs``; its method ``sartor`` returns the metadata as JSON.
 
@@ -54,7 +60,7 @@ class ExecutorchTarget(Target):
         from executorch.exir import to_edge_transform_and_lower
 
         lowered, constants = with_integers(network), {"sartor": json.dumps(dict(metadata or {}))}
-        with expressing("executorch"), torch.no_grad(), warnings.catch_warnings():
+        with exporter_errors("executorch"), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exported = torch.export.export(lowered, tuple(item.contiguous() for item in inputs))
             program = to_edge_transform_and_lower(
@@ -90,13 +96,19 @@ class ExecutorchSession:
     def __init__(self, artifact: Path, threads: int) -> None:
         self._threads, self._pool = threads, -1
         try:
-            self._program = artifact.read_bytes()  # the file may hold another program when this one is loaded anew
+            self._program = (
+                artifact.read_bytes()
+            )  # the file may hold another program when this one is loaded anew
             metadata = self._ready().metadata
         except Exception as error:
             raise RunError(f"{artifact} cannot be loaded by executorch: {error}") from error
-        sizes = [metadata.input_tensor_meta(index).sizes() for index in range(metadata.num_inputs())]
+        sizes = [
+            metadata.input_tensor_meta(index).sizes() for index in range(metadata.num_inputs())
+        ]
         self.batch: int = sizes[0][0]
-        self._fixed = [torch.randn(tuple(size), generator=torch.Generator().manual_seed(0)) for size in sizes]
+        self._fixed = [
+            torch.randn(tuple(size), generator=torch.Generator().manual_seed(0)) for size in sizes
+        ]
 
     def _ready(self) -> Any:
         """The method to run, loaded on the threads that there are now."""
@@ -104,14 +116,20 @@ class ExecutorchSession:
 
         pool = _Pool.of(self._threads)
         if pool != self._pool:
-            self._method, self._pool = Runtime.get().load_program(self._program).load_method("forward"), pool
+            self._method, self._pool = (
+                Runtime.get().load_program(self._program).load_method("forward"),
+                pool,
+            )
         return self._method
 
     def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
         """All outputs, batch by batch."""
         method, rows = self._ready(), []
         for start in range(0, len(inputs[0]), self.batch):
-            part = [torch.from_numpy(np.ascontiguousarray(item[start : start + self.batch])) for item in inputs]
+            part = [
+                torch.from_numpy(np.ascontiguousarray(item[start : start + self.batch]))
+                for item in inputs
+            ]
             rows.append([np.array(output) for output in method.execute(part)])
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 

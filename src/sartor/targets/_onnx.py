@@ -14,13 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from sartor._files import write_atomically
-from sartor._optional import require
-from sartor.compress import INTEGER, REDUCED, ActivationQuantizer, QuantizedWeight, Scheme
+from sartor.compression import INTEGER, REDUCED, ActivationQuantizer, QuantizedWeight, Scheme
 from sartor.errors import UsageError
+from sartor.machine import require, write_atomically
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
-from sartor.targets._expressing import expressing
+from sartor.targets._exporter_errors import exporter_errors
 from sartor.targets._saturation import saturates
 
 #: Versions that both runtimes read and whose QuantizeLinear has an axis.
@@ -80,25 +79,46 @@ def write_onnx(
         elif isinstance(module, ActivationQuantizer):
             bits = module.bits
         if bits != _BITS:
-            raise UsageError(f"{path}: {name} has {bits} bits, an ONNX file holds {_BITS}; sartor.load and pt2 hold every width")
-    write_atomically(path, lambda temporary: _export(network, tuple(inputs), temporary, dynamic_batch, dict(metadata or {})))
+            raise UsageError(
+                f"{path}: {name} has {bits} bits, an ONNX file holds {_BITS}; sartor.load and pt2 hold every width"
+            )
+    write_atomically(
+        path,
+        lambda temporary: _export(
+            network, tuple(inputs), temporary, dynamic_batch, dict(metadata or {})
+        ),
+    )
     return path
 
 
 def _export(
-    network: fx.GraphModule, inputs: tuple[Tensor, ...], path: Path, dynamic_batch: bool, metadata: dict[str, str]
+    network: fx.GraphModule,
+    inputs: tuple[Tensor, ...],
+    path: Path,
+    dynamic_batch: bool,
+    metadata: dict[str, str],
 ) -> None:
     import onnx
 
     names = [f"input_{index}" for index in range(len(inputs))] if len(inputs) > 1 else ["input"]
     axes = {name: {0: "batch"} for name in (*names, "output")} if dynamic_batch else None
-    unlogged = patch.object(torch._C, "_jit_onnx_log", lambda *_: None, create=True)  # of the whole graph, before it fails
-    with expressing("ONNX"), torch.no_grad(), unlogged, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter is called deprecated, and is twenty times faster than its successor
+    unlogged = patch.object(
+        torch._C, "_jit_onnx_log", lambda *_: None, create=True
+    )  # of the whole graph, before it fails
+    with exporter_errors("ONNX"), torch.no_grad(), unlogged, warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # the exporter is called deprecated, and is twenty times faster than its successor
         torch.onnx.export(
-            network, inputs, path, opset_version=_OPSET, dynamo=False, input_names=names, output_names=["output"],
+            network,
+            inputs,
+            path,
+            opset_version=_OPSET,
+            dynamo=False,
+            input_names=names,
+            output_names=["output"],
             dynamic_axes=axes,
-        )  # fmt: skip
+        )
     model = onnx.load(path)
     _store_integers(model)
     _name_layers(model, network)
@@ -116,14 +136,22 @@ def _store_integers(model: Any) -> None:
     for node in graph.node:
         if node.op_type == "Constant":
             tensors[node.output[0]] = node.attribute[0].t
-        elif node.op_type == "Identity" and node.input[0] in tensors:  # equal tensors are stored once
+        elif (
+            node.op_type == "Identity" and node.input[0] in tensors
+        ):  # equal tensors are stored once
             tensors[node.output[0]] = tensors[node.input[0]]
-    for node in [node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] in weights]:
+    for node in [
+        node for node in graph.node if node.op_type == "QuantizeLinear" and node.input[0] in weights
+    ]:
         weight, scale, zero = (numpy_helper.to_array(tensors[name]) for name in node.input)
         shape = [-1 if axis == _axis(node) and scale.ndim else 1 for axis in range(weight.ndim)]
         limits = np.iinfo(zero.dtype)
         rounded = np.rint(weight / scale.reshape(shape)) + zero.reshape(shape)
-        graph.initializer.append(numpy_helper.from_array(rounded.clip(limits.min, limits.max).astype(zero.dtype), node.output[0]))
+        graph.initializer.append(
+            numpy_helper.from_array(
+                rounded.clip(limits.min, limits.max).astype(zero.dtype), node.output[0]
+            )
+        )
         graph.node.remove(node)
     used = {name for node in graph.node for name in node.input}
     for item in [item for item in graph.initializer if item.name not in used]:
@@ -135,7 +163,11 @@ def _name_layers(model: Any, network: fx.GraphModule) -> None:
 
     What a layer writes keeps its name where the layer's is taken: that of an input, say.
     """
-    layers = [str(node.target) for node in network.graph.nodes if node.op == "call_module" and _is_layer(network, node)]
+    layers = [
+        str(node.target)
+        for node in network.graph.nodes
+        if node.op == "call_module" and _is_layer(network, node)
+    ]
     nodes = [node for node in model.graph.node if node.op_type in _LAYER_OPERATORS]
     if len(layers) != len(nodes) or len(set(layers)) != len(layers):
         return
@@ -155,7 +187,11 @@ def _bias_after(model: Any, node: Any) -> Any | None:
     """The addition of a constant that a linear layer on several positions ends with."""
     readers = [reader for reader in model.graph.node if node.output[0] in reader.input]
     constants = {item.name for item in model.graph.initializer}
-    is_bias = len(readers) == 1 and readers[0].op_type == "Add" and constants.intersection(readers[0].input)
+    is_bias = (
+        len(readers) == 1
+        and readers[0].op_type == "Add"
+        and constants.intersection(readers[0].input)
+    )
     return readers[0] if node.op_type == "MatMul" and is_bias else None
 
 

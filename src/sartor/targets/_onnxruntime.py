@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from sartor._optional import require
 from sartor.errors import RunError
+from sartor.machine import require
 from sartor.targets._base import FloatArray
 from sartor.targets._onnx import BIASED, CLIPPED, OnnxTarget
 
@@ -39,7 +39,9 @@ class OnnxRuntimeTarget(OnnxTarget):
     def profile(self, artifact: Path) -> dict[str, float]:
         """Median seconds of every layer, and of all other nodes of the optimised graph by their own names."""
         with tempfile.TemporaryDirectory() as folder:
-            session = OnnxRuntimeSession(self._runtime, artifact, self.threads, profile=Path(folder) / "profile")
+            session = OnnxRuntimeSession(
+                self._runtime, artifact, self.threads, profile=Path(folder) / "profile"
+            )
             for _ in range(_PROFILED_RUNS):
                 session.seconds()
             events = json.loads(Path(session.session.end_profiling()).read_text(encoding="utf-8"))
@@ -57,29 +59,41 @@ class OnnxRuntimeTarget(OnnxTarget):
 class OnnxRuntimeSession:
     """A loaded ONNX file."""
 
-    def __init__(self, runtime: Any, artifact: Path, threads: int, profile: Path | None = None) -> None:
+    def __init__(
+        self, runtime: Any, artifact: Path, threads: int, profile: Path | None = None
+    ) -> None:
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if threads == 1 else "0")
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "1" if threads == 1 else "0"
+        )
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile)
         try:
-            self.session = runtime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
+            self.session = runtime.InferenceSession(
+                str(artifact), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:
             raise RunError(f"{artifact} cannot be loaded by onnxruntime: {error}") from error
         self._names = [item.name for item in self.session.get_inputs()]
         first = self.session.get_inputs()[0].shape[0]
         self.batch: int | None = first if isinstance(first, int) else None
-        shapes = [[size if isinstance(size, int) else 1 for size in item.shape] for item in self.session.get_inputs()]
+        shapes = [
+            [size if isinstance(size, int) else 1 for size in item.shape]
+            for item in self.session.get_inputs()
+        ]
         rng = np.random.default_rng(0)
         self._fixed = {
-            name: rng.standard_normal(shape).astype(np.float32) for name, shape in zip(self._names, shapes, strict=True)
+            name: rng.standard_normal(shape).astype(np.float32)
+            for name, shape in zip(self._names, shapes, strict=True)
         }
 
     def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
         """All outputs."""
-        outputs: list[FloatArray] = self.session.run(None, dict(zip(self._names, inputs, strict=True)))
+        outputs: list[FloatArray] = self.session.run(
+            None, dict(zip(self._names, inputs, strict=True))
+        )
         return outputs
 
     def seconds(self) -> float:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sartor._optional import require
 from sartor.errors import RunError, UsageError
+from sartor.machine import require
 from sartor.targets._base import FloatArray
 from sartor.targets._onnx import OnnxTarget, processor
 
@@ -26,8 +26,12 @@ class OpenVinoTarget(OnnxTarget):
         self.precision = precision
         capabilities = self._runtime.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and "BF16" not in capabilities:
-            raise UsageError(f"{processor()} has no bf16; openvino runs {', '.join(capabilities)} on it")
-        super().__init__(threads, f"openvino {self._runtime.__version__.partition('-')[0]} ({precision})")
+            raise UsageError(
+                f"{processor()} has no bf16; openvino runs {', '.join(capabilities)} on it"
+            )
+        super().__init__(
+            threads, f"openvino {self._runtime.__version__.partition('-')[0]} ({precision})"
+        )
 
     def load(self, artifact: Path, *, threads: int | None = None) -> OpenVinoSession:
         """A network compiled for latency when it is timed, for throughput when it is run."""
@@ -46,7 +50,10 @@ class OpenVinoSession:
             raise RunError(f"{artifact} cannot be loaded by openvino: {error}") from error
         first = self._model.inputs[0].partial_shape[0]
         self.batch: int | None = first.get_length() if first.is_static else None
-        rest = [[side.get_max_length() for side in list(item.partial_shape)[1:]] for item in self._model.inputs]
+        rest = [
+            [side.get_max_length() for side in list(item.partial_shape)[1:]]
+            for item in self._model.inputs
+        ]
         shapes = [[self.batch or 1, *sides] for sides in rest]
         rng = np.random.default_rng(0)
         self._fixed = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
@@ -70,11 +77,18 @@ class OpenVinoSession:
     @cached_property
     def _single(self) -> Any:
         single = self._core.read_model(str(self._artifact))
-        single.reshape({item.any_name: list(fixed.shape) for item, fixed in zip(single.inputs, self._fixed, strict=True)})
+        single.reshape(
+            {
+                item.any_name: list(fixed.shape)
+                for item, fixed in zip(single.inputs, self._fixed, strict=True)
+            }
+        )
         return self._compile(single, "LATENCY")
 
     def _compile(self, model: Any, hint: str) -> Any:
         try:
-            return self._core.compile_model(model, "CPU", {**self._settings, "PERFORMANCE_HINT": hint}).create_infer_request()
+            return self._core.compile_model(
+                model, "CPU", {**self._settings, "PERFORMANCE_HINT": hint}
+            ).create_infer_request()
         except Exception as error:
             raise RunError(f"{self._artifact} cannot be compiled by openvino: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compress import ActivationQuantizer, QuantizedWeight, rounded_once
+from sartor.compression import ActivationQuantizer, QuantizedWeight, rounded_once
 
 #: Exported integers are signed.
 _LOWEST = -128
@@ -30,7 +30,9 @@ def with_integers(network: fx.GraphModule) -> fx.GraphModule:
             layer = _IntegerLayer(module, plain) if _is_rounded(lowered, node) else plain
             lowered.set_submodule(str(node.target), layer)
     for node in list(lowered.graph.nodes):
-        if node.op == "call_module" and isinstance(quantizer := lowered.get_submodule(str(node.target)), ActivationQuantizer):
+        if node.op == "call_module" and isinstance(
+            quantizer := lowered.get_submodule(str(node.target)), ActivationQuantizer
+        ):
             _split(lowered, node, quantizer)
     for parameter in lowered.parameters():
         parameter.data = parameter.data.contiguous()  # other layouts confuse the lowering
@@ -42,12 +44,22 @@ def _split(network: fx.GraphModule, node: fx.Node, quantizer: ActivationQuantize
     """One quantize, and a dequantize for each reader."""
     operators = torch.ops.quantized_decomposed
     highest = _LOWEST + 2**quantizer.bits - 1
-    numbers = (float(quantizer.scale), int(quantizer.zero_point) + _LOWEST, _LOWEST, highest, torch.int8)
+    numbers = (
+        float(quantizer.scale),
+        int(quantizer.zero_point) + _LOWEST,
+        _LOWEST,
+        highest,
+        torch.int8,
+    )
     with network.graph.inserting_before(node):
-        whole = network.graph.call_function(operators.quantize_per_tensor.default, (node.all_input_nodes[0], *numbers))
+        whole = network.graph.call_function(
+            operators.quantize_per_tensor.default, (node.all_input_nodes[0], *numbers)
+        )
     for reader in list(node.users):
         with network.graph.inserting_before(reader):
-            real = network.graph.call_function(operators.dequantize_per_tensor.default, (whole, *numbers))
+            real = network.graph.call_function(
+                operators.dequantize_per_tensor.default, (whole, *numbers)
+            )
         reader.replace_input_with(node, real)
     network.graph.erase_node(node)
 
@@ -56,7 +68,11 @@ def _is_rounded(network: fx.GraphModule, node: fx.Node) -> bool:
     """Whether all that a layer writes, behind its clipping, is rounded."""
     (*readers,) = node.users
     if len(readers) != 1 or readers[0].op != "call_module":
-        return len(readers) == 1 and "relu" in str(readers[0].target) and _is_rounded(network, readers[0])
+        return (
+            len(readers) == 1
+            and "relu" in str(readers[0].target)
+            and _is_rounded(network, readers[0])
+        )
     module = network.get_submodule(str(readers[0].target))
     if isinstance(module, (nn.ReLU, nn.ReLU6, nn.Identity)):
         return _is_rounded(network, readers[0])
@@ -80,7 +96,9 @@ class _IntegerLayer(nn.Module):
         self._options: tuple[Any, ...] = ()
         self._around: tuple[list[int], str] | None = None
         if isinstance(plain, (nn.Conv1d, nn.Conv2d)):
-            self._call = nn.functional.conv1d if isinstance(plain, nn.Conv1d) else nn.functional.conv2d
+            self._call = (
+                nn.functional.conv1d if isinstance(plain, nn.Conv1d) else nn.functional.conv2d
+            )
             self._options = (plain.stride, plain.padding, plain.dilation, plain.groups)
             if plain.padding_mode != "zeros":
                 self._around = (list(plain._reversed_padding_repeated_twice), plain.padding_mode)

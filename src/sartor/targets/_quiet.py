@@ -16,7 +16,7 @@ _LISTEN = 0.05
 _NEAR, _MEMORY = 0.06, 20
 
 
-class Gauge:
+class QuietGauge:
     """Tells quiet moments from busy ones, by the fastest that the original was in its latest comparisons.
 
     A neighbour that shares a core's caches and units may be busy for seconds; then all turns agree, and all are slow.
@@ -45,8 +45,12 @@ def quiet(*, pin: bool = True) -> Iterator[None]:
     collecting = gc.isenabled()
     allowed = os.sched_getaffinity(0) if pin and hasattr(os, "sched_getaffinity") else set()
     if len(allowed) > 1:
-        load = psutil.cpu_percent(interval=_LISTEN, percpu=True)  # of others: this process waits meanwhile
-        os.sched_setaffinity(0, {min(allowed, key=lambda core: load[core] if core < len(load) else 0.0)})
+        load = psutil.cpu_percent(
+            interval=_LISTEN, percpu=True
+        )  # of others: this process waits meanwhile
+        os.sched_setaffinity(
+            0, {min(allowed, key=lambda core: load[core] if core < len(load) else 0.0)}
+        )
     gc.disable()
     try:
         yield

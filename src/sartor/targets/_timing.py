@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import binom
 
 from sartor.cost import FloatArray
-from sartor.targets._quiet import Gauge, quiet
+from sartor.targets._quiet import QuietGauge, quiet
 
 #: Seconds that the slower network runs before it is the other's turn: short against how long neighbours rest, some tens of ms.
 _TURN = 0.003
@@ -72,7 +72,7 @@ def compare(
     *,
     runs: int | None = None,
     pin: bool = True,
-    gauge: Gauge | None = None,
+    gauge: QuietGauge | None = None,
 ) -> Comparison:
     """Run both in turns; each call runs a network once and returns its seconds.
 
@@ -81,9 +81,12 @@ def compare(
     not. Both must have had several that agree, in moments that ``gauge`` finds quiet, or measuring goes on. Both run equally
     often: of more runs the fastest would be faster.
     """
-    gauge = gauge or Gauge()
+    gauge = gauge or QuietGauge()
     if patience.warm_up:
-        candidate(), original()  # what is compiled at the first run starts its threads before this one is pinned
+        (
+            candidate(),
+            original(),
+        )  # what is compiled at the first run starts its threads before this one is pinned
     with quiet(pin=pin):
         usual = [_warm_up(call, patience.warm_up) for call in (candidate, original)]
         each = runs or max(1, round(_TURN / max(usual)))
@@ -97,7 +100,10 @@ def compare(
             count = min(patience.fastest, (taken + 1) // 2)
             low, relative, high = _ratio(mine.fastest[:count], theirs.fastest[:count])
             agreed = max(high - relative, relative - low) <= patience.tolerance * relative
-            enough = taken >= max(2 * patience.fastest, patience.least_turns) and elapsed >= patience.least_s
+            enough = (
+                taken >= max(2 * patience.fastest, patience.least_turns)
+                and elapsed >= patience.least_s
+            )
             settled = enough and agreed and gauge.quiet(theirs.fastest[count - 1])
             if settled or (elapsed > patience.limit_s and taken >= patience.least_turns):
                 break
@@ -107,12 +113,19 @@ def compare(
 
 def _ratio(candidate: Sequence[float], original: Sequence[float]) -> tuple[float, float, float]:
     """Lowest, likely and highest ratio of some sorted turns of both."""
-    return candidate[0] / original[-1], float(np.mean(candidate) / np.mean(original)), candidate[-1] / original[0]
+    return (
+        candidate[0] / original[-1],
+        float(np.mean(candidate) / np.mean(original)),
+        candidate[-1] / original[0],
+    )
 
 
 def estimated(candidate_s: float, original_s: float) -> Comparison:
     """A comparison of two estimates, which need no second look."""
-    candidate, original = (Latency(seconds, seconds, seconds, samples=1, measured=False) for seconds in (candidate_s, original_s))
+    candidate, original = (
+        Latency(seconds, seconds, seconds, samples=1, measured=False)
+        for seconds in (candidate_s, original_s)
+    )
     relative = candidate_s / original_s
     return Comparison(relative, relative, relative, candidate, original)
 
@@ -147,4 +160,6 @@ class _Turns:
     def latency(self) -> Latency:
         """Of typical turns."""
         turns = np.array(self._medians)
-        return Latency(float(np.median(turns)), *median_interval(turns), samples=len(turns) * self._runs)
+        return Latency(
+            float(np.median(turns)), *median_interval(turns), samples=len(turns) * self._runs
+        )

@@ -1,7 +1,5 @@
 """What a run tells to TensorBoard or MLflow while it goes on."""
 
-from sartor.track._base import Numbers, Tracker, TrackerName, trackers
-from sartor.track._mlflow import MlflowTracker
-from sartor.track._tensorboard import TensorBoardTracker
+import lazy_loader
 
-__all__ = ["MlflowTracker", "Numbers", "TensorBoardTracker", "Tracker", "TrackerName", "trackers"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

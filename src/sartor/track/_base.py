@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from sartor._process import is_main
 from sartor.finetune import Epoch
+from sartor.machine import is_main
 from sartor.search import Episode
 
 TrackerName = Literal["tensorboard", "mlflow"]
@@ -36,22 +36,46 @@ class Tracker(ABC):
         """An episode, and the best so far."""
         outcome = episode.outcome
         numbers = {
-            "reward": episode.reward, "best_reward": best.reward, "accuracy": outcome.accuracy,
-            "best_accuracy": best.outcome.accuracy, "divergence": outcome.divergence, "macs": outcome.cost.macs,
-            "params": outcome.cost.params, "size": outcome.cost.size, "bops": outcome.cost.bops,
-            "relative_latency": outcome.relative_latency, "seconds": episode.seconds,
-        }  # fmt: skip
-        self.log({f"search/{name}": float(value) for name, value in numbers.items() if value is not None}, episode.number)
+            "reward": episode.reward,
+            "best_reward": best.reward,
+            "accuracy": outcome.accuracy,
+            "best_accuracy": best.outcome.accuracy,
+            "divergence": outcome.divergence,
+            "macs": outcome.cost.macs,
+            "params": outcome.cost.params,
+            "size": outcome.cost.size,
+            "bops": outcome.cost.bops,
+            "relative_latency": outcome.relative_latency,
+            "seconds": episode.seconds,
+        }
+        self.log(
+            {
+                f"search/{name}": float(value)
+                for name, value in numbers.items()
+                if value is not None
+            },
+            episode.number,
+        )
 
     def on_epoch(self, epoch: Epoch) -> None:
         """An epoch of fine-tuning."""
-        numbers = {"loss": epoch.loss, "validation": epoch.validation, "best": epoch.best, "seconds": epoch.seconds}
+        numbers = {
+            "loss": epoch.loss,
+            "validation": epoch.validation,
+            "best": epoch.best,
+            "seconds": epoch.seconds,
+        }
         self.log({f"finetune/{name}": value for name, value in numbers.items()}, epoch.number)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
 

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from sartor._files import write_text
-from sartor._optional import require
 from sartor.errors import RunError
+from sartor.machine import require, write_text
 from sartor.track._base import Numbers, Tracker
 
 _DATABASE, _RUN = "mlflow.db", "mlflow.run"
@@ -30,14 +29,18 @@ class MlflowTracker(Tracker):
         mlflow = require("mlflow", extra="mlflow")
         self._entities = mlflow.entities
         folder.mkdir(parents=True, exist_ok=True)
-        place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / _DATABASE).resolve()}"
+        place = (
+            os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / _DATABASE).resolve()}"
+        )
         self._failure: type[Exception] = mlflow.exceptions.MlflowException
         self._gone = False
         try:
             self._client = mlflow.MlflowClient(tracking_uri=place)
             self._run = self._known(folder / _RUN, folder.resolve().name)
         except self._failure as error:
-            raise RunError(f"MLflow at {place} cannot be used: {error}; see MLFLOW_TRACKING_URI") from error
+            raise RunError(
+                f"MLflow at {place} cannot be used: {error}; see MLFLOW_TRACKING_URI"
+            ) from error
 
     def log(self, numbers: Numbers, step: int) -> None:
         """All numbers of a step in one message."""
@@ -67,7 +70,11 @@ class MlflowTracker(Tracker):
                 self._client.update_run(run, status="RUNNING")
                 return run
         experiment = self._client.get_experiment_by_name(_EXPERIMENT)
-        identity = self._client.create_experiment(_EXPERIMENT) if experiment is None else experiment.experiment_id
+        identity = (
+            self._client.create_experiment(_EXPERIMENT)
+            if experiment is None
+            else experiment.experiment_id
+        )
         run = str(self._client.create_run(identity, run_name=name).info.run_id)
         write_text(path, run + "\n")
         return run

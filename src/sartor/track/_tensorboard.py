@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sartor._optional import require
+from sartor.machine import require
 from sartor.track._base import Numbers, Tracker
 
 _FOLDER = "tensorboard"

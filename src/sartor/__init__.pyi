@@ -1,0 +1,16 @@
+from . import data as data
+from . import demo as demo
+from . import errors as errors
+from . import models as models
+from .budget import Budget as Budget
+from .compression import CompressOptions as CompressOptions
+from .compression import load as load
+from .data import Data as Data
+from .data import Images as Images
+from .graph import trace as trace
+from .pipeline import Result as Result
+from .pipeline import SearchOptions as SearchOptions
+from .pipeline import compress as compress
+from .policy import Policy as Policy
+
+__version__: str

@@ -1,0 +1,17 @@
+from ._base import Agent as Agent
+from ._base import Float32Array as Float32Array
+from ._base import SearchContext as SearchContext
+from ._base import Trajectory as Trajectory
+from ._base import VectorAgent as VectorAgent
+from ._ddpg import DdpgAgent as DdpgAgent
+from ._evolution import EvolutionAgent as EvolutionAgent
+from ._galen import GalenAgent as GalenAgent
+from ._registry import NAMES as NAMES
+from ._registry import SEES_MEASUREMENTS as SEES_MEASUREMENTS
+from ._registry import make as make
+from ._rules import RULES as RULES
+from ._rules import RuleAgent as RuleAgent
+from ._rules import RuleName as RuleName
+from ._samplers import CmaEsAgent as CmaEsAgent
+from ._samplers import RandomAgent as RandomAgent
+from ._samplers import TpeAgent as TpeAgent

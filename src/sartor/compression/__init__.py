@@ -1,0 +1,5 @@
+"""What a policy does to a network: choose, slice, mask, refit, round, store."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,67 @@
+"""Copies of modules that share what does not change."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from torch import Tensor, fx, nn
+
+
+def shallow_copy(module: fx.GraphModule) -> fx.GraphModule:
+    """A copy with a module tree of its own; tensors, graph and compiled code are shared.
+
+    Replace modules in it; never write into them.
+    """
+    return cast("fx.GraphModule", _share_tree(module))
+
+
+def trainable_copy(module: fx.GraphModule) -> fx.GraphModule:
+    """A copy that shares nothing and can be trained: parameters require gradients again."""
+    return copy.deepcopy(module).requires_grad_(True).eval()
+
+
+def with_tensors(module: nn.Module, tensors: dict[str, Tensor], **attributes: int) -> nn.Module:
+    """A copy of one module with some parameters, buffers and plain attributes replaced."""
+    new = copy.copy(module)
+    new._parameters, new._buffers = dict(module._parameters), dict(module._buffers)
+    for name, tensor in tensors.items():
+        if name in new._buffers:
+            new._buffers[name] = tensor
+        else:
+            new._parameters[name] = nn.Parameter(tensor, requires_grad=False)
+    new.__dict__.update(attributes)
+    return new
+
+
+def digest(tensors: Mapping[str, Tensor], *others: object) -> str:
+    """A number that tells one set of tensors, and what else counts, from another."""
+    found = hashlib.sha256()
+    for name, tensor in tensors.items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        plain = tensor.detach().cpu().contiguous().reshape(-1)
+        found.update(plain.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
+    found.update(repr(others).encode())
+    return found.hexdigest()
+
+
+def weight_of(module: nn.Module) -> Tensor:
+    """The weight of a layer."""
+    return module.get_parameter("weight")
+
+
+def bias_of(module: nn.Module) -> Tensor | None:
+    """The bias of a layer, if it has one."""
+    return module._parameters.get("bias")
+
+
+def _share_tree(module: nn.Module) -> nn.Module:
+    new: nn.Module = object.__new__(
+        type(module)
+    )  # not copy.copy: GraphModule would compile its code anew
+    new.__dict__.update(module.__dict__)
+    new._modules = {name: child and _share_tree(child) for name, child in module._modules.items()}
+    return new

@@ -1,0 +1,260 @@
+"""A pruned network as a folder: ``model.safetensors``, ``policy.json``, ``network.json``. No pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, fx, nn
+
+from sartor import models
+from sartor.compression._fold import fold
+from sartor.compression._modules import digest, trainable_copy
+from sartor.compression._quantize import quantize
+from sartor.compression._scheme import REDUCED, Scheme
+from sartor.compression._slice import narrow, widen
+from sartor.errors import PolicyError, RunError, WeightsError
+from sartor.graph import BoolArray, Network, trace
+from sartor.machine import read_json, write_atomically, write_text
+from sartor.policy import Policy
+
+SCHEMA = 1
+_TENSORS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How to rebuild the original network: the name `sartor.models.build` takes, or empty if only the user can."""
+
+    model: str = ""
+    classes: int = 0
+    pixels: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether its name is enough to build it again without running anybody else's code."""
+        return bool(self.model) and (
+            ":" not in self.model or self.model.startswith(("timm:", "sartor.demo:"))
+        )
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What ``network.json`` holds; ``groups`` are, by name, how many units each has and which of them stay."""
+
+    origin: Origin
+    inputs: list[Tensor]
+    scheme: Scheme
+    groups: dict[str, tuple[int, list[int]]]
+
+
+def save(
+    folder: Path,
+    network: Network,
+    candidate: fx.GraphModule,
+    policy: Policy,
+    *,
+    kept: BoolArray,
+    origin: Origin,
+    scheme: Scheme = REDUCED,
+) -> None:
+    """Write a candidate; each file appears whole or not at all. ``scheme`` is how it rounds, where the policy has bits."""
+    layout = {
+        "schema": SCHEMA,
+        "origin": asdict(origin),
+        "inputs": [list(item.shape) for item in network.example_inputs],
+        "scheme": asdict(scheme),
+        "groups": {
+            g.name: {"size": g.size, "kept": np.flatnonzero(kept[g.units]).tolist()}
+            for g in network.groups
+        },
+    }
+    (folder / _TENSORS).unlink(
+        missing_ok=True
+    )  # of an earlier save: they would not belong to what is written now
+    write_text(folder / "network.json", json.dumps(layout, indent=1))
+    write_text(folder / "policy.json", policy.to_json() + "\n")
+    _save_tensors(folder, candidate)
+
+
+def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
+    """The network of a folder that `save` wrote, in evaluation mode.
+
+    ``model`` is the original network (its weights do not matter); it can be left out for networks that sartor or timm build by
+    name. Code that the folder names is not run.
+
+    Raises `RunError`, `PolicyError` or `WeightsError` if the folder is incomplete or does not belong to the network.
+    """
+    folder = Path(folder)
+    layout = _read_layout(folder)
+    if model is None:
+        origin = layout.origin
+        if not origin.known:
+            which = f", {origin.model}" if origin.model else ""
+            raise RunError(
+                f"{folder} was made from a network of yours{which}; give it as the second argument: sartor.load(folder, model)"
+            )
+        model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
+    network = trace(model, layout.inputs)
+    candidate = narrow(network, _kept(network, layout, folder))
+    policy = read_policy(folder)
+    if policy.quantized:
+        candidate = quantize(fold(candidate), policy, None, layout.scheme)
+    candidate = trainable_copy(candidate)
+    tensors = _read_tensors(folder)
+    try:
+        candidate.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise WeightsError(f"{folder / _TENSORS} does not fit the network: {error}") from error
+    return candidate
+
+
+def load_wide(folder: Path, model: nn.Module) -> dict[str, Tensor]:
+    """Weights of the original network ``model`` with which it computes what the network of a folder does; pruned is zero.
+
+    Raises `RunError` if that network is quantized, so that its batch norms are folded, or if layers that share their weights in
+    the original were trained apart.
+    """
+    if read_policy(folder).quantized:
+        raise RunError(
+            f"{folder} holds a quantized network; its weights have no place in the original"
+        )
+    layout = _read_layout(folder)
+    network = trace(model, layout.inputs)
+    wide = widen(network, load(folder, model), _kept(network, layout, folder))
+    everything = model.state_dict(keep_vars=True)
+    found: dict[int, str] = {}  # of a tensor with several names, those of the trace
+    for name, tensor in everything.items():
+        if name in wide and not torch.equal(wide[found.setdefault(id(tensor), name)], wide[name]):
+            raise RunError(
+                f"{name} and {found[id(tensor)]} share their weights in the original, but were trained apart"
+            )
+    names = {name: found.get(id(tensor)) for name, tensor in everything.items()}
+    return {
+        name: tensor.detach() if (known := names[name]) is None else wide[known]
+        for name, tensor in everything.items()
+    }
+
+
+def _kept(network: Network, layout: _Layout, folder: Path) -> BoolArray:
+    """One flag per unit; groups that are not stored were kept whole."""
+    kept = np.ones(network.units, dtype=np.bool_)
+    sizes = {group.name: group.size for group in network.groups}
+    for name, (size, stay) in layout.groups.items():
+        if sizes.get(name) != size:
+            raise PolicyError(
+                f"{folder} was made from another network: group {name!r} has {size} units there, {sizes.get(name)} here"
+            )
+        units = network.group_by_name[name].units
+        kept[units] = False
+        kept[units[stay]] = True
+    return kept
+
+
+def save_trained(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
+    """Write a candidate of the folder ``source``, trained since, to a folder of its own."""
+    _copy_description(folder, source)
+    _save_tensors(folder, candidate)
+
+
+def copy(folder: Path, source: Path) -> None:
+    """Write what the folder ``source`` holds to another."""
+    _copy_description(folder, source)
+    write_atomically(
+        folder / _TENSORS, lambda temporary: temporary.write_bytes((source / _TENSORS).read_bytes())
+    )
+
+
+def _copy_description(folder: Path, source: Path) -> None:
+    """All but the tensors; those of an earlier save go, because they would not belong to it."""
+    (folder / _TENSORS).unlink(missing_ok=True)
+    for name in ("network.json", "policy.json"):
+        write_text(folder / name, (source / name).read_text(encoding="utf-8"))
+
+
+def holds_network(folder: Path) -> bool:
+    """Whether a folder holds all of what `save` writes; its tensors come last."""
+    return (folder / _TENSORS).exists()
+
+
+def identity(tensors: Mapping[str, Tensor]) -> str:
+    """A number that tells a network by its tensors from every other."""
+    return digest(dict(sorted(tensors.items())))
+
+
+def identity_of(folder: Path) -> str:
+    """`identity` of the network of a folder that `save` wrote. Raises `RunError` if there is none."""
+    return identity(_read_tensors(folder))
+
+
+def read_origin(folder: Path) -> Origin:
+    """What the original network of a folder that `save` wrote was. Raises `RunError` if there is none."""
+    return _read_layout(folder).origin
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    path = folder / _TENSORS
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def _save_tensors(folder: Path, candidate: fx.GraphModule) -> None:
+    models.save_weights(folder / _TENSORS, candidate.state_dict())
+
+
+def read_policy(folder: Path) -> Policy:
+    """The policy of a folder that `save` wrote. Raises `RunError` if there is none, `PolicyError` if it cannot be read."""
+    path = folder / "policy.json"
+    try:
+        return Policy.from_json(path.read_text(encoding="utf-8"), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path} is missing; it is written by a finished search") from None
+
+
+def _read_layout(folder: Path) -> _Layout:
+    path = folder / "network.json"
+    content = read_json(
+        path, missing=f"{path} does not exist; it is written by a finished search", error=RunError
+    )
+    if content.get("schema") != SCHEMA:
+        raise RunError(f"{path} is not a network of schema {SCHEMA}")
+    found = {}
+    for key, parse in _PARTS.items():
+        try:
+            found[key] = parse(content[key])
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(f"{path}: {key} cannot be read: {error!r}") from error
+    return _Layout(**found)
+
+
+def _build(kind: Any, content: dict[str, Any]) -> Any:
+    """A dataclass of plain values. Raises `TypeError` for one of another type."""
+    hints = get_type_hints(kind)
+    for name, value in content.items():
+        if type(value) is not hints.get(name):
+            raise TypeError(f"{name} is {value!r}")
+    return kind(**content)
+
+
+def _group(size: int, kept: list[int]) -> tuple[int, list[int]]:
+    return size, [range(size).index(unit) for unit in kept]
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "origin": partial(_build, Origin),
+    "inputs": lambda shapes: [torch.zeros(shape) for shape in shapes],
+    "scheme": partial(_build, Scheme),
+    "groups": lambda groups: {name: _group(**entry) for name, entry in groups.items()},
+}

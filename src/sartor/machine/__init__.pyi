@@ -1,0 +1,10 @@
+from ._allocator import keep_freed_memory as keep_freed_memory
+from ._files import read_json as read_json
+from ._files import write_atomically as write_atomically
+from ._files import write_text as write_text
+from ._lock import alone_in as alone_in
+from ._memory_format import channels_last as channels_last
+from ._optional import require as require
+from ._process import is_main as is_main
+from ._seed import require_seed as require_seed
+from ._threads import map_on_threads as map_on_threads

@@ -1,0 +1,14 @@
+from ._load import build as build
+from ._load import build_trained as build_trained
+from ._load import load_weights as load_weights
+from ._load import normalisation as normalisation
+from ._load import save_weights as save_weights
+from ._load import write_tensors as write_tensors
+from ._mobilenet import MobileNetV1 as MobileNetV1
+from ._mobilenet import MobileNetV2 as MobileNetV2
+from ._resnet import resnet18 as resnet18
+from ._resnet import resnet50 as resnet50
+from ._resnet_cifar import CifarResNet as CifarResNet
+from ._vgg import Vgg16 as Vgg16
+from ._zoo import NAMES as NAMES
+from ._zoo import default_pixels as default_pixels

@@ -1,0 +1,47 @@
+"""Reference networks by name, with the key names of the common checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from sartor.errors import UsageError
+from sartor.models._mobilenet import MobileNetV1, MobileNetV2
+from sartor.models._resnet import resnet18, resnet50
+from sartor.models._resnet_cifar import CifarResNet
+from sartor.models._vgg import Vgg16
+
+_CIFAR = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
+_SIZED: dict[str, tuple[Callable[[int, int], nn.Module], int]] = {
+    "resnet18": (resnet18, 32),
+    "resnet50": (resnet50, 224),
+    "vgg16_bn": (Vgg16, 32),
+    "mobilenet_v1": (MobileNetV1, 224),
+    "mobilenet_v2": (MobileNetV2, 224),
+}
+
+#: Every name `build` knows.
+NAMES = ("plain20", *_CIFAR, *_SIZED)
+
+
+def default_pixels(name: str) -> int:
+    """Side of the square input a network is built for when none is given."""
+    return _SIZED[name][1] if name in _SIZED else 32
+
+
+def build(name: str, *, classes: int | None = None, pixels: int | None = None) -> nn.Module:
+    """A network of the zoo with fresh weights.
+
+    ``classes`` defaults to 10 below 64 pixels and to 1000 above; ``pixels`` to 32 for the CIFAR networks, resnet18 and
+    vgg16_bn, to 224 for the others. Raises `UsageError` for a name that is not in `NAMES`.
+    """
+    if name not in NAMES:
+        raise UsageError(f"model {name!r} is not in the zoo; known names: {', '.join(NAMES)}")
+    pixels = pixels or default_pixels(name)
+    classes = classes or (1000 if pixels >= 64 else 10)
+    if name == "plain20":
+        return CifarResNet(3, classes, residual=False)
+    if name in _CIFAR:
+        return CifarResNet(_CIFAR[name], classes)
+    return _SIZED[name][0](classes, pixels)

@@ -1,0 +1,5 @@
+"""What assembles a search: options, scorer, target, problem, the last word, the result."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,3 @@
+from ._compare import compare as compare
+from ._live import server as server
+from ._write import write as write

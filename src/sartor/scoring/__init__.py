@@ -1,0 +1,5 @@
+"""How good a candidate is, and what was measured of it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,11 @@
+from ._evaluator import Evaluator as Evaluator
+from ._evaluator import Outcome as Outcome
+from ._score import CallableScorer as CallableScorer
+from ._score import ImageScorer as ImageScorer
+from ._score import Score as Score
+from ._score import Scorer as Scorer
+from ._score import divergence as divergence
+from ._score import logits as logits
+from ._score import output_shape as output_shape
+from ._score import probability_of_no_worse as probability_of_no_worse
+from ._score import require_classes as require_classes

@@ -1,0 +1,15 @@
+from ._env import FEATURES as FEATURES
+from ._env import CompressionEnv as CompressionEnv
+from ._front import CostAxis as CostAxis
+from ._front import cost_axis as cost_axis
+from ._front import cost_of as cost_of
+from ._front import front as front
+from ._loop import LayerLatency as LayerLatency
+from ._loop import MemoryRecord as MemoryRecord
+from ._loop import Record as Record
+from ._loop import Search as Search
+from ._loop import SearchPlan as SearchPlan
+from ._loop import finalists as finalists
+from ._study import Episode as Episode
+from ._study import Study as Study
+from ._study import read_episodes as read_episodes

@@ -1,0 +1,1 @@
+"""Latencies of policies from what their layers take, each alone."""
