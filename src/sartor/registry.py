@@ -1,0 +1,90 @@
+"""Families of things that have names: agents, rewards, targets, formats, trackers, data sources."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar, cast
+
+from sartor.errors import UsageError
+
+Member = TypeVar("Member")
+
+
+class Registry(Generic[Member]):
+    """The members of one ``family`` by name; adding one is one line, here or in a package of your own.
+
+    A member is an object, or a reference ``package.module:attribute`` to one that is imported when
+    it is first asked for, so that a list of names costs no import. A name that is itself such a
+    reference is looked up where it points to: it need not be registered.
+
+    >>> colours = Registry("colour", {"red": "ff0000"})
+    >>> colours.register("blue", "0000ff")
+    >>> colours.get("blue")
+    '0000ff'
+    >>> colours.require("blu")
+    Traceback (most recent call last):
+    sartor.errors.UsageError: colour 'blu' is not known; did you mean 'blue'? allowed are red, blue
+    """
+
+    def __init__(self, family: str, members: Mapping[str, Member | str] | None = None) -> None:
+        self.family = family
+        self._members: dict[str, Member | str] = dict(members or {})
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order in which they were registered."""
+        return tuple(self._members)
+
+    def register(self, name: str, member: Member | str) -> None:
+        """Add a member. Raises `UsageError` for a name that is taken."""
+        if name in self._members:
+            raise UsageError(f"{self.family} {name!r} is there already; choose another name")
+        self._members[name] = member
+
+    def require(self, name: str) -> None:
+        """Raise `UsageError`, with the nearest name, for one that nobody has; nothing is imported."""
+        if name in self._members or ":" in name:
+            return
+        near = difflib.get_close_matches(name, self._members, n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        allowed = ", ".join(self._members)
+        raise UsageError(f"{self.family} {name!r} is not known; {meant}allowed are {allowed}")
+
+    def get(self, name: str) -> Member:
+        """The member of a name. Raises `UsageError` for a name that nobody has."""
+        self.require(name)
+        member = self._members.get(name, name)
+        if isinstance(member, str) and ":" in member:
+            member = cast("Member", import_object(member, self.family))
+            if name in self._members:
+                self._members[name] = member
+        return cast("Member", member)
+
+
+def import_object(reference: str, what: str) -> object:
+    """What ``package.module:attribute`` points to; attributes may be nested, with dots.
+
+    Raises `UsageError`, which calls it ``what``, if it cannot be imported.
+
+    >>> import_object("math:pi", "number")
+    3.141592653589793
+    """
+    module_name, _, attribute = reference.partition(":")
+    try:
+        found: object = importlib.import_module(module_name)
+        for name in attribute.split("."):
+            found = getattr(found, name)
+    except Exception as error:  # somebody else's module may raise anything while it is imported
+        raise UsageError(f"{what} {reference!r} cannot be imported: {error}") from error
+    return found
