@@ -13,8 +13,8 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sartor.machine import read_json, write_text
 from sartor.errors import RunError, UsageError
+from sartor.machine import read_json, write_text
 from sartor.pipeline import SearchOptions
 from sartor.track import TrackerName
 
@@ -47,7 +47,9 @@ class RunConfig:
         """Raise `UsageError` naming the first option that is missing."""
         for name, value in (("model", self.model), ("data", self.data), ("out", self.out)):
             if not value:
-                raise UsageError(f"--{name} is missing; it can be given on the command line or in the file of --config")
+                raise UsageError(
+                    f"--{name} is missing; it can be given on the command line or in the file of --config"
+                )
         if (place := self._not_a_folder()) is not None:
             raise UsageError(f"--out {self.out} cannot be a folder: {place} is a file")
         require_threads(self.threads)
@@ -55,7 +57,14 @@ class RunConfig:
     def _not_a_folder(self) -> Path | None:
         """The file that stands where the folder of the run, or one that holds it, should."""
         assert self.out is not None
-        return next((place for place in (self.out, *self.out.parents) if place.exists() and not place.is_dir()), None)
+        return next(
+            (
+                place
+                for place in (self.out, *self.out.parents)
+                if place.exists() and not place.is_dir()
+            ),
+            None,
+        )
 
     def command(self) -> str:
         """The command line that makes this run again: every option that is not the default."""
@@ -84,7 +93,10 @@ def words(options: Any, prefix: str = "") -> Iterator[str]:
         elif isinstance(value, bool):
             yield f"--{flag}" if value else f"--no-{flag}"
         else:
-            yield from (f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value))
+            yield from (
+                f"--{flag}",
+                ",".join(map(str, value)) if isinstance(value, tuple) else str(value),
+            )
 
 
 def from_folder(folder: Path) -> RunConfig:
@@ -131,7 +143,9 @@ def build(kind: Any, content: dict[str, Any], place: str) -> Any:
     values = {}
     for key, value in content.items():
         if key not in hints:
-            raise UsageError(f"{place}: unknown key {key!r}; allowed are {', '.join(sorted(hints))}")
+            raise UsageError(
+                f"{place}: unknown key {key!r}; allowed are {', '.join(sorted(hints))}"
+            )
         values[key] = _convert(hints[key], value, f"{place}: {key}")
     return kind(**values)
 
@@ -148,7 +162,9 @@ def _convert(hint: Any, value: Any, place: str) -> Any:
     origin = typing.get_origin(hint)
     if origin is typing.Literal:
         if value not in typing.get_args(hint):
-            raise UsageError(f"{place} is {value!r}; allowed are {', '.join(typing.get_args(hint))}")
+            raise UsageError(
+                f"{place} is {value!r}; allowed are {', '.join(typing.get_args(hint))}"
+            )
         return value
     if origin is tuple:
         if not isinstance(value, list):

@@ -10,16 +10,16 @@ from pathlib import Path
 import torch
 
 import sartor
-from sartor.machine import write_text
 from sartor.budget import Budget
-from sartor.runs._config import RunConfig, from_folder, require_threads
+from sartor.compression import holds_network, load, read_policy
 from sartor.errors import DataError, RunError, UsageError
 from sartor.export import FORMATS, FormatName, Verification, export, verify
 from sartor.finetune import CHECKPOINT
 from sartor.graph import trace
+from sartor.machine import write_text
+from sartor.runs._config import RunConfig, from_folder, require_threads
 from sartor.runs._pick import command_of
 from sartor.runs._run import FINETUNED, read_result, reload_subject, require_current
-from sartor.compression import holds_network, load, read_policy
 
 
 def latest(folder: Path) -> Path:
@@ -29,7 +29,9 @@ def latest(folder: Path) -> Path:
     """
     tuned = folder / FINETUNED
     if not holds_network(folder):
-        raise RunError(f"{folder} holds no finished run; resume it with: sartor search --resume {folder}")
+        raise RunError(
+            f"{folder} holds no finished run; resume it with: sartor search --resume {folder}"
+        )
     if not holds_network(tuned):
         if (tuned / CHECKPOINT).exists():
             raise RunError(
@@ -40,7 +42,9 @@ def latest(folder: Path) -> Path:
     return tuned
 
 
-def run_export(folder: Path, form: FormatName, *, batch: int | None, out: Path | None = None) -> Path:
+def run_export(
+    folder: Path, form: FormatName, *, batch: int | None, out: Path | None = None
+) -> Path:
     """Write the artifact of a run, ``model`` with the format's suffix in ``folder/export`` unless ``out`` names a file."""
     if form not in FORMATS:
         raise UsageError(f"format {form!r} is not known; allowed are {', '.join(FORMATS)}")
@@ -48,7 +52,14 @@ def run_export(folder: Path, form: FormatName, *, batch: int | None, out: Path |
     model, images = reload_subject(config, place, calibration=1)
     inputs = (images.calibration.normalized(),)
     path = out or artifact_of(folder, form)
-    export(load(place, model), inputs, path, form, metadata=_metadata(folder, config, place), batch=batch)
+    export(
+        load(place, model),
+        inputs,
+        path,
+        form,
+        metadata=_metadata(folder, config, place),
+        batch=batch,
+    )
     _verified(path).unlink(missing_ok=True)
     return path
 
@@ -70,7 +81,9 @@ class VerifiedRun:
     report: Path
 
 
-def run_verify(folder: Path, form: FormatName, *, artifact: Path | None = None, threads: int | None = None) -> VerifiedRun:
+def run_verify(
+    folder: Path, form: FormatName, *, artifact: Path | None = None, threads: int | None = None
+) -> VerifiedRun:
     """Run the artifact of a run, on the target of the search if that reads it, else on the usual one of its format.
 
     A bound on latency was promised for the target of the search, its threads, which are the default, and one image at a time; it
@@ -78,9 +91,15 @@ def run_verify(folder: Path, form: FormatName, *, artifact: Path | None = None, 
 
     Raises `RunError` if it was not exported, `DataError` if there are no test images.
     """
-    config, place, artifact = from_folder(folder), latest(folder), artifact or artifact_of(folder, form)
+    config, place, artifact = (
+        from_folder(folder),
+        latest(folder),
+        artifact or artifact_of(folder, form),
+    )
     if not artifact.exists():
-        raise RunError(f"{artifact} does not exist; make it with: sartor export {folder} --format {form}")
+        raise RunError(
+            f"{artifact} does not exist; make it with: sartor export {folder} --format {form}"
+        )
     require_threads(threads)
     model, images = reload_subject(config, place, calibration=1)
     if images.test is None:
@@ -89,17 +108,30 @@ def run_verify(folder: Path, form: FormatName, *, artifact: Path | None = None, 
     options, usual, budget = config.options, FORMATS[form].target, Budget.parse(config.budget)
     threads = threads or options.target_threads
     target = options.target if options.target in (usual, f"{usual}-bf16") else usual
-    found = verify(artifact, form, load(place, model), original, images.test, threads=threads, target=target)
+    found = verify(
+        artifact, form, load(place, model), original, images.test, threads=threads, target=target
+    )
     latency, unchecked = None, []
     if budget.bounds_latency and options.reward != "absolute":
-        promised, here = _on(options.target, options.target_threads, 1), _on(target, threads, found.batch)
+        promised, here = (
+            _on(options.target, options.target_threads, 1),
+            _on(target, threads, found.batch),
+        )
         if promised == here:
             latency = read_result(folder)["latency_ceiling"]
         else:
-            unchecked.append(f"the latency of {config.budget} was promised {promised}; it is not held against this one {here}")
+            unchecked.append(
+                f"the latency of {config.budget} was promised {promised}; it is not held against this one {here}"
+            )
     faults = found.faults(latency=latency, size=budget.ceiling("size", found.original_size_bytes))
     report = _verified(artifact)
-    write_text(report, json.dumps({**dataclasses.asdict(found), "faults": faults, "unchecked": unchecked}, indent=1) + "\n")
+    write_text(
+        report,
+        json.dumps(
+            {**dataclasses.asdict(found), "faults": faults, "unchecked": unchecked}, indent=1
+        )
+        + "\n",
+    )
     return VerifiedRun(found, faults, unchecked, report)
 
 

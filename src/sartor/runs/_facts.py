@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sartor.compression import holds_network, identity_of
+from sartor.errors import RunError
 from sartor.machine import read_json
 from sartor.runs._config import RUN_FILE as OPTIONS
 from sartor.runs._config import RunConfig, from_folder
-from sartor.errors import RunError
 from sartor.runs._pick import command_of
-from sartor.runs._run import FINETUNED, FINETUNE_REPORT, RESULT, is_current, read_finetuned, read_result
+from sartor.runs._run import (
+    FINETUNE_REPORT,
+    FINETUNED,
+    RESULT,
+    is_current,
+    read_finetuned,
+    read_result,
+)
+from sartor.runs._summary import missed_words
 from sartor.search import Episode, read_episodes
 from sartor.sensitivity import SENSITIVITY_FILE as SENSITIVITY
 from sartor.sensitivity import Sensitivity
-from sartor.compression import holds_network, identity_of
-from sartor.runs._summary import missed_words
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,24 @@ class RunFacts:
         for episode in self.episodes:
             best = max(best, episode.reward)
             outcome = episode.outcome
-            rows.append({
-                "episode": episode.number, "source": episode.source, "reward": episode.reward, "best_reward": best,
-                "accuracy": outcome.accuracy, "divergence": outcome.divergence, "macs": outcome.cost.macs,
-                "params": outcome.cost.params, "size": outcome.cost.size, "bops": outcome.cost.bops,
-                "relative_latency": outcome.relative_latency, "latency_settled": outcome.latency_settled,
-                "stopped": outcome.stopped, "seconds": episode.seconds,
-            })
+            rows.append(
+                {
+                    "episode": episode.number,
+                    "source": episode.source,
+                    "reward": episode.reward,
+                    "best_reward": best,
+                    "accuracy": outcome.accuracy,
+                    "divergence": outcome.divergence,
+                    "macs": outcome.cost.macs,
+                    "params": outcome.cost.params,
+                    "size": outcome.cost.size,
+                    "bops": outcome.cost.bops,
+                    "relative_latency": outcome.relative_latency,
+                    "latency_settled": outcome.latency_settled,
+                    "stopped": outcome.stopped,
+                    "seconds": episode.seconds,
+                }
+            )
         return rows
 
 
@@ -69,7 +87,10 @@ def read_facts(folder: Path) -> RunFacts:
     episodes = read_episodes(folder)
     if not episodes:
         raise RunError(f"{folder} holds no episode yet; there is nothing to report")
-    sensitivity, result = folder / SENSITIVITY, read_result(folder) if (folder / RESULT).exists() else {}
+    sensitivity, result = (
+        folder / SENSITIVITY,
+        read_result(folder) if (folder / RESULT).exists() else {},
+    )
     if result and result["episodes"] < len(episodes):
         result = {}  # left when it was interrupted; it goes on since
     tuned = folder / FINETUNED

@@ -6,14 +6,22 @@ import dataclasses
 import shlex
 from pathlib import Path
 
-from sartor.machine import write_text
 from sartor.budget import Budget
-from sartor.runs._config import RUN_FILE, from_folder
-from sartor.errors import RunError, UsageError
-from sartor.runs._run import FINETUNED, RESULT, calibration_count, load_subject, read_finetuned, require_current, use_threads
-from sartor.search import read_episodes
 from sartor.compression import copy, holds_network, save
+from sartor.errors import RunError, UsageError
+from sartor.machine import write_text
 from sartor.pipeline import make_compressor, make_problem, make_target
+from sartor.runs._config import RUN_FILE, from_folder
+from sartor.runs._run import (
+    FINETUNED,
+    RESULT,
+    calibration_count,
+    load_subject,
+    read_finetuned,
+    require_current,
+    use_threads,
+)
+from sartor.search import read_episodes
 
 _PREFIX = "episode-"
 _FURTHER = "further"
@@ -25,7 +33,10 @@ def pick(folder: Path, number: int) -> Path:
     It is refitted from as many images as a finalist. Raises `UsageError` for an episode that the run does not have, `RunError`
     if there is no run.
     """
-    config, episodes = from_folder(folder), {episode.number: episode for episode in read_episodes(folder)}
+    config, episodes = (
+        from_folder(folder),
+        {episode.number: episode for episode in read_episodes(folder)},
+    )
     if not episodes:
         raise RunError(f"{folder} holds no episodes yet")
     if number not in episodes:
@@ -33,13 +44,23 @@ def pick(folder: Path, number: int) -> Path:
     use_threads(config)
     options, out = config.options, folder / f"{_PREFIX}{number}"
     count = calibration_count(options)
-    model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=options.seed)
+    model, images, origin = load_subject(
+        config.model, config.weights, config.data, calibration=count, seed=options.seed
+    )
     calibration, target = images.calibration.normalized(), make_target(options)
     compressor = make_compressor(model, calibration, calibration, options, target)
     problem = make_problem(compressor, Budget(()), options, target)
     policy = problem.policy(problem.counts(episodes[number].executed))
     candidate, kept = compressor.candidate(policy, final=True), compressor.kept(policy)
-    save(out, compressor.network, candidate, policy, kept=kept, origin=origin, scheme=compressor.scheme)
+    save(
+        out,
+        compressor.network,
+        candidate,
+        policy,
+        kept=kept,
+        origin=origin,
+        scheme=compressor.scheme,
+    )
     dataclasses.replace(config, out=out, budget="").save(out)  # nothing was promised of this one
     return out
 
@@ -51,7 +72,9 @@ def pick_finetuned(folder: Path) -> Path:
     """
     tuned, out = folder / FINETUNED, folder / _FURTHER
     if not holds_network(tuned):
-        raise RunError(f"{folder} holds nothing that was fine-tuned; go on with: sartor finetune {folder}")
+        raise RunError(
+            f"{folder} holds nothing that was fine-tuned; go on with: sartor finetune {folder}"
+        )
     if holds_network(out):
         raise RunError(f"{out} is there already; fine-tune it, or remove it")
     require_current(folder)

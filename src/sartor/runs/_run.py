@@ -14,18 +14,15 @@ import torch
 from torch import nn
 
 from sartor import data, models
-from sartor.machine import read_json, write_text
-from sartor.machine import is_main
-from sartor.pipeline import Result, SCHEMA, compress
-from sartor.runs._config import RunConfig, first_of, from_folder, require_threads, words
+from sartor.compression import Origin, holds_network, load, read_origin, read_policy, save_trained
 from sartor.errors import RunError
-from sartor.finetune import Epoch, CHECKPOINT, FinetuneOptions, finetune
+from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, Teacher, finetune
 from sartor.graph import trace
-from sartor.pipeline import SearchOptions
+from sartor.machine import is_main, read_json, write_text
+from sartor.pipeline import SCHEMA, Result, SearchOptions, compress
+from sartor.runs._config import RunConfig, first_of, from_folder, require_threads, words
 from sartor.scoring import ImageScorer
 from sartor.search import Episode, read_episodes
-from sartor.compression import Origin, holds_network, load, read_origin, read_policy, save_trained
-from sartor.finetune import Teacher
 from sartor.track import trackers
 
 #: Where fine-tuning writes, in the folder of a run.
@@ -37,7 +34,9 @@ FINETUNE_REPORT = "finetune.json"
 FINETUNE_SCHEMA = 1
 
 
-def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False) -> Result:
+def run_search(
+    config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False
+) -> Result:
     """Load, search and save; everything is in ``config.out`` when this returns.
 
     Raises `RunError` if the folder already holds episodes of a run and ``resume`` is not set, or while another process searches
@@ -47,22 +46,36 @@ def run_search(config: RunConfig, on_episode: Callable[[Episode, Episode], None]
     assert config.out is not None
     known = len(read_episodes(config.out))
     if known and not resume:
-        raise RunError(f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder")
+        raise RunError(
+            f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder"
+        )
     if not known and holds_network(config.out):
-        raise RunError(f"--out {config.out} holds a network that was not searched there; choose another folder")
+        raise RunError(
+            f"--out {config.out} holds a network that was not searched there; choose another folder"
+        )
     use_threads(config)
     count = calibration_count(config.options)
-    model, images, origin = load_subject(config.model, config.weights, config.data, calibration=count, seed=config.options.seed)
+    model, images, origin = load_subject(
+        config.model, config.weights, config.data, calibration=count, seed=config.options.seed
+    )
     with trackers(config.track, config.out) as listening:
 
         def tell(episode: Episode, best: Episode) -> None:
-            for tracker in listening if episode.number >= known else ():  # replayed ones were told before
+            for tracker in (
+                listening if episode.number >= known else ()
+            ):  # replayed ones were told before
                 tracker.on_episode(episode, best)
             on_episode(episode, best)
 
         return compress(
-            model, images, budget=config.budget, options=config.options, out=config.out, origin=origin,
-            on_start=functools.partial(config.save, config.out), on_episode=tell,
+            model,
+            images,
+            budget=config.budget,
+            options=config.options,
+            out=config.out,
+            origin=origin,
+            on_start=functools.partial(config.save, config.out),
+            on_episode=tell,
         )
 
 
@@ -84,7 +97,9 @@ def is_current(folder: Path) -> bool:
 def require_current(folder: Path) -> None:
     """Raise `RunError` if it is not."""
     if not is_current(folder):
-        raise RunError(f"{folder / FINETUNED} was made from another policy than the run now has; remove it, or fine-tune again")
+        raise RunError(
+            f"{folder / FINETUNED} was made from another policy than the run now has; remove it, or fine-tune again"
+        )
 
 
 def use_threads(config: RunConfig) -> None:
@@ -94,7 +109,13 @@ def use_threads(config: RunConfig) -> None:
 
 
 def load_subject(
-    name: str, weights: Path | None, place: str, *, calibration: int, seed: int, origin: Origin | None = None
+    name: str,
+    weights: Path | None,
+    place: str,
+    *,
+    calibration: int,
+    seed: int,
+    origin: Origin | None = None,
 ) -> tuple[nn.Module, data.Data, Origin]:
     """The trained network and the data that the command line names; ``origin`` says what the network is, where it is known.
 
@@ -107,14 +128,20 @@ def load_subject(
         origin = Origin(name, int(labels.max()) + 1, images.validation.pixels.shape[-1])
     torch.manual_seed(seed)  # fresh weights, where no file is given
     missing = f"--weights is missing: {name} would be compressed with random weights"
-    model = models.build_trained(origin.model, weights, classes=origin.classes, pixels=origin.pixels, missing=missing)
+    model = models.build_trained(
+        origin.model, weights, classes=origin.classes, pixels=origin.pixels, missing=missing
+    )
     return model, images, origin
 
 
-def reload_subject(config: RunConfig, place: Path, *, calibration: int) -> tuple[nn.Module, data.Data]:
+def reload_subject(
+    config: RunConfig, place: Path, *, calibration: int
+) -> tuple[nn.Module, data.Data]:
     """Network and data of a run that left a compressed network in ``place``."""
     seed, origin = config.options.seed, read_origin(place)
-    return load_subject(config.model, config.weights, config.data, calibration=calibration, seed=seed, origin=origin)[:2]
+    return load_subject(
+        config.model, config.weights, config.data, calibration=calibration, seed=seed, origin=origin
+    )[:2]
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -127,7 +154,9 @@ def read_result(folder: Path) -> dict[str, Any]:
 def read_finetuned(folder: Path) -> dict[str, Any]:
     """What ``finetune.json`` of a fine-tuned run holds. Raises `RunError` if there is none, or it is of another version."""
     path = folder / FINETUNED / FINETUNE_REPORT
-    return _read(path, FINETUNE_SCHEMA, f"{path} does not exist; make it with: sartor finetune {folder}")
+    return _read(
+        path, FINETUNE_SCHEMA, f"{path} does not exist; make it with: sartor finetune {folder}"
+    )
 
 
 def _read(path: Path, schema: int, missing: str) -> dict[str, Any]:
@@ -139,7 +168,11 @@ def _read(path: Path, schema: int, missing: str) -> dict[str, Any]:
 
 def _finetune_words(options: FinetuneOptions, threads: int | None, teacher: Teacher) -> list[str]:
     """What of the command line of a fine-tuning is not the default."""
-    return [*words(options), *words(teacher, "teacher."), *(["--threads", str(threads)] if threads else [])]
+    return [
+        *words(options),
+        *words(teacher, "teacher."),
+        *(["--threads", str(threads)] if threads else []),
+    ]
 
 
 def run_finetune(
@@ -162,7 +195,9 @@ def run_finetune(
     config, out = from_folder(folder), folder / FINETUNED
     checkpoint = out / CHECKPOINT
     if checkpoint.exists() and not resume:
-        raise RunError(f"{out} already holds a fine-tuning; go on with --resume, or remove the folder")
+        raise RunError(
+            f"{out} already holds a fine-tuning; go on with --resume, or remove the folder"
+        )
     use_threads(dataclasses.replace(config, threads=threads or config.threads))
     config = dataclasses.replace(config, weights=first_of(config).weights)
     original, images = reload_subject(config, folder, calibration=data.ALL)
@@ -177,21 +212,31 @@ def run_finetune(
             on_epoch(epoch)
 
         tuned = finetune(
-            candidate, train, images.validation, policy=read_policy(folder), teacher=teaching, options=options,
-            checkpoint=checkpoint, on_epoch=tell,
+            candidate,
+            train,
+            images.validation,
+            policy=read_policy(folder),
+            teacher=teaching,
+            options=options,
+            checkpoint=checkpoint,
+            on_epoch=tell,
         )
     score = ImageScorer(images.test, dtype=torch.float32).score if images.test is not None else None
     report = {
         "schema": FINETUNE_SCHEMA,
         "validation": {"before": tuned.before, "after": tuned.validation},
-        "test": None if score is None else {
+        "test": None
+        if score is None
+        else {
             "original": score(trace(original, train.slice(0, 1).normalized()).module).accuracy,
             "before": score(candidate).accuracy,
             "after": score(tuned.model).accuracy,
         },
         "seconds": round(sum(epoch.seconds for epoch in tuned.epochs), 3),
         "options": dataclasses.asdict(options),
-        "command": shlex.join(["sartor", "finetune", str(folder), *_finetune_words(options, threads, teacher)]),
+        "command": shlex.join(
+            ["sartor", "finetune", str(folder), *_finetune_words(options, threads, teacher)]
+        ),
         "teacher": " and ".join(teacher.models) or config.model,
         "members": tuned.members,
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],

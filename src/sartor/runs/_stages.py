@@ -13,20 +13,30 @@ from typing import Any
 from safetensors.torch import load_file
 
 from sartor import models
-from sartor.machine import read_json, write_text
-from sartor.machine import require
 from sartor.budget import Budget
-from sartor.compression import keep_safe_groups
+from sartor.compression import identity, keep_safe_groups, load_wide
 from sartor.cost import CostModel
 from sartor.errors import RunError
-from sartor.finetune import Epoch, CHECKPOINT, require_alike
+from sartor.finetune import CHECKPOINT, Epoch, require_alike
 from sartor.graph import trace
+from sartor.machine import read_json, require, write_text
 from sartor.policy import Policy
 from sartor.problem import Problem
-from sartor.runs._run import FINETUNED, FINETUNE_REPORT, calibration_count, is_finished, load_subject, read_finetuned, read_result, reload_subject, require_current, run_finetune, run_search
+from sartor.runs._run import (
+    FINETUNE_REPORT,
+    FINETUNED,
+    calibration_count,
+    is_finished,
+    load_subject,
+    read_finetuned,
+    read_result,
+    reload_subject,
+    require_current,
+    run_finetune,
+    run_search,
+)
 from sartor.runs._schedule import Schedule
 from sartor.search import Episode, read_episodes
-from sartor.compression import identity, load_wide
 
 #: What a stage leaves to the next: weights in the shape of the original, what was pruned zero.
 _WEIGHTS = "tuned.safetensors"
@@ -43,7 +53,9 @@ class Observer:
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
 
 
-def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume: bool = False) -> list[dict[str, Any]]:
+def run_schedule(
+    schedule: Schedule, observer: Observer | None = None, *, resume: bool = False
+) -> list[dict[str, Any]]:
     """Run all stages; stage k is a run of its own in ``out/stage-k``, its network in ``out/stage-k/finetuned``.
 
     Returns one entry per stage: budget, ratios of cost, accuracies. What was done before is not done again, wherever it was
@@ -59,14 +71,18 @@ def run_schedule(schedule: Schedule, observer: Observer | None = None, *, resume
     require("accelerate", extra="train")  # said now, not after the first search
     if read_episodes(stage_folder(out, 1)):
         if not resume:
-            raise RunError(f"--out {out} already holds a schedule; resume it with --resume {out}, or choose another folder")
+            raise RunError(
+                f"--out {out} already holds a schedule; resume it with --resume {out}, or choose another folder"
+            )
         _require_same(Schedule.read(out), schedule, out)
     _require_possible(schedule)
     schedule.save(out)
     entries: list[dict[str, Any]] = []
     for number, budget in enumerate(schedule.stages, 1):
         observer.on_stage(number, budget)
-        entries.append({"stage": number, "budget": budget, **_run_stage(schedule, number, budget, observer)})
+        entries.append(
+            {"stage": number, "budget": budget, **_run_stage(schedule, number, budget, observer)}
+        )
         write_text(out / "stages.json", json.dumps(entries, indent=1) + "\n")
     return entries
 
@@ -80,13 +96,19 @@ def _require_same(stored: Schedule, given: Schedule, out: Path) -> None:
     """What was begun goes on as it was begun."""
     same = dataclasses.replace(given, stages=stored.stages, last=stored.last)
     if dataclasses.replace(stored, search=dataclasses.replace(stored.search, out=out)) != same:
-        raise RunError(f"{out} holds a schedule with other options; go on with: sartor schedule --resume {out}")
+        raise RunError(
+            f"{out} holds a schedule with other options; go on with: sartor schedule --resume {out}"
+        )
     for number, (before, now) in enumerate(zip_longest(stored.stages, given.stages), 1):
         if before != now and read_episodes(stage_folder(out, number)):
-            raise RunError(f"stage {number} of {out} was begun with the budget {before}; it cannot become {now}")
+            raise RunError(
+                f"stage {number} of {out} was begun with the budget {before}; it cannot become {now}"
+            )
     last = stage_folder(out, len(given.stages))
     if given.last != stored.last and (last / FINETUNED / CHECKPOINT).exists():
-        raise RunError(f"the last stage is being fine-tuned, or was; for another way, remove {last / FINETUNED}")
+        raise RunError(
+            f"the last stage is being fine-tuned, or was; for another way, remove {last / FINETUNED}"
+        )
 
 
 def _require_possible(schedule: Schedule) -> None:
@@ -94,8 +116,14 @@ def _require_possible(schedule: Schedule) -> None:
 
     Reachable are all budgets that can be met however much the stages before remove; latency would have to be measured.
     """
-    search, options, count = schedule.search, schedule.search.options, calibration_count(schedule.search.options)
-    model, images, origin = load_subject(search.model, search.weights, search.data, calibration=count, seed=options.seed)
+    search, options, count = (
+        schedule.search,
+        schedule.search.options,
+        calibration_count(schedule.search.options),
+    )
+    model, images, origin = load_subject(
+        search.model, search.weights, search.data, calibration=count, seed=options.seed
+    )
     image = images.calibration.slice(0, 1).normalized()
     teacher = schedule.teacher.build(images.calibration, classes=origin.classes)
     if teacher is not None:
@@ -103,8 +131,12 @@ def _require_possible(schedule: Schedule) -> None:
     cost_model, least = CostModel(keep_safe_groups(trace(model, image))), Policy()
     for budget in map(Budget.parse, schedule.stages):
         problem = Problem(
-            cost_model, budget.without_latency(), granularity=options.granularity, min_keep=options.min_keep,
-            multiple=options.multiple, base=least,
+            cost_model,
+            budget.without_latency(),
+            granularity=options.granularity,
+            min_keep=options.min_keep,
+            multiple=options.multiple,
+            base=least,
         )
         least = problem.policy(problem.lowest)
 
@@ -112,7 +144,10 @@ def _require_possible(schedule: Schedule) -> None:
 def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer) -> dict[str, Any]:
     out = schedule.search.out
     assert out is not None
-    folder, before = stage_folder(out, number), stage_folder(out, number - 1) if number > 1 else None
+    folder, before = (
+        stage_folder(out, number),
+        stage_folder(out, number - 1) if number > 1 else None,
+    )
     config = dataclasses.replace(schedule.search, budget=budget, out=folder)
     if before is not None:
         options = dataclasses.replace(config.options, base=before)
@@ -120,11 +155,15 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
         _require_same_start(folder, before / _WEIGHTS)
     stopped = False
     if is_finished(folder):
-        config.save(folder)  # the schedule may have been moved since, and with it what this stage is based on
+        config.save(
+            folder
+        )  # the schedule may have been moved since, and with it what this stage is based on
     else:
         stopped = run_search(config, observer.on_episode, resume=True).stopped
     if stopped or not is_finished(folder):
-        raise RunError(f"the search of stage {number} was interrupted; go on with: sartor schedule --resume {out}")
+        raise RunError(
+            f"the search of stage {number} was interrupted; go on with: sartor schedule --resume {out}"
+        )
     found, report = read_result(folder), folder / FINETUNED / FINETUNE_REPORT
     if not report.exists():
         tuning = schedule.finetune_of(number)
@@ -133,17 +172,25 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
     if not _is_newer(folder / _WEIGHTS, report):
         original = reload_subject(schedule.search, folder, calibration=1)[0]
         mean, std = models.normalisation(schedule.search.weights)
-        models.save_weights(folder / _WEIGHTS, load_wide(report.parent, original), mean=mean, std=std)
+        models.save_weights(
+            folder / _WEIGHTS, load_wide(report.parent, original), mean=mean, std=std
+        )
     tuned = read_finetuned(folder)
     keys = ("validation", "test", "seconds")
-    return {"ratio": found["best"]["ratio"], "budget_met": found["budget_met"], **{key: tuned[key] for key in keys}}
+    return {
+        "ratio": found["best"]["ratio"],
+        "budget_met": found["budget_met"],
+        **{key: tuned[key] for key in keys},
+    }
 
 
 def _require_same_start(folder: Path, weights: Path) -> None:
     """Keep which weights a stage begins with; raise `RunError` if it began with others: the stage before was trained again."""
     path, now = folder / _START, {"weights": identity(load_file(weights))}
     if path.exists() and read_json(path, missing="", error=RunError) != now:
-        raise RunError(f"{folder} was searched from other weights than {weights} now holds; remove it to search it anew")
+        raise RunError(
+            f"{folder} was searched from other weights than {weights} now holds; remove it to search it anew"
+        )
     write_text(path, json.dumps(now) + "\n")
 
 

@@ -31,7 +31,9 @@ def cells(entry: dict[str, Any]) -> list[str]:
         f"{entry['macs'] / 1e6:.2f} M ({100 * ratio['macs']:.1f} %)",
         f"{entry['params'] / 1e3:.1f} K ({100 * ratio['params']:.1f} %)",
         f"{entry['size'] / 1e3:.1f} KB ({100 * ratio['size']:.1f} %)",
-        "–" if not latency else f"{1e3 * latency['candidate']['median_s']:.3f} ms ({100 * latency['relative']:.1f} %)",
+        "–"
+        if not latency
+        else f"{1e3 * latency['candidate']['median_s']:.3f} ms ({100 * latency['relative']:.1f} %)",
     ]
 
 
@@ -39,10 +41,16 @@ def missed_words(report: dict[str, Any]) -> list[str]:
     """What of ``result.json`` is not as it was asked for, one sentence each."""
     found = []
     if unsettled := report["latencies_unsettled"]:
-        found.append(f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow")
+        found.append(
+            f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow"
+        )
     if not report["budget_met"]:
         bounded = report["reward"] != "absolute"
-        why = "no finalist was fast enough when measured" if bounded else "the reward weighs latency, it does not bound it"
+        why = (
+            "no finalist was fast enough when measured"
+            if bounded
+            else "the reward weighs latency, it does not bound it"
+        )
         found.append(f"the budget {report['budget']} was NOT met: {why}")
     return found
 
@@ -50,7 +58,8 @@ def missed_words(report: dict[str, Any]) -> list[str]:
 def tuned_words(report: dict[str, Any]) -> str:
     """What ``finetune.json`` tells of a fine-tuning."""
     parts = [
-        f"{part} " + ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())
+        f"{part} "
+        + ", ".join(f"{name} {100 * value:.2f} %" for name, value in report[part].items())
         for part in ("validation", "test")
         if report[part]
     ]
@@ -63,4 +72,8 @@ def tuned_words(report: dict[str, Any]) -> str:
 def members_words(members: Sequence[int]) -> str:
     """Which epochs, from 1, a fine-tuned network is made of; 0 is the network that the training began with."""
     names = ["the network before" if member == 0 else f"epoch {member}" for member in members]
-    return f"kept is {names[0]}" if len(names) == 1 else f"kept is the mean of {', '.join(names[:-1])} and {names[-1]}"
+    return (
+        f"kept is {names[0]}"
+        if len(names) == 1
+        else f"kept is the mean of {', '.join(names[:-1])} and {names[-1]}"
+    )
