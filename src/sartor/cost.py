@@ -10,14 +10,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sartor.budget import QUANTITIES, Quantity
 from sartor.errors import PolicyError
-from sartor.graph import KEPT, IntArray, Network
+from sartor.graph import KEPT, Network
+from sartor.machine import FloatArray, IntArray
 from sartor.policy import FULL_WIDTH, Policy, kept_count
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,4 @@
 from ._base import Agent as Agent
-from ._base import Float32Array as Float32Array
 from ._base import SearchContext as SearchContext
 from ._base import Trajectory as Trajectory
 from ._base import VectorAgent as VectorAgent

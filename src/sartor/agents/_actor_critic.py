@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sartor.agents._base import Float32Array
+from sartor.machine import Float32Array
 
 _ACTOR_RATE, _CRITIC_RATE = 1e-4, 1e-3
 _TAU = 0.01

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import truncnorm
 
 from sartor.agents._actor_critic import ActorCritic, Replay
-from sartor.agents._base import Agent, Float32Array, SearchContext, Trajectory
-from sartor.cost import FloatArray
+from sartor.agents._base import Agent, SearchContext, Trajectory
+from sartor.machine import Float32Array, FloatArray
 
 _HIDDEN = (300, 300)
 _BATCH = 64

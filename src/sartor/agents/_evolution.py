@@ -16,7 +16,7 @@ import numpy as np
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.agents._lineage import Lineage
 from sartor.agents._rules import knapsack, uniform
-from sartor.cost import FloatArray
+from sartor.machine import FloatArray
 
 #: Proposals of a line of one kind before it may be given up.
 _TRIAL = 12

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sartor.agents._actor_critic import ActorCritic, Replay
-from sartor.agents._base import Float32Array, SearchContext, Trajectory, VectorAgent
+from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.agents._ddpg import disturbed
-from sartor.cost import FloatArray
+from sartor.machine import Float32Array, FloatArray
 from sartor.policy import FULL_WIDTH
 from sartor.problem import Decision, Precision
 

@@ -10,8 +10,7 @@ from sartor.agents._base import SearchContext
 from sartor.agents._mutants import Breeder
 from sartor.agents._rules import allocate
 from sartor.agents._surrogate import Surrogate
-from sartor.cost import FloatArray
-from sartor.graph import BoolArray, IntArray
+from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.problem import Decision, cheapest
 
 #: Mutants per generation, and generations bred on predictions alone, for each proposal.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sartor.cost import FloatArray
-from sartor.graph import BoolArray, IntArray
+from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.problem import Problem
 
 #: Bits are moved by less than this share of a choice, so that they do not change by it alone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from sartor.agents._base import Agent, Float32Array, SearchContext, Trajectory, VectorAgent
+from sartor.agents._base import Agent, SearchContext, Trajectory, VectorAgent
 from sartor.agents._ddpg import DdpgAgent
 from sartor.agents._evolution import EvolutionAgent
 from sartor.agents._galen import GalenAgent
@@ -41,7 +41,6 @@ __all__ = [
     "RULES",
     "SEES_MEASUREMENTS",
     "Agent",
-    "Float32Array",
     "RuleName",
     "SearchContext",
     "Trajectory",

@@ -8,8 +8,7 @@ from typing import Literal
 import numpy as np
 
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
-from sartor.cost import FloatArray
-from sartor.graph import IntArray
+from sartor.machine import FloatArray, IntArray
 from sartor.problem import Decision, Problem
 
 RuleName = Literal["uniform", "shallow", "deep", "greedy", "knapsack"]

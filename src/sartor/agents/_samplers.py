@@ -7,7 +7,7 @@ import numpy as np
 import optuna
 
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
-from sartor.cost import FloatArray
+from sartor.machine import FloatArray
 from sartor.problem import Problem
 
 

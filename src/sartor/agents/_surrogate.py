@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.stats import norm, rankdata
 
-from sartor.cost import FloatArray
+from sartor.machine import FloatArray
 
 #: Hyperparameters tried: share of the linear part, length scale (in typical distances), noise variance.
 _GRID = tuple(product((0.1, 0.5, 0.9), (0.25, 0.5, 1.0, 2.0), (0.02, 0.1, 0.3)))

@@ -15,8 +15,8 @@ from sartor.compression._modules import weight_of
 from sartor.compression._norms import keeps_statistics, own_norms
 from sartor.compression._sensitivity import output_sensitivity
 from sartor.errors import DataError
-from sartor.graph import IntArray, LayerSpec, Network
-from sartor.machine import channels_last
+from sartor.graph import LayerSpec, Network
+from sartor.machine import IntArray, channels_last
 
 _ADDITIONS = ("add", "iadd", "add_")
 #: Layers with more inputs than this (channels × kernel) keep their weights: G alone would need over half a gigabyte.

@@ -23,9 +23,10 @@ from sartor.compression._ranking import Ranking, rank
 from sartor.compression._reconstruct import Refitter
 from sartor.compression._scheme import REDUCED, Scheme
 from sartor.compression._slice import narrow
-from sartor.cost import CostModel, FloatArray
+from sartor.cost import CostModel
 from sartor.errors import DataError, UsageError
-from sartor.graph import BoolArray, Network
+from sartor.graph import Network
+from sartor.machine import BoolArray, FloatArray
 from sartor.policy import FULL_WIDTH, Policy
 
 Refit = Literal["pruned", "original", "none"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from sartor.machine import FloatArray
 
 #: How channels and weights are ranked: by their size, or by the error their removal causes.
 Selection = Literal["magnitude", "error"]
@@ -56,10 +57,8 @@ def least_error_mask(
     return mask.T
 
 
-def error_curve(errors: Tensor, keep: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def error_curve(errors: Tensor, keep: FloatArray) -> FloatArray:
     """Summed errors of a layer for each share of weights kept, those with the smallest errors removed."""
     total = np.concatenate([[0.0], np.cumsum(np.sort(errors.flatten().double().numpy()))])
-    curve: npt.NDArray[np.float64] = total[
-        errors.numel() - np.rint(keep * errors.numel()).astype(np.int64)
-    ]
+    curve: FloatArray = total[errors.numel() - np.rint(keep * errors.numel()).astype(np.int64)]
     return curve

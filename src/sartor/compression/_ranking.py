@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,7 +12,8 @@ from sartor.compression._calibration import as_matrix, columns_of
 from sartor.compression._masks import Selection
 from sartor.compression._modules import weight_of
 from sartor.compression._reconstruct import Refitter
-from sartor.graph import BoolArray, Group, IntArray, Network
+from sartor.graph import Group, Network
+from sartor.machine import BoolArray, FloatArray, IntArray
 
 #: At most this many removals per group are decided one after the other; wider groups give up several units at once.
 _STEPS = 64
@@ -28,7 +28,7 @@ class Ranking:
     """
 
     order: dict[str, IntArray]
-    errors: dict[str, npt.NDArray[np.float64]]
+    errors: dict[str, FloatArray]
 
     def kept(self, network: Network, counts: dict[str, int]) -> BoolArray:
         """One flag per unit, with the best ``counts[group]`` units of every group kept (all where a group is absent)."""
@@ -48,7 +48,7 @@ def rank(network: Network, refitter: Refitter | None, selection: Selection) -> R
     to magnitude, and so do all without a ``refitter``.
     """
     order: dict[str, IntArray] = {}
-    errors: dict[str, npt.NDArray[np.float64]] = {}
+    errors: dict[str, FloatArray] = {}
     for group in network.groups:
         voters = []
         if refitter is not None:
@@ -72,7 +72,7 @@ def rank(network: Network, refitter: Refitter | None, selection: Selection) -> R
     return Ranking(order, errors)
 
 
-def _magnitude(network: Network, group: Group) -> npt.NDArray[np.float64]:
+def _magnitude(network: Network, group: Group) -> FloatArray:
     score = np.zeros(network.units)
     for name in group.consumers:
         slot, weight = network.slot_by_name[name], weight_of(network.module.get_submodule(name))
@@ -126,7 +126,7 @@ class _Voter:
 
 
 def _eliminate(
-    size: int, voters: list[_Voter], magnitude: npt.NDArray[np.float64] | None
+    size: int, voters: list[_Voter], magnitude: FloatArray | None
 ) -> tuple[list[int], list[float]]:
     """Units in order of removal, and the accumulated error with 0 … ``size`` units left."""
     alive = torch.arange(size)

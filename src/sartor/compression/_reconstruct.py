@@ -28,8 +28,7 @@ from sartor.compression._modules import bias_of, weight_of, with_tensors
 from sartor.compression._slice import kept_channels
 from sartor.compression._solve import least_squares
 from sartor.compression._sweep import SequentialRefit
-from sartor.cost import FloatArray
-from sartor.graph import BoolArray
+from sartor.machine import BoolArray, FloatArray
 
 Inputs = Literal["original", "pruned"]
 

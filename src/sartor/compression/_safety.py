@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from sartor.compression._slice import mask, narrow
-from sartor.graph import BoolArray, Group, KeptWhole, Network, differ
+from sartor.graph import Group, KeptWhole, Network, differ
+from sartor.machine import BoolArray
 
 #: Largest difference between sliced and masked network, relative to the largest output.
 TOLERANCE = 1e-4

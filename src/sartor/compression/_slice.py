@@ -8,7 +8,8 @@ from torch import Tensor, fx, nn
 
 from sartor.compression._modules import bias_of, shallow_copy, weight_of, with_tensors
 from sartor.errors import PolicyError
-from sartor.graph import BoolArray, ChannelSelect, IntArray, Network, Slot
+from sartor.graph import ChannelSelect, Network, Slot
+from sartor.machine import BoolArray, IntArray
 
 
 def kept_channels(units: IntArray, kept: BoolArray) -> IntArray:

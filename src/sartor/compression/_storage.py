@@ -22,8 +22,8 @@ from sartor.compression._quantize import quantize
 from sartor.compression._scheme import REDUCED, Scheme
 from sartor.compression._slice import narrow, widen
 from sartor.errors import PolicyError, RunError, WeightsError
-from sartor.graph import BoolArray, Network, trace
-from sartor.machine import read_json, write_atomically, write_text
+from sartor.graph import Network, trace
+from sartor.machine import BoolArray, read_json, write_atomically, write_text
 from sartor.policy import Policy
 
 SCHEMA = 1

@@ -13,7 +13,7 @@ from sartor.compression._fold import affine
 from sartor.compression._modules import weight_of
 from sartor.compression._slice import kept_channels
 from sartor.compression._solve import least_squares_of_few
-from sartor.graph import BoolArray
+from sartor.machine import BoolArray
 
 if TYPE_CHECKING:
     from sartor.compression._reconstruct import Refitter

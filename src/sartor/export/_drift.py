@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor, fx
 
 from sartor.compression import layer_calls
-from sartor.machine import require, write_atomically
+from sartor.machine import Float32Array, require, write_atomically
 from sartor.targets import BIASED, OnnxRuntimeTarget
-
-FloatArray = npt.NDArray[np.float32]
 
 #: Relative error above which a layer has drifted: several times what rounding differently amounts to.
 DRIFTED = 0.1
@@ -40,7 +37,7 @@ def drift(artifact: Path, network: fx.GraphModule, images: Tensor) -> list[Drift
     What layers write is shown before it is rounded, so that they run in fp32 on rounded numbers: a wrong file is found, a wrong
     integer kernel is not (`sartor.targets` looks for those).
     """
-    expected: dict[str, FloatArray] = {
+    expected: dict[str, Float32Array] = {
         call.name: call.output.numpy() for call in layer_calls(network, (images,))
     }
     found = _computed(artifact, list(expected), images)
@@ -51,11 +48,11 @@ def drift(artifact: Path, network: fx.GraphModule, images: Tensor) -> list[Drift
     ]
 
 
-def _error(found: FloatArray, wanted: FloatArray) -> float:
+def _error(found: Float32Array, wanted: Float32Array) -> float:
     return float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-12)
 
 
-def _computed(artifact: Path, names: Sequence[str], images: Tensor) -> dict[str, FloatArray]:
+def _computed(artifact: Path, names: Sequence[str], images: Tensor) -> dict[str, Float32Array]:
     """What the layers of these names compute in ONNX Runtime, as far as the file has them."""
     onnx = require("onnx", extra="onnxruntime")
     model = onnx.load(artifact)

@@ -1,8 +1,6 @@
 from ._layers import KEPT as KEPT
 from ._layers import LAYERS as LAYERS
-from ._layers import BoolArray as BoolArray
 from ._layers import Group as Group
-from ._layers import IntArray as IntArray
 from ._layers import KeptWhole as KeptWhole
 from ._layers import LayerSpec as LayerSpec
 from ._layers import Slot as Slot

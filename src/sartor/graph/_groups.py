@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sartor.graph._labels import NEUTRAL
-from sartor.graph._layers import KEPT, Group, IntArray, Slot
+from sartor.graph._layers import KEPT, Group, Slot
 from sartor.graph._propagation import LabelPropagation
+from sartor.machine import IntArray
 
 
 def unit_table(labelled: LabelPropagation) -> tuple[IntArray, int]:

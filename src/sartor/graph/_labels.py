@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sartor.graph._layers import IntArray
+from sartor.machine import IntArray
 
 #: Label of an element that carries no channel (padding, a constant).
 NEUTRAL = 0

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from sartor.machine import IntArray
 
 #: Modules that have weights to compress, as a type and one by one.
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.graph._labels import NEUTRAL, Labels, along, distinct, distinct_pairs, spread
-from sartor.graph._layers import IntArray
 from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
+from sartor.machine import IntArray
 
 
 class LabelPropagation:

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, fx
 
 from sartor.graph._labels import NEUTRAL, along
-from sartor.graph._layers import KEPT, BoolArray, IntArray
+from sartor.graph._layers import KEPT
 from sartor.graph._operators import Effect
 from sartor.graph._propagation import LabelPropagation
 from sartor.graph._select import ChannelSelect
+from sartor.machine import BoolArray, IntArray
 
 UnitOf = Callable[[IntArray], IntArray]
 

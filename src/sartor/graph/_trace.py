@@ -16,12 +16,13 @@ from torch import Tensor, fx, nn
 from sartor.errors import TraceError, WeightsError
 from sartor.graph._groups import find_groups, unit_table
 from sartor.graph._inplace import without_in_place
-from sartor.graph._layers import KEPT, Group, IntArray, KeptWhole, Layer, LayerSpec, Slot
+from sartor.graph._layers import KEPT, Group, KeptWhole, Layer, LayerSpec, Slot
 from sartor.graph._operators import costs_nothing, operator_name
 from sartor.graph._outputs import differ
 from sartor.graph._propagation import LabelPropagation
 from sartor.graph._rewire import Rewiring, find_rigid
 from sartor.graph._select import ChannelSelect
+from sartor.machine import IntArray
 
 #: Largest difference between a network and its trace, relative to the largest output.
 _TOLERANCE = 1e-4

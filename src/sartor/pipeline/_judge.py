@@ -15,7 +15,7 @@ from sartor import agents
 from sartor.agents import RuleName, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
-from sartor.graph import IntArray
+from sartor.machine import IntArray
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.rewards import REWARDS, RewardName

@@ -8,8 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from sartor.cost import CostModel, FloatArray, LayerSettings
-from sartor.graph import IntArray, LayerSpec, Network
+from sartor.cost import CostModel, LayerSettings
+from sartor.graph import LayerSpec, Network
+from sartor.machine import FloatArray, IntArray
 from sartor.policy import Policy
 
 Granularity = Literal["channels", "weights"]

@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sartor.budget import Bound, Bounded, Budget
-from sartor.cost import FloatArray
 from sartor.errors import BudgetError
-from sartor.graph import BoolArray, IntArray
+from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.problem._decisions import Decision, cheapest, ends
 
 #: Sums of floats err by less, relative to a bound.

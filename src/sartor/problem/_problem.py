@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from sartor.budget import Bounded, Budget
-from sartor.cost import Cost, CostModel, FloatArray, LayerSettings
+from sartor.cost import Cost, CostModel, LayerSettings
 from sartor.errors import TraceError, UsageError
-from sartor.graph import IntArray
+from sartor.machine import FloatArray, IntArray
 from sartor.policy import Policy
 from sartor.problem._decisions import (
     DecisionMap,

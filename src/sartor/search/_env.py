@@ -7,11 +7,9 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
 
 from sartor.budget import Quantity
-from sartor.cost import FloatArray
-from sartor.graph import IntArray
+from sartor.machine import Float32Array, FloatArray, IntArray
 from sartor.problem import Problem
 
 #: Names of the observation's entries, each scaled to [0, 1] by its range over the decisions.
@@ -28,8 +26,6 @@ FEATURES = (
     "rest",
     "previous_action",
 )
-
-Float32Array = npt.NDArray[np.float32]
 
 
 class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):

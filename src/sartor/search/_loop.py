@@ -12,9 +12,8 @@ import numpy as np
 from sartor import agents
 from sartor.agents import Agent, RuleName, SearchContext, Trajectory
 from sartor.compression import Compressor
-from sartor.cost import FloatArray
 from sartor.errors import RunError
-from sartor.graph import IntArray
+from sartor.machine import FloatArray, IntArray
 from sartor.problem import Decision, Problem
 from sartor.rewards import REWARDS, RewardName
 from sartor.scoring import Evaluator, Outcome

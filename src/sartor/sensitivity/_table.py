@@ -9,9 +9,8 @@ from typing import Literal, cast
 
 import numpy as np
 
-from sartor.cost import FloatArray
 from sartor.errors import RunError
-from sartor.machine import read_json, write_text
+from sartor.machine import FloatArray, read_json, write_text
 from sartor.policy import FULL_WIDTH
 
 Parameter = Literal["channels", "weight_bits", "activation_bits"]

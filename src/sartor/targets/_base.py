@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor, fx
 
 from sartor.compression import INTEGER, Scheme
 from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
+from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
 
-FloatArray = npt.NDArray[np.float32]
 Kind = str
 
 
@@ -50,7 +48,7 @@ class Session(Protocol):
         """Images that it runs at a time; None for any number."""
         ...
 
-    def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+    def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """Outputs for a batch of any size."""
         ...
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from torch import Tensor, fx
 
 from sartor.errors import MissingPackageError, RunError, UsageError
+from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH
-from sartor.targets._base import Description, FloatArray, Session, Support, Target
+from sartor.targets._base import Description, Session, Support, Target
 from sartor.targets._onnx import write_onnx
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare
@@ -110,7 +111,7 @@ class CommandSession:
     ) -> None:
         self._words, self._pattern, self._unit, self._timeout_s = words, pattern, unit, timeout_s
 
-    def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+    def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """Benchmark programs give no outputs."""
         raise UsageError("the target command measures latency only; it gives no outputs")
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, fx
 
 from sartor.errors import RunError
-from sartor.machine import require, write_atomically
+from sartor.machine import Float32Array, require, write_atomically
 from sartor.policy import FULL_WIDTH
-from sartor.targets._base import Description, FloatArray, Support, Target
+from sartor.targets._base import Description, Support, Target
 from sartor.targets._exporter_errors import exporter_errors
 from sartor.targets._onnx import processor
 from sartor.targets._pt2e import with_integers
@@ -122,7 +122,7 @@ class ExecutorchSession:
             )
         return self._method
 
-    def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+    def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs, batch by batch."""
         method, rows = self._ready(), []
         for start in range(0, len(inputs[0]), self.batch):

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from sartor.errors import RunError
-from sartor.machine import require
-from sartor.targets._base import FloatArray
+from sartor.machine import Float32Array, require
 from sartor.targets._onnx import BIASED, CLIPPED, OnnxTarget
 
 _PROFILED_RUNS = 50
@@ -89,9 +88,9 @@ class OnnxRuntimeSession:
             for name, shape in zip(self._names, shapes, strict=True)
         }
 
-    def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+    def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs."""
-        outputs: list[FloatArray] = self.session.run(
+        outputs: list[Float32Array] = self.session.run(
             None, dict(zip(self._names, inputs, strict=True))
         )
         return outputs

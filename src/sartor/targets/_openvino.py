@@ -11,8 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sartor.errors import RunError, UsageError
-from sartor.machine import require
-from sartor.targets._base import FloatArray
+from sartor.machine import Float32Array, require
 from sartor.targets._onnx import OnnxTarget, processor
 
 
@@ -58,7 +57,7 @@ class OpenVinoSession:
         rng = np.random.default_rng(0)
         self._fixed = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
 
-    def run(self, inputs: Sequence[FloatArray]) -> list[FloatArray]:
+    def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs."""
         self._batches.infer(list(inputs))
         return [np.array(tensor.data) for tensor in self._batches.output_tensors]

@@ -13,10 +13,9 @@ from torch import Tensor, fx
 from sartor.compression import GALEN, ActivationQuantizer, Scheme, layer_calls
 from sartor.errors import RunError, UsageError
 from sartor.graph import LayerSpec
-from sartor.machine import read_json, write_text
+from sartor.machine import Float32Array, read_json, write_text
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
-from sartor.targets._base import FloatArray as Values
 from sartor.targets.prediction._layer_shape import LayerShape, parse_key
 from sartor.targets.prediction._overhead import SIDES, CallOverhead, chain_key
 from sartor.targets.prediction._surface import LatencySurface
@@ -129,7 +128,7 @@ class TableSession:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def run(self, inputs: Sequence[Values]) -> list[Values]:
+    def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """Tables give no outputs."""
         raise UsageError("the target table estimates latency only; it gives no outputs")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binom
 
-from sartor.cost import FloatArray
+from sartor.machine import FloatArray
 from sartor.targets._quiet import QuietGauge, quiet
 
 #: Seconds that the slower network runs before it is the other's turn: short against how long neighbours rest, some tens of ms.

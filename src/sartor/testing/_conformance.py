@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, fx
 
 from sartor import models
-from sartor.agents import Agent, Float32Array, Trajectory
+from sartor.agents import Agent, Trajectory
 from sartor.compression import fold, layer_calls, quantize
-from sartor.cost import FloatArray
 from sartor.errors import PolicyError
 from sartor.graph import Network, trace
-from sartor.machine import write_text
+from sartor.machine import Float32Array, FloatArray, write_text
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets import Description, Patience, Support, Target, precisions
 

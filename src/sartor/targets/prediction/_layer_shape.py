@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sartor.cost import FloatArray
 from sartor.graph import LayerSpec
+from sartor.machine import FloatArray
 from sartor.policy import WIDTHS
 
 _KEY = re.compile(

@@ -13,10 +13,9 @@ from filelock import FileLock
 from torch import Tensor, fx, nn
 
 from sartor.compression import quantize
-from sartor.cost import FloatArray
 from sartor.errors import RunError
 from sartor.graph import LayerSpec
-from sartor.machine import read_json, write_text
+from sartor.machine import FloatArray, read_json, write_text
 from sartor.policy import FULL_WIDTH, Policy
 from sartor.targets._deployment import Deployment
 from sartor.targets._table import TABLE_SCHEMA

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sartor.cost import FloatArray
+from sartor.machine import FloatArray
 
 #: Channels, and sides of the images, that enter and leave the chains.
 CHANNELS, SIDES = 16, (4, 16, 64, 128)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from sartor.cost import FloatArray
-from sartor.graph import BoolArray, IntArray
+from sartor.machine import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
