@@ -14,3 +14,5 @@ from ._select import ChannelSelect as ChannelSelect
 from ._trace import Network as Network
 from ._trace import require_finite as require_finite
 from ._trace import trace as trace
+from ._walk import Walk as Walk
+from ._walk import walk as walk
