@@ -12,7 +12,7 @@ from sartor.compression import CompressOptions, Compressor
 from sartor.cost import CostModel
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.problem import Problem
+from sartor.problem import Problem, SearchSpace
 from sartor.testing import AgentConformance
 
 
@@ -22,7 +22,9 @@ def setting():
         topologies.randomized(topologies.SqueezeExcitation()), torch.randn(1, 3, 16, 16)
     )
     compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions())
-    problem = Problem(compressor.cost_model, Budget.parse("macs<=50%"), min_keep=0.1)
+    problem = Problem.of(
+        compressor.cost_model, Budget.parse("macs<=50%"), SearchSpace(min_keep=0.1)
+    )
     errors = [compressor.ranking.errors[d.name][d.choices] for d in problem.decisions]
     return SearchContext(problem, 11, 40, errors, seed=0)
 
@@ -34,7 +36,12 @@ def narrowed(setting):
     base = Policy(channels=dict(zip(names, (0.05, 0.5, 0.75, 1.0), strict=True)))
     return limited(
         setting,
-        Problem(setting.problem.cost_model, Budget.parse("macs<=30%"), min_keep=0.1, base=base),
+        Problem.of(
+            setting.problem.cost_model,
+            Budget.parse("macs<=30%"),
+            SearchSpace(min_keep=0.1),
+            base=base,
+        ),
     )
 
 
@@ -135,8 +142,10 @@ def test_searches_beat_random_on_a_smooth_reward(name, setting):
 
 def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting, monkeypatch):
     """A proposal used to project hundreds of mutants, all of them known."""
-    problem = Problem(
-        setting.problem.cost_model, Budget.parse("macs<=60%"), min_keep=0.1, multiple=4
+    problem = Problem.of(
+        setting.problem.cost_model,
+        Budget.parse("macs<=60%"),
+        SearchSpace(min_keep=0.1, multiple=4),
     )
     policies = int(np.prod([len(decision.choices) for decision in problem.decisions]))
     assert policies < 50
@@ -188,7 +197,7 @@ def test_the_exact_allocation_is_never_worse_than_greedy_or_uniform(setting):
 
 def test_greedy_stops_where_nothing_is_left_to_give_up(setting, monkeypatch):
     network = setting.problem.cost_model.network
-    problem = Problem(CostModel(network), Budget.parse("macs<=50%"), min_keep=0.1)
+    problem = Problem.of(CostModel(network), Budget.parse("macs<=50%"), SearchSpace(min_keep=0.1))
     macs = problem.total
     monkeypatch.setattr(
         problem, "usage", lambda counts: macs("macs", counts)
@@ -212,8 +221,10 @@ def test_unknown_agents_are_refused_by_name(setting):
 
 
 def test_greedy_gives_up_a_twentieth_at_a_time_also_of_few_choices(setting):
-    problem = Problem(
-        setting.problem.cost_model, Budget.parse("macs<=90%"), min_keep=0.1, multiple=8
+    problem = Problem.of(
+        setting.problem.cost_model,
+        Budget.parse("macs<=90%"),
+        SearchSpace(min_keep=0.1, multiple=8),
     )
     few = limited(setting, problem)
     counts = problem.execute(agents.RULES["greedy"](few))

@@ -8,9 +8,8 @@ from sartor.agents._galen import GalenAgent, _degree, _steps, discrete, precisio
 from sartor.budget import Budget
 from sartor.compression import CompressOptions, Compressor
 from sartor.graph import trace
-from sartor.problem import Problem
+from sartor.problem import Problem, SearchSpace
 from sartor.search import FEATURES
-from sartor.search._loop import _errors
 from sartor.testing import AgentConformance
 
 BOTH = ((8, 8), (32, 32))
@@ -23,14 +22,16 @@ def setting_of(precisions, methods=("prune", "quantize")):
     )
     compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions())
     table = {layer.name: precisions for layer in network.layers}
-    problem = Problem(
-        compressor.cost_model, Budget.parse("bops<=30%"), methods=methods, precisions=table
+    problem = Problem.of(
+        compressor.cost_model,
+        Budget.parse("bops<=30%"),
+        SearchSpace(methods=methods, precisions=table),
     )
     return SearchContext(
         problem,
         len(FEATURES),
         40,
-        [_errors(compressor, decision) for decision in problem.decisions],
+        [decision.errors(compressor) for decision in problem.decisions],
         0,
     )
 
@@ -79,7 +80,7 @@ def test_every_precision_has_actions_that_lead_to_it(pair):
 
 def test_it_learns_to_keep_little_where_that_is_rewarded():
     setting = setting_of(BOTH, ("prune",))
-    problem = Problem(setting.problem.cost_model, Budget(()))
+    problem = Problem.of(setting.problem.cost_model, Budget(()))
     agent = GalenAgent(SearchContext(problem, len(FEATURES), 150, setting.errors, 0))
     kept = []
     for _ in range(150):
@@ -104,7 +105,7 @@ def test_every_group_that_a_layer_reads_is_decided():
         topologies.randomized(topologies.Concatenation()),
         topologies.example_inputs(topologies.Concatenation),
     )
-    problem = Problem(
+    problem = Problem.of(
         Compressor(network, None, CompressOptions()).cost_model, Budget.parse("macs<=50%")
     )
     kept = [step.keep for step in _steps(problem.decisions)]

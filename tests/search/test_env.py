@@ -11,14 +11,14 @@ from sartor.budget import Budget
 from sartor.cost import CostModel
 from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import trace
-from sartor.problem import Problem
+from sartor.problem import Problem, SearchSpace
 from sartor.search import FEATURES, CompressionEnv
 
 RESNET20 = CostModel(trace(models.build("resnet20"), torch.zeros(1, 3, 32, 32)))
 
 
 def problem(budget="macs<=50%", **options):
-    return Problem(RESNET20, Budget.parse(budget), **options)
+    return Problem.of(RESNET20, Budget.parse(budget), SearchSpace(**options))
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")
@@ -95,7 +95,7 @@ def test_observations_hold_the_eleven_features_in_their_range():
 def test_a_network_with_nothing_to_prune_is_refused():
     model = CostModel(trace(torch.nn.Sequential(torch.nn.Linear(4, 2)), torch.zeros(1, 4)))
     with pytest.raises(TraceError, match="nothing to prune or quantize: network output"):
-        Problem(model, Budget.parse("macs<=50%"))
+        Problem.of(model, Budget.parse("macs<=50%"))
 
 
 @pytest.mark.parametrize(
@@ -110,4 +110,6 @@ def test_topologies_all_have_something_to_decide():
     for kind in topologies.ALL:
         if kind is topologies.PixelShuffle:  # its channels become pixels: kept whole
             continue
-        assert len(Problem(CostModel(trace(kind(), topologies.example_inputs(kind))), Budget(())))
+        assert len(
+            Problem.of(CostModel(trace(kind(), topologies.example_inputs(kind))), Budget(()))
+        )

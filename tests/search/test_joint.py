@@ -18,7 +18,7 @@ from sartor.cost import CostModel, LayerSettings
 from sartor.errors import BudgetError, DataError, PolicyError, RunError, UsageError
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.problem import Problem
+from sartor.problem import Problem, SearchSpace
 from sartor.rewards import REWARDS
 from sartor.scoring import Outcome
 from sartor.targets import SURE, Deployment, LatencyTable, Patience, _deployment
@@ -98,14 +98,8 @@ def latency_table(cost_model, folder, path=None):
 
 def joint(cost_model, tmp_path, budget="", **options):
     precisions, latency = pairs(cost_model, FakeTarget()), latency_table(cost_model, tmp_path)
-    return Problem(
-        cost_model,
-        Budget.parse(budget),
-        methods=("prune", "quantize"),
-        precisions=precisions,
-        latency=latency,
-        **options,
-    )
+    space = SearchSpace(methods=("prune", "quantize"), precisions=precisions, **options)
+    return Problem.of(cost_model, Budget.parse(budget), space, latency=latency)
 
 
 def play(agent, problem, reward_of):
@@ -126,10 +120,12 @@ def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(
 ):
     """Pruning seems to cost next to nothing here, as it does where errors were estimated from few images."""
     problem = joint(cost_model, tmp_path, "latency<=50%")
-    scale = {"channels": 1e-9, "bits": 1.0}
-    errors = [scale[d.kind] * np.linspace(1, 0, len(d.choices)) ** 2 for d in problem.decisions]
+    errors = [
+        (1.0 if d.quantizes else 1e-9) * np.linspace(1, 0, len(d.choices)) ** 2
+        for d in problem.decisions
+    ]
     setting = SearchContext(problem, 11, 40, errors, seed=0)
-    channels = np.array([decision.kind == "channels" for decision in problem.decisions])
+    channels = ~problem.quantizes
     whole = problem.highest[channels]
     assert (problem.execute(agents.RULES["knapsack"](setting))[channels] < whole).any()
     agent, executed = agents.make("evolution", setting), []
@@ -315,21 +311,20 @@ class SlowNarrowIntegers:
 
 def test_a_latency_is_reached_also_where_fewer_bits_are_slower(cost_model):
     latency, budget = SlowNarrowIntegers(cost_model), "latency<={}ms"
-    options = {
-        "methods": ("prune", "quantize"),
-        "precisions": pairs(cost_model, FakeTarget()),
-        "latency": latency,
-        "multiple": 8,
-    }
-    problem = Problem(cost_model, Budget(()), **options)
+    space = SearchSpace(
+        methods=("prune", "quantize"), precisions=pairs(cost_model, FakeTarget()), multiple=8
+    )
+    problem = Problem.of(cost_model, Budget(()), space, latency=latency)
     every = np.stack(
         np.meshgrid(*[d.choices for d in problem.decisions], indexing="ij"), -1
     ).reshape(-1, len(problem))
     least = 1e3 * problem.total("latency", every).min()
     assert least < 0.9e3 * problem.total("latency", problem.lowest[None])[0]
     with pytest.raises(BudgetError, match=f"smallest reachable value is latency<={least:.3g}ms"):
-        Problem(cost_model, Budget.parse(budget.format(0.9 * least)), **options)
-    problem = Problem(cost_model, Budget.parse(budget.format(1.01 * least)), **options)
+        Problem.of(cost_model, Budget.parse(budget.format(0.9 * least)), space, latency=latency)
+    problem = Problem.of(
+        cost_model, Budget.parse(budget.format(1.01 * least)), space, latency=latency
+    )
     rng = np.random.default_rng(0)
     for _ in range(20):
         assert problem.usage(problem.execute(rng.uniform(size=len(problem)))[None])[0] <= 1 + 1e-9
@@ -337,13 +332,11 @@ def test_a_latency_is_reached_also_where_fewer_bits_are_slower(cost_model):
 
 def test_counted_bounds_hold_whatever_latency_does(cost_model):
     """The least latency and the least BOPs are those of different policies here."""
-    options = {
-        "methods": ("prune", "quantize"),
-        "precisions": pairs(cost_model, FakeTarget()),
-        "multiple": 8,
-    }
-    options["latency"] = SlowNarrowIntegers(cost_model)
-    free = Problem(cost_model, Budget(()), **options)
+    space = SearchSpace(
+        methods=("prune", "quantize"), precisions=pairs(cost_model, FakeTarget()), multiple=8
+    )
+    latency = SlowNarrowIntegers(cost_model)
+    free = Problem.of(cost_model, Budget(()), space, latency=latency)
     every = np.stack(np.meshgrid(*[d.choices for d in free.decisions], indexing="ij"), -1).reshape(
         -1, len(free)
     )
@@ -354,11 +347,17 @@ def test_counted_bounds_hold_whatever_latency_does(cost_model):
     with pytest.raises(
         BudgetError, match=r"its bounds can, but not all at once; nearest is bops<=\d+, latency<="
     ):
-        Problem(
-            cost_model, Budget.parse(f"bops<={ceiling},latency<={0.99 * together}ms"), **options
+        Problem.of(
+            cost_model,
+            Budget.parse(f"bops<={ceiling},latency<={0.99 * together}ms"),
+            space,
+            latency=latency,
         )
-    problem = Problem(
-        cost_model, Budget.parse(f"bops<={ceiling},latency<={1.01 * together}ms"), **options
+    problem = Problem.of(
+        cost_model,
+        Budget.parse(f"bops<={ceiling},latency<={1.01 * together}ms"),
+        space,
+        latency=latency,
     )
     rng = np.random.default_rng(0)
     for factor in (1.0, 1.05, 1.5):
@@ -370,19 +369,19 @@ def test_counted_bounds_hold_whatever_latency_does(cost_model):
 
 def test_pairs_of_bits_of_which_each_is_smaller_in_one_way(cost_model):
     choices = ((8, 8), (4, 32), (32, 32))
-    options = {
-        "methods": ("quantize",),
-        "precisions": {layer.name: choices for layer in cost_model.network.layers},
-    }
-    least = Problem(cost_model, Budget(()), **options)
+    space = SearchSpace(
+        methods=("quantize",),
+        precisions={layer.name: choices for layer in cost_model.network.layers},
+    )
+    least = Problem.of(cost_model, Budget(()), space)
     narrow = np.array([[d.precisions.index((4, 32)) + 1 for d in least.decisions]])
     share = float(least.total("size", narrow)[0]) / least.original.size
-    problem = Problem(cost_model, Budget.parse(f"size<={1.02 * share}"), **options)
+    problem = Problem.of(cost_model, Budget.parse(f"size<={1.02 * share}"), space)
     rng = np.random.default_rng(0)
     for _ in range(20):
         assert problem.usage(problem.execute(rng.uniform(size=len(problem)))[None])[0] <= 1 + 1e-9
     with pytest.raises(BudgetError, match="cannot be met: the smallest reachable value is size<="):
-        Problem(cost_model, Budget.parse(f"size<={0.98 * share}"), **options)
+        Problem.of(cost_model, Budget.parse(f"size<={0.98 * share}"), space)
 
 
 def test_errors_of_bits_fall_only_where_both_are_wider(cost_model, data):
@@ -397,18 +396,17 @@ def test_errors_of_bits_fall_only_where_both_are_wider(cost_model, data):
 
 def test_bits_have_a_line_of_their_own_where_not_all_of_them_are_faster(cost_model):
     latency = SlowNarrowIntegers(cost_model, narrow=16)
-    options = {
-        "methods": ("prune", "quantize"),
-        "precisions": pairs(cost_model, FakeTarget()),
-        "latency": latency,
-        "multiple": 8,
-    }
-    free = Problem(cost_model, Budget(()), **options)
-    bits = np.array([decision.kind == "bits" for decision in free.decisions])
+    space = SearchSpace(
+        methods=("prune", "quantize"), precisions=pairs(cost_model, FakeTarget()), multiple=8
+    )
+    free = Problem.of(cost_model, Budget(()), space, latency=latency)
+    bits = free.quantizes
     total = 1e3 * free.total(
         "latency", np.stack([free.highest, np.where(bits, free.lowest, free.highest)])
     )
-    problem = Problem(cost_model, Budget.parse(f"latency<={0.8 * total.min()}ms"), **options)
+    problem = Problem.of(
+        cost_model, Budget.parse(f"latency<={0.8 * total.min()}ms"), space, latency=latency
+    )
     setting = SearchContext(
         problem, 11, 60, [np.linspace(1, 0, len(d.choices)) for d in problem.decisions], seed=0
     )

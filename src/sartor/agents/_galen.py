@@ -15,7 +15,7 @@ from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.agents._ddpg import disturbed
 from sartor.machine import Float32Array, FloatArray
 from sartor.policy import FULL_WIDTH
-from sartor.problem import Decision, Precision
+from sartor.problem import BitsDecision, Decision, Precision
 
 _HIDDEN = (400, 300)
 _BATCH = 128
@@ -107,10 +107,16 @@ class GalenAgent(VectorAgent):
             size = decisions[step.keep].size
             ratios[step.keep] = discrete(float(action[0]), size) / size
         if step.bits >= 0:
-            precisions = decisions[step.bits].precisions
+            precisions = self._precisions(step)
             ratios[step.bits] = (
                 precisions.index(precision(float(action[-2]), float(action[-1]), precisions)) + 1
             ) / len(precisions)
+
+    def _precisions(self, step: _Step) -> tuple[Precision, ...]:
+        """What the bits of a layer can be."""
+        decision = self.setting.problem.decisions[step.bits]
+        assert isinstance(decision, BitsDecision)
+        return decision.precisions
 
     def _actions_of(self, step: _Step, executed: FloatArray) -> FloatArray:
         """The middle of the actions that lead to what was executed."""
@@ -120,7 +126,7 @@ class GalenAgent(VectorAgent):
             size = decisions[step.keep].size
             actions[0] = 1 - (float(executed[step.keep]) * size - 0.5) / size
         if step.bits >= 0:
-            precisions = decisions[step.bits].precisions
+            precisions = self._precisions(step)
             chosen = precisions[round(float(executed[step.bits]) * len(precisions)) - 1]
             actions[-2:] = [_degree(bits) for bits in chosen]
         return actions
@@ -169,7 +175,7 @@ def _steps(decisions: list[Decision]) -> list[_Step]:
     last: dict[str, int] = {}
     for column, decision in enumerate(decisions):
         name = decision.layer.name
-        kind = "bits" if decision.kind == "bits" else "keep"
+        kind = "bits" if decision.quantizes else "keep"
         if name not in last or getattr(steps[last[name]], kind) >= 0:
             last[name] = len(steps)
             steps.append(_Step())

@@ -48,16 +48,12 @@ class Lineage:
         Each begins with its exact allocation. Errors are estimates, and those of pruning and of rounding need not be wrong by
         the same factor: whoever allocates both by them may prune hard what could have been rounded for nothing.
         """
-        problem, kinds = (
-            setting.problem,
-            np.array([decision.kind for decision in setting.problem.decisions]),
-        )
+        problem = setting.problem
         found = []
-        for kind in sorted(set(kinds)):
-            free = kinds == kind
+        for free in problem.kinds:
             start = np.where(free, problem.lowest, problem.highest)
             if (
-                problem.budget.bounds_latency and problem.usage(start[None])[0] > 1
+                problem.budget.bounds_latency and not problem.fits(start[None])[0]
             ):  # the least is not always the fastest
                 start = cheapest(
                     [
@@ -66,7 +62,7 @@ class Lineage:
                     ],
                     problem.usage,
                 )
-            if not free.all() and problem.budget.bounds and problem.usage(start[None])[0] <= 1:
+            if not free.all() and problem.budget.bounds and problem.fits(start[None])[0]:
                 found.append(cls(setting, free, allocate(problem, _errors(setting, free), start)))
         return found
 

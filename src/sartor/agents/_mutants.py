@@ -16,9 +16,8 @@ class Breeder:
 
     def __init__(self, problem: Problem, rng: np.random.Generator, free: BoolArray) -> None:
         self._problem, self._rng, self._free = problem, rng, free
-        kinds = np.array([decision.kind for decision in problem.decisions])
-        self._bits = (kinds == "bits") & free
-        by_kind = [(kinds == kind) & free for kind in sorted(set(kinds[free]))]
+        self._bits = problem.quantizes & free
+        by_kind = [kind & free for kind in problem.kinds if (kind & free).any()]
         self._masks = np.stack([free, *by_kind] if len(by_kind) > 1 else [free])
 
     def anywhere(self) -> IntArray:
@@ -80,9 +79,9 @@ class Breeder:
             return np.clip(np.rint(grown), problem.lowest, problem.highest).astype(np.int64)
 
         low, high = np.full(len(counts), 0.2), np.full(len(counts), 5.0)
-        free = free | (self._free & (problem.usage(scaled(low, free)) > 1)[:, None])
+        free = free | (self._free & ~problem.fits(scaled(low, free))[:, None])
         for _ in range(14):
             middle = np.sqrt(low * high)
-            fits = problem.usage(scaled(middle, free)) <= 1
+            fits = problem.fits(scaled(middle, free))
             low, high = np.where(fits, middle, low), np.where(fits, high, middle)
         return scaled(low, free)

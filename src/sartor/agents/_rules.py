@@ -26,7 +26,7 @@ def scaled(problem: Problem, profile: FloatArray) -> FloatArray:
     for _ in range(50):
         middle = (low + high) / 2
         ratios = np.clip(middle * profile, least, most)
-        affordable = problem.usage(np.rint(ratios * problem.sizes).astype(np.int64)[None])[0] <= 1
+        affordable = problem.fits(np.rint(ratios * problem.sizes).astype(np.int64)[None])[0]
         low, high = (middle, high) if affordable else (low, middle)
     return np.clip(low * profile, least, most)
 
@@ -51,7 +51,7 @@ def greedy(setting: SearchContext) -> FloatArray:
     problem, errors = setting.problem, setting.errors
     level = np.array([len(decision.choices) - 1 for decision in problem.decisions])
     counts = problem.highest.copy()
-    while level.any() and problem.usage(counts[None])[0] > 1:
+    while level.any() and not problem.fits(counts[None])[0]:
         movable = np.flatnonzero(level > 0)
         rows = np.repeat(counts[None], len(movable), axis=0)
         steps = np.maximum(1, np.ceil(0.05 * problem.sizes[movable]).astype(np.int64))

@@ -17,7 +17,7 @@ from sartor.errors import RunError, UsageError
 from sartor.graph import Network, trace
 from sartor.machine import read_json, write_text
 from sartor.pipeline._options import SearchOptions
-from sartor.problem import Problem
+from sartor.problem import Problem, SearchSpace
 from sartor.scoring import CallableScorer, ImageScorer, Scorer
 from sartor.search import LayerLatency
 from sartor.sensitivity import Sensitivity
@@ -129,18 +129,16 @@ def make_problem(
             _table_file(options, deployment.target, folder),
         )
 
+    space = SearchSpace(
+        methods=options.methods,
+        granularity=options.granularity,
+        min_keep=options.min_keep,
+        multiple=options.multiple,
+        precisions=precisions,
+    )
+
     def problem(bounds: Budget) -> Problem:
-        return Problem(
-            cost_model,
-            bounds,
-            methods=options.methods,
-            granularity=options.granularity,
-            min_keep=options.min_keep,
-            multiple=options.multiple,
-            precisions=precisions,
-            latency=latency,
-            base=base,
-        )
+        return Problem.of(cost_model, bounds, space, latency=latency, base=base)
 
     if latency is not None:
         _measure_corners(problem(Budget(())), compressor, latency, options.seed)
@@ -160,17 +158,12 @@ def _measure_corners(
     problem: Problem, compressor: Compressor, latency: LatencyTable, seed: int
 ) -> None:
     """Correct predicted latencies by a few whole networks: widths and precisions from least to most, and two mixtures."""
-    bits = np.array([decision.kind == "bits" for decision in problem.decisions])
     middle = (problem.lowest + problem.highest) // 2
     widths = (problem.lowest, middle, problem.highest)
-    rows = [
-        np.where(bits, precision, width)
-        for precision in (problem.lowest, problem.highest)
-        for width in widths
-    ]
+    rows = problem.corners(widths)
     rng = np.random.default_rng(seed)
     rows += [
-        np.where(bits & (rng.uniform(size=len(bits)) < 0.5), problem.lowest, row)
+        np.where(problem.quantizes & (rng.uniform(size=len(problem)) < 0.5), problem.lowest, row)
         for row in (middle, problem.highest)
     ]
     for ratios in {row.tobytes(): row / problem.sizes for row in rows}.values():
@@ -233,8 +226,7 @@ def _layer_latency(
     if path is not None and path.exists():
         stored = read_json(path, missing="", error=RunError)
         return {name: (float(shares[0]), float(shares[1])) for name, shares in stored.items()}
-    bits = np.array([decision.kind == "bits" for decision in problem.decisions])
-    coarsest = problem.policy(np.where(bits, problem.lowest, problem.highest))
+    coarsest = problem.policy(problem.combine(widths=problem.highest, bits=problem.lowest))
     before, after = deployment.profile(), deployment.profile(compressor.candidate(coarsest))
     total = sum(before.values())
     layers = [layer.name for layer in compressor.network.layers]

@@ -1,6 +1,13 @@
+from ._corners import cheapest as cheapest
+from ._decisions import BitsDecision as BitsDecision
+from ._decisions import ChannelDecision as ChannelDecision
 from ._decisions import Decision as Decision
-from ._decisions import Granularity as Granularity
-from ._decisions import Method as Method
 from ._decisions import Precision as Precision
-from ._decisions import cheapest as cheapest
+from ._decisions import WeightDecision as WeightDecision
+from ._drafts import CostDraft as CostDraft
+from ._drafts import PolicyDraft as PolicyDraft
+from ._problem import LatencyPredictor as LatencyPredictor
 from ._problem import Problem as Problem
+from ._space import Granularity as Granularity
+from ._space import Method as Method
+from ._space import SearchSpace as SearchSpace

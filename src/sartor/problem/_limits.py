@@ -10,7 +10,8 @@ import numpy as np
 from sartor.budget import Bound, Bounded, Budget
 from sartor.errors import BudgetError
 from sartor.machine import BoolArray, FloatArray, IntArray
-from sartor.problem._decisions import Decision, cheapest, ends
+from sartor.problem._corners import cheapest, ends
+from sartor.problem._decisions import Decision
 
 #: Sums of floats err by less, relative to a bound.
 _ROUNDING = 1e-12
@@ -42,7 +43,7 @@ class BudgetLimits:
             [bound.quantity != "latency" for bound in self._values], dtype=np.bool_
         )
         self._lowest, _ = ends(decisions)
-        self._pairs = any(decision.kind == "bits" for decision in decisions)
+        self._pairs = any(decision.quantizes for decision in decisions)
         self._cheapest: IntArray | None = None
 
     def __bool__(self) -> bool:

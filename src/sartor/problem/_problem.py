@@ -7,20 +7,19 @@ from typing import Protocol
 
 import numpy as np
 
-from sartor.budget import Bounded, Budget
+from sartor.budget import Bounded, Budget, Quantity
 from sartor.cost import Cost, CostModel, LayerSettings
 from sartor.errors import TraceError, UsageError
-from sartor.machine import FloatArray, IntArray
+from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.policy import Policy
-from sartor.problem._decisions import (
-    DecisionMap,
-    Granularity,
-    Method,
-    Precision,
-    ends,
-    make_decisions,
-)
+from sartor.problem import _corners
+from sartor.problem._decisions import Decision
 from sartor.problem._limits import BudgetLimits, affordable, used_up
+from sartor.problem._mapping import DecisionMap
+from sartor.problem._space import SearchSpace
+
+#: The quantity that tells all choices apart, where some decisions need one and some another.
+_PRECEDENCE: tuple[Quantity, ...] = ("bops", "params", "macs")
 
 
 class LatencyPredictor(Protocol):
@@ -44,52 +43,64 @@ class LatencyPredictor(Protocol):
 class Problem:
     """All decisions in forward order, their joint cost, and the budget.
 
-    ``min_keep`` is the smallest keep ratio of a group; ``multiple`` rounds channel counts to what a target likes;
-    ``precisions`` are those a target has for each layer (with the method quantize), ``latency`` predicts for bounds on it;
-    ``base`` says what was decided before; no more is kept than it kept.
-    Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met; a latency is only foretold, and refused
-    if it is out of reach by more than foretelling usually errs.
+    ``latency`` predicts for bounds on it; ``base`` says what was decided before.
+    Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met. Latency is
+    only predicted: a bound on it is refused if it is out of reach by more than predictions usually err.
+
+    Attributes:
+        cost_model: Counts what policies cost.
+        decisions: In forward order.
+        budget: What has to hold.
+        latency: Predicts latency; None without a target.
+        sizes: What the original has for each decision (decisions,).
+        lowest: Smallest choice of each decision (decisions,).
+        highest: Largest choice of each decision (decisions,).
+        quantizes: Which decisions are about precision (decisions,); all others prune.
+
     """
 
     def __init__(
         self,
         cost_model: CostModel,
+        decisions: Sequence[Decision],
         budget: Budget,
         *,
-        methods: Sequence[Method] = ("prune",),
-        granularity: Granularity = "channels",
-        min_keep: float = 0.2,
-        multiple: int = 1,
-        precisions: Mapping[str, Sequence[Precision]] | None = None,
         latency: LatencyPredictor | None = None,
         base: Policy | None = None,
     ) -> None:
-        if not 0 < min_keep <= 1:
-            raise UsageError(f"min_keep is {min_keep}; it must lie in (0, 1]")
-        if multiple < 1:
-            raise UsageError(f"multiple is {multiple}; it must be at least 1")
-        self.cost_model, self.budget, self.granularity = cost_model, budget, granularity
-        self.latency, base = latency, base or Policy()
-        self.decisions = make_decisions(
-            cost_model,
-            methods,
-            granularity=granularity,
-            min_keep=min_keep,
-            multiple=multiple,
-            precisions=precisions or {},
-            base=base,
-        )
-        if not self.decisions:
-            reasons = sorted({item.reason for item in cost_model.network.kept_whole})
-            raise TraceError(
-                f"the network has nothing to prune or quantize: {'; '.join(reasons) or 'it has no Conv or Linear layer'}"
-            )
-        self._columns = DecisionMap(cost_model, self.decisions, base)
-        self.sizes = np.array([decision.size for decision in self.decisions], dtype=np.int64)
-        self.lowest, self.highest = ends(self.decisions)
+        self.cost_model = cost_model
+        self.decisions = list(decisions)
+        self.budget = budget
+        self.latency = latency
+        self.sizes = np.array([decision.size for decision in decisions], dtype=np.int64)
+        self.lowest, self.highest = _corners.ends(decisions)
+        self.quantizes = np.array([decision.quantizes for decision in decisions], dtype=np.bool_)
         self.original: Cost = cost_model.original
-        self._limits = BudgetLimits(budget, self.decisions, self.total, self.of_original)
+        self._map = DecisionMap(cost_model, decisions, base or Policy())
+        self._limits = BudgetLimits(budget, decisions, self.total, self.of_original)
         self._limits.require_reachable(doubt=0.0 if latency is None else latency.error())
+
+    @classmethod
+    def of(
+        cls,
+        cost_model: CostModel,
+        budget: Budget,
+        space: SearchSpace | None = None,
+        *,
+        latency: LatencyPredictor | None = None,
+        base: Policy | None = None,
+    ) -> Problem:
+        """The problem with all decisions of a search space; no more is kept than ``base`` kept.
+
+        Raises `TraceError` where there is nothing to decide, `BudgetError` as the class does.
+        """
+        space = space or SearchSpace()
+        decisions = space.decisions(cost_model, base or Policy())
+        if not decisions:
+            reasons = sorted({item.reason for item in cost_model.network.kept_whole})
+            why = "; ".join(reasons) or "it has no Conv or Linear layer"
+            raise TraceError(f"the network has nothing to prune or quantize: {why}")
+        return cls(cost_model, decisions, budget, latency=latency, base=base)
 
     def __len__(self) -> int:
         return len(self.decisions)
@@ -122,7 +133,7 @@ class Problem:
 
     def split(self, counts: IntArray) -> tuple[IntArray, LayerSettings]:
         """What the counts of one policy do: counts per group (1, groups) and `LayerSettings` per layer (1, layers)."""
-        return self._columns.split(counts[None])
+        return self._map.split(counts[None])
 
     def tighten(self, factor: float) -> None:
         """Aim lower than the budget on latency, because what was aimed at was missed by ``factor`` > 1."""
@@ -130,7 +141,7 @@ class Problem:
 
     def total(self, quantity: Bounded, counts: IntArray) -> FloatArray:
         """One quantity of many policies, given as counts (policies, decisions); latency in seconds, as predicted."""
-        groups, options = self._columns.split(counts)
+        groups, options = self._map.split(counts)
         if quantity == "latency":
             assert self.latency is not None
             return self.latency.seconds(groups, options)
@@ -140,13 +151,36 @@ class Problem:
         """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""
         return self._limits.usage(counts)
 
+    def fits(self, counts: IntArray) -> BoolArray:
+        """Which policies (policies, decisions) use up no more than the budget; all without one."""
+        return affordable(self.usage(counts))
+
+    @property
+    def cost_quantity(self) -> Quantity:
+        """The quantity that tells all choices of all decisions apart."""
+        needed = {decision.cost_quantity for decision in self.decisions}
+        return next(quantity for quantity in _PRECEDENCE if quantity in needed)
+
+    @property
+    def kinds(self) -> list[BoolArray]:
+        """Which decisions are of a kind, one mask (decisions,) for each: first bits, then pruning."""
+        return [mask for mask in (self.quantizes, ~self.quantizes) if mask.any()]
+
+    def combine(self, *, widths: IntArray, bits: IntArray) -> IntArray:
+        """Counts (decisions,): ``bits`` where a decision quantizes, ``widths`` where it prunes."""
+        return _corners.combine(self.decisions, widths=widths, bits=bits)
+
+    def corners(self, widths: Sequence[IntArray]) -> list[IntArray]:
+        """Each of some ``widths`` with all bits at their coarsest, then each with all at their finest."""
+        return _corners.corners(self.decisions, widths)
+
     def cheapest(self) -> IntArray:
         """Counts that use up least of the budget, as far as latency is known now; counted bounds hold if they can."""
         return self._limits.cheapest()
 
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts."""
-        return self._columns.policy(counts)
+        return self._map.policy(counts)
 
     def counts(self, ratios: Mapping[str, float]) -> IntArray:
         """Counts of ratios recorded by the names of the decisions."""
@@ -172,15 +206,13 @@ class Problem:
             np.concatenate([decided, [0], self.cheapest()[step + 1 :]])[None], len(choices), axis=0
         )
         rows[:, step] = choices
-        fits = affordable(self.usage(rows))
+        fits = self.fits(rows)
         if not fits.any():
             return int(choices[self._limits.excess(rows).argmin()])
         rows[:, step + 1 :] = self.highest[step + 1 :]
         most = self.usage(rows)
         spared = (
-            np.append(np.diff(most) > 2 * (1 - most[:-1]), False)
-            if decision.kind == "bits"
-            else False
+            np.append(np.diff(most) > 2 * (1 - most[:-1]), False) if decision.quantizes else False
         )
         allowed = np.flatnonzero(fits & (used_up(most) | spared))
         if not len(allowed):

@@ -21,7 +21,7 @@ from sartor.finetune import CHECKPOINT, Epoch, require_alike
 from sartor.graph import trace
 from sartor.machine import read_json, require, write_text
 from sartor.policy import Policy
-from sartor.problem import Problem
+from sartor.problem import Problem, SearchSpace
 from sartor.runs._run import (
     FINETUNE_REPORT,
     FINETUNED,
@@ -130,14 +130,12 @@ def _require_possible(schedule: Schedule) -> None:
         require_alike(teacher, model, image)
     cost_model, least = CostModel(keep_safe_groups(trace(model, image))), Policy()
     for budget in map(Budget.parse, schedule.stages):
-        problem = Problem(
-            cost_model,
-            budget.without_latency(),
+        space = SearchSpace(
             granularity=options.granularity,
             min_keep=options.min_keep,
             multiple=options.multiple,
-            base=least,
         )
+        problem = Problem.of(cost_model, budget.without_latency(), space, base=least)
         least = problem.policy(problem.lowest)
 
 

@@ -39,10 +39,7 @@ class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)
         self.action_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
         self._static = _static_features(problem)
-        kinds = {decision.kind for decision in problem.decisions}
-        self._quantity: Quantity = (
-            "bops" if "bits" in kinds else "params" if "weights" in kinds else "macs"
-        )
+        self._quantity = problem.cost_quantity
         self._share = _cost_shares(problem, self._quantity)
         self._counts = np.empty(0, dtype=np.int64)
 

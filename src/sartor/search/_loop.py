@@ -11,10 +11,9 @@ import numpy as np
 
 from sartor import agents
 from sartor.agents import Agent, RuleName, SearchContext, Trajectory
-from sartor.compression import Compressor
 from sartor.errors import RunError
-from sartor.machine import FloatArray, IntArray
-from sartor.problem import Decision, Problem
+from sartor.machine import IntArray
+from sartor.problem import Problem
 from sartor.rewards import REWARDS, RewardName
 from sartor.scoring import Evaluator, Outcome
 from sartor.search._env import FEATURES, CompressionEnv
@@ -90,11 +89,11 @@ class Search:
 
     def __post_init__(self) -> None:
         compressor, decisions = self.evaluator.compressor, self.problem.decisions
-        errors = [_errors(compressor, decision) for decision in decisions]
+        errors = [decision.errors(compressor) for decision in decisions]
         omega = (
             None
             if self.sensitivity is None
-            else [_omega(self.sensitivity, decision) for decision in decisions]
+            else [decision.omega(self.sensitivity) for decision in decisions]
         )
         latency = (
             None
@@ -220,28 +219,6 @@ class Search:
         ):
             self.problem.correct(counts, self._outcome.relative_latency)
         return REWARDS[self.plan.reward](self._outcome, self.plan.ceiling)
-
-
-def _errors(compressor: Compressor, decision: Decision) -> FloatArray:
-    """Estimated error of a decision for each of its choices."""
-    if decision.kind == "channels":
-        return compressor.ranking.errors[decision.name][decision.choices]
-    if decision.kind == "weights":
-        return compressor.weight_errors(decision.name, decision.choices / decision.size)
-    return compressor.precision_errors(decision.layer.name, decision.precisions)
-
-
-def _omega(sensitivity: Sensitivity, decision: Decision) -> FloatArray:
-    """Ω of a decision for each of its choices, between the values it was measured at; bits: of weights and of inputs, summed."""
-    if decision.kind == "weights":
-        return np.zeros(len(decision.choices))  # of single weights it is not measured
-    if decision.kind == "channels":
-        return sensitivity.at("channels", decision.name, decision.choices / decision.size)
-    pairs = np.array(decision.precisions, dtype=np.float64)
-    name = decision.layer.name
-    return sensitivity.at("weight_bits", name, pairs[:, 0]) + sensitivity.at(
-        "activation_bits", name, pairs[:, 1]
-    )
 
 
 def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:

@@ -1,0 +1,62 @@
+"""The ends of decisions, and what costs least between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from sartor.machine import FloatArray, IntArray
+from sartor.problem._decisions import Decision
+
+
+def ends(decisions: Sequence[Decision]) -> tuple[IntArray, IntArray]:
+    """The smallest and the largest choice of every decision, both (decisions,)."""
+    lowest = np.array([decision.choices[0] for decision in decisions], dtype=np.int64)
+    highest = np.array([decision.choices[-1] for decision in decisions], dtype=np.int64)
+    return lowest, highest
+
+
+def combine(decisions: Sequence[Decision], *, widths: IntArray, bits: IntArray) -> IntArray:
+    """Counts (decisions,): ``bits`` where a decision quantizes, ``widths`` where it prunes."""
+    quantizes = np.array([decision.quantizes for decision in decisions], dtype=np.bool_)
+    return np.where(quantizes, bits, widths)
+
+
+def corners(decisions: Sequence[Decision], widths: Sequence[IntArray]) -> list[IntArray]:
+    """Each of some ``widths`` with all bits at their coarsest, then each with all at their finest."""
+    return [
+        combine(decisions, widths=width, bits=bits) for bits in ends(decisions) for width in widths
+    ]
+
+
+def cheapest(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray]) -> IntArray:
+    """Counts (decisions,) that no single decision makes cheaper, by coordinate descent.
+
+    ``cost`` takes rows of counts. The smallest choices are the cheapest but for latency: some
+    kernels are slower with fewer bits or channels. Changing the precision between layers takes time
+    too, so all corners are descended from: all layers narrow or wide, coarse or fine.
+    """
+    found = [_descend(decisions, cost, corner) for corner in corners(decisions, ends(decisions))]
+    costs = cost(np.array(found))
+    return found[int(costs.argmin())]
+
+
+def _descend(
+    decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray], counts: IntArray
+) -> IntArray:
+    """Where trying all choices of one decision after the other ends."""
+    least = np.inf
+    now = _of_one(cost, counts)
+    while now < least:
+        least = now
+        for index, decision in enumerate(decisions):
+            rows = np.repeat(counts[None], len(decision.choices), axis=0)
+            rows[:, index] = decision.choices
+            counts = rows[cost(rows).argmin()]
+        now = _of_one(cost, counts)
+    return counts
+
+
+def _of_one(cost: Callable[[IntArray], FloatArray], counts: IntArray) -> float:
+    return float(cost(counts[None])[0])

@@ -1,0 +1,71 @@
+"""From counts, one per decision, to policies and to what the cost model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sartor.cost import CostModel, LayerSettings
+from sartor.machine import IntArray
+from sartor.policy import Policy
+from sartor.problem._decisions import BitsDecision, Decision, WeightDecision
+from sartor.problem._drafts import CostDraft, PolicyDraft
+
+Number = TypeVar("Number", bound=np.generic)
+
+
+class DecisionMap:
+    """What counts of decisions mean; all that is not decided stays as in ``base``."""
+
+    def __init__(self, cost_model: CostModel, decisions: Sequence[Decision], base: Policy) -> None:
+        network = cost_model.network
+        self._decisions = decisions
+        self._base = base
+        self._group_columns = {group.name: column for column, group in enumerate(network.groups)}
+        self._layer_columns = {layer.name: column for column, layer in enumerate(network.layers)}
+        prunes_weights = bool(base.weights) or _any(decisions, WeightDecision)
+        quantizes = bool(base.quantized) or _any(decisions, BitsDecision)
+        counts, settings = cost_model.row(base)
+        self._counts = counts
+        self._densities = settings.densities if prunes_weights else None
+        self._weight_bits = settings.weight_bits if quantizes else None
+        self._activation_bits = settings.activation_bits if quantizes else None
+
+    def policy(self, counts: IntArray) -> Policy:
+        """The policy of one row of counts (decisions,)."""
+        draft = PolicyDraft.of(self._base)
+        for decision, count in zip(self._decisions, counts, strict=True):
+            decision.write(draft, int(count))
+        return draft.policy()
+
+    def split(self, counts: IntArray) -> tuple[IntArray, LayerSettings]:
+        """What the cost model takes of counts (policies, decisions).
+
+        Channels of groups (policies, groups) and `LayerSettings` of rows (policies, layers).
+        """
+        draft = self._draft(len(counts))
+        for decision, column in zip(self._decisions, counts.T, strict=True):
+            decision.write_costs(draft, column)
+        return draft.counts, draft.settings()
+
+    def _draft(self, policies: int) -> CostDraft:
+        """Rows that are all the base."""
+        return CostDraft(
+            self._group_columns,
+            self._layer_columns,
+            np.repeat(self._counts, policies, axis=0),
+            _repeat(self._densities, policies),
+            _repeat(self._weight_bits, policies),
+            _repeat(self._activation_bits, policies),
+        )
+
+
+def _repeat(row: npt.NDArray[Number] | None, count: int) -> npt.NDArray[Number] | None:
+    return None if row is None else np.repeat(row, count, axis=0)
+
+
+def _any(decisions: Sequence[Decision], kind: type[Decision]) -> bool:
+    return any(isinstance(decision, kind) for decision in decisions)

@@ -1,0 +1,116 @@
+"""What a search may decide: the methods, how far each may go, and the decisions that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from sartor.cost import CostModel
+from sartor.errors import UsageError
+from sartor.graph import Network
+from sartor.machine import FloatArray, IntArray
+from sartor.policy import Policy
+from sartor.problem._decisions import (
+    BitsDecision,
+    ChannelDecision,
+    Decision,
+    Precision,
+    WeightDecision,
+)
+
+Granularity = Literal["channels", "weights"]
+Method = Literal["prune", "quantize"]
+
+#: Fine-grained keep ratios are whole percents.
+_PERCENT = 100
+#: AMC's a_max for fine-grained pruning: at most this share of the weights that a layer has, or that
+#: a base left it, is removed.
+_FINE_GRAINED_LIMIT = {"conv": 0.8, "depthwise": 0.8, "linear": 0.98}
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What may be decided on a network, and how far each decision may go.
+
+    Raises `UsageError` for a ``min_keep`` outside of (0, 1] and a ``multiple`` below 1.
+
+    Attributes:
+        methods: Prune, quantize, or both.
+        granularity: Whether pruning removes channels of groups or single weights of layers.
+        min_keep: Smallest keep ratio of a group, in (0, 1].
+        multiple: Channel counts are multiples of it, or all channels of a group.
+        precisions: Weight and activation bits that a target has for each layer.
+
+    """
+
+    methods: Sequence[Method] = ("prune",)
+    granularity: Granularity = "channels"
+    min_keep: float = 0.2
+    multiple: int = 1
+    precisions: Mapping[str, Sequence[Precision]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_keep <= 1:
+            raise UsageError(f"min_keep is {self.min_keep}; it must lie in (0, 1]")
+        if self.multiple < 1:
+            raise UsageError(f"multiple is {self.multiple}; it must be at least 1")
+
+    def decisions(self, cost_model: CostModel, base: Policy) -> list[Decision]:
+        """All decisions in forward order; none keeps more channels or weights than ``base``."""
+        network = cost_model.network
+        decisions: list[Decision] = []
+        if "prune" in self.methods and self.granularity == "channels":
+            decisions += self._of_channels(network, cost_model.counts(base))
+        elif "prune" in self.methods:
+            decisions += _of_weights(network, cost_model.densities(base))
+        if "quantize" in self.methods:
+            decisions += self._of_bits(network)
+        position = {layer.name: index for index, layer in enumerate(network.layers)}
+        return sorted(decisions, key=lambda decision: position[decision.layer.name])
+
+    def _of_channels(self, network: Network, most: Mapping[str, int]) -> list[Decision]:
+        decisions: list[Decision] = []
+        for group in network.groups:
+            choices = self._channel_choices(group.size, most[group.name])
+            layer = network.layer_by_name[group.consumers[0]]
+            decisions.append(ChannelDecision(group.name, group.size, choices, layer))
+        return decisions
+
+    def _channel_choices(self, size: int, highest: int) -> IntArray:
+        """Counts of a group of ``size`` channels, of which at most ``highest`` are kept."""
+        # A product that is a whole number may come out a little larger, and must not be rounded up.
+        least = int(np.ceil(self.min_keep * size - 1e-9))
+        lowest = min(highest, max(1, least))
+        choices = np.arange(lowest, highest + 1)
+        return choices[(choices % self.multiple == 0) | (choices == highest)]
+
+    def _of_bits(self, network: Network) -> list[Decision]:
+        """One for each layer that has a choice of precisions."""
+        decisions: list[Decision] = []
+        for layer in network.layers:
+            precisions = tuple(sorted(self.precisions.get(layer.name, ()), key=_coarseness))
+            count = len(precisions)
+            if count > 1:
+                choices = np.arange(1, count + 1)
+                name = f"{layer.name} bits"
+                decisions.append(BitsDecision(name, count, choices, layer, precisions))
+        return decisions
+
+
+def _of_weights(network: Network, most: FloatArray) -> list[Decision]:
+    decisions: list[Decision] = []
+    for layer, share in zip(network.layers, most, strict=True):
+        highest = max(1, round(_PERCENT * float(share)))
+        lowest = max(1, round(highest * (1 - _FINE_GRAINED_LIMIT[layer.kind])))
+        choices = np.arange(lowest, highest + 1)
+        decisions.append(WeightDecision(layer.name, _PERCENT, choices, layer))
+    return decisions
+
+
+def _coarseness(precision: Precision) -> tuple[int, Precision]:
+    """Sorts precisions by the product of their bits."""
+    weight_bits, activation_bits = precision
+    return weight_bits * activation_bits, precision
