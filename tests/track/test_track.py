@@ -1,15 +1,18 @@
-"""What is told to TensorBoard and MLflow, read back with their own tools."""
+"""What trackers keep, read back with their own tools."""
 
+import json
+import os
+import subprocess
 import sys
 
 import pytest
 
 import sartor
 from sartor.cli import main
-from sartor.errors import MissingPackageError, RunError
+from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.runs import RunConfig, run_search
 from sartor.search import read_episodes
-from sartor.track import MlflowTracker, TensorBoardTracker, trackers
+from sartor.track import TRACKERS, MlflowTracker, TensorBoardTracker, Tracker, trackers
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
@@ -93,7 +96,7 @@ def test_a_missing_package_is_named_before_anything_runs(name, package, tmp_path
         trackers([name], tmp_path).__enter__()
 
 
-def test_a_resumed_search_tells_nothing_twice(weights, tmp_path):
+def test_a_resumed_search_logs_nothing_twice(weights, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     options = sartor.SearchOptions(episodes=6, finalists=1, baselines=())
@@ -154,3 +157,95 @@ def test_another_place_for_mlflow(tmp_path, monkeypatch):
         tracker.log({"search/reward": 0.5}, 0)
     assert (tmp_path / "elsewhere.db").exists()
     assert not (tmp_path / "run/mlflow.db").exists()
+
+
+def test_a_tracker_of_another_package_is_named_like_one_of_our_own(model, data, weights, tmp_path):
+    options = sartor.SearchOptions(episodes=3, finalists=1, baselines=())
+    config = RunConfig(
+        model="sartor.demo:DigitsNet",
+        weights=weights,
+        data="digits",
+        out=tmp_path,
+        track=("outside.tracker:LinesTracker",),
+        options=options,
+    )
+    run_search(config, lambda episode, best: None)
+    lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
+    episodes = read_episodes(tmp_path)
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    assert [line["search/reward"] for line in lines] == [episode.reward for episode in episodes]
+    assert "search/relative_latency" not in lines[0], "nothing was measured"
+
+
+def test_a_name_nobody_has_is_refused_with_the_nearest(tmp_path):
+    assert TRACKERS.names == ("tensorboard", "mlflow")
+    config = RunConfig(model="resnet20", data="digits", out=tmp_path, track=("tensorbord",))
+    with pytest.raises(UsageError, match=r"tracker 'tensorbord' .* did you mean 'tensorboard'\?"):
+        config.require_complete()
+    with pytest.raises(
+        UsageError, match=r"tracker 'pathlib:Path' .* must be a subclass of Tracker"
+    ):
+        trackers(["pathlib:Path"], tmp_path).__enter__()
+
+
+class Recorder(Tracker):
+    """Keeps in memory what it is given."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.logged = []
+        self.closed = False
+
+    def log(self, numbers, step):
+        self.logged.append((numbers, step))
+
+    def close(self):
+        self.closed = True
+
+
+def test_only_the_main_process_tracks_and_trackers_are_closed_whatever_happens(
+    tmp_path, monkeypatch
+):
+    def fail(open_trackers):
+        raise ValueError(open_trackers)
+
+    with (
+        pytest.raises(ValueError, match="Recorder") as raised,
+        trackers([f"{__name__}:Recorder"], tmp_path) as found,
+    ):
+        fail(found)
+    (tracker,) = raised.value.args[0]
+    assert (tracker.folder, tracker.closed) == (tmp_path, True)
+    monkeypatch.setenv("RANK", "1")
+    with trackers([f"{__name__}:Recorder"], tmp_path) as found:
+        assert found == []
+
+
+PROGRAM = """
+import os, pathlib, sys
+from sartor.track import MlflowTracker
+
+before = dict(os.environ)
+with MlflowTracker(pathlib.Path(sys.argv[1])) as tracker:
+    tracker.log({"search/reward": 0.5}, 0)
+from mlflow.telemetry import get_telemetry_client
+
+print(get_telemetry_client(), dict(os.environ) == before)
+"""
+
+#: Where it finds one of these, MLflow sends nothing by itself.
+AUTOMATION = ("CI", "GITHUB_ACTIONS", "PYTEST_CURRENT_TEST")
+
+
+def test_telemetry_is_off_and_the_environment_as_it_was(tmp_path):
+    """In a process of its own: telemetry begins when MLflow is imported for the first time."""
+    left_out = {"MLFLOW_DISABLE_TELEMETRY", "MLFLOW_TRACKING_URI", *AUTOMATION}
+    environment = {name: value for name, value in os.environ.items() if name not in left_out}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "None True\n"

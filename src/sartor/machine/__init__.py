@@ -1,4 +1,4 @@
-"""The machine's odds and ends: files, locks, processes, threads, packages that may be missing."""
+"""What surrounds the computation: files, locks, processes, threads, optional packages."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Memory that is freed is used again, not handed back to the system and fetched anew for every layer."""
+"""Memory that is freed is used again, not handed back to the system and fetched anew."""
 
 from __future__ import annotations
 
@@ -6,23 +6,28 @@ import ctypes
 import platform
 import sys
 
-#: Parameters of ``mallopt(3)``: above which size blocks are mapped one by one; how much free memory is kept.
-_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
+# Parameters of mallopt(3): the size above which blocks are mapped one by one, and how much free
+# memory is kept.
+_MMAP_THRESHOLD = -3
+_TRIM_THRESHOLD = -1
 _LARGEST = 2**30
-#: What versions of glibc that limit the first of them allow.
-_LARGEST_ONCE = 2**25
+# Versions of glibc that limit the threshold of mapping allow at most this.
+_LARGEST_LIMITED = 2**25
 
 
 def keep_freed_memory() -> bool:
-    """Let the process keep what it frees, as torch does on a GPU; False where the C library has no such setting.
+    """Let the process keep the memory it frees; False where the C library has no such setting.
 
-    glibc maps every large activation of a forward pass anew and clears it page by page: a fifth of the time of scoring. Of
-    the whole process, so a matter of programs (``sartor``, the benchmarks), not of the library.
+    glibc maps every large activation of a forward pass anew and clears it page by page: a fifth of
+    the time of scoring. The setting holds for the whole process, so only programs (``sartor``, the
+    benchmarks) may call this, never the library.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
+
     mallopt = ctypes.CDLL(None).mallopt
-    kept = mallopt(_TRIM_THRESHOLD, _LARGEST)
-    return bool(
-        kept and (mallopt(_MMAP_THRESHOLD, _LARGEST) or mallopt(_MMAP_THRESHOLD, _LARGEST_ONCE))
-    )
+    if not mallopt(_TRIM_THRESHOLD, _LARGEST):
+        return False
+    if mallopt(_MMAP_THRESHOLD, _LARGEST):
+        return True
+    return bool(mallopt(_MMAP_THRESHOLD, _LARGEST_LIMITED))

@@ -13,30 +13,43 @@ from sartor.errors import SartorError
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, then put it in place in one step."""
+    """Put a file in place in one step, once ``write`` has filled a temporary one beside it.
+
+    Folders that are missing are made. If ``write`` raises, what was at ``path`` stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
+    temporary = Path(name)
     try:
-        write(Path(name))
-        with open(name, "rb") as file:
+        write(temporary)
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
+    """Write a text file in UTF-8, in one step.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(Path(folder) / "a/note.txt", "hello")
+    ...     (Path(folder) / "a/note.txt").read_text()
+    'hello'
+    """
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_json(path: Path, *, missing: str, error: type[SartorError]) -> dict[str, Any]:
-    """The object a JSON file holds; raises ``error``, with the sentence ``missing`` if the file is not there."""
+    """The object that a JSON file holds.
+
+    Raises ``error`` if it holds anything else, with the sentence ``missing`` if there is no file.
+    """
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: object = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise error(missing) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as cause:
@@ -47,6 +60,7 @@ def read_json(path: Path, *, missing: str, error: type[SartorError]) -> dict[str
 
 
 def _umask() -> int:
+    # There is no way to read it but to set it.
     mask = os.umask(0)
     os.umask(mask)
     return mask

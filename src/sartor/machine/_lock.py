@@ -10,15 +10,21 @@ from filelock import FileLock, Timeout
 
 from sartor.errors import RunError
 
+_LOCK = ".search.lock"
+
 
 @contextmanager
 def alone_in(folder: Path | None) -> Iterator[None]:
-    """Raise `RunError` while another process searches in a folder: two would write one record."""
+    """Hold the lock of a folder, so that no two processes write one record of a search.
+
+    None is no folder, and needs no lock. Raises `RunError` while another process holds it.
+    """
     if folder is None:
         yield
         return
+
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".search.lock")
+    lock = FileLock(folder / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -7,5 +7,13 @@ from torch import Tensor
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The memory layout in which convolutions run fastest, for whatever has channels and two dimensions beside them."""
-    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+    """The tensor in the memory layout in which convolutions run fastest.
+
+    One of other than four dimensions is returned as it is.
+
+    >>> channels_last(torch.zeros(1, 3, 4, 4)).stride()
+    (48, 1, 12, 3)
+    """
+    if x.dim() != 4:
+        return x
+    return x.contiguous(memory_format=torch.channels_last)

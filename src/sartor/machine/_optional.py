@@ -8,11 +8,22 @@ from types import ModuleType
 from sartor.errors import MissingPackageError
 
 
-def require(package: str, *, extra: str) -> ModuleType:
-    """Import a package, or raise `MissingPackageError` with the command that installs it."""
+def require(module: str, *, extra: str) -> ModuleType:
+    """The module of that name, imported; its package is one that sartor's ``extra`` installs.
+
+    Raises `MissingPackageError` with the command that installs the package.
+
+    >>> require("json", extra="cli").dumps([1])
+    '[1]'
+    >>> require("no_such_package.inner", extra="cli")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    sartor.errors.MissingPackageError: no_such_package is needed for this and cannot be imported ...
+    """
     try:
-        return importlib.import_module(package)
+        return importlib.import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise MissingPackageError(
-            f"{package} is needed for this and cannot be imported ({error}); run: pip install 'sartor[{extra}]'"
+            f"{package} is needed for this and cannot be imported ({error}); "
+            f"run: pip install 'sartor[{extra}]'"
         ) from error

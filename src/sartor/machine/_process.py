@@ -6,5 +6,8 @@ import os
 
 
 def is_main() -> bool:
-    """Whether this process speaks for all: the only one, or the first that ``torchrun`` or a cluster's launcher started."""
+    """Whether this process speaks for all: the only one, or the first of several.
+
+    ``torchrun`` and the launchers of clusters number their processes in the environment: ``RANK``.
+    """
     return os.environ.get("RANK", "0") == "0"

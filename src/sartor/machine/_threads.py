@@ -1,4 +1,4 @@
-"""Batches of their own for every core, where that is faster than all cores on one batch."""
+"""One batch for each core, where that is faster than all cores on one batch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ Result = TypeVar("Result")
 
 
 def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results of a function for all items, in order, computed by as many threads as torch has, each using one core.
+    """The results of a function for all items, in their order.
 
+    They are computed by as many threads as torch is set to use, each of which uses one core.
     Threads have settings of their own: the function itself must turn gradients off.
+
+    >>> map_on_threads(abs, [-1, 2, -3])
+    [1, 2, 3]
     """
     threads = torch.get_num_threads()
     if threads == 1:
@@ -24,4 +28,5 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             return list(pool.map(function, items))
     finally:
-        torch.set_num_threads(threads)  # what threads that begin later take over
+        # A thread that begins later takes over what was set last in any of them.
+        torch.set_num_threads(threads)

@@ -16,7 +16,7 @@ from typing import Any
 from sartor.errors import RunError, UsageError
 from sartor.machine import read_json, write_text
 from sartor.pipeline import SearchOptions
-from sartor.track import TrackerName
+from sartor.track import TRACKERS
 
 SCHEMA = 1
 RUN_FILE = "run.json"
@@ -39,8 +39,8 @@ class RunConfig:
     """Folder of the run."""
     threads: int | None = None
     """Threads of PyTorch; all cores if not given."""
-    track: tuple[TrackerName, ...] = ()
-    """Where episodes and epochs are told as they come: tensorboard, mlflow."""
+    track: tuple[str, ...] = ()
+    """Trackers that episodes and epochs go to: tensorboard, mlflow, or package.module:Class."""
     options: SearchOptions = field(default_factory=SearchOptions)
 
     def require_complete(self) -> None:
@@ -53,6 +53,8 @@ class RunConfig:
         if (place := self._not_a_folder()) is not None:
             raise UsageError(f"--out {self.out} cannot be a folder: {place} is a file")
         require_threads(self.threads)
+        for name in self.track:
+            TRACKERS.require(name)
 
     def _not_a_folder(self) -> Path | None:
         """The file that stands where the folder of the run, or one that holds it, should."""

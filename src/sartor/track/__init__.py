@@ -1,4 +1,4 @@
-"""What a run tells to TensorBoard or MLflow while it goes on."""
+"""Trackers: where the numbers of a run can be followed while it goes on."""
 
 import lazy_loader
 

@@ -1,39 +1,54 @@
-"""What every tracker is, and which numbers it is told."""
+"""What every tracker is, and which numbers it keeps."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Self
 
-from sartor.finetune import Epoch
-from sartor.machine import is_main
-from sartor.search import Episode
+if TYPE_CHECKING:
+    from sartor.finetune import Epoch
+    from sartor.search import Episode
 
-TrackerName = Literal["tensorboard", "mlflow"]
-#: By name: ``search/reward``.
+#: Values by name: ``search/reward``.
 Numbers = Mapping[str, float]
 
 
 class Tracker(ABC):
-    """Keeps the numbers of a run; its methods are the callbacks ``on_episode`` and ``on_epoch`` of a search and a fine-tuning.
+    """Keeps the numbers of a run; made with the folder of that run.
 
-    A context manager: what it holds is on disk, or sent, when it closes.
+    Its methods `on_episode` and `on_epoch` are the callbacks of a search and of a fine-tuning. A
+    context manager: when it closes, everything is on disk or sent.
+
+    Args:
+        folder: That of the run. A tracker that writes files writes them there.
+
+    >>> class Printer(Tracker):
+    ...     def log(self, numbers, step):
+    ...         print(step, dict(numbers))
+    ...     def close(self):
+    ...         print("closed")
+    >>> with Printer(Path("runs/a")) as tracker:
+    ...     tracker.log({"search/reward": 0.5}, 0)
+    0 {'search/reward': 0.5}
+    closed
     """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     @abstractmethod
     def log(self, numbers: Numbers, step: int) -> None:
-        """Keep numbers of one step."""
+        """Keep the numbers of one step, an episode or an epoch, counted from 0."""
 
     @abstractmethod
     def close(self) -> None:
         """Nothing more will come."""
 
     def on_episode(self, episode: Episode, best: Episode) -> None:
-        """An episode, and the best so far."""
+        """Keep an episode, and the best so far; what was not measured is left out."""
         outcome = episode.outcome
         numbers = {
             "reward": episode.reward,
@@ -48,24 +63,20 @@ class Tracker(ABC):
             "relative_latency": outcome.relative_latency,
             "seconds": episode.seconds,
         }
-        self.log(
-            {
-                f"search/{name}": float(value)
-                for name, value in numbers.items()
-                if value is not None
-            },
-            episode.number,
-        )
+        measured = {
+            f"search/{name}": float(value) for name, value in numbers.items() if value is not None
+        }
+        self.log(measured, episode.number)
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """An epoch of fine-tuning."""
+        """Keep an epoch of fine-tuning."""
         numbers = {
-            "loss": epoch.loss,
-            "validation": epoch.validation,
-            "best": epoch.best,
-            "seconds": epoch.seconds,
+            "finetune/loss": epoch.loss,
+            "finetune/validation": epoch.validation,
+            "finetune/best": epoch.best,
+            "finetune/seconds": epoch.seconds,
         }
-        self.log({f"finetune/{name}": value for name, value in numbers.items()}, epoch.number)
+        self.log(numbers, epoch.number)
 
     def __enter__(self) -> Self:
         return self
@@ -77,18 +88,3 @@ class Tracker(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-@contextmanager
-def trackers(names: Sequence[TrackerName], folder: Path) -> Iterator[list[Tracker]]:
-    """Trackers by name, which keep what they are told in the folder of a run; closed at the end. The main process
-    tells for all.
-
-    Raises `MissingPackageError` for one whose package is not installed.
-    """
-    from sartor.track._mlflow import MlflowTracker
-    from sartor.track._tensorboard import TensorBoardTracker
-
-    kinds = {"tensorboard": TensorBoardTracker, "mlflow": MlflowTracker}
-    with ExitStack() as stack:
-        yield [stack.enter_context(kinds[name](folder)) for name in names if is_main()]

@@ -5,55 +5,60 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from sartor.errors import RunError
 from sartor.machine import require, write_text
 from sartor.track._base import Numbers, Tracker
 
-_DATABASE, _RUN = "mlflow.db", "mlflow.run"
+_PLACE = "MLFLOW_TRACKING_URI"
+_NO_TELEMETRY = "MLFLOW_DISABLE_TELEMETRY"
+_DATABASE = "mlflow.db"
+_RUN = "mlflow.run"
 _EXPERIMENT = "sartor"
 
 
 class MlflowTracker(Tracker):
-    """Logs to a run of MLflow, the same one when a search is resumed and when its network is fine-tuned.
+    """Logs to a run of MLflow, the same one when a search is resumed or its network fine-tuned.
 
-    Nothing is sent but to the address the user gave: MLflow's own telemetry is off unless ``MLFLOW_DISABLE_TELEMETRY`` says
-    otherwise. Raises `MissingPackageError` without mlflow, `RunError` if nothing can be logged at that address.
+    Nothing is sent but to the address the user gave: if this is the first to import MLflow, its
+    telemetry stays off unless ``MLFLOW_DISABLE_TELEMETRY`` says otherwise.
+
+    Raises `MissingPackageError` without mlflow, `RunError` if nothing can be logged at that
+    address.
     """
 
     def __init__(self, folder: Path) -> None:
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        mlflow = require("mlflow", extra="mlflow")
-        self._entities = mlflow.entities
+        super().__init__(folder)
+        mlflow = _import_mlflow()
         folder.mkdir(parents=True, exist_ok=True)
-        place = (
-            os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(folder / _DATABASE).resolve()}"
-        )
+        database = (folder / _DATABASE).resolve()
+        place = os.environ.get(_PLACE) or f"sqlite:///{database}"
+
+        self._entities = mlflow.entities
         self._failure: type[Exception] = mlflow.exceptions.MlflowException
         self._gone = False
         try:
             self._client = mlflow.MlflowClient(tracking_uri=place)
-            self._run = self._known(folder / _RUN, folder.resolve().name)
+            self._run = self._known_run() or self._new_run()
         except self._failure as error:
-            raise RunError(
-                f"MLflow at {place} cannot be used: {error}; see MLFLOW_TRACKING_URI"
-            ) from error
+            raise RunError(f"MLflow at {place} cannot be used: {error}; see {_PLACE}") from error
 
     def log(self, numbers: Numbers, step: int) -> None:
-        """All numbers of a step in one message."""
+        """Send all numbers of a step in one message."""
         now = int(1000 * time.time())
         metrics = [self._entities.Metric(name, value, now, step) for name, value in numbers.items()]
         self._try(lambda: self._client.log_batch(self._run, metrics=metrics))
 
     def close(self) -> None:
-        """The run has ended, until it is resumed."""
+        """Mark the run as finished, until it is resumed."""
         self._try(lambda: self._client.set_terminated(self._run))
 
     def _try(self, send: Callable[[], object]) -> None:
-        """A server that is gone costs the numbers it would have been told, not the run."""
+        """A server that is gone costs the numbers that would have been sent to it, not the run."""
         if self._gone:
             return
         try:
@@ -62,19 +67,43 @@ class MlflowTracker(Tracker):
             self._gone = True
             warnings.warn(f"MLflow takes no more numbers: {error}", stacklevel=2)
 
-    def _known(self, path: Path, name: str) -> str:
-        """The run this folder has logged to before, or a new one."""
-        if path.exists():
-            run = path.read_text(encoding="utf-8").strip()
-            with suppress(self._failure):  # else it is of another place
-                self._client.update_run(run, status="RUNNING")
-                return run
-        experiment = self._client.get_experiment_by_name(_EXPERIMENT)
-        identity = (
-            self._client.create_experiment(_EXPERIMENT)
-            if experiment is None
-            else experiment.experiment_id
-        )
-        run = str(self._client.create_run(identity, run_name=name).info.run_id)
-        write_text(path, run + "\n")
+    def _known_run(self) -> str | None:
+        """The run this folder has logged to before; None if there is none at this address."""
+        path = self.folder / _RUN
+        if not path.exists():
+            return None
+        run = path.read_text(encoding="utf-8").strip()
+        try:
+            self._client.update_run(run, status="RUNNING")
+        except self._failure:
+            return None
         return run
+
+    def _new_run(self) -> str:
+        experiment = self._client.get_experiment_by_name(_EXPERIMENT)
+        if experiment is None:
+            identity = self._client.create_experiment(_EXPERIMENT)
+        else:
+            identity = experiment.experiment_id
+        created = self._client.create_run(identity, run_name=self.folder.resolve().name)
+        run = str(created.info.run_id)
+        write_text(self.folder / _RUN, run + "\n")
+        return run
+
+
+def _import_mlflow() -> ModuleType:
+    with _default_environment(_NO_TELEMETRY, "true"):
+        return require("mlflow", extra="mlflow")
+
+
+@contextmanager
+def _default_environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment for a moment, unless it is set already."""
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]

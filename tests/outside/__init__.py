@@ -1,0 +1,1 @@
+"""Members of sartor's families, as another package would define them."""
