@@ -20,15 +20,13 @@ import torch
 import tyro
 
 from _common import SHARED, keep, kept, spread, subject
-from sartor.agents import RuleName
 from sartor.compression import CompressOptions
 from sartor.pipeline import SearchOptions, compress
-from sartor.rewards import RewardName
 
 RULES = ("uniform", "shallow", "deep", "greedy", "knapsack")
-SEEDED: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
+SEEDED: tuple[str, ...] = ("uniform", "greedy", "knapsack")
 #: Agent, rules that come first, reward.
-SEARCHES: dict[str, tuple[str, tuple[RuleName, ...], RewardName]] = {
+SEARCHES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "random": ("random", (), "accuracy"),
     "tpe": ("tpe", (), "accuracy"),
     "cma-es": ("cma-es", (), "accuracy"),

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 import topologies
-from sartor import agents
-from sartor.agents import SearchContext, Trajectory
+from sartor.agents import AGENTS, RULES, SearchContext, Trajectory
 from sartor.budget import Budget
 from sartor.compression import CompressOptions, Compressor
 from sartor.cost import CostModel
+from sartor.errors import UsageError
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
@@ -55,19 +55,19 @@ def limited(setting, problem):
     return replace(setting, problem=problem, errors=errors)
 
 
-@pytest.mark.parametrize("name", agents.NAMES)
+@pytest.mark.parametrize("name", AGENTS.names)
 @pytest.mark.parametrize("which", ["setting", "narrowed"])
 class TestEveryAgent(AgentConformance):
     @pytest.fixture
     def make(self, name, which, request):
-        return lambda: agents.make(name, request.getfixturevalue(which))
+        return lambda: AGENTS.get(name)(request.getfixturevalue(which))
 
 
 @pytest.mark.parametrize(
     "name", ["random", "tpe", "cma-es", "evolution", "uniform", "greedy", "knapsack"]
 )
 def test_no_more_is_proposed_than_an_earlier_search_kept(name, narrowed):
-    problem, agent = narrowed.problem, agents.make(name, narrowed)
+    problem, agent = narrowed.problem, AGENTS.get(name)(narrowed)
     assert problem.lowest[0] == problem.highest[0]
     assert (problem.highest < problem.sizes).sum() == 3
     for _ in range(10):
@@ -88,7 +88,7 @@ def test_no_more_is_proposed_than_an_earlier_search_kept(name, narrowed):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in agents.NAMES if name != "random" and name not in agents.RULES]
+    "name", [name for name in AGENTS.names if name != "random" and name not in RULES]
 )
 def test_episodes_of_others_change_what_is_proposed(name, setting):
     problem, rng = setting.problem, np.random.default_rng(0)
@@ -96,7 +96,7 @@ def test_episodes_of_others_change_what_is_proposed(name, setting):
     shown = [problem.execute(rng.uniform(size=len(problem))) / problem.sizes for _ in range(40)]
 
     def proposals(of_others):
-        agent, proposed = agents.make(name, setting), []
+        agent, proposed = AGENTS.get(name)(setting), []
         for executed in of_others:
             agent.learn(Trajectory(observations, executed, -float(executed.mean())), own=False)
         for _ in range(12):  # of its own, ten of them drawn at random by some
@@ -137,7 +137,7 @@ def test_searches_beat_random_on_a_smooth_reward(name, setting):
             rewards.append(reward)
         return np.mean(rewards[-10:])
 
-    assert late_mean_of(agents.make(name, setting)) > late_mean_of(agents.make("random", setting))
+    assert late_mean_of(AGENTS.get(name)(setting)) > late_mean_of(AGENTS.get("random")(setting))
 
 
 def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting, monkeypatch):
@@ -149,7 +149,7 @@ def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting
     )
     policies = int(np.prod([len(decision.choices) for decision in problem.decisions]))
     assert policies < 50
-    agent = agents.make("evolution", limited(setting, problem))
+    agent = AGENTS.get("evolution")(limited(setting, problem))
     projected, execute = [], problem.execute
     monkeypatch.setattr(
         problem, "execute", lambda ratios: projected.append(ratios) or execute(ratios)
@@ -169,7 +169,7 @@ def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting
 
 def test_ddpg_learns_which_action_is_rewarded(setting):
     """After enough episodes the undisturbed actor prefers what was rewarded: keep little."""
-    agent = agents.make("ddpg", setting)
+    agent = AGENTS.get("ddpg")(setting)
     rng = np.random.default_rng(0)
     observations = rng.uniform(size=(len(setting.problem) + 1, 11)).astype(np.float32)
     before = np.mean([agent._networks.act(o)[0] for o in observations[:-1]])
@@ -184,7 +184,7 @@ def test_the_exact_allocation_is_never_worse_than_greedy_or_uniform(setting):
     problem = setting.problem
 
     def total(rule):
-        counts = problem.execute(agents.RULES[rule](setting))
+        counts = problem.execute(RULES.get(rule)(setting))
         assert problem.usage(counts[None])[0] <= 1 + 1e-9
         return sum(
             float(error[np.searchsorted(d.choices, c)])
@@ -203,21 +203,21 @@ def test_greedy_stops_where_nothing_is_left_to_give_up(setting, monkeypatch):
         problem, "usage", lambda counts: macs("macs", counts)
     )  # as when measuring shows it is out of reach
     assert np.array_equal(
-        agents.RULES["greedy"](replace(setting, problem=problem)), problem.lowest / problem.sizes
+        RULES.get("greedy")(replace(setting, problem=problem)), problem.lowest / problem.sizes
     )
 
 
 def test_hand_made_rules_slope_as_their_names_say(setting):
-    shallow, deep = (agents.RULES[rule](setting) for rule in ("shallow", "deep"))
+    shallow, deep = (RULES.get(rule)(setting) for rule in ("shallow", "deep"))
     assert (np.diff(shallow) >= 0).all()
     assert (np.diff(deep) <= 0).all()
 
 
 def test_unknown_agents_are_refused_by_name(setting):
     with pytest.raises(
-        agents.UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, evolution"
+        UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, evolution"
     ):
-        agents.make("sarsa", setting)
+        AGENTS.get("sarsa")(setting)
 
 
 def test_greedy_gives_up_a_twentieth_at_a_time_also_of_few_choices(setting):
@@ -227,7 +227,7 @@ def test_greedy_gives_up_a_twentieth_at_a_time_also_of_few_choices(setting):
         SearchSpace(min_keep=0.1, multiple=8),
     )
     few = limited(setting, problem)
-    counts = problem.execute(agents.RULES["greedy"](few))
+    counts = problem.execute(RULES.get("greedy")(few))
     places = [
         int(np.searchsorted(d.choices, count))
         for d, count in zip(problem.decisions, counts, strict=True)

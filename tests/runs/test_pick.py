@@ -11,11 +11,11 @@ import torch
 import sartor
 from sartor import demo
 from sartor.cli import main, parse
+from sartor.compression import read_policy
 from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS
 from sartor.runs import pick, pick_finetuned
 from sartor.search import front, read_episodes
-from sartor.compression import read_policy
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,13 @@ import torch
 from torch import nn
 
 import sartor
-from sartor import demo, runs as schedule
+from sartor import demo
+from sartor import runs as schedule
 from sartor.cli import main
-from sartor.compression import CompressOptions
-from sartor.runs import RunConfig, from_folder
+from sartor.compression import CompressOptions, read_policy
 from sartor.errors import BudgetError, RunError, UsageError, WeightsError
-from sartor.finetune import CHECKPOINT, FinetuneChanges, FinetuneOptions, _checkpoint
-from sartor.runs import run_finetune
-from sartor.runs import Observer, Schedule, run_schedule
-from sartor.compression import read_policy
-from sartor.finetune import Teacher
+from sartor.finetune import CHECKPOINT, FinetuneChanges, FinetuneOptions, Teacher, _checkpoint
+from sartor.runs import Observer, RunConfig, Schedule, from_folder, run_finetune, run_schedule
 
 SEARCH = sartor.SearchOptions(
     episodes=6, finalists=2, baselines=(), seed_with=("uniform",), compress=CompressOptions(images=16, final_images=32)

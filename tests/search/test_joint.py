@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import sartor
-from sartor import agents, demo
-from sartor.agents import SearchContext, Trajectory
+from sartor import demo
+from sartor.agents import AGENTS, RULES, SearchContext, Trajectory
 from sartor.agents._lineage import Lineage
 from sartor.agents._mutants import Breeder
 from sartor.budget import Budget
@@ -127,8 +127,8 @@ def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(
     setting = SearchContext(problem, 11, 40, errors, seed=0)
     channels = ~problem.quantizes
     whole = problem.highest[channels]
-    assert (problem.execute(agents.RULES["knapsack"](setting))[channels] < whole).any()
-    agent, executed = agents.make("evolution", setting), []
+    assert (problem.execute(RULES.get("knapsack")(setting))[channels] < whole).any()
+    agent, executed = AGENTS.get("evolution")(setting), []
     for _ in range(3):
         executed.append(play(agent, problem, lambda kept: -1.0))
     (rounded,) = [counts for counts in executed if (counts[channels] == whole).all()]
@@ -165,7 +165,7 @@ def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_giv
 ):
     """Whoever searches both kinds also searches what one of them can do without the other."""
     setting = joint_setting(cost_model, tmp_path)
-    problem, agent = setting.problem, agents.make("evolution", setting)
+    problem, agent = setting.problem, AGENTS.get("evolution")(setting)
     kinds = np.array([decision.kind for decision in problem.decisions])
     alone = []
     for _ in range(60):
@@ -191,7 +191,7 @@ def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_giv
 
 def test_a_kind_that_is_worse_alone_is_given_up(cost_model, tmp_path):
     setting = joint_setting(cost_model, tmp_path)
-    problem, agent = setting.problem, agents.make("evolution", setting)
+    problem, agent = setting.problem, AGENTS.get("evolution")(setting)
     executed = []
     for _ in range(60):
         executed.append(play(agent, problem, lambda kept: -float(np.square(kept - 0.6).sum())))
@@ -672,9 +672,9 @@ def test_rewards_know_of_latency():
     from sartor.cost import Cost
 
     outcome = Outcome(0.9, 100, False, Cost(1, 1, 1, 1), relative_latency=0.36)
-    assert REWARDS["accuracy"](outcome, 0.3) == pytest.approx(0.9 / 1.2 - 1)
-    assert REWARDS["accuracy"](outcome, 0.5) == pytest.approx(-0.1)
-    assert REWARDS["absolute"](outcome, 0.3) == pytest.approx(0.9 - 3 * 0.2)
+    assert REWARDS.get("accuracy")(outcome, 0.3) == pytest.approx(0.9 / 1.2 - 1)
+    assert REWARDS.get("accuracy")(outcome, 0.5) == pytest.approx(-0.1)
+    assert REWARDS.get("absolute")(outcome, 0.3) == pytest.approx(0.9 - 3 * 0.2)
 
 
 def test_bad_input_is_refused(model, data, cost_model, tmp_path):

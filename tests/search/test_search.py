@@ -12,7 +12,8 @@ import torch
 
 import sartor
 import topologies
-from sartor import agents, demo
+from sartor import demo
+from sartor.agents import AGENTS
 from sartor.cost import Cost
 from sartor.errors import BudgetError, RunError, UsageError
 from sartor.rewards import REWARDS
@@ -27,15 +28,21 @@ QUICK = sartor.SearchOptions(
 )
 
 
-@pytest.mark.parametrize("agent", agents.NAMES)
+@pytest.mark.parametrize("agent", AGENTS.names)
 def test_every_agent_meets_the_budget_and_is_deterministic(agent, model, data):
-    options = dataclasses.replace(QUICK, agent=agent, seed_with=("knapsack",))
+    options = dataclasses.replace(QUICK, agent=agent, reward="fidelity", seed_with=("knapsack",))
     first, second = (
         sartor.compress(model, data, budget="macs<=50%", options=options) for _ in range(2)
     )
     assert 0.45 < first.report["best"]["ratio"]["macs"] <= 0.5
     assert first.policy == second.policy
     assert first.report["best"]["validation"] == second.report["best"]["validation"]
+
+
+def test_galens_agent_needs_a_latency_or_a_reward_that_enforces_the_budget(model, data):
+    options = dataclasses.replace(QUICK, agent="galen")
+    with pytest.raises(UsageError, match="reward 'absolute' needs a budget on latency"):
+        sartor.compress(model, data, budget="macs<=50%", options=options)
 
 
 def test_the_report_tells_the_truth_about_the_delivered_network(model, data, tmp_path):
@@ -64,7 +71,9 @@ def test_accuracy_guaranteed_rewards_need_no_budget(reward, model, data):
     )
     loss, counted = {"accuracy": 0.1, "fidelity": 0.3}, {"macs": 1000, "params": 200}
     quality, cost = reward.split("-")
-    assert REWARDS[reward](outcome, None) == pytest.approx(-loss[quality] * math.log(counted[cost]))
+    assert REWARDS.get(reward)(outcome, None) == pytest.approx(
+        -loss[quality] * math.log(counted[cost])
+    )
 
 
 def test_fine_grained_search_removes_single_weights(model, data):

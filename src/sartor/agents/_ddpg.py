@@ -28,18 +28,18 @@ class DdpgAgent(Agent):
     b a moving average of earlier rewards.
     """
 
-    def __init__(self, setting: SearchContext) -> None:
-        super().__init__(setting)
-        self._networks = ActorCritic(setting.features, 1, _HIDDEN, setting.seed, discount=1.0)
-        self._memory = Replay(_REPLAY, setting.features, 1)
-        self._rng = np.random.default_rng(setting.seed)
+    def __init__(self, context: SearchContext) -> None:
+        super().__init__(context)
+        self._networks = ActorCritic(context.features, 1, _HIDDEN, context.seed, discount=1.0)
+        self._memory = Replay(_REPLAY, context.features, 1)
+        self._rng = np.random.default_rng(context.seed)
         self._episodes = 0
         self._baseline: float | None = None
 
     @property
     def sigma(self) -> float:
         """Width of the exploration now."""
-        warm_up = min(100, round(_WARM_UP * self.setting.episodes))
+        warm_up = min(100, round(_WARM_UP * self.context.episodes))
         return _SIGMA * _SIGMA_DECAY ** max(0, self._episodes - warm_up)
 
     def act(self, observation: Float32Array, step: int) -> float:

@@ -25,20 +25,20 @@ _TRIAL = 12
 class EvolutionAgent(VectorAgent):
     """Elitist evolution with a surrogate; starts from the exact allocation or from whatever policies it is shown."""
 
-    def __init__(self, setting: SearchContext) -> None:
-        super().__init__(setting)
-        alone = Lineage.of_kinds(setting)
-        start = alone[0].start if alone else setting.problem.execute(uniform(setting))
-        self._all = Lineage(setting, np.ones(len(setting.problem), dtype=np.bool_), start)
+    def __init__(self, context: SearchContext) -> None:
+        super().__init__(context)
+        alone = Lineage.of_kinds(context)
+        start = alone[0].start if alone else context.problem.execute(uniform(context))
+        self._all = Lineage(context, np.ones(len(context.problem), dtype=np.bool_), start)
         self._lines = [self._all, *alone]
         self._turn = self._all
         self._untried = [line.start for line in alone]
 
     def propose(self) -> FloatArray:
         """Of the line whose turn it is."""
-        sizes = self.setting.problem.sizes
+        sizes = self.context.problem.sizes
         if not self._all.size:
-            return knapsack(self.setting)
+            return knapsack(self.context)
         if self._untried:
             return self._untried.pop(0) / sizes
         self._turn = min(self._lines, key=lambda line: line.proposed)
@@ -46,7 +46,7 @@ class EvolutionAgent(VectorAgent):
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Remember the executed policy, whoever proposed it; go on with the lines that are worth it."""
-        counts = np.rint(trajectory.executed * self.setting.problem.sizes).astype(np.int64)
+        counts = np.rint(trajectory.executed * self.context.problem.sizes).astype(np.int64)
         self._turn.proposed += own
         for line in self._lines:
             line.learn(counts, trajectory.reward)

@@ -49,20 +49,23 @@ class GalenAgent(VectorAgent):
     average.
     """
 
-    def __init__(self, setting: SearchContext) -> None:
-        super().__init__(setting)
-        problem = setting.problem
+    sees_measurements = True
+    default_reward = "absolute"
+
+    def __init__(self, context: SearchContext) -> None:
+        super().__init__(context)
+        problem = context.problem
         self._steps = _steps(problem.decisions)
         self._actions = any(step.keep >= 0 for step in self._steps) + 2 * any(
             step.bits >= 0 for step in self._steps
         )
-        self._static = _static_state(setting, self._steps)
+        self._static = _static_state(context, self._steps)
         features = self._static.shape[1] + self._actions
         self._networks = ActorCritic(
-            features, self._actions, _HIDDEN, setting.seed, discount=_DISCOUNT
+            features, self._actions, _HIDDEN, context.seed, discount=_DISCOUNT
         )
         self._memory = Replay(_REPLAY, features, self._actions)
-        self._rng = np.random.default_rng(setting.seed)
+        self._rng = np.random.default_rng(context.seed)
         self._moments = _Moments(features)
         self._episodes = 0
         self._reward = _Moments(1)
@@ -70,7 +73,7 @@ class GalenAgent(VectorAgent):
     def propose(self) -> FloatArray:
         """One pass over the layers."""
         sigma = _SIGMA * _SIGMA_DECAY**self._episodes
-        ratios = np.ones(len(self.setting.problem))
+        ratios = np.ones(len(self.context.problem))
         previous = np.zeros(self._actions)
         for row, step in enumerate(self._steps):
             if self._episodes < _WARM_UP:
@@ -102,7 +105,7 @@ class GalenAgent(VectorAgent):
 
     def _apply(self, step: _Step, action: FloatArray, ratios: FloatArray) -> None:
         """Write the ratios of a layer's decisions for its actions."""
-        decisions = self.setting.problem.decisions
+        decisions = self.context.problem.decisions
         if step.keep >= 0:
             size = decisions[step.keep].size
             ratios[step.keep] = discrete(float(action[0]), size) / size
@@ -120,7 +123,7 @@ class GalenAgent(VectorAgent):
 
     def _actions_of(self, step: _Step, executed: FloatArray) -> FloatArray:
         """The middle of the actions that lead to what was executed."""
-        decisions = self.setting.problem.decisions
+        decisions = self.context.problem.decisions
         actions = np.zeros(self._actions)
         if step.keep >= 0:
             size = decisions[step.keep].size
@@ -183,9 +186,9 @@ def _steps(decisions: list[Decision]) -> list[_Step]:
     return steps
 
 
-def _static_state(setting: SearchContext, steps: list[_Step]) -> FloatArray:
+def _static_state(context: SearchContext, steps: list[_Step]) -> FloatArray:
     """What does not change during a search, one row per layer."""
-    decisions = setting.problem.decisions
+    decisions = context.problem.decisions
     rows = []
     for index, step in enumerate(steps):
         layer = decisions[max(step.keep, step.bits)].layer
@@ -194,15 +197,15 @@ def _static_state(setting: SearchContext, steps: list[_Step]) -> FloatArray:
         window = [float(side[0]) if side else 1.0 for side in (layer.kernel, layer.stride)]
         has = [float(step.keep >= 0), float(step.bits >= 0)]
         row = [index / max(1, len(steps) - 1), *kinds, *sizes, *window, *has]
-        if setting.sensitivity is not None:
+        if context.sensitivity is not None:
             for column in (step.keep, step.bits):
                 row += (
-                    [0.0] * len(_POINTS) if column < 0 else _log_points(setting.sensitivity[column])
+                    [0.0] * len(_POINTS) if column < 0 else _log_points(context.sensitivity[column])
                 )
-        if setting.latency is not None:
+        if context.latency is not None:
             row += [
                 float(np.log10(max(share, 1e-6)))
-                for share in setting.latency[max(step.keep, step.bits)]
+                for share in context.latency[max(step.keep, step.bits)]
             ]
         rows.append(row)
     return np.array(rows, dtype=np.float64)

@@ -30,25 +30,25 @@ class Lineage:
     largest reward among all policies it was shown.
     """
 
-    def __init__(self, setting: SearchContext, free: BoolArray, start: IntArray) -> None:
-        self.setting, self._free, self.start = setting, free, start
+    def __init__(self, context: SearchContext, free: BoolArray, start: IntArray) -> None:
+        self.context, self._free, self.start = context, free, start
         self.proposed, self.best = 0, -np.inf
-        self._rng = np.random.default_rng(setting.seed)
-        self._breeder = Breeder(setting.problem, self._rng, free)
+        self._rng = np.random.default_rng(context.seed)
+        self._breeder = Breeder(context.problem, self._rng, free)
         self._surrogate = Surrogate()
-        self._errors = _errors(setting, free)
+        self._errors = _errors(context, free)
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
         self._seen: set[bytes] = set()
 
     @classmethod
-    def of_kinds(cls, setting: SearchContext) -> list[Lineage]:
+    def of_kinds(cls, context: SearchContext) -> list[Lineage]:
         """One line for every kind of decision that meets the budget alone; none where all decisions are of one kind.
 
         Each begins with its exact allocation. Errors are estimates, and those of pruning and of rounding need not be wrong by
         the same factor: whoever allocates both by them may prune hard what could have been rounded for nothing.
         """
-        problem = setting.problem
+        problem = context.problem
         found = []
         for free in problem.kinds:
             start = np.where(free, problem.lowest, problem.highest)
@@ -63,7 +63,7 @@ class Lineage:
                     problem.usage,
                 )
             if not free.all() and problem.budget.bounds and problem.fits(start[None])[0]:
-                found.append(cls(setting, free, allocate(problem, _errors(setting, free), start)))
+                found.append(cls(context, free, allocate(problem, _errors(context, free), start)))
         return found
 
     @property
@@ -75,7 +75,7 @@ class Lineage:
         """The most promising of all mutants; the first are made without asking what is promising."""
         if self.proposed < _BLIND or not self.size:
             return self._blind()
-        problem = self.setting.problem
+        problem = self.context.problem
         features, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
         self._surrogate.fit(
             features, rewards, tune=self.proposed % _TUNE == 0 or self.proposed == _BLIND
@@ -95,7 +95,7 @@ class Lineage:
 
     def learn(self, counts: IntArray, reward: float) -> None:
         """Remember an executed policy, whoever proposed it, if this line could have."""
-        problem = self.setting.problem
+        problem = self.context.problem
         if counts.tobytes() in self._seen or (counts != problem.highest)[~self._free].any():
             return
         self._seen.add(counts.tobytes())
@@ -118,16 +118,16 @@ class Lineage:
 
     def _decode(self, sigma: float) -> IntArray:
         """Exact allocation over error curves with disturbed coefficients."""
-        coefficients = np.exp(self._rng.normal(0, sigma, len(self.setting.problem)))
+        coefficients = np.exp(self._rng.normal(0, sigma, len(self.context.problem)))
         disturbed = [
             error * coefficient
             for error, coefficient in zip(self._errors, coefficients, strict=True)
         ]
-        return allocate(self.setting.problem, disturbed, self.start, rounds=2)
+        return allocate(self.context.problem, disturbed, self.start, rounds=2)
 
     def _features(self, counts: IntArray) -> FloatArray:
         """Square roots of the errors of policies (policies, free decisions): rewards are smoother in them than in widths."""
-        problem = self.setting.problem
+        problem = self.context.problem
         columns = [
             np.sqrt(
                 self._errors[index][
@@ -147,9 +147,9 @@ def _whole(decision: Decision) -> Decision:
     return dataclasses.replace(decision, choices=decision.choices[-1:])
 
 
-def _errors(setting: SearchContext, free: BoolArray) -> list[FloatArray]:
+def _errors(context: SearchContext, free: BoolArray) -> list[FloatArray]:
     """Estimated errors by decision and choice; without end where a decision that is not free is less than whole."""
     return [
         error if may else np.append(np.full(len(error) - 1, np.inf), 0.0)
-        for error, may in zip(setting.errors, free, strict=True)
+        for error, may in zip(context.errors, free, strict=True)
     ]

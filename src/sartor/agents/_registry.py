@@ -1,49 +1,54 @@
-"""Agents: they see numbers and propose keep ratios, never layers."""
+"""All agents and rules by name."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
-from sartor.agents._base import Agent, SearchContext, Trajectory, VectorAgent
-from sartor.agents._ddpg import DdpgAgent
-from sartor.agents._evolution import EvolutionAgent
-from sartor.agents._galen import GalenAgent
-from sartor.agents._rules import RULES, RuleAgent, RuleName
-from sartor.agents._samplers import CmaEsAgent, RandomAgent, TpeAgent
-from sartor.errors import UsageError
+from sartor.agents._base import AgentFactory, SearchContext
+from sartor.machine import FloatArray
+from sartor.registry import Registry
 
-_AGENTS: dict[str, Callable[[SearchContext], Agent]] = {
-    "ddpg": DdpgAgent,
-    "galen": GalenAgent,
-    "evolution": EvolutionAgent,
-    "random": RandomAgent,
-    "tpe": TpeAgent,
-    "cma-es": CmaEsAgent,
-    **{rule: functools.partial(RuleAgent, rule=rule) for rule in RULES},
-}
+#: Keep ratios (decisions,) that need no search.
+Rule = Callable[[SearchContext], FloatArray]
 
-#: Every name `make` knows.
-NAMES = tuple(_AGENTS)
-#: Agents whose state shows what is measured of each layer before the search.
-SEES_MEASUREMENTS = ("galen",)
+#: Every rule by its name.
+RULES: Registry[Rule] = Registry(
+    "rule",
+    {
+        "uniform": "sartor.agents._rules:uniform",
+        "shallow": "sartor.agents._rules:shallow",
+        "deep": "sartor.agents._rules:deep",
+        "greedy": "sartor.agents._rules:greedy",
+        "knapsack": "sartor.agents._rules:knapsack",
+    },
+)
+
+#: What makes each agent, by its name; ``package.module:Class`` is a name too. Rules are agents that
+#: propose one policy.
+AGENTS: Registry[AgentFactory] = Registry(
+    "agent",
+    {
+        "ddpg": "sartor.agents._ddpg:DdpgAgent",
+        "galen": "sartor.agents._galen:GalenAgent",
+        "evolution": "sartor.agents._evolution:EvolutionAgent",
+        "random": "sartor.agents._samplers:RandomAgent",
+        "tpe": "sartor.agents._samplers:TpeAgent",
+        "cma-es": "sartor.agents._samplers:CmaEsAgent",
+        "uniform": "sartor.agents._rules:UniformAgent",
+        "shallow": "sartor.agents._rules:ShallowAgent",
+        "deep": "sartor.agents._rules:DeepAgent",
+        "greedy": "sartor.agents._rules:GreedyAgent",
+        "knapsack": "sartor.agents._rules:KnapsackAgent",
+    },
+)
 
 
-def make(name: str, setting: SearchContext) -> Agent:
-    """An agent by name. Raises `UsageError` for a name that is not in `NAMES`."""
-    if name not in _AGENTS:
-        raise UsageError(f"agent {name!r} is not known; allowed are {', '.join(NAMES)}")
-    return _AGENTS[name](setting)
+def as_factory(agent: str | AgentFactory) -> AgentFactory:
+    """What makes the agent of a name, or the object itself.
 
+    Raises `UsageError` for a name nobody has.
 
-__all__ = [
-    "NAMES",
-    "RULES",
-    "SEES_MEASUREMENTS",
-    "Agent",
-    "RuleName",
-    "SearchContext",
-    "Trajectory",
-    "VectorAgent",
-    "make",
-]
+    >>> as_factory("galen").default_reward
+    'absolute'
+    """
+    return AGENTS.get(agent) if isinstance(agent, str) else agent

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from abc import abstractmethod
 
 import numpy as np
 
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.machine import FloatArray, IntArray
 from sartor.problem import Decision, Problem
-
-RuleName = Literal["uniform", "shallow", "deep", "greedy", "knapsack"]
 
 #: Budget resolution of the exact allocation.
 _BUCKETS = 2000
@@ -31,24 +28,24 @@ def scaled(problem: Problem, profile: FloatArray) -> FloatArray:
     return np.clip(low * profile, least, most)
 
 
-def uniform(setting: SearchContext) -> FloatArray:
+def uniform(context: SearchContext) -> FloatArray:
     """The same keep ratio everywhere."""
-    return scaled(setting.problem, np.ones(len(setting.problem)))
+    return scaled(context.problem, np.ones(len(context.problem)))
 
 
-def shallow(setting: SearchContext) -> FloatArray:
+def shallow(context: SearchContext) -> FloatArray:
     """Early layers pruned hardest: the ratio rises threefold from the first decision to the last."""
-    return scaled(setting.problem, np.linspace(0.5, 1.5, len(setting.problem)))
+    return scaled(context.problem, np.linspace(0.5, 1.5, len(context.problem)))
 
 
-def deep(setting: SearchContext) -> FloatArray:
+def deep(context: SearchContext) -> FloatArray:
     """Late layers pruned hardest."""
-    return scaled(setting.problem, np.linspace(1.5, 0.5, len(setting.problem)))
+    return scaled(context.problem, np.linspace(1.5, 0.5, len(context.problem)))
 
 
-def greedy(setting: SearchContext) -> FloatArray:
+def greedy(context: SearchContext) -> FloatArray:
     """One choice at a time, give up what adds least error for what it saves, until the budget holds (NetAdapt-like)."""
-    problem, errors = setting.problem, setting.errors
+    problem, errors = context.problem, context.errors
     level = np.array([len(decision.choices) - 1 for decision in problem.decisions])
     counts = problem.highest.copy()
     while level.any() and not problem.fits(counts[None])[0]:
@@ -79,13 +76,13 @@ def _below(decision: Decision, level: int, step: int) -> int:
     return min(level - 1, int(np.searchsorted(decision.choices, decision.choices[level] - step)))
 
 
-def knapsack(setting: SearchContext) -> FloatArray:
+def knapsack(context: SearchContext) -> FloatArray:
     """Least summed error under the budget (SPDY's allocation, Frantar & Alistarh 2022, with measured errors).
 
     Never worse than :func:`uniform` or :func:`greedy`: the allocation improves on each of them, and the better is taken.
     """
-    problem, errors = setting.problem, setting.errors
-    starts = [problem.execute(rule(setting)) for rule in (uniform, greedy)]
+    problem, errors = context.problem, context.errors
+    starts = [problem.execute(rule(context)) for rule in (uniform, greedy)]
     allocations = [allocate(problem, errors, start) for start in starts]
     return (
         min(allocations, key=lambda counts: _total_error(problem, errors, counts)) / problem.sizes
@@ -153,21 +150,17 @@ def _linear_allocation(problem: Problem, errors: list[FloatArray], around: IntAr
     return counts
 
 
-RULES: dict[RuleName, Callable[[SearchContext], FloatArray]] = {
-    "uniform": uniform,
-    "shallow": shallow,
-    "deep": deep,
-    "greedy": greedy,
-    "knapsack": knapsack,
-}
-
-
 class RuleAgent(VectorAgent):
     """Proposes one rule's policy, every time."""
 
-    def __init__(self, setting: SearchContext, rule: RuleName) -> None:
-        super().__init__(setting)
-        self._ratios = RULES[rule](setting)
+    @staticmethod
+    @abstractmethod
+    def rule(context: SearchContext) -> FloatArray:
+        """Keep ratios of all decisions."""
+
+    def __init__(self, context: SearchContext) -> None:
+        super().__init__(context)
+        self._ratios = self.rule(context)
 
     def propose(self) -> FloatArray:
         """The rule's ratios."""
@@ -175,3 +168,33 @@ class RuleAgent(VectorAgent):
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Rules do not learn."""
+
+
+class UniformAgent(RuleAgent):
+    """The same keep ratio everywhere."""
+
+    rule = staticmethod(uniform)
+
+
+class ShallowAgent(RuleAgent):
+    """Early layers pruned hardest."""
+
+    rule = staticmethod(shallow)
+
+
+class DeepAgent(RuleAgent):
+    """Late layers pruned hardest."""
+
+    rule = staticmethod(deep)
+
+
+class GreedyAgent(RuleAgent):
+    """What adds least error for what it saves is given up first."""
+
+    rule = staticmethod(greedy)
+
+
+class KnapsackAgent(RuleAgent):
+    """The exact allocation of least summed error."""
+
+    rule = staticmethod(knapsack)

@@ -14,13 +14,13 @@ from sartor.problem import Problem
 class RandomAgent(VectorAgent):
     """Independent uniform keep ratios, bounded by the budget as every agent's are."""
 
-    def __init__(self, setting: SearchContext) -> None:
-        super().__init__(setting)
-        self._rng = np.random.default_rng(setting.seed)
+    def __init__(self, context: SearchContext) -> None:
+        super().__init__(context)
+        self._rng = np.random.default_rng(context.seed)
 
     def propose(self) -> FloatArray:
         """A random policy."""
-        return self._rng.uniform(*_box(self.setting.problem))
+        return self._rng.uniform(*_box(self.context.problem))
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Random search does not learn."""
@@ -29,13 +29,13 @@ class RandomAgent(VectorAgent):
 class TpeAgent(VectorAgent):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), as Optuna ships it; it is told the executed ratios."""
 
-    def __init__(self, setting: SearchContext) -> None:
-        super().__init__(setting)
+    def __init__(self, context: SearchContext) -> None:
+        super().__init__(context)
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
             f"{index:04d}": optuna.distributions.FloatDistribution(float(low), float(high))
-            for index, (low, high) in enumerate(zip(*_box(setting.problem), strict=True))
+            for index, (low, high) in enumerate(zip(*_box(context.problem), strict=True))
         }
-        sampler = optuna.samplers.TPESampler(seed=setting.seed)
+        sampler = optuna.samplers.TPESampler(seed=context.seed)
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
 
     def propose(self) -> FloatArray:
@@ -59,9 +59,9 @@ class TpeAgent(VectorAgent):
 class CmaEsAgent(VectorAgent):
     """CMA-ES (Hansen 2016) in the box of keep ratios; starts at the best policy it is shown, else in the middle."""
 
-    def __init__(self, setting: SearchContext) -> None:
-        super().__init__(setting)
-        low, high = _box(setting.problem)
+    def __init__(self, context: SearchContext) -> None:
+        super().__init__(context)
+        low, high = _box(context.problem)
         self._open = high > low  # decisions with a choice
         self._fixed, self._bounds = high, np.stack([low, high], axis=1)[self._open]
         self._start = self._bounds.mean(1)
@@ -76,7 +76,7 @@ class CmaEsAgent(VectorAgent):
             return self._fixed
         if self._optimizer is None:
             self._optimizer = cmaes.CMA(
-                mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.setting.seed
+                mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.context.seed
             )
         self._sample = self._optimizer.ask()
         ratios = self._fixed.copy()

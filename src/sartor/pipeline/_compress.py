@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import sartor
+from sartor.agents import as_factory, class_of
 from sartor.budget import Budget
 from sartor.compression import Compressor, Origin, save, trainable_copy
 from sartor.data import Data
@@ -32,7 +33,7 @@ from sartor.pipeline._setup import (
     measure_layers,
 )
 from sartor.policy import Policy
-from sartor.rewards import CAN_RACE, RewardName
+from sartor.rewards import Reward, as_reward
 from sartor.scoring import Evaluator
 from sartor.search import Episode, MemoryRecord, Search, SearchPlan, Study, finalists
 from sartor.targets import Deployment, Target
@@ -110,8 +111,9 @@ def compress(
     of other options was begun there.
     """
     options = options or SearchOptions()
-    reward = options.reward or ("fidelity" if evaluate is None else "accuracy")
-    options, faithful = replace(options, reward=reward), reward.startswith("fidelity")
+    parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
+    reward = _reward(options, evaluate, parsed)
+    options = replace(options, reward=reward.name)
     started = time.perf_counter()
     calibration = data.calibration.normalized() if data else None
     examples = example_inputs if example_inputs is not None else calibration
@@ -120,21 +122,28 @@ def compress(
     target = target or make_target(options)
     compressor = make_compressor(model, examples, calibration, options, target)
     network = compressor.network
-    parsed = budget if isinstance(budget, Budget) else Budget.parse(budget)
     folder = Path(out) if out else None
     with tempfile.TemporaryDirectory() as scratch, alone_in(folder):
         if on_start is not None:
             on_start()
         deployment = Deployment(target, network, Path(scratch)) if target else None
-        scorer = make_scorer(data, evaluate, options, network if faithful else None, deployment)
+        scorer = make_scorer(
+            data, evaluate, options, network if reward.needs_images else None, deployment
+        )
         problem = make_problem(
-            compressor, parsed, options, target, deployment=deployment, folder=folder
+            compressor,
+            parsed,
+            options,
+            target,
+            deployment=deployment,
+            folder=folder,
+            enforced=reward.enforces_budget,
         )
         ceiling = problem.latency_ceiling(parsed)
         search = Search(
             problem,
             Evaluator(
-                compressor, scorer, race=reward in CAN_RACE, deployment=deployment, ceiling=ceiling
+                compressor, scorer, race=reward.can_race, deployment=deployment, ceiling=ceiling
             ),
             _plan(options, reward, ceiling),
             Study(folder, _told(options, parsed)) if folder else MemoryRecord(),
@@ -147,7 +156,7 @@ def compress(
         judge = Judge(
             compressor, scorer, data, reward=reward, custom=evaluate, deployment=deployment
         )
-        baselines = {rule: judge.rule(rule, search.setting) for rule in options.baselines}
+        baselines = {rule: judge.rule(rule, search.context) for rule in options.baselines}
         verdict = judge.choose(
             problem,
             [problem.counts(e.executed) for e in finalists(episodes, options.finalists)],
@@ -157,6 +166,7 @@ def compress(
     report = {
         "schema": SCHEMA,
         "budget": str(parsed),
+        "budget_enforced": reward.enforces_budget,
         "budget_met": verdict.met,
         "latency_ceiling": ceiling,
         **_choices(options),
@@ -212,7 +222,22 @@ def _found(verdict: Verdict, network: Network) -> dict[str, Any]:
     }
 
 
-def _plan(options: SearchOptions, reward: RewardName, ceiling: float | None) -> SearchPlan:
+def _reward(
+    options: SearchOptions, evaluate: Callable[[nn.Module], float] | None, budget: Budget
+) -> Reward:
+    """What the options name, else what the agent is made for, else what suits the data."""
+    by_data = "fidelity" if evaluate is None else "accuracy"
+    by_agent = class_of(as_factory(options.agent)).default_reward
+    reward = as_reward(options.reward or by_agent or by_data)
+    if reward.needs_latency and not budget.bounds_latency:
+        raise UsageError(
+            f"reward {reward.name!r} needs a budget on latency, such as latency<=0.3, and a target; "
+            f"with the budget {budget} name a reward that enforces it, such as {by_data}"
+        )
+    return reward
+
+
+def _plan(options: SearchOptions, reward: Reward, ceiling: float | None) -> SearchPlan:
     return SearchPlan(
         options.agent,
         options.episodes,

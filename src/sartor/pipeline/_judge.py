@@ -11,14 +11,13 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from sartor import agents
-from sartor.agents import RuleName, SearchContext
+from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.machine import IntArray
 from sartor.policy import Policy
 from sartor.problem import Problem
-from sartor.rewards import REWARDS, RewardName
+from sartor.rewards import Reward
 from sartor.scoring import ImageScorer, Outcome, Scorer
 from sartor.targets import SURE, Comparison, Deployment
 
@@ -48,15 +47,15 @@ class Judge:
         scorer: Scorer,
         data: Data | None,
         *,
-        reward: RewardName,
+        reward: Reward,
         custom: Callable[[nn.Module], float] | None = None,
         deployment: Deployment | None = None,
     ) -> None:
-        self.compressor, self.deployment, self.reward = compressor, deployment, REWARDS[reward]
+        self.compressor, self.deployment, self.reward = compressor, deployment, reward
         self.validation: Scorer = scorer
         self.test: Scorer | None = None
         if data is not None and custom is None:
-            original = compressor.network.module if reward.startswith("fidelity") else None
+            original = compressor.network.module if reward.needs_images else None
             exact = functools.partial(ImageScorer, dtype=torch.float32, deployment=deployment)
             self.validation = exact(data.validation, original=original)
             self.test = exact(data.test) if data.test is not None else None
@@ -94,9 +93,9 @@ class Judge:
             key=lambda verdict: verdict.latency.high if verdict.latency is not None else 0.0,
         )
 
-    def rule(self, rule: RuleName, setting: SearchContext) -> dict[str, Any]:
+    def rule(self, rule: str, context: SearchContext) -> dict[str, Any]:
         """Entry of a rule's policy, refitted like the finalists."""
-        policy = setting.problem.policy(setting.problem.execute(agents.RULES[rule](setting)))
+        policy = context.problem.policy(context.problem.execute(RULES.get(rule)(context)))
         network = self.compressor.candidate(policy, final=True)
         return self.entry(network, policy, self._measure(network))
 

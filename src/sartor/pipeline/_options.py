@@ -6,18 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from sartor import agents
-from sartor.agents import RuleName
+from sartor.agents import AGENTS, RULES
 from sartor.compression import CompressOptions
 from sartor.errors import UsageError
 from sartor.machine import require_seed
 from sartor.problem import Granularity, Method
-from sartor.rewards import RewardName
+from sartor.rewards import REWARDS
 from sartor.targets import NUMBER
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
-DEFAULT_SEEDS: tuple[RuleName, ...] = ("uniform", "greedy", "knapsack")
+DEFAULT_SEEDS: tuple[str, ...] = ("uniform", "greedy", "knapsack")
 
 
 #: What can be measured of each layer before a search.
@@ -34,9 +33,9 @@ class SearchOptions:
     """Policies scored in all."""
     seed: int = 0
     """Fixes everything."""
-    seed_with: tuple[RuleName, ...] = DEFAULT_SEEDS
+    seed_with: tuple[str, ...] = DEFAULT_SEEDS
     """Rules whose policies come first; the agent learns from them."""
-    reward: RewardName | None = None
+    reward: str | None = None
     """accuracy, or fidelity: closeness to the original's outputs, the default where there are images to compare on. Those with
     -macs or -params need no budget; absolute treats a budget on latency as a wish."""
     methods: tuple[Method, ...] = ("prune",)
@@ -72,7 +71,7 @@ class SearchOptions:
     finalists: int = 8
     """Best policies that are refitted from more images and scored on all validation images: in fp32 or, where they have bits, in
     the target's runtime."""
-    baselines: tuple[RuleName, ...] = ("uniform",)
+    baselines: tuple[str, ...] = ("uniform",)
     """Rules that are scored like the finalists, for comparison."""
     max_time: float | None = None
     """Seconds after which no new episode starts."""
@@ -90,11 +89,7 @@ class SearchOptions:
         if unknown := set(self.state) - {"sensitivity", "latency"}:
             raise UsageError(f"state has {', '.join(unknown)}; allowed are sensitivity and latency")
         for rule in (*self.seed_with, *self.baselines):
-            if rule not in agents.RULES:
-                raise UsageError(
-                    f"rule {rule!r} is not known; allowed are {', '.join(agents.RULES)}"
-                )
-        if self.agent not in agents.NAMES:
-            raise UsageError(
-                f"agent {self.agent!r} is not known; allowed are {', '.join(agents.NAMES)}"
-            )
+            RULES.require(rule)
+        AGENTS.require(self.agent)
+        if self.reward is not None:
+            REWARDS.require(self.reward)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor, nn
 
-from sartor import agents, sensitivity, targets
+from sartor import sensitivity, targets
+from sartor.agents import as_factory, class_of
 from sartor.budget import Budget
 from sartor.compression import REDUCED, Compressor, can_be_quantized, keep_safe_groups, read_policy
 from sartor.data import Data
@@ -101,8 +102,13 @@ def make_problem(
     *,
     deployment: Deployment | None = None,
     folder: Path | None = None,
+    enforced: bool = True,
 ) -> Problem:
-    """Decisions that the methods leave open, with the precisions of the target; a budget on latency needs its ``deployment``."""
+    """Decisions that the methods leave open, with the precisions of the target.
+
+    A budget on latency needs its ``deployment``; unless it is ``enforced`` (`Reward.enforces_budget`),
+    proposals are not projected onto it.
+    """
     _require_precisions(options, target)
     base = read_policy(options.base) if options.base else None
     if base is not None and target is not None:
@@ -142,7 +148,7 @@ def make_problem(
 
     if latency is not None:
         _measure_corners(problem(Budget(())), compressor, latency, options.seed)
-    if options.reward == "absolute":
+    if not enforced:
         budget = budget.without_latency()
     return problem(budget)
 
@@ -187,7 +193,7 @@ def measure_layers(
 
     Raises `UsageError` for latency without a target, or with one that has no profiler.
     """
-    if options.agent not in agents.SEES_MEASUREMENTS:
+    if not class_of(as_factory(options.agent)).sees_measurements:
         return None, None
     omega = _sensitivity(compressor, options, folder) if "sensitivity" in options.state else None
     if "latency" not in options.state:

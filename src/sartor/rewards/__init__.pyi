@@ -1,3 +1,3 @@
-from ._rewards import CAN_RACE as CAN_RACE
-from ._rewards import REWARDS as REWARDS
-from ._rewards import RewardName as RewardName
+from ._base import Reward as Reward
+from ._registry import REWARDS as REWARDS
+from ._registry import as_reward as as_reward

@@ -112,7 +112,7 @@ def run_verify(
         artifact, form, load(place, model), original, images.test, threads=threads, target=target
     )
     latency, unchecked = None, []
-    if budget.bounds_latency and options.reward != "absolute":
+    if budget.bounds_latency and read_result(folder).get("budget_enforced", True):
         promised, here = (
             _on(options.target, options.target_threads, 1),
             _on(target, threads, found.batch),

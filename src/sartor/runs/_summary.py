@@ -45,7 +45,7 @@ def missed_words(report: dict[str, Any]) -> list[str]:
             f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow"
         )
     if not report["budget_met"]:
-        bounded = report["reward"] != "absolute"
+        bounded = report.get("budget_enforced", True)
         why = (
             "no finalist was fast enough when measured"
             if bounded

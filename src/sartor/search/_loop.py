@@ -9,12 +9,19 @@ from typing import Protocol
 
 import numpy as np
 
-from sartor import agents
-from sartor.agents import Agent, RuleName, SearchContext, Trajectory
+from sartor.agents import (
+    AGENTS,
+    Agent,
+    AgentFactory,
+    SearchContext,
+    Trajectory,
+    as_factory,
+    name_of,
+)
 from sartor.errors import RunError
 from sartor.machine import IntArray
 from sartor.problem import Problem
-from sartor.rewards import REWARDS, RewardName
+from sartor.rewards import Reward, as_reward
 from sartor.scoring import Evaluator, Outcome
 from sartor.search._env import FEATURES, CompressionEnv
 from sartor.search._interruption import Interruption
@@ -59,11 +66,11 @@ class SearchPlan:
     ``ceiling`` is the bound on latency relative to the original's that the reward knows of.
     """
 
-    agent: str
+    agent: str | AgentFactory
     episodes: int
     seed: int = 0
-    seed_with: tuple[RuleName, ...] = ()
-    reward: RewardName = "accuracy"
+    seed_with: tuple[str, ...] = ()
+    reward: str | Reward = "accuracy"
     max_time: float | None = None
     ceiling: float | None = None
 
@@ -100,7 +107,7 @@ class Search:
             if self.latency is None
             else [self.latency.get(d.layer.name, (0.0, 0.0)) for d in decisions]
         )
-        self.setting = SearchContext(
+        self.context = SearchContext(
             self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed, omega, latency
         )
         self._recorded = self.record.episodes()
@@ -115,7 +122,7 @@ class Search:
 
     def run(self) -> list[Episode]:
         """All episodes, recorded ones included. Ctrl-C and the time limit end it cleanly, with what there is."""
-        agent = agents.make(self.plan.agent, self.setting)
+        agent = as_factory(self.plan.agent)(self.context)
         started = time.perf_counter()
         done: list[Episode] = []
         with Interruption() as interruption:
@@ -139,9 +146,9 @@ class Search:
 
     def _episode(self, number: int, agent: Agent) -> Episode:
         own = number >= len(self.plan.seed_with)
-        source = self.plan.agent if own else self.plan.seed_with[number]
+        source = name_of(self.plan.agent) if own else self.plan.seed_with[number]
         started = time.perf_counter()
-        trajectory = self._walk(agent if own else agents.make(source, self.setting))
+        trajectory = self._walk(agent if own else AGENTS.get(source)(self.context))
         assert self._outcome is not None
         outcome = self._outcome
         learning = time.perf_counter()
@@ -218,7 +225,7 @@ class Search:
             and not repeated
         ):
             self.problem.correct(counts, self._outcome.relative_latency)
-        return REWARDS[self.plan.reward](self._outcome, self.plan.ceiling)
+        return as_reward(self.plan.reward)(self._outcome, self.plan.ceiling)
 
 
 def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:

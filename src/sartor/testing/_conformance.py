@@ -40,7 +40,7 @@ class AgentConformance:
 
         def shown() -> list[FloatArray]:
             agent = make()
-            problem = agent.setting.problem
+            problem = agent.context.problem
             for ratio in (0.4, 0.6, 0.8):
                 executed = problem.execute(np.full(len(problem), ratio)) / problem.sizes
                 agent.learn(Trajectory(_observations(agent), executed, -ratio), own=False)
@@ -63,14 +63,14 @@ class AgentConformance:
 
 def _observations(agent: Agent) -> Float32Array:
     rng = np.random.default_rng(1)
-    return rng.uniform(size=(len(agent.setting.problem) + 1, agent.setting.features)).astype(
+    return rng.uniform(size=(len(agent.context.problem) + 1, agent.context.features)).astype(
         np.float32
     )
 
 
 def _episodes(agent: Agent, count: int) -> list[FloatArray]:
     """Proposals of some episodes that are rewarded for keeping the first decision and giving up the last."""
-    problem, proposals = agent.setting.problem, []
+    problem, proposals = agent.context.problem, []
     for _ in range(count):
         agent.begin()
         observations = _observations(agent)
