@@ -117,7 +117,7 @@ class GalenAgent(VectorAgent):
 
     def _precisions(self, step: _Step) -> tuple[Precision, ...]:
         """What the bits of a layer can be."""
-        decision = self.setting.problem.decisions[step.bits]
+        decision = self.context.problem.decisions[step.bits]
         assert isinstance(decision, BitsDecision)
         return decision.precisions
 
