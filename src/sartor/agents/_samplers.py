@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import cmaes
+from typing import Any
+
 import numpy as np
 import optuna
 
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
-from sartor.machine import FloatArray
+from sartor.machine import FloatArray, require
 from sartor.problem import Problem
 
 
@@ -66,7 +67,7 @@ class CmaEsAgent(VectorAgent):
         self._fixed, self._bounds = high, np.stack([low, high], axis=1)[self._open]
         self._start = self._bounds.mean(1)
         self._best_shown = -np.inf
-        self._optimizer: cmaes.CMA | None = None
+        self._optimizer: Any = None
         self._sample: FloatArray = np.empty(0)
         self._told: list[tuple[FloatArray, float]] = []
 
@@ -75,7 +76,7 @@ class CmaEsAgent(VectorAgent):
         if not self._open.any():
             return self._fixed
         if self._optimizer is None:
-            self._optimizer = cmaes.CMA(
+            self._optimizer = require("cmaes", extra="agents").CMA(
                 mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.context.seed
             )
         self._sample = self._optimizer.ask()

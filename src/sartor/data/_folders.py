@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sartor.errors import DataError
+from sartor.machine import require
 
 SplitName = Literal["train", "validation", "test"]
 #: Pixels, uint8 (count, 3, height, width), and labels (count,).
@@ -66,8 +67,8 @@ class ParquetFolder:
         unlabelled: bool = False,
     ) -> Split:
         """Rows in the order of the files, unless some are drawn."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        pa = require("pyarrow", extra="data")
+        pq = require("pyarrow.parquet", extra="data")
 
         files = self._files(split)
         if not files:
@@ -176,12 +177,12 @@ def _classes(root: Path) -> list[str]:
 
 
 def _decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
-    from PIL import Image
+    reader = require("PIL.Image", extra="data")
 
     arrays: list[np.ndarray] = []
     for item, name in zip(encoded, names, strict=True):
         try:
-            arrays.append(np.asarray(Image.open(io.BytesIO(item)).convert("RGB")))
+            arrays.append(np.asarray(reader.open(io.BytesIO(item)).convert("RGB")))
         except Exception as error:
             raise DataError(f"{name} cannot be decoded as an image: {error}") from error
         if arrays[-1].shape != arrays[0].shape:

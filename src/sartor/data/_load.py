@@ -11,6 +11,7 @@ import torch
 from sartor.data._folders import Folder, ImageFolder, ParquetFolder, Split
 from sartor.data._images import Data, Images
 from sartor.errors import DataError, UsageError
+from sartor.machine import require
 
 #: As a number of calibration images: all of the training split.
 ALL = 10**9
@@ -80,9 +81,7 @@ def _halves(split: Split, rng: np.random.Generator) -> tuple[Split, Split]:
 
 def _digits(calibration: int) -> Data:
     """1,797 images of 8 × 8 pixels: 1,197 for training, 300 for validation, 300 for test."""
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
+    digits = require("sklearn.datasets", extra="data").load_digits()
     order = np.random.default_rng(0).permutation(len(digits.target))
     pixels = torch.from_numpy((digits.images[order, None] / 16).astype(np.float32))
     labels = torch.from_numpy(digits.target[order].astype(np.int64))

@@ -7,10 +7,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from sartor import targets
 from sartor.errors import RunError
+from sartor.machine import require
 
 #: Runs after loading; memory is settled by then.
 _RUNS = 3
@@ -38,7 +37,7 @@ def _main(target: str, artifact: str, threads: str) -> None:
         Path("/proc/self/clear_refs").write_text(
             "5", encoding="utf-8"
         )  # the peak begins here, not with what imports held
-    before = psutil.Process().memory_info().rss
+    before = require("psutil", extra="latency").Process().memory_info().rss
     session = subject.load(Path(artifact))
     for _ in range(_RUNS):
         session.seconds()

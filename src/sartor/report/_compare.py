@@ -27,7 +27,7 @@ def compare(runs: Sequence[RunFacts]) -> str:
         raise UsageError(
             f"compare needs at least two runs whose folders differ in name, not {', '.join(names) or 'none'}"
         )
-    require("altair", extra="plots")
+    require("altair", extra="report")
     charts = {"history": _history(runs)}
     if any(facts.result for facts in runs):
         charts["plane"] = _plane(runs)

@@ -26,7 +26,7 @@ _NAMED = 40
 
 def figures(facts: RunFacts) -> Mapping[str, Figure]:
     """Charts by name, those for which there is something to draw."""
-    require("altair", extra="plots")
+    require("altair", extra="report")
     charts: dict[str, Figure] = {"history": _history(facts), "plane": _plane(facts)}
     if facts.result.get("layers"):
         charts["channels"] = _by_layer(facts, "out_channels", "output channels")

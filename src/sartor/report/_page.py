@@ -71,7 +71,7 @@ def render(
         title=title,
         payload=content,
         payload_json=json.dumps(content).replace("<", "\\u003c"),  # nothing in it ends the script
-        bundle=require("vl_convert", extra="plots")
+        bundle=require("vl_convert", extra="report")
         .javascript_bundle()
         .replace("</script", "<\\/script"),
         delivered=delivered,

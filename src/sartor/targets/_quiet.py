@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
+from sartor.machine import require
 
 #: Seconds to find out which core is least busy.
 _LISTEN = 0.05
@@ -45,6 +45,7 @@ def quiet(*, pin: bool = True) -> Iterator[None]:
     collecting = gc.isenabled()
     allowed = os.sched_getaffinity(0) if pin and hasattr(os, "sched_getaffinity") else set()
     if len(allowed) > 1:
+        psutil = require("psutil", extra="latency")
         load = psutil.cpu_percent(
             interval=_LISTEN, percpu=True
         )  # of others: this process waits meanwhile
