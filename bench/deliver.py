@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import tyro
 
-from sartor.compression import load
+from sartor.compression import load_network
 from sartor.export import FORMATS, FormatName
 from sartor.runs import from_folder, latest, reload_subject, run_export
 
@@ -41,7 +41,7 @@ class Deliver:
         model, data = reload_subject(config, place, calibration=1)
         assert data.test is not None
         test = data.test.slice(0, self.images)
-        pixels, labels, network = test.normalized(), test.labels.numpy(), load(place, model)
+        pixels, labels, network = test.normalized(), test.labels.numpy(), load_network(place, model)
         with torch.no_grad():
             simulated = np.concatenate([network(part).numpy() for part in pixels.split(BATCH)])
         right = 100 * float((simulated.argmax(1) == labels).mean())

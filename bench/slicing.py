@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from sartor import models
-from sartor.compression import CompressOptions, Compressor, Origin, mask, save
+from sartor.compression import CompressOptions, Compressor, Origin, mask, save_network
 from sartor.graph import trace
 from sartor.policy import Policy
 
@@ -66,7 +66,7 @@ def _reloads_equal(compressor: Compressor, policy: Policy, origin: Origin, x: to
     with torch.no_grad():
         y = candidate(x)
     with tempfile.TemporaryDirectory() as folder:
-        save(
+        save_network(
             Path(folder),
             compressor.network,
             candidate,

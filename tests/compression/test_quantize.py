@@ -6,8 +6,8 @@ from torch import nn
 
 import topologies
 from sartor.compression import GALEN, INTEGER, REDUCED, fold, quantize
-from sartor.compression._quantizers import ActivationQuantizer, with_rounded_weight
-from sartor.compression._ranges import find_range
+from sartor.compression.quantizing._quantizers import ActivationQuantizer, with_rounded_weight
+from sartor.compression.quantizing._ranges import find_range
 from sartor.errors import PolicyError
 from sartor.graph import trace
 from sartor.policy import Policy

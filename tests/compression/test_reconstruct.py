@@ -8,10 +8,15 @@ from torch import nn
 
 import topologies
 from sartor.compression import CompressOptions, Compressor
-from sartor.compression._calibration import Calibration, as_matrix, from_matrix, refittable
-from sartor.compression._masks import keep_largest, least_error_mask
-from sartor.compression._slice import narrow
-from sartor.compression._solve import least_squares, least_squares_of_few
+from sartor.compression.refitting._calibration import (
+    Calibration,
+    as_matrix,
+    from_matrix,
+    refittable,
+)
+from sartor.compression.refitting._least_squares import least_squares, least_squares_of_few
+from sartor.compression.refitting._masks import keep_largest, least_error_mask
+from sartor.compression.slicing._slice import narrow
 from sartor.errors import DataError, UsageError
 from sartor.graph import trace
 from sartor.policy import Policy

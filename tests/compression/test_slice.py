@@ -16,18 +16,18 @@ from sartor.compression import (
     CompressOptions,
     Compressor,
     Origin,
-    digest,
     keep_safe_groups,
-    load,
-    load_wide,
+    load_full_width,
+    load_network,
     mask,
     narrow,
-    save,
-    trainable_copy,
-    widen,
+    save_network,
 )
+from sartor.compression.modules import trainable_copy
+from sartor.compression.slicing import widen
 from sartor.errors import PolicyError, RunError
 from sartor.graph import tensors_in, trace
+from sartor.machine import digest
 from sartor.policy import Policy
 
 ZOO = [(name, 32) for name in models.NAMES if name != "resnet50"] + [
@@ -169,7 +169,7 @@ def test_a_layer_with_two_names_is_widened_under_both(tmp_path):
     network = trace(model, torch.randn(1, 3, 16, 16))
     kept = np.ones(network.units, dtype=bool)
     kept[network.groups[0].units[:5]] = False
-    save(
+    save_network(
         tmp_path,
         network,
         trainable_copy(narrow(network, kept)),
@@ -177,7 +177,7 @@ def test_a_layer_with_two_names_is_widened_under_both(tmp_path):
         kept=kept,
         origin=Origin(),
     )
-    wide, images = load_wide(tmp_path, model), torch.randn(2, 3, 16, 16)
+    wide, images = load_full_width(tmp_path, model), torch.randn(2, 3, 16, 16)
     assert set(wide) == set(model.state_dict())
     again = Twice()
     again.load_state_dict(wide)
@@ -216,7 +216,7 @@ def save_random(folder, model, inputs, origin):
     rng = np.random.default_rng(1)
     policy = Policy({group.name: float(rng.uniform(0.2, 1)) for group in network.groups})
     candidate = compressor.candidate(policy)
-    save(folder, network, candidate, policy, kept=compressor.kept(policy), origin=origin)
+    save_network(folder, network, candidate, policy, kept=compressor.kept(policy), origin=origin)
     return trainable_copy(
         candidate
     )  # as it is delivered and loaded: whether weights can be trained changes how PyTorch multiplies
@@ -278,7 +278,7 @@ def test_a_folder_made_from_another_network_is_refused(tmp_path):
     with pytest.raises(
         PolicyError, match=r"was made from another network: group 'a\.0' has 12 units there, 8 here"
     ):
-        load(tmp_path, topologies.DenseBlock())
+        load_network(tmp_path, topologies.DenseBlock())
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_layout_that_sartor_did_not_write_is_refused(part, content, tmp_path):
         json.dumps(layout if content is None else {**layout, part: content})
     )
     with pytest.raises(RunError, match=rf"network\.json: {part} cannot be read: \w+Error\(.+\)$"):
-        load(tmp_path, topologies.Residual())
+        load_network(tmp_path, topologies.Residual())
 
 
 def test_a_digest_is_of_the_bytes_of_any_tensor():
@@ -334,9 +334,9 @@ def test_a_folder_does_not_say_which_code_to_run(tmp_path, monkeypatch):
         RunError,
         match=r"was made from a network of yours, theirs:build; give it as the second argument",
     ):
-        load(tmp_path)
+        load_network(tmp_path)
     assert not (tmp_path / "run").exists()
-    assert load(tmp_path, topologies.Residual()) is not None
+    assert load_network(tmp_path, topologies.Residual()) is not None
 
 
 def test_groups_that_were_not_safe_to_slice_are_whole_when_loaded(tmp_path):
@@ -347,7 +347,7 @@ def test_groups_that_were_not_safe_to_slice_are_whole_when_loaded(tmp_path):
     kept = np.ones(network.units, dtype=bool)
     kept[fewer.groups[0].units[1:]] = False
     candidate = narrow(fewer, kept)
-    save(
+    save_network(
         tmp_path,
         fewer,
         candidate,
@@ -356,4 +356,4 @@ def test_groups_that_were_not_safe_to_slice_are_whole_when_loaded(tmp_path):
         origin=Origin(),
     )
     with torch.no_grad():
-        assert torch.equal(load(tmp_path, model)(*inputs), candidate(*inputs))
+        assert torch.equal(load_network(tmp_path, model)(*inputs), candidate(*inputs))

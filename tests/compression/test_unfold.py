@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 import topologies
-from sartor.compression import GALEN, INTEGER, QuantizedWeight, fold, quantize, refold, unfold
+from sartor.compression import GALEN, INTEGER, QuantizedWeight, fold, quantize
+from sartor.compression.quantizing import refold, unfold
 from sartor.graph import tensors_in, trace
 from sartor.policy import Policy
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import fx, nn
 
-from sartor.compression import winograd_layer, with_winograd
-from sartor.compression._winograd import WinogradConv2d
+from sartor.compression.modules import winograd_layer, with_winograd
+from sartor.compression.modules._winograd import WinogradConv2d
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 10), (1, 3), (4, 13)])

@@ -13,8 +13,8 @@ from sartor.compression import (
     Compressor,
     deployable,
     fold,
-    identity,
     quantize,
+    tensor_identity,
 )
 from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS, export, verify
@@ -67,7 +67,7 @@ def test_exported_networks_compute_what_was_found(form, candidate, data, tmp_pat
         np.abs(outputs_of(form, path, images) - expected).max()
         <= tolerance * np.abs(expected).max()
     )
-    assert FORMATS[form].metadata(path) == {**METADATA, "network": identity(candidate.state_dict())}
+    assert FORMATS[form].metadata(path) == {**METADATA, "network": tensor_identity(candidate.state_dict())}
     assert [item.suffix for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 
 

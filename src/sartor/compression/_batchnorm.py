@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression._calibration import walk
-from sartor.compression._modules import with_tensors
+from sartor.compression.modules import with_tensors
+from sartor.graph import walk
 
 
 @torch.no_grad()

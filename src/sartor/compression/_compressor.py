@@ -3,64 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Literal, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, fx
 
 from sartor.compression._batchnorm import reestimate
-from sartor.compression._calibration import Calibration, as_matrix
-from sartor.compression._fold import fastest_dtype, fold
-from sartor.compression._masks import Selection, error_curve, keep_largest
-from sartor.compression._modules import weight_of, with_tensors
-from sartor.compression._quantize import quantize
-from sartor.compression._quantizers import QuantizedWeight, with_rounded_weight
-from sartor.compression._ranges import RangeMethod, Ranges, calibrate
+from sartor.compression._options import CompressOptions
 from sartor.compression._ranking import Ranking, rank
-from sartor.compression._reconstruct import Refitter
-from sartor.compression._scheme import REDUCED, Scheme
-from sartor.compression._slice import narrow
+from sartor.compression.modules import fastest_dtype, fold, weight_of, with_tensors
+from sartor.compression.quantizing import (
+    REDUCED,
+    QuantizedWeight,
+    Ranges,
+    Scheme,
+    calibrate,
+    quantize,
+    with_rounded_weight,
+)
+from sartor.compression.refitting import Calibration, Refitter, as_matrix, error_curve, keep_largest
+from sartor.compression.slicing import narrow
 from sartor.cost import CostModel
-from sartor.errors import DataError, UsageError
+from sartor.errors import DataError
 from sartor.graph import Network
 from sartor.machine import BoolArray, FloatArray
 from sartor.policy import FULL_WIDTH, Policy
-
-Refit = Literal["pruned", "original", "none"]
-
-
-@dataclass(frozen=True)
-class CompressOptions:
-    """How a policy is carried out."""
-
-    select: Selection = "error"
-    """What ranks channels and weights: the error their removal causes, or their magnitude."""
-    refit: Refit = "pruned"
-    """Layers are refitted on the inputs the pruned network gives, on the original's, or not at all."""
-    batchnorm: bool = False
-    """Estimate batch-norm statistics anew afterwards."""
-    ridge: float = 0.05
-    """Pull towards the original weights, relative to the mean diagonal of the Gram matrix."""
-    images: int = 256
-    """Calibration images for every candidate of a search."""
-    positions: int = 16
-    """Places sampled per image and layer."""
-    final_images: int = 2048
-    """Calibration images for the network that is delivered."""
-    ranges: RangeMethod = "minmax"
-    """How the range of an activation follows from calibration images: all of it, all but outliers, or least squared error."""
-    range_images: int = 128
-    """Calibration images that ranges are taken from."""
-
-    def __post_init__(self) -> None:
-        for name in ("images", "positions", "final_images", "range_images"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not 0 <= self.ridge < float("inf"):
-            raise UsageError(f"ridge is {self.ridge}; it must be at least 0")
 
 
 class Compressor:

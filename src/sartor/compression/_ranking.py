@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sartor.compression._calibration import as_matrix, columns_of
-from sartor.compression._masks import Selection
-from sartor.compression._modules import weight_of
-from sartor.compression._reconstruct import Refitter
+from sartor.compression._options import Selection
+from sartor.compression.modules import weight_of
+from sartor.compression.refitting import Refitter, as_matrix, columns_of
 from sartor.graph import Group, Network
 from sartor.machine import BoolArray, FloatArray, IntArray
 

@@ -16,14 +16,12 @@ from safetensors.torch import load_file
 from torch import Tensor, fx, nn
 
 from sartor import models
-from sartor.compression._fold import fold
-from sartor.compression._modules import digest, trainable_copy
-from sartor.compression._quantize import quantize
-from sartor.compression._scheme import REDUCED, Scheme
-from sartor.compression._slice import narrow, widen
+from sartor.compression.modules import fold, trainable_copy
+from sartor.compression.quantizing import REDUCED, Scheme, quantize
+from sartor.compression.slicing import narrow, widen
 from sartor.errors import PolicyError, RunError, WeightsError
 from sartor.graph import Network, trace
-from sartor.machine import BoolArray, read_json, write_atomically, write_text
+from sartor.machine import BoolArray, digest, read_json, write_atomically, write_text
 from sartor.policy import Policy
 
 SCHEMA = 1
@@ -56,7 +54,7 @@ class _Layout:
     groups: dict[str, tuple[int, list[int]]]
 
 
-def save(
+def save_network(
     folder: Path,
     network: Network,
     candidate: fx.GraphModule,
@@ -85,8 +83,8 @@ def save(
     _save_tensors(folder, candidate)
 
 
-def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
-    """The network of a folder that `save` wrote, in evaluation mode.
+def load_network(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
+    """The network of a folder that `save_network` wrote, in evaluation mode.
 
     ``model`` is the original network (its weights do not matter); it can be left out for networks that sartor or timm build by
     name. Code that the folder names is not run.
@@ -117,7 +115,11 @@ def load(folder: str | Path, model: nn.Module | None = None) -> fx.GraphModule:
     return candidate
 
 
-def load_wide(folder: Path, model: nn.Module) -> dict[str, Tensor]:
+#: What `sartor.load` is.
+load = load_network
+
+
+def load_full_width(folder: Path, model: nn.Module) -> dict[str, Tensor]:
     """Weights of the original network ``model`` with which it computes what the network of a folder does; pruned is zero.
 
     Raises `RunError` if that network is quantized, so that its batch norms are folded, or if layers that share their weights in
@@ -129,7 +131,7 @@ def load_wide(folder: Path, model: nn.Module) -> dict[str, Tensor]:
         )
     layout = _read_layout(folder)
     network = trace(model, layout.inputs)
-    wide = widen(network, load(folder, model), _kept(network, layout, folder))
+    wide = widen(network, load_network(folder, model), _kept(network, layout, folder))
     everything = model.state_dict(keep_vars=True)
     found: dict[int, str] = {}  # of a tensor with several names, those of the trace
     for name, tensor in everything.items():
@@ -159,13 +161,13 @@ def _kept(network: Network, layout: _Layout, folder: Path) -> BoolArray:
     return kept
 
 
-def save_trained(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
+def save_trained_network(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
     """Write a candidate of the folder ``source``, trained since, to a folder of its own."""
     _copy_description(folder, source)
     _save_tensors(folder, candidate)
 
 
-def copy(folder: Path, source: Path) -> None:
+def copy_network(folder: Path, source: Path) -> None:
     """Write what the folder ``source`` holds to another."""
     _copy_description(folder, source)
     write_atomically(
@@ -181,22 +183,22 @@ def _copy_description(folder: Path, source: Path) -> None:
 
 
 def holds_network(folder: Path) -> bool:
-    """Whether a folder holds all of what `save` writes; its tensors come last."""
+    """Whether a folder holds all of what `save_network` writes; its tensors come last."""
     return (folder / _TENSORS).exists()
 
 
-def identity(tensors: Mapping[str, Tensor]) -> str:
+def tensor_identity(tensors: Mapping[str, Tensor]) -> str:
     """A number that tells a network by its tensors from every other."""
     return digest(dict(sorted(tensors.items())))
 
 
-def identity_of(folder: Path) -> str:
-    """`identity` of the network of a folder that `save` wrote. Raises `RunError` if there is none."""
-    return identity(_read_tensors(folder))
+def network_identity(folder: Path) -> str:
+    """`tensor_identity` of the network of a folder that `save_network` wrote. Raises `RunError` if there is none."""
+    return tensor_identity(_read_tensors(folder))
 
 
 def read_origin(folder: Path) -> Origin:
-    """What the original network of a folder that `save` wrote was. Raises `RunError` if there is none."""
+    """What the original network of a folder that `save_network` wrote was. Raises `RunError` if there is none."""
     return _read_layout(folder).origin
 
 
@@ -215,7 +217,7 @@ def _save_tensors(folder: Path, candidate: fx.GraphModule) -> None:
 
 
 def read_policy(folder: Path) -> Policy:
-    """The policy of a folder that `save` wrote. Raises `RunError` if there is none, `PolicyError` if it cannot be read."""
+    """The policy of a folder that `save_network` wrote. Raises `RunError` if there is none, `PolicyError` if it cannot be read."""
     path = folder / "policy.json"
     try:
         return Policy.from_json(path.read_text(encoding="utf-8"), str(path))

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, fx
 
-from sartor.compression import deployable, identity
+from sartor.compression import deployable, tensor_identity
 from sartor.errors import RunError, UsageError
 from sartor.export._metadata import (
     KEY,
@@ -72,7 +72,7 @@ def export(
         raise UsageError(f"format {form!r} needs a fixed batch size; give for instance --batch 1")
     size = 2 if batch is None else batch  # tracers take a size of 1 for a constant
     sized = tuple(item[:1].repeat(size, *[1] * (item.dim() - 1)) for item in inputs)
-    told = {**(metadata or {}), NETWORK: identity(network.state_dict())}
+    told = {**(metadata or {}), NETWORK: tensor_identity(network.state_dict())}
     try:
         chosen.write(deployable(network).eval(), sized, path, told, batch is None)
     except RunError as error:

@@ -11,7 +11,7 @@ import torch
 from torch import fx
 
 from sartor import targets
-from sartor.compression import deployable, identity
+from sartor.compression import deployable, tensor_identity
 from sartor.data import Images
 from sartor.errors import RunError, UsageError
 from sartor.export._drift import Drift, drift
@@ -111,7 +111,7 @@ def verify(
     target = target or FORMATS[form].target
     runner = targets.make(target, threads=threads)
     images = test.normalized()
-    session, made_of = runner.load(artifact), identity(network.state_dict())
+    session, made_of = runner.load(artifact), tensor_identity(network.state_dict())
     if FORMATS[form].metadata(artifact).get(NETWORK, made_of) != made_of:
         raise RunError(
             f"{artifact} was made from another network than the one it is held against; export it again"

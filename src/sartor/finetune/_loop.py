@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from sartor.compression import digest, trainable_copy
+from sartor.compression.modules import trainable_copy
 from sartor.data import Images
 from sartor.errors import RunError
 from sartor.finetune import _checkpoint
 from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training
-from sartor.machine import is_main
+from sartor.machine import digest, is_main
 from sartor.policy import Policy
 from sartor.scoring import ImageScorer
 

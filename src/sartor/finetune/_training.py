@@ -12,7 +12,9 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from sartor.compression import fold, is_quantized, refold, trainable_copy, unfold, weight_of
+from sartor.compression import fold, is_quantized
+from sartor.compression.modules import trainable_copy, weight_of
+from sartor.compression.quantizing import refold, unfold
 from sartor.data import Images
 from sartor.errors import TraceError, UsageError
 from sartor.finetune._batches import batches

@@ -3,6 +3,7 @@ from ._arrays import BoolArray as BoolArray
 from ._arrays import Float32Array as Float32Array
 from ._arrays import FloatArray as FloatArray
 from ._arrays import IntArray as IntArray
+from ._digest import digest as digest
 from ._files import read_json as read_json
 from ._files import write_atomically as write_atomically
 from ._files import write_text as write_text

@@ -18,7 +18,8 @@ from torch import Tensor, fx, nn
 import sartor
 from sartor.agents import as_factory, class_of
 from sartor.budget import Budget
-from sartor.compression import Compressor, Origin, save, trainable_copy
+from sartor.compression import Compressor, Origin, save_network
+from sartor.compression.modules import trainable_copy
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.graph import Network
@@ -72,7 +73,7 @@ class Result:
         """Write ``model.safetensors``, ``policy.json``, ``network.json`` and ``result.json``; `sartor.load` reads them."""
         folder = Path(folder)
         kept = self.compressor.kept(self.policy)
-        save(
+        save_network(
             folder,
             self.network,
             self.model,

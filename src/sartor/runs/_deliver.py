@@ -11,7 +11,7 @@ import torch
 
 import sartor
 from sartor.budget import Budget
-from sartor.compression import holds_network, load, read_policy
+from sartor.compression import holds_network, load_network, read_policy
 from sartor.errors import DataError, RunError, UsageError
 from sartor.export import FORMATS, FormatName, Verification, export, verify
 from sartor.finetune import CHECKPOINT
@@ -53,7 +53,7 @@ def run_export(
     inputs = (images.calibration.normalized(),)
     path = out or artifact_of(folder, form)
     export(
-        load(place, model),
+        load_network(place, model),
         inputs,
         path,
         form,
@@ -109,7 +109,13 @@ def run_verify(
     threads = threads or options.target_threads
     target = options.target if options.target in (usual, f"{usual}-bf16") else usual
     found = verify(
-        artifact, form, load(place, model), original, images.test, threads=threads, target=target
+        artifact,
+        form,
+        load_network(place, model),
+        original,
+        images.test,
+        threads=threads,
+        target=target,
     )
     latency, unchecked = None, []
     if budget.bounds_latency and read_result(folder).get("budget_enforced", True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sartor.compression import holds_network, identity_of
+from sartor.compression import holds_network, network_identity
 from sartor.errors import RunError
 from sartor.machine import read_json
 from sartor.runs._config import RUN_FILE as OPTIONS
@@ -98,7 +98,7 @@ def read_facts(folder: Path) -> RunFacts:
     found = sorted((folder / "export").glob("*.verified.json"))
     verified = [read_json(path, missing=f"{path} does not exist", error=RunError) for path in found]
     place = tuned if current else folder
-    network = identity_of(place) if verified and holds_network(place) else ""
+    network = network_identity(place) if verified and holds_network(place) else ""
     finetuned = read_finetuned(folder) if current and (tuned / FINETUNE_REPORT).exists() else None
     return RunFacts(
         folder.resolve().name,

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from sartor.budget import Budget
-from sartor.compression import copy, holds_network, save
+from sartor.compression import copy_network, holds_network, save_network
 from sartor.errors import RunError, UsageError
 from sartor.machine import write_text
 from sartor.pipeline import make_compressor, make_problem, make_target
@@ -52,7 +52,7 @@ def pick(folder: Path, number: int) -> Path:
     problem = make_problem(compressor, Budget(()), options, target)
     policy = problem.policy(problem.counts(episodes[number].executed))
     candidate, kept = compressor.candidate(policy, final=True), compressor.kept(policy)
-    save(
+    save_network(
         out,
         compressor.network,
         candidate,
@@ -82,7 +82,7 @@ def pick_finetuned(folder: Path) -> Path:
     dataclasses.replace(config, out=out).save(out)
     if config.budget:  # what was promised still is
         write_text(out / RESULT, (folder / RESULT).read_text(encoding="utf-8"))
-    copy(out, tuned)
+    copy_network(out, tuned)
     return out
 
 

@@ -14,7 +14,14 @@ import torch
 from torch import nn
 
 from sartor import data, models
-from sartor.compression import Origin, holds_network, load, read_origin, read_policy, save_trained
+from sartor.compression import (
+    Origin,
+    holds_network,
+    load_network,
+    read_origin,
+    read_policy,
+    save_trained_network,
+)
 from sartor.errors import RunError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, Teacher, finetune
 from sartor.graph import trace
@@ -202,7 +209,7 @@ def run_finetune(
     config = dataclasses.replace(config, weights=first_of(config).weights)
     original, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
-    candidate, teacher = load(folder, original), teacher or Teacher()
+    candidate, teacher = load_network(folder, original), teacher or Teacher()
     teaching = teacher.build(train, classes=read_origin(folder).classes) or original
     with trackers(config.track, folder) as listening:
 
@@ -242,6 +249,6 @@ def run_finetune(
         "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
     }
     if is_main():
-        save_trained(out, folder, tuned.model)
+        save_trained_network(out, folder, tuned.model)
         write_text(out / FINETUNE_REPORT, json.dumps(report, indent=1) + "\n")
     return out, report

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from sartor import models
 from sartor.budget import Budget
-from sartor.compression import identity, keep_safe_groups, load_wide
+from sartor.compression import keep_safe_groups, load_full_width, tensor_identity
 from sartor.cost import CostModel
 from sartor.errors import RunError
 from sartor.finetune import CHECKPOINT, Epoch, require_alike
@@ -171,7 +171,7 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
         original = reload_subject(schedule.search, folder, calibration=1)[0]
         mean, std = models.normalisation(schedule.search.weights)
         models.save_weights(
-            folder / _WEIGHTS, load_wide(report.parent, original), mean=mean, std=std
+            folder / _WEIGHTS, load_full_width(report.parent, original), mean=mean, std=std
         )
     tuned = read_finetuned(folder)
     keys = ("validation", "test", "seconds")
@@ -184,7 +184,7 @@ def _run_stage(schedule: Schedule, number: int, budget: str, observer: Observer)
 
 def _require_same_start(folder: Path, weights: Path) -> None:
     """Keep which weights a stage begins with; raise `RunError` if it began with others: the stage before was trained again."""
-    path, now = folder / _START, {"weights": identity(load_file(weights))}
+    path, now = folder / _START, {"weights": tensor_identity(load_file(weights))}
     if path.exists() and read_json(path, missing="", error=RunError) != now:
         raise RunError(
             f"{folder} was searched from other weights than {weights} now holds; remove it to search it anew"

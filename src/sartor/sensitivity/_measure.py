@@ -15,15 +15,14 @@ from sartor.compression import (
     QuantizedWeight,
     Scheme,
     can_be_quantized,
-    digest,
     fastest_dtype,
-    find_range,
     fold,
     mask,
-    with_rounded_weight,
-    with_tensors,
 )
+from sartor.compression.modules import with_tensors
+from sartor.compression.quantizing import find_range, with_rounded_weight
 from sartor.errors import DataError, RunError
+from sartor.machine import digest
 from sartor.policy import Policy
 from sartor.sensitivity._suffix import SuffixRunner
 from sartor.sensitivity._table import Grid, Parameter, Sensitivity

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression import winograd_layer, with_winograd
+from sartor.compression.modules import winograd_layer, with_winograd
 from sartor.machine import channels_last, map_on_threads
 from sartor.scoring import divergence, logits
 

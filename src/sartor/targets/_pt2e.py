@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression import ActivationQuantizer, QuantizedWeight, rounded_once
+from sartor.compression import ActivationQuantizer, QuantizedWeight
+from sartor.compression.quantizing import rounded_once
 
 #: Exported integers are signed.
 _LOWEST = -128

@@ -15,9 +15,8 @@ import numpy as np
 from scipy.optimize import nnls
 from torch import fx
 
-from sartor.compression import digest
 from sartor.cost import CostModel, LayerSettings
-from sartor.machine import FloatArray, IntArray
+from sartor.machine import FloatArray, IntArray, digest
 from sartor.policy import FULL_WIDTH
 from sartor.targets._deployment import Deployment
 from sartor.targets.prediction._layer_timings import LayerTimings

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from sartor.machine import FloatArray
-
-#: How channels and weights are ranked: by their size, or by the error their removal causes.
-Selection = Literal["magnitude", "error"]
 
 #: Alternating directions: the first weight of the tie, steps between looks at the mask, most looks.
 _FIRST_TIE, _STEPS, _LONGEST = 0.1, 3, 100

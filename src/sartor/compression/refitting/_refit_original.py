@@ -15,19 +15,20 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sartor.compression._calibration import (
+from sartor.compression._options import Selection
+from sartor.compression.modules import bias_of, weight_of, with_tensors
+from sartor.compression.refitting._calibration import (
     Calibration,
     as_matrix,
     columns_of,
     from_matrix,
     solvable,
-    walk,
 )
-from sartor.compression._masks import Selection, keep_largest, least_error_mask
-from sartor.compression._modules import bias_of, weight_of, with_tensors
-from sartor.compression._slice import kept_channels
-from sartor.compression._solve import least_squares
-from sartor.compression._sweep import SequentialRefit
+from sartor.compression.refitting._least_squares import least_squares
+from sartor.compression.refitting._masks import keep_largest, least_error_mask
+from sartor.compression.refitting._refit_sequential import SequentialRefit
+from sartor.compression.slicing import kept_channels
+from sartor.graph import walk
 from sartor.machine import BoolArray, FloatArray
 
 Inputs = Literal["original", "pruned"]

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression._fold import fold
-from sartor.compression._modules import shallow_copy
-from sartor.compression._quantizers import (
+from sartor.compression._options import RangeMethod
+from sartor.compression.modules import fold, shallow_copy
+from sartor.compression.quantizing._quantizers import (
     ActivationQuantizer,
     can_be_quantized,
     is_quantized,
     with_rounded_weight,
 )
-from sartor.compression._ranges import RangeMethod, Ranges, calibrate
-from sartor.compression._scheme import Scheme
+from sartor.compression.quantizing._ranges import Ranges, calibrate
+from sartor.compression.quantizing._scheme import Scheme
 from sartor.errors import PolicyError
 from sartor.graph import Effect, function_effect, module_effect, operator_name
 from sartor.policy import FULL_WIDTH, Policy

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from sartor.compression._calibration import walk
+from sartor.compression._options import RangeMethod
+from sartor.graph import walk
 
-RangeMethod = Literal["minmax", "percentile", "mse"]
 #: Lowest and highest value of tensors at given bits.
 Ranges = dict[tuple[fx.Node, int], tuple[float, float]]
 

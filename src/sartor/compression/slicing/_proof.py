@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
-from sartor.compression._slice import mask, narrow
+from sartor.compression.slicing._slice import mask, narrow
 from sartor.graph import Group, KeptWhole, Network, differ
 from sartor.machine import BoolArray
 

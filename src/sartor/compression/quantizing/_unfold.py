@@ -11,11 +11,9 @@ from typing import cast
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression._calibration import walk
-from sartor.compression._fold import FoldedNorm, fold
-from sartor.compression._modules import trainable_copy
-from sartor.compression._norms import own_norms
-from sartor.compression._quantizers import QuantizedWeight
+from sartor.compression.modules import FoldedNorm, fold, own_norms, trainable_copy
+from sartor.compression.quantizing._quantizers import QuantizedWeight
+from sartor.graph import walk
 
 
 def unfold(folded: fx.GraphModule, inputs: tuple[Tensor, ...]) -> fx.GraphModule:

@@ -11,8 +11,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from sartor.compression._modules import weight_of
-from sartor.compression._scheme import Scheme
+from sartor.compression.modules import weight_of
+from sartor.compression.quantizing._scheme import Scheme
 
 
 class ActivationQuantizer(nn.Module):

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Mapping
 from typing import cast
 
-import torch
 from torch import Tensor, fx, nn
 
 
@@ -35,17 +32,6 @@ def with_tensors(module: nn.Module, tensors: dict[str, Tensor], **attributes: in
             new._parameters[name] = nn.Parameter(tensor, requires_grad=False)
     new.__dict__.update(attributes)
     return new
-
-
-def digest(tensors: Mapping[str, Tensor], *others: object) -> str:
-    """A number that tells one set of tensors, and what else counts, from another."""
-    found = hashlib.sha256()
-    for name, tensor in tensors.items():
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        plain = tensor.detach().cpu().contiguous().reshape(-1)
-        found.update(plain.view(torch.uint8).numpy().tobytes())  # NumPy has no bfloat16
-    found.update(repr(others).encode())
-    return found.hexdigest()
 
 
 def weight_of(module: nn.Module) -> Tensor:

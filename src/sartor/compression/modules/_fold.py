@@ -7,8 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression._modules import shallow_copy, with_tensors
-from sartor.compression._norms import keeps_statistics, norms_behind
+from sartor.compression.modules._copies import shallow_copy, with_tensors
+from sartor.compression.modules._norms import keeps_statistics, norms_behind
 from sartor.machine import channels_last
 
 
@@ -65,12 +65,3 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
     return channels_last(tensor.to(dtype))
-
-
-def fastest_dtype() -> torch.dtype:
-    """bfloat16 where the processor has instructions for it, else float32."""
-    supported = (
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
-    has_instructions = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.bfloat16 if supported and has_instructions else torch.float32

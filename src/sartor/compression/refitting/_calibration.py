@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from sartor.compression._modules import weight_of
-from sartor.compression._norms import keeps_statistics, own_norms
-from sartor.compression._sensitivity import output_sensitivity
+from sartor.compression.modules import keeps_statistics, own_norms, weight_of
+from sartor.compression.refitting._output_sensitivity import output_sensitivity
 from sartor.errors import DataError
-from sartor.graph import LayerSpec, Network
+from sartor.graph import LayerSpec, Network, walk
 from sartor.machine import IntArray, channels_last
 
 _ADDITIONS = ("add", "iadd", "add_")
@@ -159,33 +157,6 @@ def refittable(module: nn.Module) -> bool:
 def solvable(module: nn.Module) -> bool:
     """Whether a layer can be refitted: of a kind that mixes all its inputs, and not too wide for its G."""
     return refittable(module) and weight_of(module)[0].numel() <= _LARGEST_GRAM
-
-
-@torch.no_grad()
-def walk(
-    module: fx.GraphModule, inputs: tuple[Tensor, ...], visit: Callable[[fx.Node, Any], None]
-) -> None:
-    """Run a network node by node and show each value; values are dropped after their last use."""
-    runner = fx.Interpreter(module)
-    values: dict[fx.Node, Any] = {}
-    uses = {node: len(node.users) for node in module.graph.nodes}
-    feed = iter(inputs)
-    for node in module.graph.nodes:
-        if node.op == "placeholder":
-            values[node] = next(feed, node.args[0] if node.args else None)
-            visit(node, values[node])
-            continue
-        args, kwargs = (
-            fx.node.map_arg(item, lambda n: values[n]) for item in (node.args, node.kwargs)
-        )
-        values[node] = getattr(runner, node.op)(
-            node.target, args, kwargs
-        )  # modules are looked up anew: visit may replace them
-        visit(node, values[node])
-        for source in node.all_input_nodes:
-            uses[source] -= 1
-            if not uses[source]:
-                del values[source]
 
 
 def _draw(layer: LayerSpec, positions: int, generator: torch.Generator) -> Tensor:

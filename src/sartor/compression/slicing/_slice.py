@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression._modules import bias_of, shallow_copy, weight_of, with_tensors
+from sartor.compression.modules import bias_of, shallow_copy, weight_of, with_tensors
 from sartor.errors import PolicyError
 from sartor.graph import ChannelSelect, Network, Slot
 from sartor.machine import BoolArray, IntArray

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression._calibration import as_matrix, solvable
-from sartor.compression._fold import affine
-from sartor.compression._modules import weight_of
-from sartor.compression._slice import kept_channels
-from sartor.compression._solve import least_squares_of_few
+from sartor.compression.modules import affine, weight_of
+from sartor.compression.refitting._calibration import as_matrix, solvable
+from sartor.compression.refitting._least_squares import least_squares_of_few
+from sartor.compression.slicing import kept_channels
 from sartor.machine import BoolArray
 
 if TYPE_CHECKING:
-    from sartor.compression._reconstruct import Refitter
+    from sartor.compression.refitting._refit_original import Refitter
 
 
 class SequentialRefit:

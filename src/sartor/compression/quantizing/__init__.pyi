@@ -1,0 +1,17 @@
+from ._quantize import deployable as deployable
+from ._quantize import quantize as quantize
+from ._quantizers import ActivationQuantizer as ActivationQuantizer
+from ._quantizers import QuantizedWeight as QuantizedWeight
+from ._quantizers import can_be_quantized as can_be_quantized
+from ._quantizers import is_quantized as is_quantized
+from ._quantizers import rounded_once as rounded_once
+from ._quantizers import with_rounded_weight as with_rounded_weight
+from ._ranges import Ranges as Ranges
+from ._ranges import calibrate as calibrate
+from ._ranges import find_range as find_range
+from ._scheme import GALEN as GALEN
+from ._scheme import INTEGER as INTEGER
+from ._scheme import REDUCED as REDUCED
+from ._scheme import Scheme as Scheme
+from ._unfold import refold as refold
+from ._unfold import unfold as unfold
