@@ -161,7 +161,7 @@ def test_an_interrupted_search_is_called_so_and_runs_when_it_goes_on(run, tmp_pa
     assert read_facts(broken).state == "interrupted"
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True, "episodes": 5}))
     facts = read_facts(broken)
-    assert (facts.state, facts.result) == ("unfinished", {}), (
+    assert (facts.state, facts.result) == ("unfinished", None), (
         "what was left then is not what is found now"
     )
 

@@ -56,7 +56,7 @@ def test_the_report_tells_the_truth_about_the_delivered_network(model, data, tmp
     again = sartor.load(result.save(tmp_path / "out"), demo.DigitsNet())
     with torch.no_grad():
         assert torch.equal(again(data.test.normalized()), result.model(data.test.normalized()))
-    assert json.loads((tmp_path / "out/result.json").read_text()) == result.report
+    assert json.loads((tmp_path / "out/result.json").read_text()) == result.report.to_dict()
     assert sartor.Policy.from_json((tmp_path / "out/policy.json").read_text()) == result.policy
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.table import Table
 
+from sartor.pipeline import Report
 from sartor.runs import HEADINGS, cells, entries
 
 
-def results_table(report: dict[str, Any]) -> Table:
+def results_table(report: Report) -> Table:
     """Original, baselines and what was found, side by side."""
     table = Table(title=f"budget {report['budget'] or 'none'}, before fine-tuning")
     rows = entries(report)
@@ -26,7 +25,7 @@ def results_table(report: dict[str, Any]) -> Table:
     return table
 
 
-def policy_table(report: dict[str, Any]) -> Table:
+def policy_table(report: Report) -> Table:
     """What is kept of every group or layer, and its bits."""
     policy = report["policy"]
     bits = policy["weight_bits"]

@@ -12,4 +12,5 @@ from ._memory_format import channels_last as channels_last
 from ._optional import require as require
 from ._process import is_main as is_main
 from ._seed import require_seed as require_seed
+from ._structure import structure as structure
 from ._threads import map_on_threads as map_on_threads

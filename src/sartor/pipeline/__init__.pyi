@@ -1,8 +1,14 @@
-from ._compress import SCHEMA as SCHEMA
 from ._compress import Result as Result
 from ._compress import compress as compress
 from ._options import Measurement as Measurement
 from ._options import SearchOptions as SearchOptions
+from ._report import SCHEMA as SCHEMA
+from ._report import Entry as Entry
+from ._report import EpisodeSeconds as EpisodeSeconds
+from ._report import LayerEntry as LayerEntry
+from ._report import Layers as Layers
+from ._report import Ratio as Ratio
+from ._report import Report as Report
 from ._setup import make_compressor as make_compressor
 from ._setup import make_problem as make_problem
 from ._setup import make_target as make_target

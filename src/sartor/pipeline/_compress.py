@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import statistics
 import tempfile
@@ -24,8 +23,9 @@ from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.graph import Network
 from sartor.machine import alone_in, write_text
-from sartor.pipeline._judge import Judge, Verdict
+from sartor.pipeline._judge import Judge
 from sartor.pipeline._options import SearchOptions
+from sartor.pipeline._report import EpisodeSeconds, Layers, Report
 from sartor.pipeline._setup import (
     make_compressor,
     make_problem,
@@ -39,8 +39,6 @@ from sartor.scoring import Evaluator
 from sartor.search import Episode, MemoryRecord, Search, SearchPlan, Study, finalists
 from sartor.targets import Deployment, Target
 
-#: Of ``result.json``.
-SCHEMA = 1
 #: Options of a search that may be others when it goes on; folders may have been moved.
 _MAY_CHANGE = (
     "episodes",
@@ -64,7 +62,7 @@ class Result:
     policy: Policy
     model: fx.GraphModule
     network: Network
-    report: dict[str, Any]
+    report: Report
     origin: Origin
     compressor: Compressor
     stopped: bool = False
@@ -82,7 +80,7 @@ class Result:
             origin=self.origin,
             scheme=self.compressor.scheme,
         )
-        write_text(folder / "result.json", json.dumps(self.report, indent=1) + "\n")
+        write_text(folder / "result.json", self.report.to_json())
         return folder
 
 
@@ -163,26 +161,38 @@ def compress(
             [problem.counts(e.executed) for e in finalists(episodes, options.finalists)],
             ceiling,
         )
-        judged = {"baselines": baselines, **_entries(judge, verdict, network)}
-    report = {
-        "schema": SCHEMA,
-        "budget": str(parsed),
-        "budget_enforced": reward.enforces_budget,
-        "budget_met": verdict.met,
-        "latency_ceiling": ceiling,
-        **_choices(options),
-        "target": None if target is None else asdict(target.describe()),
-        "latency_prediction_error": problem.latency.error() if problem.latency else None,
-        "latencies_unsettled": sum(
-            e.outcome.seconds_latency > 0 and not e.outcome.latency_settled for e in episodes
-        ),
-        **judged,
-        "episodes": len(episodes),
-        "interrupted": search.stopped and len(episodes) < options.episodes,
-        "seconds": round(time.perf_counter() - started + search.seconds_before, 3),
-        "seconds_per_episode": _split(episodes),
-        **_found(verdict, network),
-    }
+        original = judge.entry(network.module, Policy())
+        best = judge.entry(verdict.network, verdict.policy, verdict.latency)
+        layers = Layers(judge.layers(Policy()), judge.layers(verdict.policy, verdict.network))
+    unsettled = [e for e in episodes if e.outcome.seconds_latency and not e.outcome.latency_settled]
+    report = Report(
+        budget=str(parsed),
+        budget_enforced=reward.enforces_budget,
+        budget_met=verdict.met,
+        latency_ceiling=ceiling,
+        agent=options.agent,
+        seed_with=options.seed_with,
+        reward=reward.name,
+        methods=options.methods,
+        state=options.state,
+        granularity=options.granularity,
+        seed=options.seed,
+        target=None if target is None else target.describe(),
+        latency_prediction_error=problem.latency.error() if problem.latency else None,
+        latencies_unsettled=len(unsettled),
+        baselines=baselines,
+        original=original,
+        best=best,
+        layers=layers,
+        episodes=len(episodes),
+        interrupted=search.stopped and len(episodes) < options.episodes,
+        seconds=round(time.perf_counter() - started + search.seconds_before, 3),
+        seconds_per_episode=_seconds(episodes),
+        policy=verdict.policy,
+        kept_whole=tuple(network.kept_whole),
+        unknown_operators=tuple(network.unknown_operators),
+        versions=_versions(),
+    )
     result = Result(
         verdict.policy,
         trainable_copy(verdict.network),
@@ -197,29 +207,12 @@ def compress(
     return result
 
 
-def _entries(judge: Judge, verdict: Verdict, network: Network) -> dict[str, Any]:
-    """The original and what is delivered, as wholes and layer by layer."""
+def _versions() -> dict[str, str]:
+    """What computed it."""
     return {
-        "original": judge.entry(network.module, Policy()),
-        "best": judge.entry(verdict.network, verdict.policy, verdict.latency),
-        "layers": {
-            "original": judge.layers(Policy()),
-            "best": judge.layers(verdict.policy, verdict.network),
-        },
-    }
-
-
-def _found(verdict: Verdict, network: Network) -> dict[str, Any]:
-    """The policy, what of the network was out of its reach, and what computed it."""
-    return {
-        "policy": json.loads(verdict.policy.to_json()),
-        "kept_whole": [asdict(item) for item in network.kept_whole],
-        "unknown_operators": list(network.unknown_operators),
-        "versions": {
-            "sartor": sartor.__version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
+        "sartor": sartor.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
     }
 
 
@@ -257,25 +250,16 @@ def _told(options: SearchOptions, budget: Budget) -> dict[str, Any]:
     return {**told, "budget": str(budget)}
 
 
-def _choices(options: SearchOptions) -> dict[str, Any]:
-    """The options that a reader of the report wants to know."""
-    names = ("agent", "seed_with", "reward", "methods", "state", "granularity", "seed")
-    return {
-        name: list(value) if isinstance(value := getattr(options, name), tuple) else value
-        for name in names
-    }
-
-
-def _split(episodes: Sequence[Episode]) -> dict[str, float]:
+def _seconds(episodes: Sequence[Episode]) -> EpisodeSeconds:
     """Mean seconds of an episode, where they went, and the median."""
-    count = len(episodes)
     parts = {
-        "total": sum(e.seconds for e in episodes) / count,
-        "refit": sum(e.outcome.seconds_build for e in episodes) / count,
-        "evaluate": sum(e.outcome.seconds_score for e in episodes) / count,
-        "latency": sum(e.outcome.seconds_latency for e in episodes) / count,
-        "agent": sum(e.seconds_agent for e in episodes) / count,
+        "total": statistics.fmean(e.seconds for e in episodes),
+        "refit": statistics.fmean(e.outcome.seconds_build for e in episodes),
+        "evaluate": statistics.fmean(e.outcome.seconds_score for e in episodes),
+        "latency": statistics.fmean(e.outcome.seconds_latency for e in episodes),
+        "agent": statistics.fmean(e.seconds_agent for e in episodes),
     }
-    parts["rest"] = max(0.0, 2 * parts["total"] - sum(parts.values()))
+    named = parts["refit"] + parts["evaluate"] + parts["latency"] + parts["agent"]
+    parts["rest"] = max(0.0, parts["total"] - named)
     parts["median"] = statistics.median(e.seconds for e in episodes)
-    return {name: round(value, 4) for name, value in parts.items()}
+    return EpisodeSeconds(**{name: round(value, 4) for name, value in parts.items()})

@@ -6,7 +6,6 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import torch
 from torch import fx, nn
@@ -15,6 +14,7 @@ from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.machine import IntArray
+from sartor.pipeline._report import Entry, LayerEntry, Ratio
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.rewards import Reward
@@ -93,7 +93,7 @@ class Judge:
             key=lambda verdict: verdict.latency.high if verdict.latency is not None else 0.0,
         )
 
-    def rule(self, rule: str, context: SearchContext) -> dict[str, Any]:
+    def rule(self, rule: str, context: SearchContext) -> Entry:
         """Entry of a rule's policy, refitted like the finalists."""
         policy = context.problem.policy(context.problem.execute(RULES.get(rule)(context)))
         network = self.compressor.candidate(policy, final=True)
@@ -101,28 +101,27 @@ class Judge:
 
     def entry(
         self, network: fx.GraphModule, policy: Policy, latency: Comparison | None = None
-    ) -> dict[str, Any]:
+    ) -> Entry:
         """Accuracies and costs, absolute and as ratios."""
         cost = self.compressor.cost_model.cost(policy)
-        return {
-            "validation": self.validation.score(network).accuracy,
-            "test": self.test.score(network).accuracy if self.test else None,
+        ratio = cost.ratio(self.compressor.cost_model.original)
+        return Entry(
+            validation=self.validation.score(network).accuracy,
+            test=self.test.score(network).accuracy if self.test else None,
             **asdict(cost),
-            "latency": None if latency is None else asdict(latency),
-            "ratio": cost.ratio(self.compressor.cost_model.original),
-        }
+            latency=latency,
+            ratio=Ratio(**ratio),
+        )
 
     def layers(
         self, policy: Policy, candidate: fx.GraphModule | None = None
-    ) -> list[dict[str, Any]]:
-        """Channels, bits and MACs of every layer of a candidate, or of the original; ``seconds`` where the target profiles."""
+    ) -> tuple[LayerEntry, ...]:
+        """Every layer of a candidate, or of the original; timed where the target profiles."""
         seconds: dict[str, float] = {}
         if self.deployment is not None and self.deployment.target.profiles:
             seconds = self.deployment.profile(candidate)
-        return [
-            {**asdict(layer), "seconds": seconds.get(layer.name)}
-            for layer in self.compressor.cost_model.by_layer(policy)
-        ]
+        costs = self.compressor.cost_model.by_layer(policy)
+        return tuple(LayerEntry(**asdict(cost), seconds=seconds.get(cost.name)) for cost in costs)
 
     def _verdict(
         self, problem: Problem, counts: IntArray, ceiling: float | None, *, bounded: bool

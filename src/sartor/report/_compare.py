@@ -85,16 +85,16 @@ def _plane(runs: Sequence[RunFacts]) -> Figure:
     """By latency where all finished runs measured it, else by MACs."""
     import altair as alt
 
-    finished = [facts for facts in runs if facts.result]
-    timed = all(facts.result["best"].get("latency") for facts in finished)
+    finished = [(facts.name, facts.result) for facts in runs if facts.result]
+    timed = all(result.best.latency for _, result in finished)
     rows: list[dict[str, Any]] = []
-    for facts in finished:
-        for name, entry in entries(facts.result).items():
+    for run, result in finished:
+        for name, entry in entries(result).items():
             cost = relative_latency(name, entry) if timed else entry["ratio"]["macs"]
             if cost is not None:
                 rows.append(
                     {
-                        "run": facts.name,
+                        "run": run,
                         "network": name,
                         "cost": cost,
                         "accuracy": entry["validation"],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sartor.machine import require
+from sartor.pipeline import Report
 from sartor.runs import RunFacts, entries, relative_latency
 from sartor.search import cost_axis, front
 from sartor.sensitivity import heat_map
@@ -28,13 +29,13 @@ def figures(facts: RunFacts) -> Mapping[str, Figure]:
     """Charts by name, those for which there is something to draw."""
     require("altair", extra="report")
     charts: dict[str, Figure] = {"history": _history(facts), "plane": _plane(facts)}
-    if facts.result.get("layers"):
-        charts["channels"] = _by_layer(facts, "out_channels", "output channels")
-        charts["macs"] = _by_layer(facts, "macs", "multiply-accumulates")
-        if any(layer.get("seconds") for layer in facts.result["layers"]["best"]):
-            charts["latency"] = _by_layer(facts, "seconds", "seconds")
-        if any(layer["weight_bits"] < 32 for layer in facts.result["layers"]["best"]):
-            charts["bits"] = _by_layer(facts, "weight_bits", "bits of the weights")
+    if facts.result:
+        charts["channels"] = _by_layer(facts.result, "out_channels", "output channels")
+        charts["macs"] = _by_layer(facts.result, "macs", "multiply-accumulates")
+        if any(layer.seconds for layer in facts.result.layers.best):
+            charts["latency"] = _by_layer(facts.result, "seconds", "seconds")
+        if any(layer.weight_bits < 32 for layer in facts.result.layers.best):
+            charts["bits"] = _by_layer(facts.result, "weight_bits", "bits of the weights")
     if facts.sensitivity is not None:
         charts["sensitivity"] = heat_map(facts.sensitivity).properties(width="container")
     return charts
@@ -116,11 +117,11 @@ def _marks(facts: RunFacts, field: str) -> list[dict[str, Any]]:
     return marks
 
 
-def _by_layer(facts: RunFacts, field: str, title: str) -> Figure:
+def _by_layer(result: Report, field: str, title: str) -> Figure:
     """Bars of what is left in front of bars of what there was."""
     import altair as alt
 
-    layers = facts.result["layers"]
+    layers = result["layers"]
     order = [layer["name"] for layer in layers["original"]]
     rows = [
         {"layer": layer["name"], "network": name, field: layer[field]}

@@ -118,14 +118,14 @@ def _verified(found: dict[str, Any]) -> str:
 
 def _how(facts: RunFacts) -> dict[str, str]:
     config, options = facts.config, facts.config.options
-    target = facts.result.get("target") or {}
-    versions = facts.result.get("versions") or {"sartor": sartor.__version__}
+    target = facts.result.target if facts.result else None
+    versions = facts.result.versions if facts.result else {"sartor": sartor.__version__}
     return {
         "network": f"{config.model}, weights {config.weights}",
         "data": config.data,
         "budget": config.budget or "none",
         "agent": f"{options.agent}, seed {options.seed}, methods {', '.join(options.methods)}",
-        "target": f"{target['runtime']}, {target['device']}, {target['threads']} thread(s)"
+        "target": f"{target.runtime}, {target.device}, {target.threads} thread(s)"
         if target
         else "none",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),

@@ -6,15 +6,13 @@ import dataclasses
 import json
 import shlex
 import tomllib
-import types
-import typing
 from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sartor.errors import RunError, UsageError
-from sartor.machine import read_json, write_text
+from sartor.machine import read_json, structure, write_text
 from sartor.pipeline import SearchOptions
 from sartor.track import TRACKERS
 
@@ -108,7 +106,7 @@ def from_folder(folder: Path) -> RunConfig:
     content = read_json(path, missing=missing, error=RunError)
     if content.pop("schema", None) != SCHEMA:
         raise RunError(f"{path} is not a run of schema {SCHEMA}")
-    return build(RunConfig, content, str(path))
+    return structure(RunConfig, content, str(path))
 
 
 def first_of(config: RunConfig) -> RunConfig:
@@ -136,48 +134,4 @@ def from_toml(path: Path) -> RunConfig:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is not TOML: {error}") from error
-    return build(RunConfig, content, str(path))
-
-
-def build(kind: Any, content: dict[str, Any], place: str) -> Any:
-    """A dataclass of options from what a file holds; raises `UsageError` naming ``place`` and the key that is wrong."""
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for key, value in content.items():
-        if key not in hints:
-            raise UsageError(
-                f"{place}: unknown key {key!r}; allowed are {', '.join(sorted(hints))}"
-            )
-        values[key] = _convert(hints[key], value, f"{place}: {key}")
-    return kind(**values)
-
-
-def _convert(hint: Any, value: Any, place: str) -> Any:
-    if typing.get_origin(hint) in (types.UnionType, typing.Union):
-        if value is None:
-            return None
-        hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, dict):
-            raise UsageError(f"{place} is {value!r}; it must be a table")
-        return build(hint, value, place)
-    origin = typing.get_origin(hint)
-    if origin is typing.Literal:
-        if value not in typing.get_args(hint):
-            raise UsageError(
-                f"{place} is {value!r}; allowed are {', '.join(typing.get_args(hint))}"
-            )
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise UsageError(f"{place} is {value!r}; it must be a list")
-        return tuple(_convert(typing.get_args(hint)[0], item, place) for item in value)
-    if hint is Path:
-        if not isinstance(value, str):
-            raise UsageError(f"{place} is {value!r}; it must be a path")
-        return Path(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
-        raise UsageError(f"{place} is {value!r}; it must be of type {hint.__name__}")
-    return value
+    return structure(RunConfig, content, str(path))

@@ -118,7 +118,7 @@ def run_verify(
         target=target,
     )
     latency, unchecked = None, []
-    if budget.bounds_latency and read_result(folder).get("budget_enforced", True):
+    if budget.bounds_latency and read_result(folder).budget_enforced:
         promised, here = (
             _on(options.target, options.target_threads, 1),
             _on(target, threads, found.batch),

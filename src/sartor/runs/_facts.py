@@ -9,6 +9,7 @@ from typing import Any
 from sartor.compression import holds_network, network_identity
 from sartor.errors import RunError
 from sartor.machine import read_json
+from sartor.pipeline import Report
 from sartor.runs._config import RUN_FILE as OPTIONS
 from sartor.runs._config import RunConfig, from_folder
 from sartor.runs._pick import command_of
@@ -28,14 +29,14 @@ from sartor.sensitivity import Sensitivity
 
 @dataclass(frozen=True)
 class RunFacts:
-    """``result`` is empty while the search runs; ``finetuned`` is None, and ``verified`` empty, if that was not done with what
+    """``result`` is None while the search runs; ``finetuned`` is None, and ``verified`` empty, if that was not done with what
     the run now holds. ``command`` makes it again.
     """
 
     name: str
     config: RunConfig
     episodes: list[Episode]
-    result: dict[str, Any]
+    result: Report | None
     sensitivity: Sensitivity | None
     finetuned: dict[str, Any] | None
     verified: list[dict[str, Any]]
@@ -46,7 +47,7 @@ class RunFacts:
         """Whether the search is unfinished, be it running or killed, interrupted or finished."""
         if not self.result:
             return "unfinished"
-        return "interrupted" if self.result["interrupted"] else "finished"
+        return "interrupted" if self.result.interrupted else "finished"
 
     @property
     def missed(self) -> list[str]:
@@ -89,10 +90,10 @@ def read_facts(folder: Path) -> RunFacts:
         raise RunError(f"{folder} holds no episode yet; there is nothing to report")
     sensitivity, result = (
         folder / SENSITIVITY,
-        read_result(folder) if (folder / RESULT).exists() else {},
+        read_result(folder) if (folder / RESULT).exists() else None,
     )
-    if result and result["episodes"] < len(episodes):
-        result = {}  # left when it was interrupted; it goes on since
+    if result and result.episodes < len(episodes):
+        result = None  # left when it was interrupted; it goes on since
     tuned = folder / FINETUNED
     current = holds_network(folder) and holds_network(tuned) and is_current(folder)
     found = sorted((folder / "export").glob("*.verified.json"))

@@ -26,7 +26,7 @@ from sartor.errors import RunError
 from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, Teacher, finetune
 from sartor.graph import trace
 from sartor.machine import is_main, read_json, write_text
-from sartor.pipeline import SCHEMA, Result, SearchOptions, compress
+from sartor.pipeline import Report, Result, SearchOptions, compress
 from sartor.runs._config import RunConfig, first_of, from_folder, require_threads, words
 from sartor.scoring import ImageScorer
 from sartor.search import Episode, read_episodes
@@ -151,11 +151,16 @@ def reload_subject(
     )[:2]
 
 
-def read_result(folder: Path) -> dict[str, Any]:
-    """What ``result.json`` of a finished run holds. Raises `RunError` if there is none, or it is of another version."""
+def read_result(folder: Path) -> Report:
+    """What ``result.json`` of a finished run holds.
+
+    Raises `RunError` if there is none, or it is of another version.
+    """
     path = folder / RESULT
-    missing = f"{path} does not exist; the run is not finished. Resume it with: sartor search --resume {folder}"
-    return _read(path, SCHEMA, missing)
+    if not path.is_file():
+        again = f"sartor search --resume {folder}"
+        raise RunError(f"{path} does not exist; the run is not finished. Resume it with: {again}")
+    return Report.from_json(path.read_text(encoding="utf-8"), str(path))
 
 
 def read_finetuned(folder: Path) -> dict[str, Any]:

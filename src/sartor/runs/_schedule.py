@@ -10,8 +10,8 @@ from pathlib import Path
 from sartor.budget import Budget
 from sartor.errors import RunError, UsageError
 from sartor.finetune import FinetuneChanges, FinetuneOptions, Teacher
-from sartor.machine import read_json, write_text
-from sartor.runs._config import RunConfig, build
+from sartor.machine import read_json, structure, write_text
+from sartor.runs._config import RunConfig
 
 SCHEMA = 1
 _FILE = "schedule.json"
@@ -72,5 +72,5 @@ class Schedule:
         )
         if content.pop("schema", None) != SCHEMA:
             raise RunError(f"{path} is not a schedule of schema {SCHEMA}")
-        schedule: Schedule = build(Schedule, content, str(path))
+        schedule: Schedule = structure(Schedule, content, str(path))
         return schedule

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sartor.pipeline import Report
+
 #: Headings of `cells`; the last only where something was measured.
 HEADINGS = ("validation", "test", "MACs", "parameters", "size", "latency")
 
 
-def entries(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def entries(report: Report) -> dict[str, dict[str, Any]]:
     """The networks that ``result.json`` tells of, by name: the original, the rules, what was found."""
     return {"original": report["original"], **report["baselines"], "found": report["best"]}
 
@@ -37,7 +39,7 @@ def cells(entry: dict[str, Any]) -> list[str]:
     ]
 
 
-def missed_words(report: dict[str, Any]) -> list[str]:
+def missed_words(report: Report) -> list[str]:
     """What of ``result.json`` is not as it was asked for, one sentence each."""
     found = []
     if unsettled := report["latencies_unsettled"]:
@@ -45,7 +47,7 @@ def missed_words(report: dict[str, Any]) -> list[str]:
             f"the machine was too busy for {unsettled} of the measurements in the search; they are likely too slow"
         )
     if not report["budget_met"]:
-        bounded = report.get("budget_enforced", True)
+        bounded = report.budget_enforced
         why = (
             "no finalist was fast enough when measured"
             if bounded

@@ -1,0 +1,221 @@
+"""What a search reports: the typed content of ``result.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sartor.errors import RunError
+from sartor.graph import KeptWhole
+from sartor.machine import structure
+from sartor.policy import Policy
+from sartor.targets import Comparison, Description
+
+#: Of ``result.json``.
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Costs of a network as fractions of the original's.
+
+    Attributes:
+        macs: Of multiply-accumulates.
+        params: Of parameters that are not zero.
+        size: Of bytes.
+        bops: Of bit operations.
+    """
+
+    macs: float
+    params: float
+    size: float
+    bops: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network: how accurate it is, what it costs.
+
+    Attributes:
+        validation: Accuracy in [0, 1] on all validation images, or what ``evaluate`` returned.
+        test: Accuracy on the test images; None where there are none.
+        macs: Multiply-accumulates of one image.
+        params: Parameters that are not zero.
+        size: Bytes of the weights at their stored width.
+        bops: Bit operations: MACs × weight bits × activation bits.
+        latency: Measured on the target, beside the original's; None where nothing was measured.
+        ratio: The costs as fractions of the original's.
+    """
+
+    validation: float
+    test: float | None
+    macs: int
+    params: int
+    size: int
+    bops: int
+    latency: Comparison | None
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class LayerEntry:
+    """One layer of a network.
+
+    Attributes:
+        name: Its path in the network.
+        kind: conv, depthwise or linear.
+        in_channels: Channels that it reads.
+        out_channels: Channels that it writes.
+        macs: Its multiply-accumulates of one image.
+        density: Share of single weights kept, in (0, 1].
+        weight_bits: Bits of its weights, 32 if not quantized.
+        activation_bits: Bits of its input.
+        seconds: By the profiler of the target; None where it has none.
+    """
+
+    name: str
+    kind: str
+    in_channels: int
+    out_channels: int
+    macs: int
+    density: float
+    weight_bits: int
+    activation_bits: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Layers:
+    """All layers, in forward order.
+
+    Attributes:
+        original: Of the original network.
+        best: Of what was found.
+    """
+
+    original: tuple[LayerEntry, ...]
+    best: tuple[LayerEntry, ...]
+
+
+@dataclass(frozen=True)
+class EpisodeSeconds:
+    """Seconds of an episode: the mean, where they went, and the median.
+
+    Attributes:
+        total: Of a whole episode.
+        refit: To build and refit the candidate.
+        evaluate: To score it.
+        latency: To measure it.
+        agent: In which the agent decided and learned.
+        rest: What is left of the total.
+        median: Of a whole episode, the median.
+    """
+
+    total: float
+    refit: float
+    evaluate: float
+    latency: float
+    agent: float
+    rest: float
+    median: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What ``result.json`` holds, under the same names.
+
+    Indexed by a name it gives the plain values that stand in the file:
+    ``report.best.ratio.macs`` is ``report["best"]["ratio"]["macs"]``.
+
+    Attributes:
+        budget: The bounds, as `Budget.parse` reads them; empty for none.
+        budget_enforced: Whether the budget bound the search; else the reward only weighed it.
+        budget_met: Whether the latency of what was found is under its bound for certain.
+        latency_ceiling: The bound on latency, as a fraction of the original's.
+        agent: Who decided.
+        seed_with: Rules whose policies came first.
+        reward: What was maximised.
+        methods: prune, quantize or both.
+        state: Measurements of layers that the agent could see.
+        granularity: channels or weights.
+        seed: What fixed everything.
+        target: Where candidates were measured; None without a target.
+        latency_prediction_error: Median relative error of predicted latencies.
+        latencies_unsettled: Measurements for which the machine was too busy.
+        baselines: What rules gave, by name.
+        original: The original network.
+        best: What was found.
+        layers: The layers of both.
+        episodes: How many policies were scored.
+        interrupted: Whether the search was ended before all its episodes.
+        seconds: What it took, of all processes that went on with it.
+        seconds_per_episode: Where they went.
+        policy: What was decided.
+        kept_whole: Channels that could not be removed, and why.
+        unknown_operators: Operators whose MACs are not counted.
+        versions: Of sartor, torch and Python.
+    """
+
+    budget: str
+    budget_enforced: bool = True
+    budget_met: bool
+    latency_ceiling: float | None
+    agent: str
+    seed_with: tuple[str, ...]
+    reward: str
+    methods: tuple[str, ...]
+    state: tuple[str, ...]
+    granularity: str
+    seed: int
+    target: Description | None
+    latency_prediction_error: float | None
+    latencies_unsettled: int
+    baselines: Mapping[str, Entry]
+    original: Entry
+    best: Entry
+    layers: Layers
+    episodes: int
+    interrupted: bool
+    seconds: float
+    seconds_per_episode: EpisodeSeconds
+    policy: Policy
+    kept_whole: tuple[KeptWhole, ...]
+    unknown_operators: tuple[str, ...]
+    versions: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> Any:
+        """The plain values that ``result.json`` holds under a name. Raises `KeyError`."""
+        return self.to_dict()[name]
+
+    @property
+    def networks(self) -> dict[str, Entry]:
+        """All networks by name: the original, what rules gave, what was found."""
+        return {"original": self.original, **self.baselines, "found": self.best}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: mappings, lists, strings, numbers."""
+        return json.loads(self.to_json())
+
+    def to_json(self) -> str:
+        """The text of ``result.json``."""
+        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        content["policy"] = json.loads(self.policy.to_json())
+        return json.dumps(content, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, place: str = "report") -> Report:
+        """The report that `to_json` wrote.
+
+        Raises `RunError` naming ``place`` for another schema and for keys that are unknown or
+        missing.
+        """
+        try:
+            content: Any = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RunError(f"{place} is not JSON: {error}") from error
+        if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+            raise RunError(f"{place} is not a report of schema {SCHEMA}; another version wrote it")
+        return structure(cls, content, place, RunError)
