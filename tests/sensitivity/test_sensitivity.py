@@ -31,7 +31,7 @@ def images():
 def test_it_is_the_divergence_of_the_network_with_one_thing_changed(
     compressor, images, monkeypatch
 ):
-    monkeypatch.setattr("sartor.sensitivity._measure.fastest_dtype", lambda: torch.float32)
+    monkeypatch.setattr("sartor.sensitivity._measure.fastest_dtype", lambda *_: torch.float32)
     monkeypatch.setattr("sartor.sensitivity._suffix._BATCH", 10)  # several, the last smaller
     found = sensitivity.measure(compressor, images, grid=GRID)
     network = compressor.network
@@ -56,7 +56,7 @@ def test_it_is_the_divergence_of_the_network_with_one_thing_changed(
 def test_activations_of_a_layer_are_rounded_in_the_range_of_its_input(
     compressor, images, monkeypatch
 ):
-    monkeypatch.setattr("sartor.sensitivity._measure.fastest_dtype", lambda: torch.float32)
+    monkeypatch.setattr("sartor.sensitivity._measure.fastest_dtype", lambda *_: torch.float32)
     found = sensitivity.measure(compressor, images, grid=GRID)
     float_network = fold(compressor.network.module)
     with torch.no_grad():

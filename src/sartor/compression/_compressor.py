@@ -58,7 +58,10 @@ class Compressor:
     @cached_property
     def refitter(self) -> Refitter | None:
         """Refits the candidates of a search."""
-        return self._refitter(self.options.images, fastest_dtype())
+        if self.images is None:
+            return None
+        dtype = fastest_dtype(self.network.module, (self.images,))
+        return self._refitter(self.options.images, dtype)
 
     @cached_property
     def final_refitter(self) -> Refitter | None:

@@ -124,9 +124,8 @@ class ImageScorer:
         deployment: Deployment | None = None,
     ) -> None:
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:limit]
-        self.dtype = dtype or fastest_dtype()
+        self.dtype = dtype
         self._images = Images(images.pixels[order], images.labels[order], images.mean, images.std)
-        self._pixels = channels_last(self._images.normalized().to(self.dtype))
         self._labels = images.labels[order]
         self._batch = _BATCH
         self._deployment = deployment
@@ -178,8 +177,21 @@ class ImageScorer:
         if is_quantized(network):
             forward = network if self._deployment is None else self._deployment.forward(network)
             return lambda start, stop: forward(self._exact[start:stop])
+        if self.dtype is None:
+            self.dtype = self._fastest_dtype(network)
         ready = fold(network, self.dtype)
         return lambda start, stop: ready(self._pixels[start:stop])
+
+    def _fastest_dtype(self, network: fx.GraphModule) -> torch.dtype:
+        """What the first network computes in fastest, and so all that are scored."""
+        some = self._images
+        few = Images(some.pixels[:2], some.labels[:2], some.mean, some.std)
+        return fastest_dtype(network, (few.normalized(),))
+
+    @cached_property
+    def _pixels(self) -> Tensor:
+        """The images in the form that networks are scored in."""
+        return channels_last(self._images.normalized().to(self.dtype))
 
     @cached_property
     def _exact(self) -> Tensor:

@@ -60,7 +60,8 @@ def measure(
         raise RunError(
             f"{path} was measured of another network, on other images or for another target; choose another folder"
         )
-    runner = SuffixRunner(fold(compressor.network.module, fastest_dtype()), images)
+    module = compressor.network.module
+    runner = SuffixRunner(fold(module, fastest_dtype(module, (images,))), images)
     work = list(_rows(compressor, runner, grid, scheme))
     for done, (parameter, name, options) in enumerate(work):
         row = found.table.setdefault(parameter, {}).setdefault(name, {})
