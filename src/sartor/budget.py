@@ -1,10 +1,13 @@
-"""Budgets: bounds on what a candidate costs, such as ``macs<=50%,params<=300K`` or ``latency<=0.3``."""
+"""Budgets: bounds on what a candidate costs, such as ``macs<=50%,params<=300K``."""
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from decimal import Decimal
+from typing import Literal, get_args
 
 from sartor.errors import BudgetError
 
@@ -12,53 +15,96 @@ Quantity = Literal["macs", "params", "size", "bops"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 #: What can be bounded: what is counted, and latency, which is measured on a target.
 Bounded = Literal["macs", "params", "size", "bops", "latency"]
+_BOUNDED: tuple[Bounded, ...] = get_args(Bounded)
 
 _BOUND = re.compile(r"^\s*([a-z]+)\s*<=?\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*$", re.IGNORECASE)
-_SCALE = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
-_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
-_BYTES = {"b": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30}
+
+#: Units as they are printed, from the smallest, in the quantity's own unit. Decimal, because values
+#: that are printed must be read as the same floats.
+_THOUSANDS = {"K": Decimal(10**3), "M": Decimal(10**6), "G": Decimal(10**9)}
+_BYTES = {"B": Decimal(1), "KB": Decimal(10**3), "MB": Decimal(10**6), "GB": Decimal(10**9)}
+_BINARY_BYTES = {"KiB": Decimal(2**10), "MiB": Decimal(2**20), "GiB": Decimal(2**30)}
+_SECONDS = {"us": Decimal("1e-6"), "ms": Decimal("1e-3"), "s": Decimal(1)}
+_PERCENT = Decimal("0.01")
+
+#: Bounds without a unit up to here are refused: nobody means a network of 50 MACs.
+_TOO_FEW = 100
+
+_NOUNS = {"macs": "MACs", "params": "parameters", "size": "bytes", "bops": "BOPs"}
+#: What is meant by words for which the nearest spelling is another quantity.
+_MEANT = {
+    "flops": "macs",
+    "weights": "params",
+    "parameters": "params",
+    "bytes": "size",
+    "memory": "size",
+    "time": "latency",
+}
 
 
 @dataclass(frozen=True)
 class Bound:
-    """One upper bound. ``value`` is a fraction of the original if ``relative``, else MACs, parameters, bytes, BOPs or seconds."""
+    """One upper bound.
+
+    >>> Bound("macs", 0.5, relative=True).limit(original=40e6)
+    20000000.0
+
+    Attributes:
+        quantity: What is bounded.
+        value: A fraction of the original if ``relative``, else in the quantity's own unit: MACs,
+            parameters, bytes, BOPs or seconds.
+        relative: Whether the bound is a share of what the original network has.
+    """
 
     quantity: Bounded
     value: float
     relative: bool
 
     def limit(self, original: float) -> float:
-        """The bound in the quantity's own unit."""
+        """The bound in the quantity's own unit, for what the ``original`` has of it."""
         return self.value * original if self.relative else self.value
 
     def __str__(self) -> str:
-        """What `Budget.parse` reads as the same bound."""
+        """What `Budget.parse` reads as the same bound, to the last bit."""
+        value = Decimal(repr(float(self.value)))
         if self.relative:
-            return f"{self.quantity}<={100 * self.value:.6g}%"
-        return (
-            f"latency<={1e3 * self.value:.6g}ms"
-            if self.quantity == "latency"
-            else f"{self.quantity}<={self.value:.6g}"
-        )
+            unit, scale = "%", _PERCENT
+        else:
+            unit, scale = _unit_for(self.quantity, value)
+        number = _plain(value / scale)
+        return f"{self.quantity}<={number}{unit}"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Bounds that must all hold."""
+    """Bounds that must all hold.
+
+    >>> budget = Budget.parse("macs<=50%, size<=500KB")
+    >>> print(budget)
+    macs<=50%,size<=500KB
+    >>> budget.ceiling("size", original=1e6)
+    0.5
+
+    Attributes:
+        bounds: In the order in which they were written.
+    """
 
     bounds: tuple[Bound, ...]
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Bounds joined by commas: ``macs<=50%``, ``params<=300K``, ``size<=500KB``, ``latency<=4ms``.
+        """Bounds joined by commas: ``macs<=50%``, ``params<=300K``, ``latency<=4ms``.
 
-        A plain number up to 1 is a fraction.
-
-        Raises `BudgetError` for anything else.
+        A plain number up to 1 is a fraction. K, M and G are powers of 1000; sizes have B, KB, MB,
+        GB, KiB, MiB and GiB, latencies s, ms and us. Raises `BudgetError` for anything else.
         """
-        return cls(tuple(_parse_bound(part) for part in text.split(",")) if text.strip() else ())
+        text = str(text)
+        if not text.strip():
+            return cls(())
+        return cls(tuple(_parse_bound(part.strip()) for part in text.split(",")))
 
     def __str__(self) -> str:
+        """What `parse` reads as the same budget."""
         return ",".join(map(str, self.bounds))
 
     @property
@@ -67,7 +113,7 @@ class Budget:
         return any(bound.quantity == "latency" for bound in self.bounds)
 
     def ceiling(self, quantity: Bounded, original: float) -> float | None:
-        """The tightest bound on a quantity, as a share of what the original has of it; None if there is none."""
+        """The tightest bound on a quantity, as a share of the original; None without a bound."""
         limits = [bound.limit(original) for bound in self.bounds if bound.quantity == quantity]
         return min(limits) / original if limits else None
 
@@ -79,33 +125,106 @@ class Budget:
 def _parse_bound(text: str) -> Bound:
     match = _BOUND.match(text)
     if not match:
+        example = "write for instance macs<=50%, params<=300K or size<=500KB"
+        raise BudgetError(f"budget {text!r} cannot be read; {example}")
+    quantity = _known_quantity(match[1].lower(), text)
+    unit = match[3]
+    number = _number(match[2], text)
+
+    relative = unit == "%" or (unit == "" and number <= 1)
+    if relative:
+        scale = _PERCENT if unit == "%" else Decimal(1)
+    else:
+        scale = _scale(quantity, unit, number, text)
+    value = _product(number, scale)
+
+    if value <= 0 or not math.isfinite(value) or (relative and value > 1):
         raise BudgetError(
-            f"budget {text.strip()!r} cannot be read; write for instance macs<=50%, params<=300K or size<=500KB"
+            f"budget {text!r} must lie above 0, be finite and, if relative, be at most 100 %"
         )
-    quantity, number, unit = match[1].lower(), match[2], match[3].lower()
-    if quantity not in get_args(Bounded):
-        raise BudgetError(
-            f"budget {text.strip()!r} bounds {quantity!r}; allowed are {', '.join(get_args(Bounded))}"
-        )
+    return Bound(quantity, value, relative)
+
+
+def _known_quantity(name: str, text: str) -> Bounded:
+    for quantity in _BOUNDED:
+        if name == quantity:
+            return quantity
+    allowed = ", ".join(_BOUNDED)
+    nearest = _nearest_quantity(name)
+    meant = f"did you mean {nearest!r}? " if nearest else ""
+    raise BudgetError(f"budget {text!r} bounds {name!r}; {meant}allowed are {allowed}")
+
+
+def _nearest_quantity(name: str) -> str | None:
+    if name in _MEANT:
+        return _MEANT[name]
+    near = difflib.get_close_matches(name, _BOUNDED, n=1)
+    return near[0] if near else None
+
+
+def _number(digits: str, text: str) -> Decimal:
     try:
-        value = float(number)
-    except ValueError:
-        raise BudgetError(f"budget {text.strip()!r}: {number!r} is not a number") from None
-    relative = unit == "%" or (unit == "" and value <= 1)
-    scales = (
-        _SECONDS if quantity == "latency" else {**_SCALE, **(_BYTES if quantity == "size" else {})}
-    )
-    if quantity == "latency" and unit == "" and not relative:
+        return Decimal(digits)
+    except ArithmeticError:
+        raise BudgetError(f"budget {text!r}: {digits!r} is not a number") from None
+
+
+def _product(number: Decimal, scale: Decimal) -> float:
+    """The float nearest to a product."""
+    try:
+        return float(number * scale)
+    except ArithmeticError:  # more digits than any float has
+        return math.inf
+
+
+def _scale(quantity: Bounded, unit: str, number: Decimal, text: str) -> Decimal:
+    """What an absolute number is multiplied by.
+
+    Raises `BudgetError` for a unit that the quantity does not have.
+    """
+    units = _units(quantity)
+    allowed = ", ".join(units)
+    if unit == "" and quantity == "latency":
         raise BudgetError(
-            f"budget {text.strip()!r} needs a unit; allowed are %, {', '.join(scales)}, or a fraction up to 1"
+            f"budget {text!r} needs a unit; allowed are %, {allowed}, or a fraction up to 1"
         )
-    if unit not in ("", "%") and unit not in scales:
+    if unit == "" and number <= _TOO_FEW:
+        plain = _plain(number)
         raise BudgetError(
-            f"budget {text.strip()!r} has the unit {match[3]!r}; allowed are %, {', '.join(filter(None, scales))}"
+            f"budget {text!r} bounds {plain} {_NOUNS[quantity]}; for a share of the original write "
+            f"{quantity}<={plain}%, else a unit: {allowed}"
         )
-    value *= 0.01 if unit == "%" else scales.get(unit, 1.0)
-    if value <= 0 or (relative and value > 1):
-        raise BudgetError(
-            f"budget {text.strip()!r} must lie above 0 and, if relative, be at most 100 %"
-        )
-    return Bound(cast("Bounded", quantity), value, relative)
+    if unit == "":
+        return Decimal(1)
+    for name, scale in units.items():
+        if name.lower() == unit.lower():
+            return scale
+    raise BudgetError(f"budget {text!r} has the unit {unit!r}; allowed are %, {allowed}")
+
+
+def _units(quantity: Bounded) -> dict[str, Decimal]:
+    """All units that are read, from the smallest of a kind."""
+    if quantity == "latency":
+        return _SECONDS
+    if quantity == "size":
+        return {**_BYTES, **_BINARY_BYTES, **_THOUSANDS}
+    return _THOUSANDS
+
+
+def _unit_for(quantity: Bounded, value: Decimal) -> tuple[str, Decimal]:
+    """The unit that a value is printed in: the largest that leaves a number of at least 1."""
+    if quantity == "latency":
+        units = _SECONDS
+    elif quantity == "size":
+        units = _BYTES
+    elif _TOO_FEW < value < 1000:
+        return "", Decimal(1)
+    else:
+        units = _THOUSANDS
+    fitting = [(unit, scale) for unit, scale in units.items() if value >= scale]
+    return fitting[-1] if fitting else next(iter(units.items()))
+
+
+def _plain(value: Decimal) -> str:
+    """Digits without an exponent or trailing zeros."""
+    return f"{value.normalize():f}"

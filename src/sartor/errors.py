@@ -1,4 +1,6 @@
-"""Every error sartor raises on purpose; each message names the value, where it came from and what is allowed.
+"""Every error sartor raises on purpose.
+
+Each message names the value, where it came from and what is allowed.
 
 SartorError
 ├── UsageError        the caller asked for something that cannot be (exit status 2)
@@ -11,6 +13,10 @@ SartorError
 ├── RunError          a run folder that cannot be used as asked
 └── VerificationError an artifact that is not what was promised
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class SartorError(Exception):
@@ -26,7 +32,17 @@ class UsageError(SartorError):
 
 
 class BudgetError(UsageError):
-    """A budget that cannot be read, or that no policy can meet."""
+    """A budget that cannot be read, or that no policy can meet.
+
+    Attributes:
+        smallest: The least that can be reached of each quantity that is out of reach, in the
+            quantity's own unit (MACs, parameters, bytes, BOPs, seconds); empty if the budget cannot
+            be read. Where bounds can be met, but not all at once, what comes nearest to all.
+    """
+
+    def __init__(self, message: str, *, smallest: Mapping[str, float] | None = None) -> None:
+        super().__init__(message)
+        self.smallest = dict(smallest or {})
 
 
 class PolicyError(UsageError):

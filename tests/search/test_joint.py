@@ -145,48 +145,37 @@ def joint_setting(cost_model, tmp_path):
 def test_evolution_also_breeds_mutants_of_one_kind(cost_model, tmp_path):
     """Scaled as a whole, a policy whose bits moved would pay with the channels of all layers."""
     setting = joint_setting(cost_model, tmp_path)
-    problem, kinds = (
-        setting.problem,
-        np.array([decision.kind for decision in setting.problem.decisions]),
-    )
+    problem = setting.problem
     breeder = Breeder(problem, np.random.default_rng(0), np.ones(len(problem), dtype=bool))
-    for line, moved in zip(
-        Lineage.of_kinds(setting), (kinds == "bits", kinds == "channels"), strict=True
-    ):
+    assert np.array_equal(problem.kinds, [problem.quantizes, ~problem.quantizes])
+    for line, moved in zip(Lineage.of_kinds(setting), problem.kinds, strict=True):
         mutants = breeder.distinct(breeder.breed(line.start[None], 300))
         assert (problem.usage(mutants) <= 1).all()
         others_whole = (mutants[:, ~moved] == problem.highest[~moved]).all(1)
         assert others_whole.sum() > 5
 
 
-@pytest.mark.parametrize("kind", ["bits", "channels"])
+@pytest.mark.parametrize("quantizes", [True, False])
 def test_a_kind_that_is_best_alone_keeps_half_of_the_search_and_the_other_is_given_up(
-    kind, cost_model, tmp_path
+    quantizes, cost_model, tmp_path
 ):
     """Whoever searches both kinds also searches what one of them can do without the other."""
     setting = joint_setting(cost_model, tmp_path)
     problem, agent = setting.problem, AGENTS.get("evolution")(setting)
-    kinds = np.array([decision.kind for decision in problem.decisions])
+    mine = problem.quantizes == quantizes
     alone = []
     for _ in range(60):
         counts = play(
             agent,
             problem,
-            lambda kept: (
-                float(kept[kinds == kind].mean()) - 10 * float((1 - kept)[kinds != kind].sum())
-            ),
+            lambda kept: float(kept[mine].mean()) - 10 * float((1 - kept)[~mine].sum()),
         )
         assert problem.usage(counts[None])[0] <= 1 + 1e-9
-        alone.append(
-            {
-                name
-                for name in ("bits", "channels")
-                if (counts == problem.highest)[kinds != name].all()
-            }
-        )
+        whole = counts == problem.highest
+        alone.append((whole[~mine].all(), whole[mine].all()))
     late = alone[-20:]
-    assert sum(kind in found for found in late) >= 10
-    assert not any(found and kind not in found for found in late)
+    assert sum(only_mine for only_mine, _ in late) >= 10
+    assert not any(only_others and not only_mine for only_mine, only_others in late)
 
 
 def test_a_kind_that_is_worse_alone_is_given_up(cost_model, tmp_path):
@@ -195,9 +184,8 @@ def test_a_kind_that_is_worse_alone_is_given_up(cost_model, tmp_path):
     executed = []
     for _ in range(60):
         executed.append(play(agent, problem, lambda kept: -float(np.square(kept - 0.6).sum())))
-    kinds = np.array([decision.kind for decision in problem.decisions])
-    for kind in ("bits", "channels"):
-        whole = [bool((counts == problem.highest)[kinds == kind].all()) for counts in executed]
+    for kind in problem.kinds:
+        whole = [bool((counts == problem.highest)[kind].all()) for counts in executed]
         assert sum(whole) >= 8
         assert not any(whole[-20:])
 

@@ -12,22 +12,23 @@ from sartor.problem._decisions import Decision
 
 def ends(decisions: Sequence[Decision]) -> tuple[IntArray, IntArray]:
     """The smallest and the largest choice of every decision, both (decisions,)."""
-    lowest = np.array([decision.choices[0] for decision in decisions], dtype=np.int64)
-    highest = np.array([decision.choices[-1] for decision in decisions], dtype=np.int64)
-    return lowest, highest
+    lowest = [decision.choices[0] for decision in decisions]
+    highest = [decision.choices[-1] for decision in decisions]
+    return np.array(lowest, dtype=np.int64), np.array(highest, dtype=np.int64)
 
 
 def combine(decisions: Sequence[Decision], *, widths: IntArray, bits: IntArray) -> IntArray:
     """Counts (decisions,): ``bits`` where a decision quantizes, ``widths`` where it prunes."""
-    quantizes = np.array([decision.quantizes for decision in decisions], dtype=np.bool_)
+    quantizes = [decision.quantizes for decision in decisions]
     return np.where(quantizes, bits, widths)
 
 
 def corners(decisions: Sequence[Decision], widths: Sequence[IntArray]) -> list[IntArray]:
-    """Each of some ``widths`` with all bits at their coarsest, then each with all at their finest."""
-    return [
-        combine(decisions, widths=width, bits=bits) for bits in ends(decisions) for width in widths
-    ]
+    """Each of some ``widths`` with all bits at their coarsest, then each at their finest."""
+    coarsest, finest = ends(decisions)
+    coarse = [combine(decisions, widths=width, bits=coarsest) for width in widths]
+    fine = [combine(decisions, widths=width, bits=finest) for width in widths]
+    return coarse + fine
 
 
 def cheapest(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray]) -> IntArray:
@@ -37,9 +38,11 @@ def cheapest(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArra
     kernels are slower with fewer bits or channels. Changing the precision between layers takes time
     too, so all corners are descended from: all layers narrow or wide, coarse or fine.
     """
-    found = [_descend(decisions, cost, corner) for corner in corners(decisions, ends(decisions))]
+    starts = corners(decisions, ends(decisions))
+    found = [_descend(decisions, cost, start) for start in starts]
     costs = cost(np.array(found))
-    return found[int(costs.argmin())]
+    least = int(costs.argmin())
+    return found[least]
 
 
 def _descend(
@@ -53,7 +56,8 @@ def _descend(
         for index, decision in enumerate(decisions):
             rows = np.repeat(counts[None], len(decision.choices), axis=0)
             rows[:, index] = decision.choices
-            counts = rows[cost(rows).argmin()]
+            least_row = cost(rows).argmin()
+            counts = rows[least_row]
         now = _of_one(cost, counts)
     return counts
 

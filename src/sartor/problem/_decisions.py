@@ -131,9 +131,10 @@ class BitsDecision(Decision):
 
     def omega(self, sensitivity: Sensitivity) -> FloatArray:
         """The sum of what the bits of weights and those of activations cause alone."""
-        pairs = self._pairs.astype(np.float64)
-        of_weights = sensitivity.at("weight_bits", self.layer.name, pairs[:, 0])
-        of_activations = sensitivity.at("activation_bits", self.layer.name, pairs[:, 1])
+        name = self.layer.name
+        weight_bits, activation_bits = self._pairs.T.astype(np.float64)
+        of_weights = sensitivity.at("weight_bits", name, weight_bits)
+        of_activations = sensitivity.at("activation_bits", name, activation_bits)
         return of_weights + of_activations
 
     def write(self, draft: PolicyDraft, count: int) -> None:
@@ -145,6 +146,6 @@ class BitsDecision(Decision):
         assert draft.weight_bits is not None
         assert draft.activation_bits is not None
         column = draft.layer_columns[self.layer.name]
-        chosen = self._pairs[counts - 1]
-        draft.weight_bits[:, column] = chosen[:, 0]
-        draft.activation_bits[:, column] = chosen[:, 1]
+        weight_bits, activation_bits = self._pairs[counts - 1].T
+        draft.weight_bits[:, column] = weight_bits
+        draft.activation_bits[:, column] = activation_bits

@@ -1,9 +1,10 @@
-"""A budget held against policies: how much of it they use up, what uses least, whether it can be met at all."""
+"""A budget held against policies: how much of it they use up, and whether it can be met at all."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 import numpy as np
 
@@ -23,7 +24,10 @@ Total = Callable[[Bounded, IntArray], FloatArray]
 
 
 class BudgetLimits:
-    """The bounds of a budget for some decisions; ``total`` says what policies cost, ``original`` what the original does."""
+    """The bounds of a budget for some decisions.
+
+    ``total`` gives what policies cost, ``original`` what the original network does.
+    """
 
     def __init__(
         self,
@@ -32,107 +36,136 @@ class BudgetLimits:
         total: Total,
         original: Callable[[Bounded], float],
     ) -> None:
-        self._budget, self._decisions, self._total, self._original = (
-            budget,
-            decisions,
-            total,
-            original,
-        )
+        self._budget = budget
+        self._decisions = decisions
+        self._total = total
+        self._original = original
         self._values = {bound: bound.limit(original(bound.quantity)) for bound in budget.bounds}
-        self._counted = np.array(
-            [bound.quantity != "latency" for bound in self._values], dtype=np.bool_
-        )
-        self._lowest, _ = ends(decisions)
-        self._pairs = any(decision.quantizes for decision in decisions)
+        counted = [bound.quantity != "latency" for bound in self._values]
+        self._counted = np.array(counted, dtype=np.bool_)
+        self._quantizes = any(decision.quantizes for decision in decisions)
         self._cheapest: IntArray | None = None
 
     def __bool__(self) -> bool:
         return bool(self._values)
 
     def usage(self, counts: IntArray) -> FloatArray:
-        """Largest share of any bound that each policy (policies, decisions) uses up; 1 is just affordable. 0 without a budget."""
+        """Largest share of any bound that each policy uses up (policies,).
+
+        1 is just affordable; 0 without a budget.
+        """
         return self._shares(counts).max(0, initial=0.0)
 
     def excess(self, counts: IntArray) -> FloatArray:
-        """The same as `usage`, but beyond all else where a bound does not hold that is counted: latency is only foretold."""
+        """As `usage`, but beyond all else where a counted bound does not hold.
+
+        Latency is only predicted, so a policy that is too slow comes before one that is too large.
+        """
         shares = self._shares(counts)
+        usage = shares.max(0, initial=0.0)
         counted = shares[self._counted].max(0, initial=0.0)
-        return np.where(affordable(counted), shares.max(0, initial=0.0), _BEYOND + counted)
+        return np.where(affordable(counted), usage, _BEYOND + counted)
 
     def cheapest(self) -> IntArray:
-        """Counts that use up least of the budget, as far as latency is known now; counted bounds hold if they can."""
+        """Counts (decisions,) that use up least of the budget, as latency is predicted now.
+
+        Counted bounds hold if they can.
+        """
         if self._cheapest is None:
-            smallest = all(self._is_least_when_smallest(bound.quantity) for bound in self._values)
-            self._cheapest = self._lowest if smallest else cheapest(self._decisions, self.excess)
+            quantities = [bound.quantity for bound in self._values]
+            if all(self._is_least_when_smallest(quantity) for quantity in quantities):
+                self._cheapest = self._lowest()
+            else:
+                self._cheapest = cheapest(self._decisions, self.excess)
         return self._cheapest
 
     def tighten(self, factor: float) -> None:
-        """Aim lower than the budget on latency, because what was aimed at was missed by ``factor`` > 1."""
-        self._values = {
-            bound: limit / factor if bound.quantity == "latency" else limit
-            for bound, limit in self._values.items()
-        }
+        """Aim lower than the budget on latency, because it was missed by ``factor`` > 1."""
+        for bound in self._values:
+            if bound.quantity == "latency":
+                self._values[bound] /= factor
         self.forget()
 
     def forget(self) -> None:
-        """Latency is foretold anew from now on."""
+        """Drop what was found with predictions of latency that have changed since."""
         if self._budget.bounds_latency:
             self._cheapest = None
 
     def require_reachable(self, doubt: float) -> None:
-        """Raise `BudgetError` if bounds cannot be met, those on latency by more than a share of ``doubt``."""
+        """Raise `BudgetError` if bounds cannot be met, each alone or all at once.
+
+        Those on latency may be missed by a share of ``doubt``.
+        """
         for bound, limit in self._values.items():
             smallest = self._smallest(bound.quantity)
-            if smallest > limit * (1 + doubt * (bound.quantity == "latency")):
-                raise BudgetError(
-                    f"budget {bound} cannot be met: the smallest reachable value is {_reached(bound, smallest)} "
-                    f"({100 * smallest / self._original(bound.quantity):.1f}% of the original's) with the allowed choices"
-                )
+            slack = doubt if bound.quantity == "latency" else 0.0
+            if smallest / limit > 1 + slack + _ROUNDING:
+                self._refuse_bound(bound, smallest)
         least = self.cheapest()[None]
         if self.excess(least)[0] > 1 + doubt + _ROUNDING:
-            reached = ", ".join(
-                _reached(bound, float(self._total(bound.quantity, least)[0]))
-                for bound in self._values
-            )
-            raise BudgetError(
-                f"budget {self._budget} cannot be met: its bounds can, but not all at once; nearest is {reached}"
-            )
+            self._refuse_all(least)
+
+    def _refuse_bound(self, bound: Bound, smallest: float) -> NoReturn:
+        share = 100 * smallest / self._original(bound.quantity)
+        raise BudgetError(
+            f"budget {bound} cannot be met: the smallest reachable value is "
+            f"{_reached(bound.quantity, smallest)} ({share:.1f}% of the original's) "
+            "with the allowed choices",
+            smallest={bound.quantity: smallest},
+        )
+
+    def _refuse_all(self, least: IntArray) -> NoReturn:
+        values: dict[str, float] = {}
+        for bound in self._values:
+            (value,) = self._total(bound.quantity, least)
+            values[bound.quantity] = float(value)
+        reached = ", ".join(_reached(quantity, value) for quantity, value in values.items())
+        raise BudgetError(
+            f"budget {self._budget} cannot be met: its bounds can, but not all at once; "
+            f"nearest is {reached}",
+            smallest=values,
+        )
 
     def _shares(self, counts: IntArray) -> FloatArray:
-        """Of every bound (bounds, policies)."""
-        shares = [
-            self._total(bound.quantity, counts) / limit for bound, limit in self._values.items()
-        ]
-        return np.array(shares, dtype=np.float64).reshape(len(shares), len(counts))
+        """What is used up of every bound (bounds, policies)."""
+        shares = np.empty((len(self._values), len(counts)))
+        for row, (bound, limit) in enumerate(self._values.items()):
+            shares[row] = self._total(bound.quantity, counts) / limit
+        return shares
 
     def _smallest(self, quantity: Bounded) -> float:
         """The least of one quantity that can be reached."""
         total = functools.partial(self._total, quantity)
-        counts = (
-            self._lowest
-            if self._is_least_when_smallest(quantity)
-            else cheapest(self._decisions, total)
-        )
+        if self._is_least_when_smallest(quantity):
+            counts = self._lowest()
+        else:
+            counts = cheapest(self._decisions, total)
         return float(total(counts[None])[0])
 
+    def _lowest(self) -> IntArray:
+        lowest, _ = ends(self._decisions)
+        return lowest
+
     def _is_least_when_smallest(self, quantity: Bounded) -> bool:
-        """Whether all smallest choices are the cheapest: not with pairs of bits, of which each may be the smaller in one way."""
-        return quantity != "latency" and not self._pairs
+        """Whether all smallest choices are the cheapest.
+
+        Not with pairs of bits, of which each may be the smaller in one way; latency need not rise
+        with width.
+        """
+        return quantity != "latency" and not self._quantizes
 
 
 def affordable(usage: FloatArray) -> BoolArray:
-    """Where no more than all is used up."""
+    """Where no more than all is used up, but for rounding."""
     return usage <= 1 + _ROUNDING
 
 
 def used_up(usage: FloatArray) -> BoolArray:
-    """Where nothing is left."""
+    """Where nothing is left, but for rounding."""
     return usage >= 1 - _ROUNDING
 
 
-def _reached(bound: Bound, value: float) -> str:
-    return (
-        f"{bound.quantity}<={1e3 * value:.3g}ms (predicted)"
-        if bound.quantity == "latency"
-        else f"{bound.quantity}<={value:.0f}"
-    )
+def _reached(quantity: str, value: float) -> str:
+    if quantity == "latency":
+        return f"latency<={1e3 * value:.3g}ms (predicted)"
+    return f"{quantity}<={value:.0f}"

@@ -26,9 +26,10 @@ class DecisionMap:
         self._base = base
         self._group_columns = {group.name: column for column, group in enumerate(network.groups)}
         self._layer_columns = {layer.name: column for column, layer in enumerate(network.layers)}
+
+        counts, settings = cost_model.row(base)
         prunes_weights = bool(base.weights) or _any(decisions, WeightDecision)
         quantizes = bool(base.quantized) or _any(decisions, BitsDecision)
-        counts, settings = cost_model.row(base)
         self._counts = counts
         self._densities = settings.densities if prunes_weights else None
         self._weight_bits = settings.weight_bits if quantizes else None

@@ -23,12 +23,16 @@ _PRECEDENCE: tuple[Quantity, ...] = ("bops", "params", "macs")
 
 
 class LatencyPredictor(Protocol):
-    """Estimates latency from what policies do to layers; ``original_s`` is what the original takes."""
+    """Estimates latency from what policies do to layers.
+
+    Attributes:
+        original_s: Seconds that the original network takes.
+    """
 
     original_s: float
 
     def seconds(self, counts: IntArray, options: LayerSettings) -> FloatArray:
-        """Seconds of policies given as counts (policies, groups) and `LayerSettings` (policies, layers)."""
+        """Seconds (policies,) of counts (policies, groups) and settings (policies, layers)."""
         ...
 
     def correct(self, counts: IntArray, options: LayerSettings, seconds: float) -> None:
@@ -36,7 +40,10 @@ class LatencyPredictor(Protocol):
         ...
 
     def error(self) -> float:
-        """Median relative error of what was predicted of whole networks just before they were measured; 0 before any was."""
+        """Median relative error of predictions for whole networks that were measured afterwards.
+
+        0 before any was.
+        """
         ...
 
 
@@ -45,18 +52,29 @@ class Problem:
 
     ``latency`` predicts for bounds on it; ``base`` says what was decided before.
     Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met. Latency is
-    only predicted: a bound on it is refused if it is out of reach by more than predictions usually err.
+    only predicted: a bound on it is refused if it is missed by more than predictions usually err.
+
+    >>> from torch import nn, zeros
+    >>> from sartor.graph import trace
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 4, 1))
+    >>> cost_model = CostModel(trace(model, zeros(1, 3, 4, 4)))
+    >>> problem = Problem.of(cost_model, Budget.parse("macs<=50%"))
+    >>> [(decision.name, decision.size) for decision in problem.decisions]
+    [('0', 8)]
+    >>> counts = problem.execute([1.0])
+    >>> problem.policy(counts).channels
+    {'0': 0.5}
 
     Attributes:
         cost_model: Counts what policies cost.
         decisions: In forward order.
         budget: What has to hold.
         latency: Predicts latency; None without a target.
+        original: What the original network costs.
         sizes: What the original has for each decision (decisions,).
         lowest: Smallest choice of each decision (decisions,).
         highest: Largest choice of each decision (decisions,).
         quantizes: Which decisions are about precision (decisions,); all others prune.
-
     """
 
     def __init__(
@@ -105,56 +123,6 @@ class Problem:
     def __len__(self) -> int:
         return len(self.decisions)
 
-    def latency_ceiling(self, budget: Budget) -> float | None:
-        """The bound on latency of a budget, this one's or another's, relative to the original's."""
-        return (
-            budget.ceiling("latency", self.of_original("latency"))
-            if budget.bounds_latency
-            else None
-        )
-
-    def of_original(self, quantity: Bounded) -> float:
-        """A quantity of the original network."""
-        if quantity != "latency":
-            return float(getattr(self.original, quantity))
-        if self.latency is None:
-            raise UsageError(
-                "a budget on latency needs a target; give for instance --target onnxruntime"
-            )
-        return self.latency.original_s
-
-    def correct(self, policy_counts: IntArray, relative_latency: float) -> None:
-        """Tell the latency predictor what the policy with these counts took, relative to the original."""
-        if self.latency is not None:
-            self.latency.correct(
-                *self.split(policy_counts), relative_latency * self.latency.original_s
-            )
-            self._limits.forget()
-
-    def split(self, counts: IntArray) -> tuple[IntArray, LayerSettings]:
-        """What the counts of one policy do: counts per group (1, groups) and `LayerSettings` per layer (1, layers)."""
-        return self._map.split(counts[None])
-
-    def tighten(self, factor: float) -> None:
-        """Aim lower than the budget on latency, because what was aimed at was missed by ``factor`` > 1."""
-        self._limits.tighten(factor)
-
-    def total(self, quantity: Bounded, counts: IntArray) -> FloatArray:
-        """One quantity of many policies, given as counts (policies, decisions); latency in seconds, as predicted."""
-        groups, options = self._map.split(counts)
-        if quantity == "latency":
-            assert self.latency is not None
-            return self.latency.seconds(groups, options)
-        return self.cost_model.total(quantity, groups, options)
-
-    def usage(self, counts: IntArray) -> FloatArray:
-        """Largest share of any bound that each policy uses up; 1 is just affordable. 0 without a budget."""
-        return self._limits.usage(counts)
-
-    def fits(self, counts: IntArray) -> BoolArray:
-        """Which policies (policies, decisions) use up no more than the budget; all without one."""
-        return affordable(self.usage(counts))
-
     @property
     def cost_quantity(self) -> Quantity:
         """The quantity that tells all choices of all decisions apart."""
@@ -163,65 +131,136 @@ class Problem:
 
     @property
     def kinds(self) -> list[BoolArray]:
-        """Which decisions are of a kind, one mask (decisions,) for each: first bits, then pruning."""
+        """Masks (decisions,) of the kinds of decisions: those of bits, those that prune."""
         return [mask for mask in (self.quantizes, ~self.quantizes) if mask.any()]
+
+    def of_original(self, quantity: Bounded) -> float:
+        """A quantity of the original network. Raises `UsageError` for latency without a target."""
+        if quantity != "latency":
+            return float(getattr(self.original, quantity))
+        if self.latency is None:
+            raise UsageError(
+                "a budget on latency needs a target; give for instance --target onnxruntime"
+            )
+        return self.latency.original_s
+
+    def latency_ceiling(self, budget: Budget) -> float | None:
+        """The bound on latency of any budget, relative to the original's; None without one."""
+        if not budget.bounds_latency:
+            return None
+        return budget.ceiling("latency", self.of_original("latency"))
+
+    def total(self, quantity: Bounded, counts: IntArray) -> FloatArray:
+        """One quantity (policies,) of counts (policies, decisions); predicted latency in s."""
+        groups, settings = self._map.split(counts)
+        if quantity == "latency":
+            assert self.latency is not None
+            return self.latency.seconds(groups, settings)
+        return self.cost_model.total(quantity, groups, settings)
+
+    def usage(self, counts: IntArray) -> FloatArray:
+        """Largest share of any bound that each policy (policies, decisions) uses up.
+
+        1 is just affordable; 0 without a budget.
+        """
+        return self._limits.usage(counts)
+
+    def fits(self, counts: IntArray) -> BoolArray:
+        """Which policies (policies, decisions) use up no more than the budget; all without one."""
+        return affordable(self.usage(counts))
+
+    def cheapest(self) -> IntArray:
+        """Counts (decisions,) that use up least of the budget, as latency is predicted now.
+
+        Counted bounds hold if they can.
+        """
+        return self._limits.cheapest()
 
     def combine(self, *, widths: IntArray, bits: IntArray) -> IntArray:
         """Counts (decisions,): ``bits`` where a decision quantizes, ``widths`` where it prunes."""
         return _corners.combine(self.decisions, widths=widths, bits=bits)
 
     def corners(self, widths: Sequence[IntArray]) -> list[IntArray]:
-        """Each of some ``widths`` with all bits at their coarsest, then each with all at their finest."""
+        """Each of some ``widths`` with all bits at their coarsest, then each at their finest."""
         return _corners.corners(self.decisions, widths)
-
-    def cheapest(self) -> IntArray:
-        """Counts that use up least of the budget, as far as latency is known now; counted bounds hold if they can."""
-        return self._limits.cheapest()
 
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts."""
         return self._map.policy(counts)
 
+    def split(self, counts: IntArray) -> tuple[IntArray, LayerSettings]:
+        """What the counts of one policy do to groups (1, groups) and to layers (1, layers)."""
+        return self._map.split(counts[None])
+
     def counts(self, ratios: Mapping[str, float]) -> IntArray:
         """Counts of ratios recorded by the names of the decisions."""
-        return np.array(
-            [round(ratios[decision.name] * decision.size) for decision in self.decisions],
-            dtype=np.int64,
-        )
+        nearest = [round(ratios[decision.name] * decision.size) for decision in self.decisions]
+        return np.array(nearest, dtype=np.int64)
 
-    def choose(self, decided: IntArray, ratio: float) -> int:
-        """The count executed for a proposed ratio, after the counts ``decided`` so far.
+    def correct(self, counts: IntArray, relative_latency: float) -> None:
+        """Tell the predictor what one policy took, relative to the original."""
+        if self.latency is None:
+            return
+        groups, settings = self.split(counts)
+        self.latency.correct(groups, settings, relative_latency * self.latency.original_s)
+        self._limits.forget()
 
-        Only choices that still allow the budget to be met, if all later decisions are those that cost least, and that do not
-        waste it, if all later decisions keep everything; of these the nearest. Where all waste it, the largest. Bits have few
-        choices, far apart: one that wastes less than the next would be too much is no waste.
-        """
-        step = len(decided)
-        decision = self.decisions[step]
-        choices = decision.choices
-        wanted = int(decision.nearest(np.array([ratio * decision.size]))[0])
-        if not self._limits:
-            return int(choices[wanted])
-        rows = np.repeat(
-            np.concatenate([decided, [0], self.cheapest()[step + 1 :]])[None], len(choices), axis=0
-        )
-        rows[:, step] = choices
-        fits = self.fits(rows)
-        if not fits.any():
-            return int(choices[self._limits.excess(rows).argmin()])
-        rows[:, step + 1 :] = self.highest[step + 1 :]
-        most = self.usage(rows)
-        spared = (
-            np.append(np.diff(most) > 2 * (1 - most[:-1]), False) if decision.quantizes else False
-        )
-        allowed = np.flatnonzero(fits & (used_up(most) | spared))
-        if not len(allowed):
-            return int(choices[np.flatnonzero(fits)[-1]])
-        return int(choices[allowed[np.abs(allowed - wanted).argmin()]])
+    def tighten(self, factor: float) -> None:
+        """Aim lower than the budget on latency, because it was missed by ``factor`` > 1."""
+        self._limits.tighten(factor)
 
-    def execute(self, ratios: FloatArray) -> IntArray:
-        """Counts that an episode executes when these ratios are proposed."""
+    def execute(self, ratios: Sequence[float] | FloatArray) -> IntArray:
+        """Counts (decisions,) that an episode executes when these ratios are proposed."""
         decided = np.empty(0, dtype=np.int64)
         for ratio in ratios:
             decided = np.append(decided, self.choose(decided, float(ratio)))
         return decided
+
+    def choose(self, decided: IntArray, ratio: float) -> int:
+        """The count executed for a proposed ratio, after the counts ``decided`` so far.
+
+        Only choices that still allow the budget to be met, if all later decisions are those that
+        cost least, and that do not waste it, if all later decisions keep everything; of these the
+        nearest. Where all waste it, the largest that fits; where none fits, the least excess.
+        """
+        decision = self.decisions[len(decided)]
+        wanted = int(decision.nearest(np.array([ratio * decision.size]))[0])
+        if not self._limits:
+            return int(decision.choices[wanted])
+
+        frugal = self._completed(decided, self.cheapest())
+        fits = self.fits(frugal)
+        if not fits.any():
+            return int(decision.choices[self._limits.excess(frugal).argmin()])
+
+        lavish = self._completed(decided, self.highest)
+        allowed = np.flatnonzero(fits & _wastes_nothing(decision, self.usage(lavish)))
+        if not len(allowed):
+            return int(decision.choices[np.flatnonzero(fits)[-1]])
+        distances = np.abs(allowed - wanted)
+        return int(decision.choices[allowed[distances.argmin()]])
+
+    def _completed(self, decided: IntArray, later: IntArray) -> IntArray:
+        """Policies (choices, decisions), one for each choice of the decision that is next.
+
+        What is ``decided`` comes before it; after it comes what ``later`` (decisions,) has there.
+        """
+        step = len(decided)
+        choices = self.decisions[step].choices
+        rows = np.repeat(later[None], len(choices), axis=0)
+        rows[:, :step] = decided
+        rows[:, step] = choices
+        return rows
+
+
+def _wastes_nothing(decision: Decision, usage: FloatArray) -> BoolArray:
+    """Which choices use the budget up, given what they use of it if all later ones keep everything.
+
+    Bits have few choices, far apart: one that leaves less of the budget than the next would exceed
+    it by is no waste.
+    """
+    full = used_up(usage)
+    if decision.quantizes:
+        left = 1 - usage[:-1]
+        full[:-1] |= np.diff(usage) > 2 * left
+    return full

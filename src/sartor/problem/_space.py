@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -68,35 +69,40 @@ class SearchSpace:
             decisions += _of_weights(network, cost_model.densities(base))
         if "quantize" in self.methods:
             decisions += self._of_bits(network)
-        position = {layer.name: index for index, layer in enumerate(network.layers)}
-        return sorted(decisions, key=lambda decision: position[decision.layer.name])
+        names = [layer.name for layer in network.layers]
+        return sorted(decisions, key=lambda decision: names.index(decision.layer.name))
 
     def _of_channels(self, network: Network, most: Mapping[str, int]) -> list[Decision]:
         decisions: list[Decision] = []
         for group in network.groups:
+            reader = network.layer_by_name[group.consumers[0]]
             choices = self._channel_choices(group.size, most[group.name])
-            layer = network.layer_by_name[group.consumers[0]]
-            decisions.append(ChannelDecision(group.name, group.size, choices, layer))
+            decision = ChannelDecision(group.name, group.size, choices, reader)
+            decisions.append(decision)
         return decisions
 
     def _channel_choices(self, size: int, highest: int) -> IntArray:
         """Counts of a group of ``size`` channels, of which at most ``highest`` are kept."""
         # A product that is a whole number may come out a little larger, and must not be rounded up.
-        least = int(np.ceil(self.min_keep * size - 1e-9))
+        least = math.ceil(self.min_keep * size - 1e-9)
         lowest = min(highest, max(1, least))
         choices = np.arange(lowest, highest + 1)
-        return choices[(choices % self.multiple == 0) | (choices == highest)]
+        is_multiple = choices % self.multiple == 0
+        is_whole = choices == highest
+        return choices[is_multiple | is_whole]
 
     def _of_bits(self, network: Network) -> list[Decision]:
         """One for each layer that has a choice of precisions."""
         decisions: list[Decision] = []
         for layer in network.layers:
-            precisions = tuple(sorted(self.precisions.get(layer.name, ()), key=_coarseness))
-            count = len(precisions)
-            if count > 1:
-                choices = np.arange(1, count + 1)
-                name = f"{layer.name} bits"
-                decisions.append(BitsDecision(name, count, choices, layer, precisions))
+            available = self.precisions.get(layer.name, ())
+            count = len(available)
+            if count < 2:
+                continue
+            precisions = tuple(sorted(available, key=_bits_product))
+            choices = np.arange(1, count + 1)
+            decision = BitsDecision(f"{layer.name} bits", count, choices, layer, precisions)
+            decisions.append(decision)
         return decisions
 
 
@@ -104,13 +110,15 @@ def _of_weights(network: Network, most: FloatArray) -> list[Decision]:
     decisions: list[Decision] = []
     for layer, share in zip(network.layers, most, strict=True):
         highest = max(1, round(_PERCENT * float(share)))
-        lowest = max(1, round(highest * (1 - _FINE_GRAINED_LIMIT[layer.kind])))
+        least = 1 - _FINE_GRAINED_LIMIT[layer.kind]
+        lowest = max(1, round(highest * least))
         choices = np.arange(lowest, highest + 1)
-        decisions.append(WeightDecision(layer.name, _PERCENT, choices, layer))
+        decision = WeightDecision(layer.name, _PERCENT, choices, layer)
+        decisions.append(decision)
     return decisions
 
 
-def _coarseness(precision: Precision) -> tuple[int, Precision]:
-    """Sorts precisions by the product of their bits."""
+def _bits_product(precision: Precision) -> tuple[int, Precision]:
+    """Sorts precisions by the product of their bits, equal products by the bits of weights."""
     weight_bits, activation_bits = precision
     return weight_bits * activation_bits, precision
