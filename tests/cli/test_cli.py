@@ -390,7 +390,7 @@ def test_paths_are_printed_to_the_letter(path, capsys, monkeypatch):
         raise OSError(f"{path} is full")
 
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("sartor.cli.parse", lambda arguments: SimpleNamespace(run=run))
+    monkeypatch.setattr("sartor.cli._parse.parse", lambda arguments: SimpleNamespace(run=run))
     with pytest.raises(SystemExit):
         main([])
     said, error = capsys.readouterr()
@@ -405,7 +405,7 @@ def test_what_the_system_refuses_is_one_sentence(weights, tmp_path, capsys, monk
     def full(*arguments, **options):
         raise OSError(28, "No space left on device", "episodes.journal")
 
-    monkeypatch.setattr("sartor.cli._search.run_search", full)
+    monkeypatch.setattr("sartor.runs.run_search", full)
     with pytest.raises(SystemExit) as stop:
         main(search(tmp_path, weights))
     assert stop.value.code == 1
@@ -428,7 +428,7 @@ def test_ctrl_c_ends_with_status_130(capsys, monkeypatch):
     def interrupted(console):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sartor.cli.parse", lambda arguments: SimpleNamespace(run=interrupted))
+    monkeypatch.setattr("sartor.cli._parse.parse", lambda arguments: SimpleNamespace(run=interrupted))
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 130

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
-from rich.console import Console
 
-from sartor.cli._progress import finetune_progress
+from sartor.cli._next import after_finetune
 from sartor.finetune import FinetuneOptions, Teacher
-from sartor.runs import members_words, run_finetune
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -18,19 +20,26 @@ class Finetune:
     """Fine-tune what a finished run found; writes RUN/finetuned, which sartor.load reads.
 
     Several processes share the work with: torchrun --nproc-per-node N -m sartor finetune RUN
+
+    Attributes:
+        folder: Folder of the run.
+        options: How to fine-tune: SGD, a warm-up, then half a cosine.
+        teacher: Networks to learn from in place of the original.
+        resume: Go on after the last whole epoch of a fine-tuning that was interrupted.
+        threads: Threads of PyTorch; those of the search if not given.
     """
 
     folder: tyro.conf.Positional[Path]
-    """Folder of the run."""
     options: tyro.conf.OmitArgPrefixes[FinetuneOptions] = field(default_factory=FinetuneOptions)
     teacher: Teacher = field(default_factory=Teacher)
     resume: bool = False
-    """Go on after the last whole epoch of a fine-tuning that was interrupted."""
     threads: int | None = None
-    """Threads of PyTorch; those of the search if not given."""
 
     def run(self, console: Console) -> None:
-        """Train with progress, then say what came of it."""
+        """Train with progress, then print what came of it."""
+        from sartor.cli._progress import finetune_progress
+        from sartor.runs import members_words, run_finetune
+
         with finetune_progress(console, self.options.epochs) as show:
             out, report = run_finetune(
                 self.folder,
@@ -51,3 +60,4 @@ class Finetune:
             f"{len(report['epochs'])} epochs in {report['seconds']:.0f} s, results in {out}",
             highlight=False,
         )
+        console.print(after_finetune(self.folder), highlight=False)

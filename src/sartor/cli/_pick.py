@@ -1,29 +1,38 @@
-"""``sartor pick``: another network of a search than the best, or what was fine-tuned, to go on from."""
+"""``sartor pick``: another network of a run than the best one, to go on from."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
-from rich.console import Console
-from rich.table import Table
 
+from sartor.cli._next import after_pick, command
 from sartor.errors import RunError, UsageError
-from sartor.runs import pick, pick_finetuned
-from sartor.search import cost_axis, cost_of, front, read_episodes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sartor.search import Episode
 
 
 @dataclass(frozen=True)
 class Pick:
-    """List the episodes of a run that no other beats in accuracy and cost, or deliver one of them, or what was fine-tuned."""
+    """List the episodes of a run that no other beats in accuracy and cost, or deliver one.
+
+    Attributes:
+        folder: Folder of the run.
+        episode: The one to deliver, of the list or not; written to RUN/episode-N.
+        finetuned: Deliver what was fine-tuned, to be fine-tuned once more in another way; written
+            to RUN/further.
+    """
 
     folder: tyro.conf.Positional[Path]
-    """Folder of the run."""
     episode: int | None = None
-    """The one to deliver, of the list or not; written to RUN/episode-N."""
     finetuned: bool = False
-    """Deliver what was fine-tuned, to be fine-tuned once more in another way; written to RUN/further."""
 
     def run(self, console: Console) -> None:
         """Print the list, or where the network is."""
@@ -32,37 +41,46 @@ class Pick:
                 f"--finetuned and --episode {self.episode} are two networks; choose one"
             )
         if self.finetuned or self.episode is not None:
-            out = (
-                pick_finetuned(self.folder)
-                if self.episode is None
-                else pick(self.folder, self.episode)
-            )
-            console.print(
-                f"network in {out}; next: sartor finetune {out}, or sartor export {out}",
-                highlight=False,
-            )
+            out = self._deliver()
+            console.print(f"network in {out}", highlight=False)
+            console.print(after_pick(out), highlight=False)
             return
-        if not self.folder.is_dir() or not (episodes := read_episodes(self.folder)):
+
+        from sartor.search import read_episodes
+
+        episodes = read_episodes(self.folder) if self.folder.is_dir() else []
+        if not episodes:
             raise RunError(f"{self.folder} holds no episodes")
-        axis = cost_axis(episodes)
-        table = Table(
-            title=f"not beaten in both accuracy and {'latency' if axis == 'relative_latency' else 'MACs'}"
+        console.print(_table(episodes))
+        console.print(f"next: {command('pick', self.folder, '--episode')} N", highlight=False)
+
+    def _deliver(self) -> Path:
+        from sartor.runs import pick, pick_finetuned
+
+        if self.episode is None:
+            return pick_finetuned(self.folder)
+        return pick(self.folder, self.episode)
+
+
+def _table(episodes: Sequence[Episode]) -> Table:
+    """The episodes that none beats in both accuracy and cost."""
+    from rich.table import Table
+
+    from sartor.search import cost_axis, cost_of, front
+
+    axis = cost_axis(episodes)
+    timed = axis == "relative_latency"
+    table = Table(title=f"not beaten in both accuracy and {'latency' if timed else 'MACs'}")
+    table.add_column("episode", justify="right")
+    table.add_column("proposed by")
+    table.add_column("accuracy", justify="right")
+    table.add_column("relative latency" if timed else "MACs", justify="right")
+    for episode in front(episodes):
+        cost = cost_of(episode, axis) or 0.0
+        table.add_row(
+            str(episode.number),
+            episode.source,
+            f"{100 * episode.outcome.accuracy:.2f} %",
+            f"{cost:.3f}" if timed else f"{cost / 1e6:.2f} M",
         )
-        for name in (
-            "episode",
-            "proposed by",
-            "accuracy",
-            "relative latency" if axis == "relative_latency" else "MACs",
-        ):
-            table.add_column(name, justify="left" if name == "proposed by" else "right")
-        for episode in front(episodes):
-            cost = cost_of(episode, axis) or 0.0
-            written = f"{cost:.3f}" if axis == "relative_latency" else f"{cost / 1e6:.2f} M"
-            table.add_row(
-                str(episode.number),
-                episode.source,
-                f"{100 * episode.outcome.accuracy:.2f} %",
-                written,
-            )
-        console.print(table)
-        console.print(f"next: sartor pick {self.folder} --episode N", highlight=False)
+    return table

@@ -23,6 +23,7 @@ from ._stages import run_schedule as run_schedule
 from ._stages import stage_folder as stage_folder
 from ._summary import HEADINGS as HEADINGS
 from ._summary import cells as cells
+from ._summary import counted as counted
 from ._summary import entries as entries
 from ._summary import members_words as members_words
 from ._summary import missed_words as missed_words

@@ -20,6 +20,7 @@ from sartor.machine import write_text
 from sartor.runs._config import RunConfig, from_folder, require_threads
 from sartor.runs._pick import command_of
 from sartor.runs._run import FINETUNED, read_result, reload_subject, require_current
+from sartor.runs._summary import counted
 
 
 def latest(folder: Path) -> Path:
@@ -142,7 +143,7 @@ def run_verify(
 
 
 def _on(target: str, threads: int, batch: int) -> str:
-    return f"on {target}, {threads} thread{'s' * (threads > 1)}, of {batch} image{'s' * (batch > 1)} at once"
+    return f"on {target}, {counted(threads, 'thread')}, of {counted(batch, 'image')} at once"
 
 
 def _verified(artifact: Path) -> Path:

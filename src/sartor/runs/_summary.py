@@ -11,6 +11,15 @@ from sartor.pipeline import Report
 HEADINGS = ("validation", "test", "MACs", "parameters", "size", "latency")
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "thread"), counted(1200, "image")
+    ('1 thread', '1,200 images')
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def entries(report: Report) -> dict[str, dict[str, Any]]:
     """The networks that ``result.json`` tells of, by name: the original, the rules, what was found."""
     return {"original": report["original"], **report["baselines"], "found": report["best"]}

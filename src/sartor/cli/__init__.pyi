@@ -1,0 +1,2 @@
+from ._main import main as main
+from ._parse import parse as parse

@@ -1,0 +1,62 @@
+"""``sartor demo``: a search that needs nothing but this program."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sartor.errors import RunError
+from sartor.runs import RUN_FILE, RunConfig, from_folder
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train a small network on digits, compress it to half its MACs, show the result. No download.
+
+    Attributes:
+        out: Folder of the run.
+        episodes: Policies scored in all.
+        seed: Fixes the training and the search.
+    """
+
+    out: Path = Path("runs/demo")
+    episodes: int = 60
+    seed: int = 0
+
+    def run(self, console: Console) -> None:
+        """Train and search."""
+        from sartor import demo
+        from sartor.cli._search import search
+
+        config = self._config()
+        if (self.out / RUN_FILE).exists() and from_folder(self.out) != config:
+            raise RunError(
+                f"--out {self.out} holds a run with other options; "
+                "choose another folder, or remove it"
+            )
+        console.print("training a small network on 1,197 images of digits", highlight=False)
+        demo.train(self._weights, seed=self.seed)
+        search(config, console, resume=True)
+
+    @property
+    def _weights(self) -> Path:
+        return self.out / "trained.safetensors"
+
+    def _config(self) -> RunConfig:
+        options = RunConfig().options
+        compress = dataclasses.replace(options.compress, positions=32)
+        options = dataclasses.replace(
+            options, episodes=self.episodes, seed=self.seed, compress=compress
+        )
+        return RunConfig(
+            model="sartor.demo:DigitsNet",
+            weights=self._weights,
+            data="digits",
+            out=self.out,
+            options=options,
+        )

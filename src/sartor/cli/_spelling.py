@@ -1,0 +1,68 @@
+"""Arguments as they were meant: lists with commas are split, and misspelt names get the nearest."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from sartor.cli._options import Option
+from sartor.errors import UsageError
+
+
+def spell_out(arguments: Sequence[str], options: Mapping[str, Option]) -> list[str]:
+    """The same arguments with one value a word.
+
+    Lists may be written with spaces or commas, ``--seed-with uniform,greedy``; an empty one is
+    ``--seed-with ''``. Underscores in names of options stand for hyphens.
+
+    Raises `UsageError`, with the nearest name, for an option or a choice that does not exist.
+    """
+    words: list[str] = []
+    option: Option | None = None
+    for argument in arguments:
+        if not argument.startswith("--"):
+            words += _values(argument, option)
+            continue
+        name, equals, value = argument.partition("=")
+        option = find_option(name, options)
+        values = _values(value, option) if equals else []
+        if equals and not option.takes_list:
+            # One word, so that a value may begin with a hyphen.
+            words.append(f"{option.name}={value}")
+        else:
+            words += [option.name, *values]
+    return words
+
+
+def find_option(name: str, options: Mapping[str, Option]) -> Option:
+    """The option of a name. Raises `UsageError`, with the nearest one, if there is none."""
+    hyphenated = name.replace("_", "-")
+    if hyphenated in options:
+        return options[hyphenated]
+    meant = _did_you_mean(hyphenated, options)
+    raise UsageError(f"option {name} is not known; {meant}--help lists all")
+
+
+def _values(text: str, option: Option | None) -> list[str]:
+    """The values in one word that belongs to an option, or, without one, to the command itself."""
+    if option is None:
+        return [text]
+    values = [text]
+    if option.takes_list:
+        values = [value for value in text.split(",") if value]
+    for value in values:
+        _require_choice(value, option)
+    return values
+
+
+def _require_choice(value: str, option: Option) -> None:
+    if not option.choices or value in option.choices:
+        return
+    meant = _did_you_mean(value, option.choices)
+    allowed = ", ".join(option.choices)
+    raise UsageError(f"{option.name} is {value!r}; {meant}allowed are {allowed}")
+
+
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}? " if near else ""

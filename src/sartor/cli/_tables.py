@@ -1,0 +1,115 @@
+"""Results as tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from sartor.pipeline import Report
+from sartor.policy import Policy
+from sartor.runs import HEADINGS, cells, entries
+from sartor.sensitivity import Parameter, Sensitivity
+
+_BAR = 20
+_PARAMETERS: dict[Parameter, str] = {
+    "channels": "share of channels kept",
+    "weight_bits": "weight bits",
+    "activation_bits": "activation bits",
+}
+
+
+def results_table(report: Report) -> Table:
+    """The original, what rules gave and what was found, one row each."""
+    rows = entries(report)
+    timed = any(entry.get("latency") for entry in rows.values())
+    shown = len(HEADINGS) if timed else len(HEADINGS) - 1
+
+    table = Table(title=f"budget {report.budget or 'none'}, before fine-tuning")
+    table.add_column("")
+    for heading in HEADINGS[:shown]:
+        table.add_column(heading, justify="right")
+    for name, entry in rows.items():
+        title = f"found ({report.agent})" if name == "found" else name
+        table.add_row(title, *cells(entry)[:shown])
+    return table
+
+
+def policy_table(policy: Policy) -> Table:
+    """What is kept of every group or layer, and its bits."""
+    both = {"channels": policy.channels, "weights": policy.weights}
+    kept = {kind: shares for kind, shares in both.items() if shares}
+    if not kept:
+        kept = {"channels": {}}
+
+    table = Table(title="policy")
+    table.add_column("group or layer")
+    for kind in kept:
+        table.add_column(f"{kind} kept", justify="right")
+        table.add_column("")
+    if policy.weight_bits:
+        table.add_column("bits (weights/inputs)", justify="right")
+
+    names = dict.fromkeys((*policy.channels, *policy.weights, *policy.weight_bits))
+    for name in names:
+        row = [name]
+        for shares in kept.values():
+            row += _share(shares.get(name))
+        if policy.weight_bits:
+            row.append(_bits(policy, name))
+        table.add_row(*row)
+    return table
+
+
+def stages_table(entries: Sequence[dict[str, Any]]) -> Table:
+    """One row per stage of a schedule."""
+    table = Table(title="stages")
+    table.add_column("budget", no_wrap=True)
+    for name in ("MACs", "parameters", "validation before", "after", "test before", "after"):
+        table.add_column(name, justify="right")
+    for entry in entries:
+        row = [entry["budget"]]
+        for cost in ("macs", "params"):
+            row.append(_percent(entry["ratio"][cost], digits=1))
+        for part in ("validation", "test"):
+            scores = entry[part] or {"before": None, "after": None}
+            row += [_percent(scores["before"]), _percent(scores["after"])]
+        table.add_row(*row)
+    return table
+
+
+def sensitivity_table(found: Sensitivity, parameter: Parameter) -> Table:
+    """Ω of every group or layer, a column for every value that was tried."""
+    rows = found.table[parameter]
+    tried: set[float] = set()
+    for row in rows.values():
+        tried.update(row)
+    values = sorted(tried)
+
+    table = Table(title=f"Ω by {_PARAMETERS[parameter]} (nats, {found.images} images)")
+    table.add_column("group" if parameter == "channels" else "layer")
+    for value in values:
+        table.add_column(f"{value:g}", justify="right")
+    for name, row in rows.items():
+        cells = [f"{row[value]:.2g}" if value in row else "–" for value in values]
+        table.add_row(name, *cells)
+    return table
+
+
+def _share(ratio: float | None) -> tuple[str, str]:
+    """A keep ratio as a number and as a bar."""
+    if ratio is None:
+        return "–", ""
+    return f"{100 * ratio:.0f} %", "█" * round(_BAR * ratio)
+
+
+def _bits(policy: Policy, name: str) -> str:
+    if name not in policy.weight_bits:
+        return "–"
+    weight_bits, activation_bits = policy.bits(name)
+    return f"{weight_bits}/{activation_bits}"
+
+
+def _percent(share: float | None, digits: int = 2) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f} %"
