@@ -4,13 +4,13 @@ from ._compressor import Compressor as Compressor
 from ._options import CompressOptions as CompressOptions
 from ._ranking import Ranking as Ranking
 from ._storage import Origin as Origin
+from ._storage import StoredNetwork as StoredNetwork
 from ._storage import copy_network as copy_network
 from ._storage import holds_network as holds_network
 from ._storage import load as load
 from ._storage import load_full_width as load_full_width
 from ._storage import load_network as load_network
 from ._storage import network_identity as network_identity
-from ._storage import read_origin as read_origin
 from ._storage import read_policy as read_policy
 from ._storage import save_network as save_network
 from ._storage import save_trained_network as save_trained_network

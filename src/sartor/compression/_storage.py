@@ -44,14 +44,76 @@ class Origin:
         )
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """What ``network.json`` holds; ``groups`` are, by name, how many units each has and which of them stay."""
+@dataclass(frozen=True, eq=False)
+class StoredNetwork:
+    """What the folder of a compressed network holds beside its tensors, each file read once.
 
+    Attributes:
+        folder: Where it lies.
+        policy: By which it was made.
+        origin: How the original network can be built by name.
+        inputs: Zeros in the shapes that the original reads, with a batch of one.
+        scheme: How it rounds, where the policy has bits.
+        groups: By name, how many units each group has, and which of them were kept.
+    """
+
+    folder: Path
+    policy: Policy
     origin: Origin
-    inputs: list[Tensor]
+    inputs: tuple[Tensor, ...]
     scheme: Scheme
     groups: dict[str, tuple[int, list[int]]]
+
+    @classmethod
+    def read(cls, folder: Path) -> StoredNetwork:
+        """What `save_network` wrote.
+
+        Raises `RunError` if there is none, or it is of another version, `PolicyError` if the
+        policy cannot be read.
+        """
+        parts = _read_description(folder)
+        return cls(folder=folder, policy=read_policy(folder), **parts)
+
+    def load(self, model: nn.Module | None = None) -> fx.GraphModule:
+        """The network, as `load_network` gives it."""
+        network = trace(self._original() if model is None else model, self.inputs)
+        candidate = narrow(network, self.kept(network))
+        if self.policy.quantized:
+            candidate = quantize(fold(candidate), self.policy, None, self.scheme)
+        candidate = trainable_copy(candidate)
+        tensors = _read_tensors(self.folder)
+        try:
+            candidate.load_state_dict(tensors)
+        except RuntimeError as error:
+            path = self.folder / _TENSORS
+            raise WeightsError(f"{path} does not fit the network: {error}") from error
+        return candidate
+
+    def kept(self, network: Network) -> BoolArray:
+        """One flag per unit of the original; groups that are not stored were kept whole."""
+        kept = np.ones(network.units, dtype=np.bool_)
+        sizes = {group.name: group.size for group in network.groups}
+        for name, (size, stay) in self.groups.items():
+            if sizes.get(name) != size:
+                raise PolicyError(
+                    f"{self.folder} was made from another network: group {name!r} has {size} "
+                    f"units there, {sizes.get(name)} here"
+                )
+            units = network.group_by_name[name].units
+            kept[units] = False
+            kept[units[stay]] = True
+        return kept
+
+    def _original(self) -> nn.Module:
+        """The original with fresh weights, where its name is enough to build it."""
+        origin = self.origin
+        if not origin.known:
+            which = f", {origin.model}" if origin.model else ""
+            raise RunError(
+                f"{self.folder} was made from a network of yours{which}; give it as the second "
+                "argument: sartor.load(folder, model)"
+            )
+        return models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
 
 
 def save_network(
@@ -91,28 +153,7 @@ def load_network(folder: str | Path, model: nn.Module | None = None) -> fx.Graph
 
     Raises `RunError`, `PolicyError` or `WeightsError` if the folder is incomplete or does not belong to the network.
     """
-    folder = Path(folder)
-    layout = _read_layout(folder)
-    if model is None:
-        origin = layout.origin
-        if not origin.known:
-            which = f", {origin.model}" if origin.model else ""
-            raise RunError(
-                f"{folder} was made from a network of yours{which}; give it as the second argument: sartor.load(folder, model)"
-            )
-        model = models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
-    network = trace(model, layout.inputs)
-    candidate = narrow(network, _kept(network, layout, folder))
-    policy = read_policy(folder)
-    if policy.quantized:
-        candidate = quantize(fold(candidate), policy, None, layout.scheme)
-    candidate = trainable_copy(candidate)
-    tensors = _read_tensors(folder)
-    try:
-        candidate.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise WeightsError(f"{folder / _TENSORS} does not fit the network: {error}") from error
-    return candidate
+    return StoredNetwork.read(Path(folder)).load(model)
 
 
 #: What `sartor.load` is.
@@ -125,13 +166,13 @@ def load_full_width(folder: Path, model: nn.Module) -> dict[str, Tensor]:
     Raises `RunError` if that network is quantized, so that its batch norms are folded, or if layers that share their weights in
     the original were trained apart.
     """
-    if read_policy(folder).quantized:
+    stored = StoredNetwork.read(folder)
+    if stored.policy.quantized:
         raise RunError(
             f"{folder} holds a quantized network; its weights have no place in the original"
         )
-    layout = _read_layout(folder)
-    network = trace(model, layout.inputs)
-    wide = widen(network, load_network(folder, model), _kept(network, layout, folder))
+    network = trace(model, stored.inputs)
+    wide = widen(network, stored.load(model), stored.kept(network))
     everything = model.state_dict(keep_vars=True)
     found: dict[int, str] = {}  # of a tensor with several names, those of the trace
     for name, tensor in everything.items():
@@ -144,21 +185,6 @@ def load_full_width(folder: Path, model: nn.Module) -> dict[str, Tensor]:
         name: tensor.detach() if (known := names[name]) is None else wide[known]
         for name, tensor in everything.items()
     }
-
-
-def _kept(network: Network, layout: _Layout, folder: Path) -> BoolArray:
-    """One flag per unit; groups that are not stored were kept whole."""
-    kept = np.ones(network.units, dtype=np.bool_)
-    sizes = {group.name: group.size for group in network.groups}
-    for name, (size, stay) in layout.groups.items():
-        if sizes.get(name) != size:
-            raise PolicyError(
-                f"{folder} was made from another network: group {name!r} has {size} units there, {sizes.get(name)} here"
-            )
-        units = network.group_by_name[name].units
-        kept[units] = False
-        kept[units[stay]] = True
-    return kept
 
 
 def save_trained_network(folder: Path, source: Path, candidate: fx.GraphModule) -> None:
@@ -197,11 +223,6 @@ def network_identity(folder: Path) -> str:
     return tensor_identity(_read_tensors(folder))
 
 
-def read_origin(folder: Path) -> Origin:
-    """What the original network of a folder that `save_network` wrote was. Raises `RunError` if there is none."""
-    return _read_layout(folder).origin
-
-
 def _read_tensors(folder: Path) -> dict[str, Tensor]:
     path = folder / _TENSORS
     try:
@@ -225,7 +246,8 @@ def read_policy(folder: Path) -> Policy:
         raise RunError(f"{path} is missing; it is written by a finished search") from None
 
 
-def _read_layout(folder: Path) -> _Layout:
+def _read_description(folder: Path) -> dict[str, Any]:
+    """What ``network.json`` holds."""
     path = folder / "network.json"
     content = read_json(
         path, missing=f"{path} does not exist; it is written by a finished search", error=RunError
@@ -238,7 +260,7 @@ def _read_layout(folder: Path) -> _Layout:
             found[key] = parse(content[key])
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{path}: {key} cannot be read: {error!r}") from error
-    return _Layout(**found)
+    return found
 
 
 def _build(kind: Any, content: dict[str, Any]) -> Any:
@@ -256,7 +278,7 @@ def _group(size: int, kept: list[int]) -> tuple[int, list[int]]:
 
 _PARTS: dict[str, Callable[[Any], Any]] = {
     "origin": partial(_build, Origin),
-    "inputs": lambda shapes: [torch.zeros(shape) for shape in shapes],
+    "inputs": lambda shapes: tuple(torch.zeros(shape) for shape in shapes),
     "scheme": partial(_build, Scheme),
     "groups": lambda groups: {name: _group(**entry) for name, entry in groups.items()},
 }

@@ -16,9 +16,9 @@ from torch import nn
 from sartor import data, models
 from sartor.compression import (
     Origin,
+    StoredNetwork,
     holds_network,
     load_network,
-    read_origin,
     read_policy,
     save_trained_network,
 )
@@ -145,7 +145,7 @@ def reload_subject(
     config: RunConfig, place: Path, *, calibration: int
 ) -> tuple[nn.Module, data.Data]:
     """Network and data of a run that left a compressed network in ``place``."""
-    seed, origin = config.options.seed, read_origin(place)
+    seed, origin = config.options.seed, StoredNetwork.read(place).origin
     return load_subject(
         config.model, config.weights, config.data, calibration=calibration, seed=seed, origin=origin
     )[:2]
@@ -215,7 +215,7 @@ def run_finetune(
     original, images = reload_subject(config, folder, calibration=data.ALL)
     train = images.calibration
     candidate, teacher = load_network(folder, original), teacher or Teacher()
-    teaching = teacher.build(train, classes=read_origin(folder).classes) or original
+    teaching = teacher.build(train, classes=StoredNetwork.read(folder).origin.classes) or original
     with trackers(config.track, folder) as listening:
 
         def tell(epoch: Epoch) -> None:
