@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
@@ -21,9 +20,7 @@ from sartor.problem._decisions import (
     Precision,
     WeightDecision,
 )
-
-Granularity = Literal["channels", "weights"]
-Method = Literal["prune", "quantize"]
+from sartor.problem._methods import Granularity, Method
 
 #: Fine-grained keep ratios are whole percents.
 _PERCENT = 100
