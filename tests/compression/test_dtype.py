@@ -98,6 +98,6 @@ def test_networks_with_fp32_tensors_of_their_own_are_refitted_and_scored(bf16, k
     images = Images(pixels, torch.arange(24) % 4)
     compressor = Compressor(network, pixels, CompressOptions(images=16, positions=4))
     candidate = compressor.candidate(Policy({"a": 0.5}))
-    scorer = ImageScorer(images, original=network.module)
-    assert scorer.dtype is torch.float32
+    assert fastest_dtype(network.module, (pixels,)) is torch.float32
+    scorer = ImageScorer.in_fastest_dtype(network.module, images, compare=True)
     assert scorer.score(candidate).images == 24

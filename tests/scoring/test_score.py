@@ -5,11 +5,18 @@ from torch import nn
 
 import topologies
 from sartor.compression import CompressOptions, Compressor, fold
-from sartor.data import Images
+from sartor.data import Data, Images
 from sartor.errors import DataError, UsageError
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.scoring import CallableScorer, ImageScorer, Score, divergence, probability_of_no_worse
+from sartor.scoring import (
+    CallableScorer,
+    ImageScorer,
+    Score,
+    divergence,
+    probability_of_no_worse,
+    require_scorable,
+)
 
 
 class Echo(nn.Module):
@@ -123,9 +130,9 @@ def test_outputs_that_are_no_scores_of_classes_are_refused(last, shape):
     images = Images(torch.rand(8, 3, 5, 5), torch.zeros(8, dtype=torch.int64))
     with pytest.raises(
         UsageError,
-        match=f"the network's outputs have shape {shape}; allowed are scores of at least two classes",
+        match=f"the network's outputs have shape {shape}; allowed are scores of at least two",
     ):
-        ImageScorer(images, original=network)
+        require_scorable(network, Data(images, images))
     with pytest.raises(UsageError, match="outputs have shape"):
         ImageScorer(images).score(network)
 

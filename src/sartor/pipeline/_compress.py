@@ -127,7 +127,7 @@ def compress(
             on_start()
         deployment = Deployment(target, network, Path(scratch)) if target else None
         scorer = make_scorer(
-            data, evaluate, options, network if reward.needs_images else None, deployment
+            data, evaluate, options, network, deployment, compare=reward.needs_images
         )
         problem = make_problem(
             compressor,

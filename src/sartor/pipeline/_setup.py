@@ -19,7 +19,7 @@ from sartor.graph import Network, trace
 from sartor.machine import read_json, write_text
 from sartor.pipeline._options import SearchOptions
 from sartor.problem import Problem, SearchSpace
-from sartor.scoring import CallableScorer, ImageScorer, Scorer
+from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.search import LayerLatency
 from sartor.sensitivity import Sensitivity
 from sartor.targets import CommandTarget, Deployment, LatencyTable, TableTarget, Target
@@ -35,23 +35,29 @@ def make_scorer(
     data: Data | None,
     evaluate: Callable[[nn.Module], float] | None,
     options: SearchOptions,
-    original: Network | None,
+    original: Network,
     deployment: Deployment | None,
+    *,
+    compare: bool,
 ) -> Scorer:
-    """What gives the reward; with the ``original``, closeness to it."""
+    """What gives the reward; with ``compare``, closeness to the ``original``.
+
+    Raises `UsageError` and `DataError` for outputs and labels that cannot be scored.
+    """
     if evaluate is not None:
-        if original is not None:
+        if compare:
             raise UsageError(
                 f"reward {options.reward!r} compares outputs on images; with evaluate, use an accuracy reward"
             )
         return CallableScorer(evaluate)
     assert data is not None
-    reference = original.module if original is not None else None
-    return ImageScorer(
+    require_scorable(original.module, data)
+    return ImageScorer.in_fastest_dtype(
+        original.module,
         data.validation,
         limit=options.reward_images,
         seed=options.seed,
-        original=reference,
+        compare=compare,
         deployment=deployment,
     )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
+from torch import fx
+
 from sartor.compression import Compressor
 from sartor.cost import Cost
 from sartor.policy import Policy
@@ -17,10 +19,20 @@ from sartor.targets import Deployment
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was measured of a candidate. ``stopped``: hopeless, its accuracy is an estimate on the first ``images``.
+    """What was measured of a candidate.
 
-    ``relative_latency`` is relative to the original's, measured in turns with it; None where nothing was measured; likely smaller
-    where it is not ``latency_settled``, because the machine was busy.
+    Attributes:
+        accuracy: In [0, 1]; an estimate on the first ``images`` if ``stopped``.
+        images: How many images were looked at.
+        stopped: Whether it was given up as hopeless.
+        cost: What it costs.
+        seconds_build: What building it took.
+        seconds_score: What scoring it took.
+        divergence: Mean distance from the original's outputs, in nats; None where not measured.
+        latency_s: Median latency in seconds; None where nothing was measured.
+        relative_latency: Latency relative to the original's, measured in turns with it.
+        latency_settled: False where the machine was busy: the latency is likely smaller.
+        seconds_latency: What measuring took.
     """
 
     accuracy: float
@@ -37,16 +49,25 @@ class Outcome:
 
     @property
     def quality(self) -> float:
-        """What scorers compare, larger is better: closeness to the original where it was measured, else accuracy."""
-        return self.accuracy if self.divergence is None else -self.divergence
+        """What scorers compare, larger is better.
+
+        Closeness to the original where it was measured, else accuracy.
+        """
+        if self.divergence is None:
+            return self.accuracy
+        return -self.divergence
 
 
 class Evaluator:
     """Scores policies; those seen before are answered from the record.
 
-    ``race``: give up candidates that are certain to be worse than the best so far. Only for rewards that rise with what the
-    scorer measures alone, for candidates at or under a ``ceiling`` on relative latency. With a ``deployment`` the
-    latency of every candidate that was scored in full is measured.
+    Attributes:
+        compressor: Builds the candidates.
+        scorer: Scores them.
+        race: Whether candidates are given up that are certain to be worse than the best so far.
+            Only for rewards that rise with what the scorer measures alone.
+        deployment: Where the latency of every candidate that was scored in full is measured.
+        ceiling: On relative latency; candidates above it are not raced against.
     """
 
     def __init__(
@@ -58,15 +79,14 @@ class Evaluator:
         deployment: Deployment | None = None,
         ceiling: float | None = None,
     ) -> None:
-        self.compressor, self.scorer, self.race, self.deployment, self.ceiling = (
-            compressor,
-            scorer,
-            race,
-            deployment,
-            ceiling,
-        )
+        self.compressor = compressor
+        self.scorer = scorer
+        self.race = race
+        self.deployment = deployment
+        self.ceiling = ceiling
         self._record: dict[str, Outcome] = {}
         self._best_policy: Policy | None = None
+        self._best_outcome: Outcome | None = None
         self._best_score: Score | None = None
 
     def evaluate(self, policy: Policy) -> Outcome:
@@ -80,20 +100,17 @@ class Evaluator:
         built = time.perf_counter()
         score = self.scorer.score(candidate, rival)
         scored = time.perf_counter()
-        cost = self.compressor.cost_model.cost(policy)
-        seconds = built - started, scored - built
         outcome = Outcome(
-            score.accuracy, score.images, score.stopped, cost, *seconds, score.divergence
+            score.accuracy,
+            score.images,
+            score.stopped,
+            self.compressor.cost_model.cost(policy),
+            seconds_build=built - started,
+            seconds_score=scored - built,
+            divergence=score.divergence,
         )
         if self.deployment is not None and not score.stopped:
-            comparison = self.deployment.measure(candidate)
-            outcome = replace(
-                outcome,
-                latency_s=comparison.candidate.median_s,
-                relative_latency=comparison.relative,
-                latency_settled=comparison.settled,
-                seconds_latency=time.perf_counter() - scored,
-            )
+            outcome = _measured(outcome, self.deployment, candidate)
         self.remember(policy, outcome, score)
         return outcome
 
@@ -104,15 +121,36 @@ class Evaluator:
     def remember(self, policy: Policy, outcome: Outcome, score: Score | None = None) -> None:
         """Take over an outcome, as when a run is resumed."""
         self._record[policy.to_json()] = outcome
-        best = None if self._best_policy is None else self._record[self._best_policy.to_json()]
-        slow = self.ceiling is not None and (
-            outcome.relative_latency is None or outcome.relative_latency > self.ceiling
-        )
-        if not outcome.stopped and not slow and (best is None or outcome.quality > best.quality):
-            self._best_policy, self._best_score = policy, score
+        if outcome.stopped or self._is_slow(outcome):
+            return
+        best = self._best_outcome
+        if best is None or outcome.quality > best.quality:
+            self._best_policy = policy
+            self._best_outcome = outcome
+            self._best_score = score
+
+    def _is_slow(self, outcome: Outcome) -> bool:
+        """Whether a candidate is not known to be under the ceiling."""
+        if self.ceiling is None:
+            return False
+        return outcome.relative_latency is None or outcome.relative_latency > self.ceiling
 
     def _rival(self) -> Score | None:
         """Score of the best policy so far; scored again if only its outcome was taken over."""
         if self._best_policy is not None and self._best_score is None:
-            self._best_score = self.scorer.score(self.compressor.candidate(self._best_policy))
+            candidate = self.compressor.candidate(self._best_policy)
+            self._best_score = self.scorer.score(candidate)
         return self._best_score
+
+
+def _measured(outcome: Outcome, deployment: Deployment, candidate: fx.GraphModule) -> Outcome:
+    """An outcome with the latency of its candidate."""
+    started = time.perf_counter()
+    comparison = deployment.measure(candidate)
+    return replace(
+        outcome,
+        latency_s=comparison.candidate.median_s,
+        relative_latency=comparison.relative,
+        latency_settled=comparison.settled,
+        seconds_latency=time.perf_counter() - started,
+    )

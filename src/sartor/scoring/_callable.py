@@ -1,0 +1,37 @@
+"""Any measure of quality of the user's."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+
+from torch import nn
+
+from sartor.errors import UsageError
+from sartor.scoring._score import Score
+
+
+class CallableScorer:
+    """Any measure of quality from 0 to 1, larger is better, of a network in fp32.
+
+    >>> CallableScorer(lambda model: 0.9).score(nn.Identity()).accuracy
+    0.9
+    """
+
+    def __init__(self, evaluate: Callable[[nn.Module], float]) -> None:
+        self._evaluate = evaluate
+
+    def score(self, network: nn.Module, rival: Score | None = None) -> Score:
+        """What the callable returns for a copy. Raises `UsageError` unless that is in [0, 1]."""
+        answer = self._evaluate(copy.deepcopy(network).eval())
+        try:
+            value = float(answer)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not 0 <= value <= 1:
+            raise UsageError(
+                f"evaluate(model) returned {answer!r}; it must return a number from 0 to 1, "
+                "larger is better"
+            )
+        return Score(value, 0)
