@@ -1,6 +1,8 @@
-"""From labels to units (channels that must be removed together) and groups (units that are alike)."""
+"""From labels to units (channels that go together) and groups (units that are alike)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,42 +13,66 @@ from sartor.machine import IntArray
 
 
 def unit_table(labelled: LabelPropagation) -> tuple[IntArray, int]:
-    """Unit of every label (``KEPT`` where pinned, constant or read by no layer), and the number of units."""
+    """Unit of every label, and the number of units.
+
+    ``KEPT`` where a label is pinned, constant or read by no layer.
+    """
     labels = labelled.labels
-    produced, consumed = set[int](), set[int]()
+    produced: set[int] = set()
+    consumed: set[int] = set()
     for calls in labelled.calls.values():
         for _, incoming, outgoing in calls:
             if outgoing is not incoming:
-                produced.update(labels.find(label) for label in outgoing.tolist())
-                consumed.update(labels.find(label) for label in incoming.tolist())
-    removable = sorted(
-        root for root in produced & consumed if root != NEUTRAL and labels.reason(root) is None
-    )
-    number = {root: unit for unit, root in enumerate(removable)}
-    count = len(labels)
-    return np.array(
-        [number.get(labels.find(label), KEPT) for label in range(count)], dtype=np.int64
-    ), len(number)
+                produced.update(map(labels.find, outgoing.tolist()))
+                consumed.update(map(labels.find, incoming.tolist()))
+    unit_of_root: dict[int, int] = {}
+    for root in sorted(produced & consumed):
+        if root != NEUTRAL and labels.reason(root) is None:
+            unit_of_root[root] = len(unit_of_root)
+    roots = map(labels.find, range(len(labels)))
+    table = [unit_of_root.get(root, KEPT) for root in roots]
+    return np.array(table, dtype=np.int64), len(unit_of_root)
 
 
-def find_groups(slots: tuple[Slot, ...], units: int) -> tuple[Group, ...]:
-    """Units with the same footprint (as many channels of the same slots), in order of the first layer that makes them."""
-    footprint = np.zeros((2 * len(slots), units), dtype=np.int64)
-    for row, slot in enumerate(slots):
-        for side, channels in enumerate((slot.in_units, slot.out_units)):
-            footprint[2 * row + side] = np.bincount(channels[channels != KEPT], minlength=units)
+def find_groups(slots: Sequence[Slot], units: int) -> tuple[Group, ...]:
+    """Units with the same footprint, in order of the first layer that makes them."""
+    footprints = _footprints(slots, units)
     members: dict[bytes, list[int]] = {}
     for unit in range(units):
-        members.setdefault(footprint[:, unit].tobytes(), []).append(unit)
+        members.setdefault(footprints[:, unit].tobytes(), []).append(unit)
     groups: list[Group] = []
     taken: dict[str, int] = {}
-    for group_units in members.values():
-        column = footprint[:, group_units[0]]
-        layers = [(row, slot.name) for row, slot in enumerate(slots) if slot.kind == "layer"]
-        producers = tuple(name for row, name in layers if column[2 * row + 1])
-        consumers = tuple(name for row, name in layers if column[2 * row])
-        taken[producers[0]] = taken.get(producers[0], 0) + 1
-        name = producers[0] if taken[producers[0]] == 1 else f"{producers[0]}#{taken[producers[0]]}"
-        groups.append(Group(name, np.array(group_units, dtype=np.int64), producers, consumers))
+    for alike in members.values():
+        producers, consumers = _layers_of(footprints[:, alike[0]], slots)
+        first = producers[0]
+        taken[first] = taken.get(first, 0) + 1
+        name = first if taken[first] == 1 else f"{first}#{taken[first]}"
+        groups.append(Group(name, np.array(alike, dtype=np.int64), producers, consumers))
     order = {slot.name: row for row, slot in enumerate(slots)}
     return tuple(sorted(groups, key=lambda group: order[group.producers[0]]))
+
+
+def _footprints(slots: Sequence[Slot], units: int) -> IntArray:
+    """(2 × slots, units): how many inputs, and how many outputs, of each slot belong to a unit."""
+    footprints = np.zeros((2 * len(slots), units), dtype=np.int64)
+    for row, slot in enumerate(slots):
+        for side, channels in enumerate((slot.in_units, slot.out_units)):
+            removable = channels[channels != KEPT]
+            footprints[2 * row + side] = np.bincount(removable, minlength=units)
+    return footprints
+
+
+def _layers_of(
+    footprint: IntArray, slots: Sequence[Slot]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the layers that write, and that read, the channels of a unit."""
+    producers: list[str] = []
+    consumers: list[str] = []
+    for row, slot in enumerate(slots):
+        if slot.kind != "layer":
+            continue
+        if footprint[2 * row + 1]:
+            producers.append(slot.name)
+        if footprint[2 * row]:
+            consumers.append(slot.name)
+    return tuple(producers), tuple(consumers)

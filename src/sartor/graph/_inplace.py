@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 
 def without_in_place(model: nn.Module, graph: fx.Graph) -> None:
-    """Rewrite a traced graph and switch off ``inplace`` in its modules; what is computed stays the same.
+    """Rewrite a traced graph, and switch off ``inplace`` in its modules; outputs stay the same.
 
-    Whoever reads the changed tensor after the operator reads the operator's result instead.
+    Nodes that read the changed tensor after the operator read the operator's result instead.
     """
     order = {node: index for index, node in enumerate(graph.nodes)}
     for node in graph.nodes:
-        if not _ordinary(model, node) or not node.all_input_nodes:
+        if not node.all_input_nodes or not _make_ordinary(model, node):
             continue
         changed = node.all_input_nodes[0]
         for reader in list(changed.users):
@@ -25,36 +27,41 @@ def without_in_place(model: nn.Module, graph: fx.Graph) -> None:
             vars(module)["inplace"] = False
 
 
-def _ordinary(model: nn.Module, node: fx.Node) -> bool:
-    """Make one node ordinary; False if it was."""
+def _make_ordinary(model: nn.Module, node: fx.Node) -> bool:
+    """Make an in-place operator an ordinary one; False if it was."""
     if node.op == "call_module":
         return bool(getattr(model.get_submodule(str(node.target)), "inplace", False))
     if node.op == "call_method":
-        method = str(node.target)
-        ordinary_method = method.removesuffix("_")
-        if (
-            ordinary_method == method
-            or method.endswith("__")
-            or not hasattr(Tensor, ordinary_method)
-        ):
-            return False
-        node.target = ordinary_method
-        return True
-    if node.op != "call_function" or isinstance(node.target, str):
+        return _make_ordinary_method(node)
+    if node.op == "call_function":
+        return _make_ordinary_function(node)
+    return False
+
+
+def _make_ordinary_method(node: fx.Node) -> bool:
+    name = str(node.target)
+    ordinary = name.removesuffix("_")
+    if not _ends_in_place(name) or not hasattr(Tensor, ordinary):
         return False
+    node.target = ordinary
+    return True
+
+
+def _make_ordinary_function(node: fx.Node) -> bool:
     if node.kwargs.get("inplace"):
         node.kwargs = {**node.kwargs, "inplace": False}
         return True
     name = getattr(node.target, "__name__", "")
-    ordinary = next(
-        (
-            found
-            for room in (torch, F)
-            if (found := getattr(room, name.removesuffix("_"), None)) is not None
-        ),
-        None,
-    )
-    if not name.endswith("_") or name.endswith("__") or ordinary is None:
+    if not _ends_in_place(name):
+        return False
+    ordinary: Any = getattr(torch, name.removesuffix("_"), None)
+    if ordinary is None:
+        ordinary = getattr(F, name.removesuffix("_"), None)
+    if ordinary is None:
         return False
     node.target = ordinary
     return True
+
+
+def _ends_in_place(name: str) -> bool:
+    return name.endswith("_") and not name.endswith("__")

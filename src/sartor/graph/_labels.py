@@ -10,6 +10,8 @@ from sartor.machine import IntArray
 
 #: Label of an element that carries no channel (padding, a constant).
 NEUTRAL = 0
+#: Above all labels.
+_SHIFT = 2**31
 
 
 class Labels:
@@ -65,10 +67,14 @@ class Labels:
 
 
 def along(twin: Tensor, dim: int) -> IntArray | None:
-    """Label of each index of ``dim``, or None if labels vary along other axes too. Padding does not count."""
+    """Label of each index of ``dim``, or None if labels vary along other axes too.
+
+    Padding does not count.
+    """
     if twin.dim() == 0 or twin.dim() < abs(dim):
         return None
-    flat = twin.movedim(dim, 0).flatten(1) if twin.dim() > 1 else twin.unsqueeze(1)
+    axis = dim % twin.dim()
+    flat = _compact(twin, keep=axis).movedim(axis, 0).reshape(twin.shape[axis], -1)
     label = flat.amax(1)
     if not bool(((flat == label.unsqueeze(1)) | (flat == NEUTRAL)).all()):
         return None
@@ -82,10 +88,13 @@ def spread(channels: IntArray, shape: torch.Size, dim: int) -> Tensor:
     return torch.from_numpy(channels.astype(np.float64)).view(view).expand(shape)
 
 
-def _compact(twin: Tensor) -> Tensor:
-    """The same elements without the axes along which the tensor merely repeats itself."""
+def _compact(twin: Tensor, keep: int | None = None) -> Tensor:
+    """The same elements without the axes along which the tensor merely repeats itself.
+
+    But for the axis to ``keep``.
+    """
     for dim, (size, stride) in enumerate(zip(twin.shape, twin.stride(), strict=True)):
-        if size > 1 and stride == 0:
+        if dim != keep and size > 1 and stride == 0:
             twin = twin.narrow(dim, 0, 1)
     return twin
 
@@ -99,8 +108,10 @@ def distinct_pairs(a: Tensor, b: Tensor) -> list[tuple[int, int]]:
     """All pairs of labels that two twins of one shape have in one place, each once."""
     for dim in range(a.dim()):
         if a.shape[dim] > 1 and a.stride(dim) == 0 and b.stride(dim) == 0:
-            a, b = a.narrow(dim, 0, 1), b.narrow(dim, 0, 1)
-    pairs = np.unique(
-        a.numpy().astype(np.int64).ravel() * 2**31 + b.numpy().astype(np.int64).ravel()
-    )
-    return [(int(pair >> 31), int(pair & (2**31 - 1))) for pair in pairs]
+            a = a.narrow(dim, 0, 1)
+            b = b.narrow(dim, 0, 1)
+    first = a.numpy().astype(np.int64).ravel()
+    second = b.numpy().astype(np.int64).ravel()
+    # Both in one number, so that pairs are sorted as numbers are.
+    pairs = np.unique(first * _SHIFT + second)
+    return [divmod(pair, _SHIFT) for pair in pairs.tolist()]

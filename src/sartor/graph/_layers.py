@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import numpy as np
 from torch import nn
 
 from sartor.machine import IntArray
@@ -18,90 +18,108 @@ LAYERS: tuple[type[nn.Module], ...] = get_args(Layer)
 #: The unit of a channel that is never removed. Units of prunable channels are 0, 1, 2, …
 KEPT = -1
 
+Shape = tuple[int, ...]
+
 
 @dataclass(frozen=True)
 class LayerSpec:
     """A Conv or Linear module and the facts that never change while it is compressed.
 
-    ``positions`` is the number of output positions a weight is applied to for one example (output height × width of a
-    convolution; 1 for a linear layer on a vector), summed over all calls of the module; those that the network folds into the
-    batch, such as windows of attention, among them.
+    >>> import torch
+    >>> conv = torch.nn.Conv2d(3, 8, 3, padding=1)
+    >>> layer = LayerSpec.of("stem", conv, (1, 3, 32, 32), [(1, 8, 32, 32)])
+    >>> layer.kind, layer.weights, layer.macs
+    ('conv', 216, 221184)
+
+    Attributes:
+        name: Of the module in the network.
+        kind: A convolution with one filter per input channel is ``depthwise``.
+        in_channels: Channels (or features) that it reads.
+        out_channels: Channels (or features) that it writes.
+        kernel: Size of the window along each axis; (1,) for a linear layer, and so for the next.
+        stride: Step of the window along each axis.
+        dilation: Distance of the window's taps along each axis.
+        groups: Groups of channels that are convolved apart.
+        input_size: Height and width (or whatever axes there are) of what enters its first call.
+        output_size: The same of what leaves it.
+        positions: Output positions that a weight is applied to for one example (output height ×
+            width of a convolution; 1 for a linear layer on a vector), summed over all calls; those
+            that the network folds into the batch, such as windows of attention, among them.
+        has_bias: Whether it adds a number per output channel.
+
     """
 
     name: str
     kind: Literal["conv", "depthwise", "linear"]
     in_channels: int
     out_channels: int
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    dilation: tuple[int, ...]
+    kernel: Shape
+    stride: Shape
+    dilation: Shape
     groups: int
-    input_size: tuple[int, ...]
-    output_size: tuple[int, ...]
+    input_size: Shape
+    output_size: Shape
     positions: int
     has_bias: bool
 
     @classmethod
-    def of(
-        cls, name: str, module: Layer, entering: tuple[int, ...], leaving: Sequence[tuple[int, ...]]
-    ) -> LayerSpec:
-        """The facts of a module, from the shape that enters its first call and those that leave every call, the batch first."""
-        linear = isinstance(module, nn.Linear)
-        inside, *outside = (shape[1:-1] if linear else shape[2:] for shape in (entering, *leaving))
-        positions = sum(
-            shape[0] * int(np.prod(side)) for shape, side in zip(leaving, outside, strict=True)
-        )
-        has_bias = module.bias is not None
+    def of(cls, name: str, module: Layer, entering: Shape, leaving: Sequence[Shape]) -> LayerSpec:
+        """The facts of a module.
+
+        From the shape that enters its first call and those that leave every call, the batch first.
+        """
         if isinstance(module, nn.Linear):
-            one = (1,)
+            sizes = [shape[1:-1] for shape in leaving]
             return cls(
-                name,
-                "linear",
-                module.in_features,
-                module.out_features,
-                one,
-                one,
-                one,
-                1,
-                inside,
-                outside[0],
-                positions,
-                has_bias,
+                name=name,
+                kind="linear",
+                in_channels=module.in_features,
+                out_channels=module.out_features,
+                kernel=(1,),
+                stride=(1,),
+                dilation=(1,),
+                groups=1,
+                input_size=entering[1:-1],
+                output_size=sizes[0],
+                positions=_positions(leaving, sizes),
+                has_bias=module.bias is not None,
             )
+        sizes = [shape[2:] for shape in leaving]
         depthwise = module.groups > 1 and module.groups == module.in_channels
         return cls(
-            name,
-            "depthwise" if depthwise else "conv",
-            module.in_channels,
-            module.out_channels,
-            tuple(module.kernel_size),
-            tuple(module.stride),
-            tuple(module.dilation),
-            module.groups,
-            inside,
-            outside[0],
-            positions,
-            has_bias,
+            name=name,
+            kind="depthwise" if depthwise else "conv",
+            in_channels=module.in_channels,
+            out_channels=module.out_channels,
+            kernel=tuple(module.kernel_size),
+            stride=tuple(module.stride),
+            dilation=tuple(module.dilation),
+            groups=module.groups,
+            input_size=entering[2:],
+            output_size=sizes[0],
+            positions=_positions(leaving, sizes),
+            has_bias=module.bias is not None,
         )
 
     @property
     def calls(self) -> float:
         """How often the module is called, counted in calls like the first."""
-        return self.positions / float(np.prod(self.output_size))
+        return self.positions / float(math.prod(self.output_size))
 
     @property
-    def padding(self) -> tuple[int, ...]:
-        """Zeros on each side of a convolution's input, as far as they change the size of its output; empty for a linear layer."""
+    def padding(self) -> Shape:
+        """Zeros on each side of a convolution's input, as far as they change its output's size.
+
+        Empty for a linear layer.
+        """
         if self.kind == "linear":
             return ()
-        sides = zip(
-            self.kernel, self.stride, self.dilation, self.input_size, self.output_size, strict=True
-        )
-        missing = [
-            (out - 1) * step + wide * (window - 1) + 1 - side
-            for window, step, wide, side, out in sides
-        ]
-        return tuple(max(0, -(-number // 2)) for number in missing)
+        padding = []
+        for axis, (before, after) in enumerate(zip(self.input_size, self.output_size, strict=True)):
+            window = self.dilation[axis] * (self.kernel[axis] - 1) + 1
+            missing = (after - 1) * self.stride[axis] + window - before
+            padding.append(max(0, -(-missing // 2)))
+        return tuple(padding)
 
     @property
     def macs(self) -> int:
@@ -111,14 +129,26 @@ class LayerSpec:
     @property
     def weights(self) -> int:
         """Number of weights, without the bias."""
-        return self.out_channels * (self.in_channels // self.groups) * int(np.prod(self.kernel))
+        return self.out_channels * (self.in_channels // self.groups) * math.prod(self.kernel)
+
+
+def _positions(leaving: Sequence[Shape], sizes: Sequence[Shape]) -> int:
+    """Output positions of all calls; what was folded into the batch counts."""
+    batches = [shape[0] for shape in leaving]
+    return sum(batch * math.prod(size) for batch, size in zip(batches, sizes, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """A module whose tensors have channels: which unit each input and each output channel belongs to (or ``KEPT``).
+    """A module whose tensors have channels, and the unit that each of them belongs to.
 
-    ``select_dim`` is the channel axis of a `ChannelSelect`.
+    Attributes:
+        name: Of the module in the network.
+        kind: What it is; a ``select`` is a `ChannelSelect`.
+        in_units: Unit of each input channel, or `KEPT`.
+        out_units: Unit of each output channel, or `KEPT`.
+        select_dim: The channel axis of a `ChannelSelect`.
+
     """
 
     name: str
@@ -130,10 +160,14 @@ class Slot:
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Units removed alike: each removes the same number of channels from the same layers, so only their count matters.
+    """Units removed alike, each with as many channels of the same layers: only their count matters.
 
-    ``units`` are the unit numbers; ``size`` of them can be kept at most, 1 at least. ``producers`` and ``consumers`` name
-    the layers whose outputs and inputs shrink.
+    Attributes:
+        name: The first layer that makes its channels, with ``#2`` and so on for further groups.
+        units: The unit numbers.
+        producers: Layers whose outputs shrink.
+        consumers: Layers whose inputs shrink.
+
     """
 
     name: str
@@ -143,13 +177,20 @@ class Group:
 
     @property
     def size(self) -> int:
-        """Number of units."""
+        """Number of units: so many can be kept at most, 1 at least."""
         return len(self.units)
 
 
 @dataclass(frozen=True)
 class KeptWhole:
-    """Output channels of a layer that are never removed, and why."""
+    """Output channels of a layer that are never removed, and why.
+
+    Attributes:
+        layer: Name of the layer.
+        channels: How many of its output channels.
+        reason: A clause, such as ``network output``.
+
+    """
 
     layer: str
     channels: int

@@ -1,296 +1,212 @@
-"""What an operator does to channels, by name: the one table that tracing, pruning and costing share."""
+"""What an operator does to channels: the one table that tracing, pruning and costing share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import fx, nn
+from sartor.errors import UsageError
+from sartor.registry import Registry
 
-from sartor.graph._layers import LAYERS
-from sartor.graph._select import ChannelSelect
+if TYPE_CHECKING:
+    from torch import fx, nn
 
 
 class Effect(Enum):
-    """How an operator treats the channels of its inputs."""
+    """How an operator treats the channels of its inputs.
 
-    MIX = auto()  # a layer: every output channel is a new one (Conv, Linear)
-    SCALE = auto()  # one learned number per channel (batch norm, PReLU)
-    POINTWISE = auto()  # element by element, inputs broadcast together
-    SPATIAL = auto()  # mixes positions inside a channel (pooling, interpolation)
-    REDUCE = auto()  # removes axes by mean, sum, max
-    MOVE = auto()  # moves elements without changing them (reshape, concatenate, split, pad)
-    SIZE = auto()  # yields no tensor
-    UNKNOWN = auto()  # anything else: its inputs are kept whole, its cost is not known
+    >>> Effect.SCALE.name
+    'SCALE'
+    """
+
+    #: A layer: every output channel is a new one (convolution, linear).
+    MIX = auto()
+    #: Learned numbers per channel (batch norm, PReLU).
+    SCALE = auto()
+    #: Element by element, inputs broadcast together.
+    POINTWISE = auto()
+    #: Mixes positions inside a channel (pooling, interpolation).
+    SPATIAL = auto()
+    #: Removes axes by mean, sum, maximum.
+    REDUCE = auto()
+    #: Moves elements without changing them (reshape, concatenate, split, pad).
+    MOVE = auto()
+    #: Gives no tensor.
+    SIZE = auto()
+    #: Keeps its inputs whole and costs no MACs by convention (softmax, layer norm).
+    FREE = auto()
+    #: Anything else: keeps its inputs whole, and its cost is not known.
+    UNKNOWN = auto()
 
 
-_POINTWISE = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "truediv",
-        "iadd",
-        "imul",
-        "isub",
-        "itruediv",
-        "neg",
-        "abs",
-        "pow",
-        "sqrt",
-        "rsqrt",
-        "exp",
-        "log",
-        "sigmoid",
-        "tanh",
-        "relu",
-        "relu_",
-        "relu6",
-        "gelu",
-        "silu",
-        "mish",
-        "hardswish",
-        "hardsigmoid",
-        "hardtanh",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "celu",
-        "softplus",
-        "clamp",
-        "clamp_min",
-        "clamp_max",
-        "clip",
-        "where",
-        "maximum",
-        "minimum",
-        "dropout",
-        "dropout2d",
-        "alpha_dropout",
-        "feature_dropout",
-        "contiguous",
-        "to",
-        "float",
-        "half",
-        "bfloat16",
-        "clone",
-        "detach",
-        "type_as",
-        "add_",
-        "mul_",
-        "sub_",
-        "div_",
-        "sigmoid_",
-        "hardswish_",
-        "identity",
-        "rsub",
-        "square",
-        "reciprocal",
-        "erf",
-    ]
-)
-_SPATIAL = frozenset(
-    [
-        "max_pool1d",
-        "max_pool2d",
-        "max_pool3d",
-        "avg_pool1d",
-        "avg_pool2d",
-        "avg_pool3d",
-        "adaptive_avg_pool1d",
-        "adaptive_avg_pool2d",
-        "adaptive_avg_pool3d",
-        "adaptive_max_pool1d",
-        "adaptive_max_pool2d",
-        "interpolate",
-        "upsample",
-        "boolean_dispatch",
-    ]
-)
-_REDUCE = frozenset(["mean", "sum", "amax", "amin"])
-_MOVE = frozenset(
-    [
-        "view",
-        "reshape",
-        "flatten",
-        "unflatten",
-        "permute",
-        "transpose",
-        "swapaxes",
-        "movedim",
-        "squeeze",
-        "unsqueeze",
-        "cat",
-        "concat",
-        "stack",
-        "chunk",
-        "split",
-        "tensor_split",
-        "unbind",
-        "getitem",
-        "pad",
-        "expand",
-        "expand_as",
-        "repeat",
-        "narrow",
-        "select",
-        "index_select",
-        "roll",
-        "flip",
-        "pixel_shuffle",
-        "pixel_unshuffle",
-        "channel_shuffle",
-        "T",
-        "t",
-        "tile",
-        "repeat_interleave",
-        "split_with_sizes",
-    ]
-)
-_SIZE = frozenset(
-    [
-        "size",
-        "dim",
-        "numel",
-        "len",
-        "floordiv",
-        "mod",
-        "getattr",
-        "int",
-        "eq",
-        "ne",
-        "lt",
-        "gt",
-        "le",
-        "ge",
-        "sym_int",
-        "ndimension",
-        "is_floating_point",
-    ]
-)
+#: Functions of torch, Python's operators, and methods of tensors, by name. In-place operators are
+#: missing: tracing makes ordinary ones of them.
+_FUNCTIONS = {
+    Effect.POINTWISE: """
+        add sub rsub mul div truediv floordiv mod neg abs
+        pow square sqrt rsqrt reciprocal exp log erf
+        eq ne lt gt le ge
+        sigmoid tanh relu relu6 gelu silu mish hardswish hardsigmoid hardtanh
+        leaky_relu elu selu celu softplus
+        clamp clamp_min clamp_max clip where maximum minimum
+        dropout dropout2d alpha_dropout feature_dropout
+        contiguous to int float half bfloat16 type_as clone detach identity
+    """,
+    Effect.SPATIAL: """
+        max_pool1d max_pool2d max_pool3d
+        avg_pool1d avg_pool2d avg_pool3d
+        adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+        adaptive_max_pool1d adaptive_max_pool2d
+        interpolate upsample
+    """,
+    Effect.REDUCE: "mean sum amax amin",
+    Effect.MOVE: """
+        view reshape flatten unflatten squeeze unsqueeze
+        permute transpose swapaxes movedim T t
+        cat concat stack chunk split split_with_sizes tensor_split unbind
+        getitem narrow select index_select gather take take_along_dim
+        expand expand_as repeat repeat_interleave tile
+        pad roll flip
+        pixel_shuffle pixel_unshuffle channel_shuffle
+    """,
+    Effect.SIZE: """
+        size dim ndimension numel nelement stride len getattr sym_int
+        is_floating_point is_complex is_contiguous
+    """,
+    Effect.FREE: """
+        softmax log_softmax layer_norm group_norm normalize glu
+        cumsum argmax topk sort
+    """,
+}
 
-_SCALES = (
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-    nn.BatchNorm3d,
-    nn.InstanceNorm1d,
-    nn.InstanceNorm2d,
-    nn.PReLU,
-)
-_POINTWISE_MODULES = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-    nn.Hardtanh,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.CELU,
-    nn.Softplus,
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-    nn.Identity,
-    nn.Threshold,
-)
-_SPATIAL_MODULES = (
-    nn.MaxPool1d,
-    nn.MaxPool2d,
-    nn.MaxPool3d,
-    nn.AvgPool1d,
-    nn.AvgPool2d,
-    nn.AvgPool3d,
-    nn.AdaptiveAvgPool1d,
-    nn.AdaptiveAvgPool2d,
-    nn.AdaptiveAvgPool3d,
-    nn.AdaptiveMaxPool1d,
-    nn.AdaptiveMaxPool2d,
-    nn.Upsample,
-    nn.LPPool2d,
-)
-_MOVE_MODULES = (
-    nn.Flatten,
-    nn.Unflatten,
-    nn.PixelShuffle,
-    nn.PixelUnshuffle,
-    nn.ChannelShuffle,
-    nn.ZeroPad1d,
-    nn.ZeroPad2d,
-    nn.ConstantPad1d,
-    nn.ConstantPad2d,
-    nn.ReflectionPad2d,
-    nn.ReplicationPad2d,
-)
-#: Modules that cost no MACs by convention though sartor does not prune through them.
-_FREE = (
-    nn.GroupNorm,
-    nn.LayerNorm,
-    nn.LocalResponseNorm,
-    nn.Softmax,
-    nn.LogSoftmax,
-    nn.Embedding,
-    nn.GLU,
-)
-_FREE_FUNCTIONS = frozenset(
-    [
-        "softmax",
-        "log_softmax",
-        "layer_norm",
-        "group_norm",
-        "glu",
-        "normalize",
-        "cumsum",
-        "argmax",
-        "topk",
-        "sort",
-    ]
-)
+#: Classes of ``torch.nn``, by name.
+_MODULES = {
+    Effect.MIX: "Linear Conv1d Conv2d Conv3d",
+    Effect.SCALE: "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d PReLU",
+    Effect.POINTWISE: """
+        ReLU ReLU6 Sigmoid Tanh GELU SiLU Mish Hardswish Hardsigmoid Hardtanh
+        LeakyReLU ELU SELU CELU Softplus Threshold
+        Dropout Dropout1d Dropout2d Dropout3d AlphaDropout Identity
+    """,
+    Effect.SPATIAL: """
+        MaxPool1d MaxPool2d MaxPool3d
+        AvgPool1d AvgPool2d AvgPool3d LPPool2d
+        AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d
+        AdaptiveMaxPool1d AdaptiveMaxPool2d
+        Upsample
+    """,
+    Effect.MOVE: """
+        Flatten Unflatten
+        PixelShuffle PixelUnshuffle ChannelShuffle
+        ZeroPad1d ZeroPad2d ConstantPad1d ConstantPad2d ReflectionPad2d ReplicationPad2d
+    """,
+    Effect.FREE: "GroupNorm LayerNorm LocalResponseNorm Softmax LogSoftmax Embedding GLU",
+}
+
+#: Where functions come from that the table knows by their bare names.
+_HOMES = frozenset(["torch", "_operator", "math", "builtins"])
+
+
+class Operators(Registry[Effect]):
+    """Effects of operators by name, `OPERATORS` being the one that tracing asks.
+
+    Modules of ``torch.nn`` are called ``nn.ReLU``, functions of torch and methods of tensors
+    ``relu``, and all others by the module that defines them, ``package.module.Name``.
+
+    A class of modules that is registered is not looked into when a network is traced. One of
+    `Effect.MIX` must be a subclass of `torch.nn.Linear` or a convolution of torch; parameters and
+    buffers of one of `Effect.SCALE` have one number per channel along their first axis. A function
+    is seen only if it is wrapped with `torch.fx.wrap`. What is declared wrongly is found out when
+    slicing is proved, and channels that it touches are then kept whole.
+
+    >>> import torch
+    >>> class Swish(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         return x * torch.sigmoid(1.7 * x)
+    >>> operators = Operators("operator")
+    >>> operators.register(Swish, Effect.POINTWISE)
+    >>> operators.effect(Swish)
+    <Effect.POINTWISE: 3>
+    >>> operators.effect("conv_transpose2d")
+    <Effect.UNKNOWN: 9>
+    """
+
+    def register(self, name: str | Callable[..., Any], member: Effect | str) -> None:
+        """Declare the effect of an operator: a class of modules, a function, or the name of one.
+
+        Raises `UsageError` for one that is declared already, and for a layer that is none of
+        torch's.
+        """
+        if not isinstance(name, str):
+            if member is Effect.MIX:
+                _require_layer(name)
+            name = name_of(name)
+        super().register(name, member)
+
+    def effect(self, operator: str | Callable[..., Any]) -> Effect:
+        """Effect of an operator; `Effect.UNKNOWN` for one that is not declared."""
+        name = operator if isinstance(operator, str) else name_of(operator)
+        return self.get(name) if name in self else Effect.UNKNOWN
+
+
+def name_of(operator: Callable[..., Any]) -> str:
+    """What `OPERATORS` calls a class or function."""
+    home = getattr(operator, "__module__", None) or "builtins"
+    if isinstance(operator, type):
+        if home.startswith("torch.nn."):
+            return f"nn.{operator.__name__}"
+        return f"{home}.{operator.__qualname__}"
+    name = getattr(operator, "__name__", str(operator))
+    return name if home.partition(".")[0] in _HOMES else f"{home}.{name}"
 
 
 def operator_name(node: fx.Node) -> str:
     """Name of the operator a function or method node calls, e.g. ``add`` or ``view``."""
-    return (
-        node.target
-        if isinstance(node.target, str)
-        else getattr(node.target, "__name__", str(node.target))
-    )
+    return node.target if isinstance(node.target, str) else name_of(node.target)
 
 
 def module_effect(module: nn.Module) -> Effect:
-    """Effect of a leaf module on channels."""
-    table: tuple[tuple[tuple[Any, ...], Effect], ...] = (
-        (LAYERS, Effect.MIX),
-        (_SCALES, Effect.SCALE),
-        (_POINTWISE_MODULES, Effect.POINTWISE),
-        (_SPATIAL_MODULES, Effect.SPATIAL),
-        ((*_MOVE_MODULES, ChannelSelect), Effect.MOVE),
-    )
-    return next((effect for types, effect in table if type(module) in types), Effect.UNKNOWN)
+    """Effect of a leaf module on channels; a subclass does not have that of its parent.
+
+    >>> import torch
+    >>> module_effect(torch.nn.BatchNorm2d(3))
+    <Effect.SCALE: 2>
+    """
+    return OPERATORS.effect(type(module))
 
 
 def function_effect(name: str) -> Effect:
-    """Effect of a function or method on channels, by its name."""
-    table = (
-        (_POINTWISE, Effect.POINTWISE),
-        (_SPATIAL, Effect.SPATIAL),
-        (_REDUCE, Effect.REDUCE),
-        (_MOVE, Effect.MOVE),
-        (_SIZE, Effect.SIZE),
-    )
-    return next((effect for names, effect in table if name in names), Effect.UNKNOWN)
+    """Effect of a function or method on channels, by its name.
+
+    >>> function_effect("cat")
+    <Effect.MOVE: 6>
+    """
+    return OPERATORS.effect(name)
 
 
-def costs_nothing(node: fx.Node, module: nn.Module | None) -> bool:
-    """Whether an operator of unknown effect is free of MACs by convention (norms, softmax)."""
-    return (
-        isinstance(module, _FREE) if module is not None else operator_name(node) in _FREE_FUNCTIONS
-    )
+def _require_layer(operator: Callable[..., Any]) -> None:
+    from sartor.graph._layers import LAYERS
+
+    if not (isinstance(operator, type) and issubclass(operator, LAYERS)):
+        allowed = ", ".join(f"nn.{layer.__name__}" for layer in LAYERS)
+        raise UsageError(
+            f"operator {name_of(operator)} cannot be Effect.MIX: "
+            f"only subclasses of {allowed} have weights that are known"
+        )
+
+
+def _table() -> dict[str, Effect | str]:
+    table: dict[str, Effect | str] = {
+        # The only module that is ever added to a network.
+        "sartor.graph._select.ChannelSelect": Effect.MOVE,
+    }
+    for effect, names in _FUNCTIONS.items():
+        table |= dict.fromkeys(names.split(), effect)
+    for effect, names in _MODULES.items():
+        table |= {f"nn.{name}": effect for name in names.split()}
+    return table
+
+
+#: The effects that tracing knows. Add to them before `trace` is called.
+OPERATORS = Operators("operator", _table())

@@ -6,27 +6,45 @@ from typing import Any
 
 from torch import Tensor
 
+#: Outputs smaller than this throughout are compared as if the largest were this.
+_SMALLEST = 1e-6
+
 
 def tensors_in(output: Any) -> list[Tensor]:
-    """All floating-point tensors of an output."""
+    """All floating-point tensors of an output.
+
+    >>> import torch
+    >>> [len(tensor) for tensor in tensors_in({"a": torch.ones(2), "b": [torch.ones(3), 1]})]
+    [2, 3]
+    """
     if isinstance(output, Tensor):
         return [output] if output.is_floating_point() else []
     if isinstance(output, dict):
         output = list(output.values())
-    return (
-        [tensor for item in output for tensor in tensors_in(item)]
-        if isinstance(output, (tuple, list))
-        else []
-    )
+    found: list[Tensor] = []
+    if isinstance(output, (tuple, list)):
+        for item in output:
+            found += tensors_in(item)
+    return found
 
 
 def differ(mine: Any, theirs: Any, tolerance: float) -> bool:
-    """Whether two outputs differ in shape, or by more than a share of the largest number of ``theirs``; NaN differs from all."""
-    first, second = tensors_in(mine), tensors_in(theirs)
+    """Whether two outputs differ in shape, or by more than a share of the largest of ``theirs``.
+
+    NaN differs from all.
+
+    >>> import torch
+    >>> differ(torch.tensor([1.0, 2.1]), torch.tensor([1.0, 2.0]), tolerance=0.1)
+    False
+    """
+    first = tensors_in(mine)
+    second = tensors_in(theirs)
     if [item.shape for item in first] != [item.shape for item in second]:
         return True
-    pairs = [(a, b) for a, b in zip(first, second, strict=True) if b.numel()]
-    return any(
-        not float((a - b).abs().max()) <= tolerance * max(1e-6, float(b.abs().max()))
-        for a, b in pairs
-    )
+    for a, b in zip(first, second, strict=True):
+        if not b.numel():
+            continue
+        largest = max(_SMALLEST, float(b.abs().max()))
+        if not float((a - b).abs().max()) <= tolerance * largest:
+            return True
+    return False

@@ -10,8 +10,12 @@ from torch.nn import functional as F
 class ChannelSelect(nn.Module):
     """Picks channels along ``dim`` by index; index −1 yields zeros.
 
-    Stands before and after an operator whose channel positions are fixed numbers (a zero-padding shortcut, a split at 58
-    channels, a channel shuffle): the first restores the original width with zeros, the second picks what is kept.
+    Stands before and after an operator whose channel positions are fixed numbers (a zero-padding
+    shortcut, a split at 58 channels, a channel shuffle): the first restores the original width with
+    zeros, the second picks what is kept.
+
+    >>> ChannelSelect(1, torch.tensor([1, -1]))(torch.tensor([[5.0, 6.0]]))
+    tensor([[6., 0.]])
     """
 
     index: Tensor
@@ -31,10 +35,10 @@ class ChannelSelect(nn.Module):
             return x
         if not self.has_zeros:
             return x.index_select(self.dim, self.index)
-        # one channel of zeros in front to pick from: two operators in every runtime, where filling in takes a dozen
-        return F.pad(x, [0, 0] * (x.dim() - 1 - self.dim) + [1, 0]).index_select(
-            self.dim, self._shifted
-        )
+        # One channel of zeros in front to pick from: two operators in every runtime, where filling
+        # in takes a dozen.
+        behind = [0, 0] * (x.dim() - 1 - self.dim)
+        return F.pad(x, [*behind, 1, 0]).index_select(self.dim, self._shifted)
 
     def extra_repr(self) -> str:
         """Shown by ``print(network)``."""

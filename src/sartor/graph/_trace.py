@@ -2,125 +2,185 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.errors import TraceError, WeightsError
+from sartor.errors import TraceError
 from sartor.graph._groups import find_groups, unit_table
 from sartor.graph._inplace import without_in_place
-from sartor.graph._layers import KEPT, Group, KeptWhole, Layer, LayerSpec, Slot
-from sartor.graph._operators import costs_nothing, operator_name
-from sartor.graph._outputs import differ
+from sartor.graph._layers import KEPT, KeptWhole, Layer, LayerSpec, Slot
+from sartor.graph._network import Network
+from sartor.graph._operators import operator_name
+from sartor.graph._outputs import differ, tensors_in
+from sartor.graph._prepare import require_finite, traceable_copy, unwrapped
 from sartor.graph._propagation import LabelPropagation
 from sartor.graph._rewire import Rewiring, find_rigid
 from sartor.graph._select import ChannelSelect
+from sartor.graph._tracer import SizeError, SizeTracer, place_of
 from sartor.machine import IntArray
 
 #: Largest difference between a network and its trace, relative to the largest output.
 _TOLERANCE = 1e-4
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A traced network: an `fx.GraphModule` in evaluation mode with the static facts policies are made of.
-
-    ``example_inputs`` have a batch of one. ``unknown_operators`` are those whose MACs are not counted.
-    """
-
-    module: fx.GraphModule
-    example_inputs: tuple[Tensor, ...]
-    layers: tuple[LayerSpec, ...]
-    slots: tuple[Slot, ...]
-    groups: tuple[Group, ...]
-    kept_whole: tuple[KeptWhole, ...]
-    unknown_operators: tuple[str, ...]
-    units: int
-
-    @cached_property
-    def layer_by_name(self) -> dict[str, LayerSpec]:
-        """Layers by module name."""
-        return {layer.name: layer for layer in self.layers}
-
-    @cached_property
-    def group_by_name(self) -> dict[str, Group]:
-        """Groups by name."""
-        return {group.name: group for group in self.groups}
-
-    @cached_property
-    def slot_by_name(self) -> dict[str, Slot]:
-        """Slots by module name."""
-        return {slot.name: slot for slot in self.slots}
-
-
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, ChannelSelect) or super().is_leaf_module(m, module_qualified_name)
-
-
 def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Network:
-    """Trace ``model`` with one example (a batch of one, or only its first element is used); the model itself is not changed.
+    """Trace ``model`` with one example of each input; the model itself is not changed.
 
-    Raises `TraceError` where the forward pass depends on values (``if x.sum() > 0``) or fails on the examples, and
-    `WeightsError` where a weight is NaN or infinite.
+    ``example_inputs`` have the batch first; only the first element of it is used. The forward pass
+    may branch on sizes, which are those of the example from then on, except the batch size. Models
+    in `torch.nn.DataParallel` or `torch.compile` are taken out of them.
+
+    Raises `TraceError`, with the line of the forward pass where that is known, where it depends on
+    values (``if x.sum() > 0``) or on the batch size, or fails on the examples; and `WeightsError`
+    where a weight is NaN or infinite.
+
+    >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Conv2d(8, 4, 3))
+    >>> network = trace(model, torch.randn(1, 3, 8, 8))
+    >>> [(layer.name, layer.macs) for layer in network.layers]
+    [('0', 7776), ('1', 4608)]
+    >>> [(group.name, group.size) for group in network.groups]
+    [('0', 8)]
     """
-    inputs = (example_inputs,) if isinstance(example_inputs, Tensor) else tuple(example_inputs)
-    inputs = tuple(item[:1].detach().cpu() for item in inputs)
+    inputs = _examples(example_inputs)
+    model = unwrapped(model)
     require_finite(model)
-    network = _symbolic(model, inputs)
+    module = _symbolic(model, inputs)
     try:
-        labelled = LabelPropagation(network).run(*inputs)
-    except Exception as error:
+        labelled = LabelPropagation(module).run(*inputs)
+    except Exception as error:  # somebody's forward pass may raise anything
         raise _failed(model, inputs, error) from error
     unit_of, units = unit_table(labelled)
-    slots, layers, kept_whole = (
-        _slots(labelled, unit_of),
-        _layers(labelled),
-        _kept_whole(labelled, unit_of),
-    )
+    layers = _layers(labelled)
+    slots = _slots(labelled, unit_of)
     groups = find_groups(slots, units)
-    rigid = find_rigid(labelled, lambda labels: unit_of[labels], [group.units for group in groups])
+    kept_whole = _kept_whole(labelled, layers, unit_of)
+    rigid = find_rigid(labelled, unit_of.__getitem__, [group.units for group in groups])
     selects = Rewiring(labelled, rigid).apply()
-    unit_of = np.append(unit_of, KEPT)  # label −1: the side of a selection that stays at full width
-    slots += tuple(
-        Slot(name, "select", unit_of[entering], unit_of[leaving], _dim_of(network, name))
-        for name, (entering, leaving) in selects.items()
-    )
     return Network(
-        module=network,
+        module=module,
         example_inputs=inputs,
         layers=layers,
-        slots=slots,
+        slots=(*slots, *_select_slots(module, selects, unit_of)),
         groups=groups,
         kept_whole=kept_whole,
         unknown_operators=_unknown_operators(labelled),
         units=units,
+        shared=labelled.shared,
     )
 
 
-def require_finite(model: nn.Module) -> None:
-    """Raise `WeightsError` naming the first parameter or buffer with NaN or infinity."""
-    for name, tensor in model.state_dict().items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
-            raise WeightsError(
-                f"{name} of {type(model).__name__} has {bad} NaN or infinite values; all weights must be finite"
+def _examples(given: Any) -> tuple[Tensor, ...]:
+    """Examples with a batch of one."""
+    several = isinstance(given, Sequence) and not isinstance(given, str)
+    inputs = []
+    for item in given if several else (given,):
+        if isinstance(item, np.ndarray):
+            item = torch.from_numpy(item)
+        if not isinstance(item, Tensor) or not item.dim() or not len(item):
+            what = f"shape {tuple(item.shape)}" if isinstance(item, Tensor) else type(item).__name__
+            raise TraceError(
+                f"example inputs must be tensors with at least one element of the batch, not {what}"
             )
+        inputs.append(item[:1].detach().cpu())
+    return tuple(inputs)
 
 
-def _failed(model: nn.Module, inputs: Sequence[Tensor], error: Exception) -> TraceError:
-    """The user's own forward pass may raise anything."""
-    shapes = ", ".join(str(tuple(item.shape)) for item in inputs)
-    return TraceError(
-        f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape {shapes}: {error}"
-    )
+def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
+    """The graph of what runs, without in-place operators; held against the network it is of."""
+    name = type(model).__name__
+    duplicate = traceable_copy(model)
+    proofs, expected = _proofs(duplicate, inputs)
+    tracer = SizeTracer(inputs)
+    try:
+        graph = tracer.trace(duplicate, concrete_args=_defaults(duplicate, len(inputs)))
+    except SizeError as error:
+        raise TraceError(
+            f"{name} cannot be traced: its forward pass {error}{place_of(error)}"
+        ) from error
+    except Exception as error:  # fx raises many kinds, and so may somebody's forward pass
+        raise TraceError(f"{name} cannot be traced: {_in_words(error)}{place_of(error)}") from error
+    without_in_place(duplicate, graph)
+    for node in graph.nodes:
+        # Fails on channels-last tensors; reshape is the same otherwise.
+        if node.op == "call_method" and node.target == "view":
+            node.target = "reshape"
+    module = fx.GraphModule(duplicate, graph)
+    # What does not run, such as a head for training, is neither counted nor decided on.
+    module.graph.eliminate_dead_code()
+    module.delete_all_unused_submodules()
+    module.recompile()
+    try:
+        different = differ(_run(module, proofs), expected, _TOLERANCE)
+    except Exception as error:
+        raise TraceError(
+            f"{name} cannot be traced: its trace fails where the network does not, "
+            f"on inputs of shape {_shapes(proofs)}: {_in_words(error)}"
+        ) from error
+    if different:
+        raise TraceError(
+            f"{name} cannot be traced: its trace computes something else than the network; "
+            "an in-place operator on a part of a tensor is a usual cause"
+        )
+    return module
+
+
+def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
+    """Parameters of the forward pass beyond the ``given`` ones, with their defaults."""
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    defaults = {}
+    for parameter in parameters[given:]:
+        if parameter.default is not parameter.empty:
+            defaults[parameter.name] = parameter.default
+    return defaults or None
+
+
+def _proofs(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], Any]:
+    """Inputs on which a trace must give what the network gives, and what that is.
+
+    The example and random numbers beside it, in a batch of two; the example alone where the
+    network takes only that.
+    """
+    generator = torch.Generator().manual_seed(0)
+    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
+    try:
+        expected = _run(model, beside)
+    except Exception:
+        expected = None
+    if expected is not None and _finite(expected):
+        return beside, expected
+    alone = tuple(inputs)
+    try:
+        expected = _run(model, alone)
+    except Exception as error:
+        raise _failed(model, inputs, error) from error
+    if not _finite(expected):
+        raise TraceError(
+            f"{type(model).__name__} cannot be traced: it gives NaN or infinity on the example "
+            f"inputs of shape {_shapes(inputs)}"
+        )
+    return alone, expected
+
+
+def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbers of the range of an example; whole numbers of it in another order."""
+    if not example.is_floating_point():
+        order = torch.randperm(example.numel(), generator=generator)
+        return example.flatten()[order].view_as(example)
+    low = float(example.min())
+    high = float(example.max())
+    if low == high:
+        return torch.randn(example.shape, generator=generator, dtype=example.dtype)
+    share = torch.rand(example.shape, generator=generator, dtype=example.dtype)
+    return low + share * (high - low)
+
+
+def _finite(output: Any) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in tensors_in(output))
 
 
 @torch.no_grad()
@@ -131,47 +191,22 @@ def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
         return module(*(item.clone() for item in inputs))
 
 
-def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
-    """The graph of what runs, in evaluation mode, without in-place operators; held against the network it is of."""
-    given = model
-    model = copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
-    tracer = _Tracer()
-    try:
-        parameters = list(inspect.signature(model.forward).parameters.values())
-        defaults = {
-            p.name: p.default for p in parameters[len(inputs) :] if p.default is not p.empty
-        }
-        graph = tracer.trace(model, concrete_args=defaults or None)
-    except Exception as error:  # fx raises many kinds; all mean the same to the user
-        raise TraceError(
-            f"{type(model).__name__} cannot be traced: {error}. The forward pass must not branch on tensor values"
-        ) from error
-    try:
-        expected = _run(model, inputs)
-    except Exception as error:
-        raise _failed(given, inputs, error) from error
-    without_in_place(model, graph)
-    for node in graph.nodes:
-        if (
-            node.op == "call_method" and node.target == "view"
-        ):  # fails on channels-last tensors; reshape is the same otherwise
-            node.target = "reshape"
-    network = fx.GraphModule(model, graph)
-    network.graph.eliminate_dead_code()  # what does not run, such as a head for training, is neither counted nor decided on
-    network.delete_all_unused_submodules()
-    network.recompile()
-    if differ(_run(network, inputs), expected, _TOLERANCE):
-        raise TraceError(
-            f"{type(given).__name__} cannot be traced: its trace computes something else than the network; "
-            "an in-place operator on a part of a tensor is a usual cause"
-        )
-    return network
+def _shapes(inputs: Sequence[Tensor]) -> str:
+    return ", ".join(str(tuple(item.shape)) for item in inputs)
 
 
-def _dim_of(network: fx.GraphModule, name: str) -> int:
-    select = network.get_submodule(name)
-    assert isinstance(select, ChannelSelect)
-    return select.dim
+def _in_words(error: Exception) -> str:
+    """First line of what an error says."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def _failed(model: nn.Module, inputs: Sequence[Tensor], error: Exception) -> TraceError:
+    """The user's own forward pass may raise anything."""
+    return TraceError(
+        f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape "
+        f"{_shapes(inputs)}: {_in_words(error)}{place_of(error)}"
+    )
 
 
 def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
@@ -179,9 +214,21 @@ def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
     for name, calls in labelled.calls.items():
         _, incoming, outgoing = calls[0]
         is_layer = isinstance(labelled.modules[name], Layer)
-        slots.append(
-            Slot(name, "layer" if is_layer else "norm", unit_of[incoming], unit_of[outgoing])
-        )
+        kind: Literal["layer", "norm"] = "layer" if is_layer else "norm"
+        slots.append(Slot(name, kind, unit_of[incoming], unit_of[outgoing]))
+    return tuple(slots)
+
+
+def _select_slots(
+    module: fx.GraphModule, selects: dict[str, tuple[IntArray, IntArray]], unit_of: IntArray
+) -> tuple[Slot, ...]:
+    # Label −1 is the side of a selection that stays at full width.
+    unit_of = np.append(unit_of, KEPT)
+    slots = []
+    for name, (entering, leaving) in selects.items():
+        select = module.get_submodule(name)
+        assert isinstance(select, ChannelSelect)
+        slots.append(Slot(name, "select", unit_of[entering], unit_of[leaving], select.dim))
     return tuple(slots)
 
 
@@ -189,17 +236,19 @@ def _layers(labelled: LabelPropagation) -> tuple[LayerSpec, ...]:
     layers = []
     for name, calls in labelled.calls.items():
         module = labelled.modules[name]
-        node = calls[0][0]
         if isinstance(module, Layer):
-            entering = tuple(labelled.values[node.all_input_nodes[0]].shape)
+            first = calls[0][0]
+            entering = tuple(labelled.values[first.all_input_nodes[0]].shape)
             leaving = [tuple(labelled.values[call].shape) for call, _, _ in calls]
             layers.append(LayerSpec.of(name, module, entering, leaving))
     return tuple(layers)
 
 
-def _kept_whole(labelled: LabelPropagation, unit_of: IntArray) -> tuple[KeptWhole, ...]:
+def _kept_whole(
+    labelled: LabelPropagation, layers: Sequence[LayerSpec], unit_of: IntArray
+) -> tuple[KeptWhole, ...]:
     kept = []
-    for layer in _layers(labelled):
+    for layer in layers:
         _, _, outgoing = labelled.calls[layer.name][0]
         pinned = outgoing[unit_of[outgoing] == KEPT]
         reasons: dict[str, int] = {}
@@ -211,13 +260,11 @@ def _kept_whole(labelled: LabelPropagation, unit_of: IntArray) -> tuple[KeptWhol
 
 
 def _unknown_operators(labelled: LabelPropagation) -> tuple[str, ...]:
-    found = []
+    found: dict[str, None] = {}
     for node in labelled.unknown:
-        module = labelled.modules[str(node.target)] if node.op == "call_module" else None
-        if not costs_nothing(node, module):
-            found.append(
-                f"{node.target} ({type(module).__name__})"
-                if module is not None
-                else operator_name(node)
-            )
-    return tuple(dict.fromkeys(found))
+        if node.op == "call_module":
+            kind = type(labelled.modules[str(node.target)]).__name__
+            found[f"{node.target} ({kind})"] = None
+        else:
+            found[operator_name(node)] = None
+    return tuple(found)

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 #: Is shown every node with its value, right after it ran.
 Visit = Callable[[fx.Node, Any], None]
@@ -15,6 +15,8 @@ Visit = Callable[[fx.Node, Any], None]
 
 class Walk:
     """One run of a traced network on ``inputs``, in the order of its graph or on demand.
+
+    The graph is the network's, unless it is given.
 
     A value is dropped once every node that reads it has run, unless ``keep`` is set. Modules are
     looked up when they are called, so what is visited may exchange those that come later.
@@ -37,30 +39,36 @@ class Walk:
 
     def __init__(
         self,
-        network: fx.GraphModule,
+        network: nn.Module,
         inputs: Sequence[Any],
         *,
+        graph: fx.Graph | None = None,
         keep: bool = False,
         replaced: Mapping[str, Callable[..., Any]] | None = None,
         known: Mapping[fx.Node, Any] | None = None,
     ) -> None:
-        nodes = network.graph.nodes
-        placeholders = [node for node in nodes if node.op == "placeholder"]
+        if graph is None:
+            assert isinstance(network, fx.GraphModule)
+            graph = network.graph
+        placeholders = [node for node in graph.nodes if node.op == "placeholder"]
         self.network = network
+        self.graph = graph
         self.values: dict[fx.Node, Any] = {}
         self._inputs = dict(zip(placeholders, inputs, strict=False))
         self._keep = keep
         self._replaced = replaced or {}
         self._known = known or {}
-        self._readers_left = {node: len(node.users) for node in nodes}
+        self._readers_left = {node: len(node.users) for node in graph.nodes}
+        self._dropped: set[fx.Node] = set()
+        self._unchanged = self._known.keys() - self._reached()
 
     def run(self, visit: Visit | None = None) -> Any:
         """Run all nodes, or all that are not known, and return the network's output."""
         result = None
-        for node in self.network.graph.nodes:
+        for node in self.graph.nodes:
             result = self.value(node)
-            if node not in self.values:
-                continue  # it is as in the earlier walk
+            if node in self._unchanged:
+                continue
             if visit is not None:
                 visit(node, result)
             if not self._keep:
@@ -72,19 +80,16 @@ class Walk:
 
         Raises `KeyError` for a node whose value was dropped.
         """
-        if node in self.values:
-            return self.values[node]
-        if not self._readers_left[node] and node.users:
-            raise KeyError(f"the value of {node} was dropped after its last use")
-        if node in self._known and not self._differs(node):
-            return self._known[node]
-        if node.op == "placeholder":
-            value = self._inputs[node] if node in self._inputs else default_input(node)
-        else:
-            args, kwargs = arguments(node, self.value)
-            value = self.call(node, args, kwargs)
-        self.values[node] = value
-        return value
+        pending = [node]
+        while pending:
+            missing = self._missing(pending[-1])
+            if missing:
+                pending += missing
+                continue
+            ready = pending.pop()
+            if not self._has(ready):
+                self.values[ready] = self._compute(ready)
+        return self._read(node)
 
     def call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one node on these arguments."""
@@ -92,20 +97,43 @@ class Walk:
             return self._replaced[str(node.target)](*args, **kwargs)
         return call_node(self.network, node, args, kwargs)
 
+    def _compute(self, node: fx.Node) -> Any:
+        if node.op == "placeholder":
+            return self._inputs[node] if node in self._inputs else default_input(node)
+        args, kwargs = arguments(node, self._read)
+        return self.call(node, args, kwargs)
+
+    def _missing(self, node: fx.Node) -> list[fx.Node]:
+        """What must run before a node can."""
+        if self._has(node):
+            return []
+        if node in self._dropped:
+            raise KeyError(f"the value of {node} was dropped after its last use")
+        return [source for source in node.all_input_nodes if not self._has(source)]
+
+    def _has(self, node: fx.Node) -> bool:
+        return node in self.values or node in self._unchanged
+
+    def _read(self, node: fx.Node) -> Any:
+        return self.values[node] if node in self.values else self._known[node]
+
     def _is_replaced(self, node: fx.Node) -> bool:
         return node.op == "call_module" and str(node.target) in self._replaced
 
-    def _differs(self, node: fx.Node) -> bool:
-        """Whether a node that is known runs again: it is replaced, or reads what ran again."""
-        if self._is_replaced(node):
-            return True
-        return any(source in self.values for source in node.all_input_nodes)
+    def _reached(self) -> set[fx.Node]:
+        """Nodes that a replaced module can change."""
+        reached: set[fx.Node] = set()
+        for node in self.graph.nodes:
+            if self._is_replaced(node) or not reached.isdisjoint(node.all_input_nodes):
+                reached.add(node)
+        return reached
 
     def _drop_what_nobody_reads_after(self, reader: fx.Node) -> None:
         for source in reader.all_input_nodes:
             self._readers_left[source] -= 1
             if not self._readers_left[source]:
                 self.values.pop(source, None)
+                self._dropped.add(source)
 
 
 @torch.no_grad()
@@ -129,7 +157,7 @@ def arguments(
 
 
 def call_node(
-    network: fx.GraphModule, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
+    network: nn.Module, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Run one node on given arguments; placeholders have none to run."""
     if node.op == "call_function":

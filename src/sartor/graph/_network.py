@@ -1,0 +1,55 @@
+"""What tracing gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from torch import Tensor, fx
+
+from sartor.graph._layers import Group, KeptWhole, LayerSpec, Slot
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A traced network, and the static facts that policies are made of.
+
+    Attributes:
+        module: The graph of what runs, in evaluation mode, float32, on the CPU.
+        example_inputs: What it was traced with; a batch of one.
+        layers: Convolutions and linear layers, in the order in which they run.
+        slots: All modules whose tensors have channels: layers, norms, and what was inserted.
+        groups: What can be removed, one decision each.
+        kept_whole: Channels that are never removed, and why.
+        unknown_operators: What runs, may multiply, and is not among the layers: its MACs are not
+            counted.
+        units: How many units there are, in all groups together.
+        shared: Layers and norms that have the weights of an earlier one, with the name of that one.
+
+    """
+
+    module: fx.GraphModule
+    example_inputs: tuple[Tensor, ...]
+    layers: tuple[LayerSpec, ...]
+    slots: tuple[Slot, ...]
+    groups: tuple[Group, ...]
+    kept_whole: tuple[KeptWhole, ...]
+    unknown_operators: tuple[str, ...]
+    units: int
+    shared: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def layer_by_name(self) -> dict[str, LayerSpec]:
+        """Layers by module name."""
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def group_by_name(self) -> dict[str, Group]:
+        """Groups by name."""
+        return {group.name: group for group in self.groups}
+
+    @cached_property
+    def slot_by_name(self) -> dict[str, Slot]:
+        """Slots by module name."""
+        return {slot.name: slot for slot in self.slots}

@@ -1,0 +1,163 @@
+"""Tracing with known sizes: a forward pass may branch on shapes, never on the values of tensors.
+
+Where the forward pass needs a number (``if x.shape[1] == 3``, ``range(x.shape[1])``), the nodes
+that it is made of are run on the examples, at two batch sizes; a number that differs between them
+depends on the batch and may not become a constant.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.proxy import Attribute
+
+from sartor.graph._operators import OPERATORS, Effect, name_of, operator_name
+from sartor.graph._select import ChannelSelect
+from sartor.graph._walk import Walk
+
+#: How often the examples are repeated for the second batch size.
+_REPEATS = 3
+#: Where frames lie that are nobody's forward pass.
+_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+
+
+class SizeError(Exception):
+    """A forward pass needs a number that is not known while it is traced."""
+
+
+class SizeTracer(fx.Tracer):
+    """Traces a module on example inputs, the batch first, of a size of one."""
+
+    def __init__(self, inputs: Sequence[Tensor]) -> None:
+        super().__init__()
+        self._inputs = tuple(inputs)
+        self._walks: list[Walk] = []
+        self._computing = False
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Modules whose effect was declared are not looked into."""
+        declared = isinstance(m, ChannelSelect) or name_of(type(m)) in OPERATORS
+        return declared or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(
+        self,
+        m: nn.Module,
+        forward: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Nothing is recorded while a value is computed."""
+        if self._computing:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """Nothing is recorded while a value is computed."""
+        if self._computing:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """A proxy that knows its sizes."""
+        return SizedProxy(node, self)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Which way a branch goes."""
+        return self.number(obj, bool, "branches on")
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """The parts of a tensor or tuple; as many as the examples have, each of them symbolic."""
+        length = self.length(obj)
+        return iter([cast("Any", obj)[index] for index in range(length)])
+
+    def length(self, obj: fx.Proxy) -> int:
+        """Number of parts of a tensor or tuple."""
+        lengths = {len(value) for value in self._values(obj.node)}
+        if len(lengths) > 1:
+            raise SizeError("takes the batch size as a fixed number")
+        return lengths.pop()
+
+    def number(self, obj: fx.Proxy, convert: Callable[[Any], Any], deed: str) -> Any:
+        """What a proxy is as a number (or as true or false), if only sizes tell.
+
+        Raises `SizeError`, with what the forward pass does (``deed``), if the values of a tensor
+        tell, and if it differs from one batch size to another.
+        """
+        values = self._values(obj.node)
+        if not self._comes_of_sizes(obj.node):
+            raise SizeError(f"{deed} the value of a tensor")
+        numbers = {convert(value) for value in values}
+        if len(numbers) > 1:
+            raise SizeError(f"{deed} the batch size")
+        return numbers.pop()
+
+    def _values(self, node: fx.Node) -> list[Any]:
+        """What a node gives on the examples, at each batch size."""
+        if not self._walks:
+            repeated = [item.repeat(_REPEATS, *[1] * (item.dim() - 1)) for item in self._inputs]
+            batches: tuple[Sequence[Tensor], ...] = (self._inputs, repeated)
+            self._walks = [Walk(self.root, batch, graph=self.graph) for batch in batches]
+        self._computing = True
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                values = [self._walks[0].value(node)]
+                try:
+                    values += [walk.value(node) for walk in self._walks[1:]]
+                except Exception:  # the network itself takes no other batch
+                    del self._walks[1:]
+        finally:
+            self._computing = False
+        return values
+
+    def _comes_of_sizes(self, node: fx.Node) -> bool:
+        """Whether a number is made of shapes and types only."""
+        for source in node.all_input_nodes:
+            is_tensor = isinstance(self._values(source)[0], Tensor)
+            if is_tensor and OPERATORS.effect(operator_name(node)) is not Effect.SIZE:
+                return False
+            if not is_tensor and not self._comes_of_sizes(source):
+                return False
+        return not isinstance(self._values(node)[0], Tensor)
+
+
+class SizedProxy(fx.Proxy):
+    """A value of the forward pass, usable as a number where it is made of sizes."""
+
+    tracer: SizeTracer
+
+    def __getattr__(self, k: str) -> SizedAttribute:
+        return SizedAttribute(self, k)
+
+    def __int__(self) -> int:
+        return int(self.tracer.number(self, int, "takes as a fixed number"))
+
+    def __index__(self) -> int:
+        return int(self.tracer.number(self, int, "takes as a fixed number"))
+
+    def __float__(self) -> float:
+        return float(self.tracer.number(self, float, "takes as a fixed number"))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        number = self.tracer.number(self, float, "takes as a fixed number")
+        return round(number, digits)
+
+    def __len__(self) -> int:
+        return self.tracer.length(self)
+
+
+class SizedAttribute(SizedProxy, Attribute):
+    """An attribute or method of a value, such as its shape."""
+
+
+def place_of(error: BaseException) -> str:
+    """Where in the user's own code an error arose: `` at FILE:LINE (CODE)``, or nothing."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.startswith(("<", *_LIBRARIES)):
+            continue
+        return f" at {frame.filename}:{frame.lineno} ({frame.line})"
+    return ""
