@@ -225,7 +225,7 @@ BAD_INPUT = {
     "a network that cannot be traced": lambda f, w: (
         search(f, None, model=f"{__name__}:Branching"),
         1,
-        "Branching cannot be traced: .* must not branch on tensor values",
+        "Branching cannot be traced: .* branches on the value of a tensor",
     ),
     "an unknown agent": lambda f, w: (
         search(f, w, agent="sarsa"),
