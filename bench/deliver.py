@@ -21,7 +21,7 @@ import torch
 import tyro
 
 from sartor.compression import load_network
-from sartor.export import FORMATS, FormatName
+from sartor.export import FORMATS, find_format
 from sartor.runs import from_folder, latest, reload_subject, run_export
 
 STRANGER = Path(__file__).with_name("_stranger.py")
@@ -71,8 +71,8 @@ class Deliver:
                 )
 
 
-def _batch(form: FormatName) -> int | None:
-    return None if FORMATS[form].dynamic else 1
+def _batch(form: str) -> int | None:
+    return None if find_format(form).dynamic else 1
 
 
 def _stranger(

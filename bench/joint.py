@@ -232,7 +232,7 @@ class Interval:
 
 def _measure_again(folder: Path, network: Network, target_name: str, threads: int = 1) -> Interval:
     """Relative latency of the saved network of a run, in new sessions, beside the original ``network``."""
-    target = targets.make(target_name, threads=threads)
+    target = targets.make(target_name, targets.TargetOptions(threads=threads))
     with tempfile.TemporaryDirectory() as place:
         paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
         for path, module in zip(paths, (sartor.load(folder), fold(network.module)), strict=True):

@@ -145,7 +145,7 @@ class Steer:
         target = targets.make(self.target)
         candidate = all_int8(target, network, images)
         with tempfile.TemporaryDirectory() as folder, _busy_core():
-            deployment = Deployment(target, network, Path(folder))
+            deployment = Deployment.build(target, network, Path(folder))
             deployment.original_s()
             found, seconds = [], []
             for _ in range(self.times):

@@ -17,7 +17,7 @@ from sartor.compression import (
     tensor_identity,
 )
 from sartor.errors import RunError, UsageError
-from sartor.export import FORMATS, export, verify
+from sartor.export import FORMATS, export, find_format, verify
 from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
@@ -45,17 +45,17 @@ def outputs_of(form, path, images):
     if form == "pt2":
         with torch.no_grad():
             return torch.export.load(path).module()(images).numpy()
-    return targets.make(FORMATS[form].target).load(path).run([images.numpy()])[0]
+    return targets.make(find_format(form).runtime).load(path).run([images.numpy()])[0]
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_exported_networks_compute_what_was_found(form, candidate, data, tmp_path):
     images = data.test.normalized()[:7]
-    batch = None if FORMATS[form].dynamic else 1
+    batch = None if find_format(form).dynamic else 1
     path = export(
         candidate,
         (images[:1],),
-        tmp_path / f"model{FORMATS[form].suffix}",
+        tmp_path / f"model{find_format(form).suffix}",
         form,
         metadata=METADATA,
         batch=batch,
@@ -67,7 +67,10 @@ def test_exported_networks_compute_what_was_found(form, candidate, data, tmp_pat
         np.abs(outputs_of(form, path, images) - expected).max()
         <= tolerance * np.abs(expected).max()
     )
-    assert FORMATS[form].metadata(path) == {**METADATA, "network": tensor_identity(candidate.state_dict())}
+    assert find_format(form).read_metadata(path) == {
+        **METADATA,
+        "network": tensor_identity(candidate.state_dict()),
+    }
     assert [item.suffix for item in tmp_path.iterdir() if item.name.startswith(".")] == []
 
 
@@ -135,7 +138,7 @@ class Mixer(torch.nn.Module):
 def test_layers_on_several_positions_do_not_seem_to_drift(data, tmp_path):
     network = trace(Mixer().eval(), data.test.normalized()[:1])
     path = export(network.module, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
-    found = drift(path, network.module, data.test.normalized()[:16])
+    found = drift(path, "onnx", network.module, data.test.normalized()[:16])
     assert [item.layer for item in found] == ["first", "second"]
     assert not any(item.drifted for item in found)
 
@@ -159,11 +162,11 @@ def test_layers_may_be_called_like_inputs_and_outputs(bits, data, tmp_path):
     with torch.no_grad():
         expected = candidate(images).numpy()
     for form in ("onnx", "openvino"):
-        path = export(candidate, (images[:1],), tmp_path / f"model{FORMATS[form].suffix}", form)
+        path = export(candidate, (images[:1],), tmp_path / f"model{find_format(form).suffix}", form)
         assert (
             np.abs(outputs_of(form, path, images) - expected).max() <= 2e-2 * np.abs(expected).max()
         )
-    found = drift(tmp_path / "model.onnx", deployable(candidate), images)
+    found = drift(tmp_path / "model.onnx", "onnx", deployable(candidate), images)
     assert [item.layer for item in found] == ["input", "output", "last"]
     assert not any(item.drifted for item in found)
     seconds = targets.OnnxRuntimeTarget().profile(tmp_path / "model.onnx")
@@ -243,7 +246,7 @@ def test_networks_that_a_format_cannot_express_are_refused_in_a_sentence(
 ):
     network = trace(Between(between), torch.randn(1, 1, 8, 8))
     capfd.readouterr()
-    path = tmp_path / f"model{FORMATS[form].suffix}"
+    path = tmp_path / f"model{find_format(form).suffix}"
     with pytest.raises(RunError, match=rf"^{re.escape(str(path))}: {message}$"):
         export(network.module, network.example_inputs, path, form, batch=batch)
     assert list(tmp_path.iterdir()) == []
@@ -279,7 +282,7 @@ def test_a_good_artifact_is_as_promised(quantized, data, tmp_path):
 def test_other_runtimes_are_as_promised_too(form, batch, quantized, data, tmp_path):
     network, candidate = quantized
     test = data.test.slice(0, 64)
-    path = tmp_path / f"model{FORMATS[form].suffix}"
+    path = tmp_path / f"model{find_format(form).suffix}"
     export(candidate, (test.normalized()[:1],), path, form, batch=batch)
     found = verify(path, form, candidate, network.module, test)
     assert found.faults() == []
@@ -291,11 +294,11 @@ def test_other_runtimes_are_as_promised_too(form, batch, quantized, data, tmp_pa
 @pytest.mark.parametrize("form", ["onnx", "openvino", "executorch"])
 def test_an_artifact_of_another_network_is_not_verified(form, quantized, data, tmp_path):
     network, candidate = quantized
-    path = tmp_path / f"model{FORMATS[form].suffix}"
+    path = tmp_path / f"model{find_format(form).suffix}"
     export(network.module, (data.test.normalized()[:1],), path, form, batch=1)
     with pytest.raises(
         RunError,
-        match=rf"model{FORMATS[form].suffix} was made from another network than the one it is held",
+        match=rf"model{find_format(form).suffix} was made from another network than the one it is held",
     ):
         verify(path, form, candidate, network.module, data.test)
 

@@ -13,7 +13,7 @@ from sartor import demo
 from sartor.cli import main, parse
 from sartor.compression import read_policy
 from sartor.errors import RunError, UsageError
-from sartor.export import FORMATS
+from sartor.export import find_format
 from sartor.runs import pick, pick_finetuned
 from sartor.search import front, read_episodes
 
@@ -21,11 +21,31 @@ from sartor.search import front, read_episodes
 @pytest.fixture(scope="module")
 def run(weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    main([
-        "search", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits", "--out", str(folder),
-        "--episodes", "8", "--finalists", "2", "--agent", "random", "--budget", "macs<=60%", "--methods", "prune,quantize",
-        "--target", "onnxruntime",
-    ])
+    main(
+        [
+            "search",
+            "--model",
+            "sartor.demo:DigitsNet",
+            "--weights",
+            str(weights),
+            "--data",
+            "digits",
+            "--out",
+            str(folder),
+            "--episodes",
+            "8",
+            "--finalists",
+            "2",
+            "--agent",
+            "random",
+            "--budget",
+            "macs<=60%",
+            "--methods",
+            "prune,quantize",
+            "--target",
+            "onnxruntime",
+        ]
+    )
     return folder
 
 
@@ -34,12 +54,17 @@ def test_nothing_beats_the_front_and_it_beats_all_else(run):
     kept = front(episodes)
     for one in kept:
         for other in episodes:
-            cheaper = other.outcome.relative_latency is not None and other.outcome.relative_latency < one.outcome.relative_latency
+            cheaper = (
+                other.outcome.relative_latency is not None
+                and other.outcome.relative_latency < one.outcome.relative_latency
+            )
             assert not (cheaper and other.outcome.accuracy >= one.outcome.accuracy)
     for other in {e.number for e in episodes if not e.outcome.stopped} - {e.number for e in kept}:
         outcome = episodes[other].outcome
         assert any(
-            one.outcome.relative_latency <= outcome.relative_latency and one.outcome.accuracy >= outcome.accuracy for one in kept
+            one.outcome.relative_latency <= outcome.relative_latency
+            and one.outcome.accuracy >= outcome.accuracy
+            for one in kept
         )
 
 
@@ -49,8 +74,13 @@ def test_the_network_of_the_best_episode_is_the_one_delivered(run):
         policies[episode.number] = read_policy(pick(run, episode.number))
     delivered = read_policy(run)
     (number, *_) = [number for number, policy in policies.items() if policy == delivered]
-    mine, theirs = sartor.load(run / f"episode-{number}", demo.DigitsNet()), sartor.load(run, demo.DigitsNet())
-    assert all(torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items())
+    mine, theirs = (
+        sartor.load(run / f"episode-{number}", demo.DigitsNet()),
+        sartor.load(run, demo.DigitsNet()),
+    )
+    assert all(
+        torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items()
+    )
 
 
 def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
@@ -61,7 +91,7 @@ def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
     folder = run / f"episode-{number}"
     main(["finetune", str(folder), "--epochs", "1", "--batch", "64"])
     main(["export", str(folder)])
-    again = FORMATS["onnx"].metadata(folder / "export/model.onnx")["command"]
+    again = find_format("onnx").read_metadata(folder / "export/model.onnx")["command"]
     made = rf"sartor search .* --budget 'macs<=60%' .* && sartor pick {run} --episode {number}"
     assert re.fullmatch(rf"{made} && sartor finetune {folder} --epochs 1 --batch 64", again), again
     main(["verify", str(folder)])
@@ -75,18 +105,24 @@ def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
 def test_what_was_fine_tuned_is_fine_tuned_once_more(run, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(run, folder, ignore=shutil.ignore_patterns("episode-*"))
-    with pytest.raises(RunError, match="holds nothing that was fine-tuned; go on with: sartor finetune"):
+    with pytest.raises(
+        RunError, match="holds nothing that was fine-tuned; go on with: sartor finetune"
+    ):
         pick_finetuned(folder)
     main(["finetune", str(folder), "--epochs", "2", "--batch", "64", "--augment", "mirror,shift"])
     main(["pick", str(folder), "--finetuned"])
     further = folder / "further"
     assert f"network in {further}; next: sartor finetune {further}" in capsys.readouterr().out
     main(["finetune", str(further), "--epochs", "1", "--learning-rate", "0.001"])
-    first, second = (json.loads((place / "finetuned/finetune.json").read_text()) for place in (folder, further))
+    first, second = (
+        json.loads((place / "finetuned/finetune.json").read_text()) for place in (folder, further)
+    )
     assert second["validation"]["before"] == first["validation"]["after"]
     assert second["test"]["original"] == first["test"]["original"]
     main(["export", str(further)])
-    again = FORMATS["onnx"].metadata(further / "export/model.onnx")["command"].split(" && ")
+    again = (
+        find_format("onnx").read_metadata(further / "export/model.onnx")["command"].split(" && ")
+    )
     assert again[1:] == [
         f"sartor finetune {folder} --epochs 2 --batch 64 --augment mirror,shift",
         f"sartor pick {folder} --finetuned",

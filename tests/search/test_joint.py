@@ -91,8 +91,11 @@ def test_layers_without_a_rounded_form_keep_their_precision():
 
 def latency_table(cost_model, folder, path=None):
     target = FakeTarget()
-    return LatencyTable(
-        cost_model, Deployment(target, cost_model.network, folder), pairs(cost_model, target), path
+    return LatencyTable.measure(
+        cost_model,
+        Deployment.build(target, cost_model.network, folder),
+        pairs(cost_model, target),
+        path,
     )
 
 
@@ -222,7 +225,7 @@ def test_a_machine_that_drifts_does_not_spoil_the_prediction(cost_model, tmp_pat
         _deployment, "_QUICK", Patience(limit_s=0.05)
     )  # it is hardly ever as fast as it once was
     steady, drifting = (
-        LatencyTable(cost_model, Deployment(target, cost_model.network, tmp_path), {})
+        LatencyTable.measure(cost_model, Deployment.build(target, cost_model.network, tmp_path), {})
         for target in (FakeTarget(), DriftingTarget())
     )
     counts = np.random.default_rng(0).integers(
@@ -713,7 +716,7 @@ def test_quiet_moments_are_known_before_anything_is_compared_with_them(
     """Also where the latencies of a search before are there already, and the original is not timed again."""
     first = Patience(limit_s=0.05)
     monkeypatch.setattr(_deployment, "_FIRST", first)
-    deployment = Deployment(Patient(), cost_model.network, tmp_path)
+    deployment = Deployment.build(Patient(), cost_model.network, tmp_path)
     for _ in range(2):
         deployment.measure(fold(cost_model.network.module))
     assert [patience is first for patience in deployment.target.asked] == [True, False, False]

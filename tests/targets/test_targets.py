@@ -33,7 +33,7 @@ from sartor.targets import (
 )
 from sartor.targets._saturation import saturates
 from sartor.targets._timing import median_interval
-from sartor.targets.prediction import _layer_timings
+from sartor.targets.prediction import _table_file
 from sartor.targets.prediction._layer_timings import LayerTimings
 from sartor.testing import FakeTarget, TargetConformance, example_network
 
@@ -383,7 +383,7 @@ def two_convolutions():
 
 def test_a_table_sums_its_layers_and_fills_in_widths_between(tmp_path):
     true = {(i, o): 1e-6 + 2e-7 * i + 1e-8 * i * o for i in (4, 16) for o in (4, 16)}
-    target = TableTarget(
+    target = TableTarget.read(
         table_of(
             tmp_path / "table.json", {key(*widths): seconds for widths, seconds in true.items()}
         )
@@ -404,9 +404,9 @@ def test_a_table_tells_the_same_weights_at_other_sizes_and_strides_apart(tmp_pat
             for parameter in network.parameters():
                 parameter.fill_(0.1)
         network = trace(network, torch.randn(1, 4, pixels, pixels))
-        deployment = Deployment(FakeTarget(), network, tmp_path)
+        deployment = Deployment.build(FakeTarget(), network, tmp_path)
         assert (
-            LatencyTable(CostModel(network), deployment, {}, path).original_s
+            LatencyTable.measure(CostModel(network), deployment, {}, path).original_s
             == deployment.original_s()
         )
 
@@ -416,10 +416,12 @@ def test_grouped_convolutions_have_entries_of_their_own(tmp_path):
         topologies.randomized(topologies.Grouped()), topologies.example_inputs(topologies.Grouped)
     )
     path = tmp_path / "latency.json"
-    LatencyTable(CostModel(network), Deployment(FakeTarget(), network, tmp_path), {}, path)
+    LatencyTable.measure(
+        CostModel(network), Deployment.build(FakeTarget(), network, tmp_path), {}, path
+    )
     keys = [key for key in json.loads(path.read_text())["seconds"] if "groups 4" in key]
     assert "conv 16->32 kernel 3x3 stride 1x1 groups 4 on 16x16 at 32/32 bits" in keys
-    target = TableTarget(path)
+    target = TableTarget.read(path)
     built = target.build(fold(network.module), network.example_inputs, tmp_path / "a.layers.json")
     assert set(json.loads(built.read_text())) & set(keys)
     assert target.load(built).seconds() > 0
@@ -457,7 +459,7 @@ class SlowCalls(FakeTarget):
 def test_layers_are_foretold_without_what_a_call_costs(tmp_path):
     network, _ = two_convolutions()
     network = trace(network, (torch.randn(1, 4, 8, 8),))
-    cells = LayerTimings(Deployment(SlowCalls(), network, tmp_path), None, "original")
+    cells = LayerTimings.measure(Deployment.build(SlowCalls(), network, tmp_path), None, "original")
     assert cells.boundary((32, 32), np.array([10.0, 1e6])).tolist() == pytest.approx(
         [20e-6, 20e-6 * 1e6 / (16 * 128**2)]
     )
@@ -475,8 +477,8 @@ def comparison(relative, *, settled):
 
 def test_what_found_no_quiet_moment_is_measured_once_more_before_it_is_kept(tmp_path):
     network, _ = two_convolutions()
-    cells = LayerTimings(
-        Deployment(FakeTarget(), trace(network, (torch.randn(1, 4, 8, 8),)), tmp_path),
+    cells = LayerTimings.measure(
+        Deployment.build(FakeTarget(), trace(network, (torch.randn(1, 4, 8, 8),)), tmp_path),
         None,
         "original",
     )
@@ -490,8 +492,8 @@ def test_searches_that_share_a_table_add_to_it_and_agree(tmp_path):
     network, _ = two_convolutions()
     network = trace(network, (torch.randn(1, 4, 8, 8),))
     mine, theirs = (
-        LayerTimings(
-            Deployment(FakeTarget(), network, tmp_path), tmp_path / "table.json", "original"
+        LayerTimings.measure(
+            Deployment.build(FakeTarget(), network, tmp_path), tmp_path / "table.json", "original"
         )
         for _ in range(2)
     )
@@ -511,7 +513,9 @@ def test_nothing_is_lost_where_two_searches_write_a_table_at_once(tmp_path, monk
         threading.Event(),
     )
     both = {
-        name: LayerTimings(Deployment(FakeTarget(), network, tmp_path), path, "original")
+        name: LayerTimings.measure(
+            Deployment.build(FakeTarget(), network, tmp_path), path, "original"
+        )
         for name in ("x", "y")
     }
 
@@ -523,7 +527,7 @@ def test_nothing_is_lost_where_two_searches_write_a_table_at_once(tmp_path, monk
     def keep(name):
         both[name].seconds(name, lambda: comparison(0.5, settled=True))
 
-    monkeypatch.setattr(_layer_timings, "write_text", write_slowly)
+    monkeypatch.setattr(_table_file, "write_text", write_slowly)
     other = threading.Thread(target=keep, args=("y",))
     other.start()
     assert begun.wait(10)
@@ -534,8 +538,8 @@ def test_nothing_is_lost_where_two_searches_write_a_table_at_once(tmp_path, monk
 
 def test_layers_are_timed_as_they_are_called(tmp_path):
     network = trace(topologies.randomized(DilatedSharedSequence()), (torch.randn(2, 3, 6, 6),))
-    path, deployment = tmp_path / "latency.json", Deployment(FakeTarget(), network, tmp_path)
-    cells = LayerTimings(deployment, path, "original")
+    path, deployment = tmp_path / "latency.json", Deployment.build(FakeTarget(), network, tmp_path)
+    cells = LayerTimings.measure(deployment, path, "original")
     seconds = [
         layer.calls * cells.surface(layer, (32, 32)).seconds(layer.in_channels, layer.out_channels)
         for layer in network.layers
@@ -544,7 +548,7 @@ def test_layers_are_timed_as_they_are_called(tmp_path):
     keys = json.loads(path.read_text())["seconds"]
     assert "conv 8->8 kernel 3x3 stride 1x1 dilation 2x2 on 6x6 at 32/32 bits" in keys
     assert "linear 8->12 kernel 1 stride 1 on 36 at 32/32 bits" in keys
-    target = TableTarget(path)
+    target = TableTarget.read(path)
     built = target.build(fold(network.module), network.example_inputs, tmp_path / "a.layers.json")
     assert target.load(built).seconds() == pytest.approx(cells.original_s, rel=1e-3)
 
@@ -564,19 +568,19 @@ class ValidAndMultiplied(nn.Module):
 @pytest.mark.parametrize("target", [FakeTarget, SlowCalls])
 def test_a_network_takes_by_its_table_what_it_takes(target, tmp_path):
     network = trace(ValidAndMultiplied(), (torch.randn(1, 3, 12, 12),))
-    path, deployment = tmp_path / "latency.json", Deployment(target(), network, tmp_path)
-    table = LatencyTable(CostModel(network), deployment, {}, path)
+    path, deployment = tmp_path / "latency.json", Deployment.build(target(), network, tmp_path)
+    table = LatencyTable.measure(CostModel(network), deployment, {}, path)
     keys = json.loads(path.read_text())["seconds"]
     assert "conv 3->8 kernel 5x5 stride 1x1 padding 0x0 on 12x12 at 32/32 bits" in keys
     assert "depthwise 8->16 kernel 3x3 stride 1x1 on 8x8 at 32/32 bits" in keys
-    summed = TableTarget(path)
+    summed = TableTarget.read(path)
     built = summed.build(fold(network.module), network.example_inputs, tmp_path / "a.layers.json")
     assert summed.load(built).seconds() == pytest.approx(table.original_s, rel=0.02)
 
 
 def test_entries_whose_lengths_do_not_go_together_are_none_of_layers(tmp_path):
     with pytest.raises(RunError, match="has no entry of a layer"):
-        TableTarget(
+        TableTarget.read(
             table_of(
                 tmp_path / "table.json",
                 {"conv 4->8 kernel 3 stride 1x1 on 8x8 at 32/32 bits": 1e-6},
@@ -604,11 +608,11 @@ def test_entries_of_layers_that_there_cannot_be_are_refused(tmp_path, right, wro
     named = key(4, 8).replace(right, wrong)
     path = table_of(tmp_path / "table.json", {"network 123": 1e-3, key(4, 8): 1e-6, named: 1e-6})
     with pytest.raises(RunError, match=f"table.json: '{named}' is no layer: {reason}"):
-        TableTarget(path)
+        TableTarget.read(path)
 
 
 def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):
-    target = TableTarget(
+    target = TableTarget.read(
         table_of(
             tmp_path / "table.json", {key(4, 8): 9e-6, key(8, 16): 9e-6, key(4, 8, (3, 5)): 2e-6}
         )
@@ -625,16 +629,18 @@ def test_a_table_knows_widths_of_bits_that_no_runtime_has(tmp_path):
 
 def test_tables_that_lack_something_say_what(tmp_path):
     with pytest.raises(RunError, match=r"table .*none.json does not exist"):
-        TableTarget(tmp_path / "none.json")
+        TableTarget.read(tmp_path / "none.json")
     with pytest.raises(RunError, match="has no entry of a layer"):
-        TableTarget(table_of(tmp_path / "empty.json", {}))
+        TableTarget.read(table_of(tmp_path / "empty.json", {}))
     for wrong in ("fast", None, -1e-6, 0, float("nan")):
         with pytest.raises(
             RunError, match=rf"'conv 4->8 .*' takes {wrong!r}; seconds above 0 are allowed"
         ):
-            TableTarget(table_of(tmp_path / "wrong.json", {key(4, 8): wrong}))
+            TableTarget.read(table_of(tmp_path / "wrong.json", {key(4, 8): wrong}))
     network, images = two_convolutions()
-    target = TableTarget(table_of(tmp_path / "table.json", {key(4, 8).replace("3x3", "1x1"): 1e-6}))
+    target = TableTarget.read(
+        table_of(tmp_path / "table.json", {key(4, 8).replace("3x3", "1x1"): 1e-6})
+    )
     with pytest.raises(
         UsageError, match="no entry for 'conv 4->8 kernel 3x3 stride 1x1 on 8x8 at 32/32 bits'"
     ):

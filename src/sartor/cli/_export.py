@@ -32,10 +32,11 @@ class Export:
 
     def run(self, console: Console) -> None:
         """Write the artifact, and print where it is."""
-        from sartor.export import FORMATS, size_of
+        from sartor.export import find_format
         from sartor.runs import run_export
 
         path = run_export(self.folder, self.format, batch=self.batch, out=self.out)
-        console.print(f"{path}: {size_of(path):,} bytes", highlight=False)
-        if FORMATS[self.format].target:
+        form = find_format(self.format)
+        console.print(f"{path}: {form.size_bytes(path):,} bytes", highlight=False)
+        if form.runtime:
             console.print(after_export(self.folder, self.format, self.out), highlight=False)

@@ -24,16 +24,15 @@ class ListTargets:
             table.add_column(heading)
         missing = []
         for name in targets.TARGETS:
+            kind = targets.target_class(name)
+            if kind.needs:
+                given = f"given with {kind.needs}"
+                table.add_row(name, kind.summary, given, "all", given)
+                continue
             try:
                 table.add_row(*_row(targets.make(name).describe()))
             except (MissingPackageError, UsageError) as error:
                 missing.append(f"{name} is not usable here: {error}")
-        table.add_row(
-            "command", "any program", "given with the command", "all", "given with the command"
-        )
-        table.add_row(
-            "table", "sum of layers", "given with the table", "all", "given with the table"
-        )
         console.print(table)
         for line in missing:
             console.print(line, highlight=False)

@@ -1,9 +1,9 @@
 from ._drift import Drift as Drift
 from ._drift import drift as drift
-from ._formats import FORMATS as FORMATS
-from ._formats import Format as Format
-from ._formats import FormatName as FormatName
-from ._formats import export as export
-from ._verify import Verification as Verification
-from ._verify import size_of as size_of
+from ._export import export as export
+from ._format import Format as Format
+from ._registry import FORMATS as FORMATS
+from ._registry import find_format as find_format
+from ._verification import Verification as Verification
 from ._verify import verify as verify
+from ._verify import verifying_target as verifying_target

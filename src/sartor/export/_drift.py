@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,16 +9,25 @@ import numpy as np
 from torch import Tensor, fx
 
 from sartor.compression import layer_calls
-from sartor.machine import Float32Array, require, write_atomically
-from sartor.targets import BIASED, OnnxRuntimeTarget
+from sartor.export._format import Format
+from sartor.export._registry import find_format
+from sartor.machine import Float32Array
 
-#: Relative error above which a layer has drifted: several times what rounding differently amounts to.
+#: Relative error above which a layer has drifted: several times what rounding differently does.
 DRIFTED = 0.1
 
 
 @dataclass(frozen=True)
 class Drift:
-    """Relative error ‖artifact − network‖ / ‖network‖ of what a layer writes."""
+    """How far what a layer writes is off.
+
+    Attributes:
+        layer: Name of the layer.
+        error: ‖artifact − network‖ / ‖network‖ of what it writes.
+
+    >>> Drift("conv1", 0.02).drifted, Drift("conv2", float("nan")).drifted
+    (False, True)
+    """
 
     layer: str
     error: float
@@ -31,41 +38,29 @@ class Drift:
         return not self.error <= DRIFTED  # not a number counts
 
 
-def drift(artifact: Path, network: fx.GraphModule, images: Tensor) -> list[Drift]:
-    """Of every layer of an ONNX file, in forward order, for some images; layers that the file does not name are left out.
+def drift(
+    artifact: Path, form: str | Format, network: fx.GraphModule, images: Tensor
+) -> list[Drift]:
+    """Of every layer that an artifact names, in forward order, for some images.
 
-    What layers write is shown before it is rounded, so that they run in fp32 on rounded numbers: a wrong file is found, a wrong
-    integer kernel is not (`sartor.targets` looks for those).
+    What layers write is shown before it is rounded, so that they run in fp32 on rounded numbers: a
+    wrong file is found, a wrong integer kernel is not (`sartor.targets` looks for those). Nothing
+    is found of formats that name no layers.
     """
-    expected: dict[str, Float32Array] = {
-        call.name: call.output.numpy() for call in layer_calls(network, (images,))
-    }
-    found = _computed(artifact, list(expected), images)
-    return [
-        Drift(name, _error(found[name], wanted))
-        for name, wanted in expected.items()
-        if name in found
-    ]
+    chosen = find_format(form)
+    if not chosen.names_layers:
+        return []
+    expected: dict[str, Float32Array] = {}
+    for call in layer_calls(network, (images,)):
+        expected[call.name] = call.output.numpy()
+    found = chosen.layer_outputs(artifact, list(expected), images.numpy())
+    errors = []
+    for layer, wanted in expected.items():
+        if layer in found:
+            errors.append(Drift(layer, _error(found[layer], wanted)))
+    return errors
 
 
 def _error(found: Float32Array, wanted: Float32Array) -> float:
-    return float(np.linalg.norm(found - wanted)) / max(float(np.linalg.norm(wanted)), 1e-12)
-
-
-def _computed(artifact: Path, names: Sequence[str], images: Tensor) -> dict[str, Float32Array]:
-    """What the layers of these names compute in ONNX Runtime, as far as the file has them."""
-    onnx = require("onnx", extra="onnxruntime")
-    model = onnx.load(artifact)
-    written = {node.name: node.output[0] for node in model.graph.node if node.output}
-    tensors = {
-        name: written.get(f"{name}{BIASED}", written[name]) for name in names if name in written
-    }
-    results = [item.name for item in model.graph.output]
-    shown = sorted(set(tensors.values()).difference(results))
-    model.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in shown)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "every_layer.onnx"
-        write_atomically(path, lambda temporary: onnx.save(model, temporary))
-        outputs = OnnxRuntimeTarget().load(path).run([images.numpy()])
-    found = dict(zip([*results, *shown], outputs, strict=True))
-    return {name: found[tensor] for name, tensor in tensors.items()}
+    size = max(float(np.linalg.norm(wanted)), 1e-12)
+    return float(np.linalg.norm(found - wanted)) / size

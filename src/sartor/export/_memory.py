@@ -1,7 +1,11 @@
-"""Peak memory of running an artifact, in a process of its own: ``python -m sartor.export._memory TARGET FILE THREADS``."""
+"""Peak memory of running an artifact, in a process of its own.
+
+``python -m sartor.export._memory TARGET FILE THREADS`` prints it, in bytes.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from contextlib import suppress
@@ -9,44 +13,56 @@ from pathlib import Path
 
 from sartor import targets
 from sartor.errors import RunError
-from sartor.machine import require
+from sartor.targets import TargetOptions
 
 #: Runs after loading; memory is settled by then.
 _RUNS = 3
+_STATUS = Path("/proc/self/status")
 
 
 def peak_memory(target: str, artifact: Path, threads: int) -> int | None:
-    """Bytes that loading and running an artifact add to a process that has its runtime loaded; None where that is not known.
+    """Bytes that loading and running an artifact add to a process that has its runtime loaded.
 
-    Raises `RunError` if the artifact cannot be run.
+    None where the system does not tell. Raises `RunError` if the artifact cannot be run.
     """
-    if not Path("/proc/self/status").exists():
+    if not _STATUS.exists():
         return None
     words = [sys.executable, "-m", "sartor.export._memory", target, str(artifact), str(threads)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 - words, not a shell line
+    paths = os.pathsep.join(sys.path)  # a target of another package is found there, too
+    done = subprocess.run(  # noqa: S603 - words, not a shell line
+        words,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
     if done.returncode:
         raise RunError(
-            f"{artifact} cannot be run by {target} in a process of its own: {done.stderr.strip()[-300:]}"
+            f"{artifact} cannot be run by {target} in a process of its own: "
+            f"{done.stderr.strip()[-300:]}"
         )
     return int(done.stdout.split()[-1])
 
 
 def _main(target: str, artifact: str, threads: str) -> None:
-    subject = targets.make(target, threads=int(threads))
+    subject = targets.make(target, TargetOptions(threads=int(threads)))
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text(
-            "5", encoding="utf-8"
-        )  # the peak begins here, not with what imports held
-    before = require("psutil", extra="latency").Process().memory_info().rss
+        # the peak begins here, not with what imports held
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    before = _status_bytes("VmRSS")
     session = subject.load(Path(artifact))
     for _ in range(_RUNS):
         session.seconds()
-    line = next(
-        line
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        if line.startswith("VmHWM")
-    )
-    print(max(0, 1024 * int(line.split()[1]) - before))  # noqa: T201 - read by the other process
+    peak = _status_bytes("VmHWM")
+    print(max(0, peak - before))  # noqa: T201 - read by the other process
+
+
+def _status_bytes(name: str) -> int:
+    """An entry of what Linux says of this process."""
+    for line in _STATUS.read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{name}:"):
+            return 1024 * int(line.split()[1])
+    raise RunError(f"{_STATUS} has no entry {name}")
 
 
 if __name__ == "__main__":

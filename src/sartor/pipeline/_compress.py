@@ -125,7 +125,7 @@ def compress(
     with tempfile.TemporaryDirectory() as scratch, alone_in(folder):
         if on_start is not None:
             on_start()
-        deployment = Deployment(target, network, Path(scratch)) if target else None
+        deployment = Deployment.build(target, network, Path(scratch)) if target else None
         scorer = make_scorer(
             data, evaluate, options, network, deployment, compare=reward.needs_images
         )

@@ -12,7 +12,7 @@ from sartor.errors import UsageError
 from sartor.machine import require_seed
 from sartor.problem import Granularity, Method
 from sartor.rewards import REWARDS
-from sartor.targets import NUMBER
+from sartor.targets import NUMBER, TargetOptions
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
@@ -76,6 +76,17 @@ class SearchOptions:
     max_time: float | None = None
     """Seconds after which no new episode starts."""
     compress: CompressOptions = field(default_factory=CompressOptions)
+
+    @property
+    def target_options(self) -> TargetOptions:
+        """What the target is told."""
+        return TargetOptions(
+            threads=self.target_threads,
+            command=self.command,
+            command_pattern=self.command_pattern,
+            command_unit=self.command_unit,
+            table=self.table,
+        )
 
     def __post_init__(self) -> None:
         for name in ("episodes", "reward_images", "finalists", "target_threads"):

@@ -22,7 +22,7 @@ from sartor.problem import Problem, SearchSpace
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.search import LayerLatency
 from sartor.sensitivity import Sensitivity
-from sartor.targets import CommandTarget, Deployment, LatencyTable, TableTarget, Target
+from sartor.targets import Deployment, LatencyTable, Target
 
 #: Images on which Ω is measured.
 _SENSITIVITY_IMAGES = 256
@@ -64,20 +64,9 @@ def make_scorer(
 
 def make_target(options: SearchOptions) -> Target | None:
     """The target that the options name."""
-    if options.target == CommandTarget.name:
-        return CommandTarget(
-            options.command,
-            pattern=options.command_pattern,
-            unit=options.command_unit,
-            threads=options.target_threads,
-        )
-    if options.target == TableTarget.name:
-        if options.table is None:
-            raise UsageError(
-                "the target table needs --table FILE: latencies of layers, such as latency.json in the folder of a run"
-            )
-        return TableTarget(options.table, threads=options.target_threads)
-    return targets.make(options.target, threads=options.target_threads) if options.target else None
+    if not options.target:
+        return None
+    return targets.make(options.target, options.target_options)
 
 
 def _require_precisions(options: SearchOptions, target: Target | None) -> None:
@@ -134,7 +123,7 @@ def make_problem(
     if deployment is not None and budget.bounds_latency:
         given = {name: (base.bits(name),) for name in base.quantized} if base else {}
         names = precisions.keys() | given.keys()
-        latency = LatencyTable(
+        latency = LatencyTable.measure(
             cost_model,
             deployment,
             {name: (*precisions.get(name, ()), *given.get(name, ())) for name in names},
@@ -161,7 +150,7 @@ def make_problem(
 
 def _table_file(options: SearchOptions, target: Target, folder: Path | None) -> Path | None:
     """Where the latencies of layers are kept; never in a table that is itself the target."""
-    if options.table is not None and not isinstance(target, TableTarget):
+    if options.table is not None and not target.reads_table:
         return options.table
     return folder / _TABLE if folder else None
 

@@ -12,8 +12,8 @@ import torch
 import sartor
 from sartor.budget import Budget
 from sartor.compression import holds_network, load_network, read_policy
-from sartor.errors import DataError, RunError, UsageError
-from sartor.export import FORMATS, FormatName, Verification, export, verify
+from sartor.errors import DataError, RunError
+from sartor.export import Verification, export, find_format, verify, verifying_target
 from sartor.finetune import CHECKPOINT
 from sartor.graph import trace
 from sartor.machine import write_text
@@ -43,12 +43,9 @@ def latest(folder: Path) -> Path:
     return tuned
 
 
-def run_export(
-    folder: Path, form: FormatName, *, batch: int | None, out: Path | None = None
-) -> Path:
+def run_export(folder: Path, form: str, *, batch: int | None, out: Path | None = None) -> Path:
     """Write the artifact of a run, ``model`` with the format's suffix in ``folder/export`` unless ``out`` names a file."""
-    if form not in FORMATS:
-        raise UsageError(f"format {form!r} is not known; allowed are {', '.join(FORMATS)}")
+    find_format(form)
     config, place = from_folder(folder), latest(folder)
     model, images = reload_subject(config, place, calibration=1)
     inputs = (images.calibration.normalized(),)
@@ -65,9 +62,9 @@ def run_export(
     return path
 
 
-def artifact_of(folder: Path, form: FormatName) -> Path:
+def artifact_of(folder: Path, form: str) -> Path:
     """Where a run is exported to, unless another file is named."""
-    return folder / "export" / f"model{FORMATS[form].suffix}"
+    return folder / "export" / f"model{find_format(form).suffix}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class VerifiedRun:
 
 
 def run_verify(
-    folder: Path, form: FormatName, *, artifact: Path | None = None, threads: int | None = None
+    folder: Path, form: str, *, artifact: Path | None = None, threads: int | None = None
 ) -> VerifiedRun:
     """Run the artifact of a run, on the target of the search if that reads it, else on the usual one of its format.
 
@@ -106,9 +103,9 @@ def run_verify(
     if images.test is None:
         raise DataError(f"data {config.data!r} has no test images to verify on")
     original = trace(model, images.calibration.normalized()).module
-    options, usual, budget = config.options, FORMATS[form].target, Budget.parse(config.budget)
+    options, budget = config.options, Budget.parse(config.budget)
     threads = threads or options.target_threads
-    target = options.target if options.target in (usual, f"{usual}-bf16") else usual
+    target = verifying_target(form, options.target)
     found = verify(
         artifact,
         form,

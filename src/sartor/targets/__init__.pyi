@@ -3,7 +3,6 @@ from ._base import Session as Session
 from ._base import Support as Support
 from ._base import Target as Target
 from ._base import precisions as precisions
-from ._command import NUMBER as NUMBER
 from ._command import CommandTarget as CommandTarget
 from ._deployment import SURE as SURE
 from ._deployment import Deployment as Deployment
@@ -12,14 +11,18 @@ from ._exporter_errors import exporter_errors as exporter_errors
 from ._onnx import BIASED as BIASED
 from ._onnx import write_onnx as write_onnx
 from ._onnxruntime import OnnxRuntimeTarget as OnnxRuntimeTarget
+from ._openvino import OpenVinoBf16Target as OpenVinoBf16Target
 from ._openvino import OpenVinoTarget as OpenVinoTarget
+from ._options import NUMBER as NUMBER
+from ._options import TargetOptions as TargetOptions
 from ._pt2e import with_integers as with_integers
 from ._quiet import QuietGauge as QuietGauge
 from ._registry import TARGETS as TARGETS
 from ._registry import make as make
+from ._registry import target_class as target_class
 from ._table import TableTarget as TableTarget
 from ._timing import Comparison as Comparison
 from ._timing import Latency as Latency
 from ._timing import Patience as Patience
 from ._timing import compare as compare
-from .prediction._latency_table import LatencyTable as LatencyTable
+from .prediction import LatencyTable as LatencyTable

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 from torch import Tensor, fx
 
@@ -15,6 +15,7 @@ from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._options import TargetOptions
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
 
@@ -62,10 +63,27 @@ class Target(ABC):
 
     name: ClassVar[str]
     suffix: ClassVar[str]
+    #: What it is, in a few words.
+    summary: ClassVar[str] = ""
+    #: The option of the command line without which it cannot be made, if there is one.
+    needs: ClassVar[str] = ""
     #: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
     runs: ClassVar[bool] = True
-    #: Whether it can tell the seconds of single layers.
+    #: Whether it can measure the seconds of single layers.
     profiles: ClassVar[bool] = False
+    #: Formats of `sartor.export` whose artifacts are verified on it after a search on it.
+    formats: ClassVar[tuple[str, ...]] = ()
+    #: Whether the table of latencies in its options is where its numbers come from, not a place to
+    #: keep what was measured.
+    reads_table: ClassVar[bool] = False
+
+    def __init__(self, threads: int = 1) -> None:
+        self.threads = threads
+
+    @classmethod
+    def from_options(cls, options: TargetOptions) -> Self:
+        """The target that options describe; it takes those it knows, the threads at least."""
+        return cls(threads=options.threads)
 
     @property
     def scheme(self) -> Scheme:

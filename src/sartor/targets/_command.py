@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from torch import Tensor, fx
 
@@ -17,11 +18,10 @@ from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Session, Support, Target
 from sartor.targets._onnx import write_onnx
+from sartor.targets._options import NUMBER, TargetOptions
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare
 
-#: A decimal number.
-NUMBER = r"([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -35,6 +35,8 @@ class CommandTarget(Target):
 
     name = "command"
     suffix = ".onnx"
+    summary = "any program that prints a latency"
+    needs = "--command"
     runs = False
 
     def __init__(
@@ -63,8 +65,20 @@ class CommandTarget(Target):
             raise UsageError(f"pattern {pattern!r} has no group; write ( ) around the number")
         if unit not in _UNITS:
             raise UsageError(f"unit {unit!r} is not known; allowed are {', '.join(_UNITS)}")
-        self._unit, self._timeout_s, self.threads = _UNITS[unit], timeout_s, threads
+        super().__init__(threads)
+        self._unit = _UNITS[unit]
+        self._timeout_s = timeout_s
         self._precisions, self._device = tuple(precisions), device
+
+    @classmethod
+    def from_options(cls, options: TargetOptions) -> Self:
+        """The program that options name."""
+        return cls(
+            options.command,
+            pattern=options.command_pattern,
+            unit=options.command_unit,
+            threads=options.threads,
+        )
 
     def describe(self) -> Description:
         """As much as can be known of a program."""

@@ -4,32 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import torch
 from torch import Tensor, fx
 
 from sartor.compression import deployable, fold
 from sartor.graph import Network
-from sartor.targets._base import Target
+from sartor.machine import Float32Array
+from sartor.targets._base import Session, Target
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience
 
-#: Enough to know how fast the original is in quiet moments, to steer a search, and to promise something.
+#: Enough to know how fast the original is in quiet moments.
 _FIRST = Patience(limit_s=10.0, least_s=2.0)
+#: Enough to steer a search.
 _QUICK = Patience(tolerance=0.05, limit_s=2.0, warm_up=3, fastest=3)
+#: Enough to promise something.
 SURE = Patience(tolerance=0.01, limit_s=15.0, warm_up=20, least_s=5.0, least_turns=6)
 
 
 class Deployment:
-    """One network's candidates on one target, beside the original; ``folder`` holds the artifacts meanwhile."""
+    """One network's candidates on one target, beside the original; made by `build`."""
 
-    def __init__(self, target: Target, network: Network, folder: Path) -> None:
-        self.target, self._inputs, self._folder = target, network.example_inputs, folder
-        self._original = target.build(
-            fold(network.module), self._inputs, folder / f"original{target.suffix}"
-        )
-        self._reference, self._gauge = target.load(self._original), QuietGauge()
+    def __init__(
+        self, target: Target, inputs: Sequence[Tensor], original: Path, reference: Session
+    ) -> None:
+        self.target = target
+        self._inputs = inputs
+        self._original = original
+        self._reference = reference
+        self._gauge = QuietGauge()
         self._candidate: fx.GraphModule | None = None
+
+    @classmethod
+    def build(cls, target: Target, network: Network, folder: Path) -> Self:
+        """Build and load the original; ``folder`` holds the artifacts as long as this is used.
+
+        Raises `RunError` for a network that the target cannot hold.
+        """
+        inputs = network.example_inputs
+        path = folder / f"original{target.suffix}"
+        original = target.build(fold(network.module), inputs, path)
+        return cls(target, inputs, original, target.load(original))
 
     def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
         """Latency of a candidate beside the original's."""
@@ -37,37 +54,40 @@ class Deployment:
 
     def measure_other(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Comparison:
         """Latency of any network, such as a single layer, beside the original's."""
-        return self._compare(
-            self.target.build(network, inputs, self._folder / f"other{self.target.suffix}"), _QUICK
-        )
+        artifact = self.target.build(network, inputs, self._path("other"))
+        return self._compare(artifact, _QUICK)
 
     def original_s(self) -> float:
         """Seconds of the original: a median, or an estimate."""
         return self._listen().original.median_s
 
     def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
-        """The candidate as the target runs it, for batches of any size, on PyTorch's threads: its first output.
+        """The candidate as the target runs it, for batches of any size: its first output.
 
-        Integer kernels are several times faster than simulating them. On a target that runs nothing: PyTorch's simulation.
+        It runs on as many threads as PyTorch has. Integer kernels are several times faster than
+        simulating them; on a target that runs nothing it is PyTorch's simulation.
         """
         if not self.target.runs:
             return candidate
         session = self.target.load(self._artifact(candidate), threads=torch.get_num_threads())
-        return lambda images: torch.from_numpy(session.run([images.numpy()])[0])
+
+        def run(images: Tensor) -> Tensor:
+            numbers: Float32Array = images.numpy()
+            return torch.from_numpy(session.run([numbers])[0])
+
+        return run
 
     def profile(self, candidate: fx.GraphModule | None = None) -> dict[str, float]:
-        """Seconds of each layer of a candidate, or of the original, from the target's profiler."""
-        return self.target.profile(
-            self._original if candidate is None else self._artifact(candidate)
-        )
+        """Seconds of each layer of a candidate, or of the original, by the target's profiler."""
+        artifact = self._original if candidate is None else self._artifact(candidate)
+        return self.target.profile(artifact)
 
     def _compare(self, artifact: Path, patience: Patience) -> Comparison:
         """An artifact beside the original, at moments as quiet as there were before."""
         if not self._gauge.known:
             self._listen()
-        return self.target.compare(
-            self.target.load(artifact), self._reference, patience, self._gauge
-        )
+        session = self.target.load(artifact)
+        return self.target.compare(session, self._reference, patience, self._gauge)
 
     def _listen(self) -> Comparison:
         """The original beside itself, long enough to find quiet moments."""
@@ -75,9 +95,12 @@ class Deployment:
 
     def _artifact(self, candidate: fx.GraphModule) -> Path:
         """The candidate's file; that of the last candidate is there already."""
-        path = self._folder / f"candidate{self.target.suffix}"
+        path = self._path("candidate")
         if candidate is not self._candidate:
             self._candidate = None
             self.target.build(deployable(candidate), self._inputs, path)
             self._candidate = candidate
         return path
+
+    def _path(self, name: str) -> Path:
+        return self._original.with_name(f"{name}{self.target.suffix}")

@@ -32,9 +32,11 @@ class ExecutorchTarget(Target):
 
     name = "executorch"
     suffix = ".pte"
+    summary = "ExecuTorch's XNNPACK kernels on this machine's processor"
+    formats = ("executorch",)
 
     def __init__(self, threads: int = 1) -> None:
-        self.threads = threads
+        super().__init__(threads)
         self._version = require("executorch.version", extra="executorch").__version__
 
     def describe(self) -> Description:

@@ -40,7 +40,8 @@ class OnnxTarget(Target):
     suffix = ".onnx"
 
     def __init__(self, threads: int, runtime: str) -> None:
-        self.threads, self._described = threads, runtime
+        super().__init__(threads)
+        self._described = runtime
 
     @cached_property
     def scheme(self) -> Scheme:

@@ -25,7 +25,9 @@ class OnnxRuntimeTarget(OnnxTarget):
     """fp32 and int8 (weights symmetric int8 per channel, activations uint8), in any mix of layers."""
 
     name = "onnxruntime"
+    summary = "ONNX Runtime on this machine's processor"
     profiles = True
+    formats = ("onnx",)
 
     def __init__(self, threads: int = 1) -> None:
         self._runtime: Any = require("onnxruntime", extra="onnxruntime")

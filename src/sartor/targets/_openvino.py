@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,25 +16,38 @@ from sartor.targets._onnx import OnnxTarget, processor
 
 
 class OpenVinoTarget(OnnxTarget):
-    """fp32 or bf16 for what is not quantized, int8 in any mix of layers."""
+    """fp32 for what is not quantized, int8 in any mix of layers."""
 
     name = "openvino"
+    summary = "OpenVINO on this machine's processor"
+    formats = ("openvino",)
+    #: What OpenVINO calls the numbers it computes with where nothing is quantized.
+    precision: ClassVar[str] = "f32"
 
-    def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32") -> None:
+    def __init__(self, threads: int = 1) -> None:
         self._runtime: Any = require("openvino", extra="openvino")
-        self.precision = precision
-        capabilities = self._runtime.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if precision == "bf16" and "BF16" not in capabilities:
-            raise UsageError(
-                f"{processor()} has no bf16; openvino runs {', '.join(capabilities)} on it"
-            )
-        super().__init__(
-            threads, f"openvino {self._runtime.__version__.partition('-')[0]} ({precision})"
-        )
+        version = self._runtime.__version__.partition("-")[0]
+        super().__init__(threads, f"openvino {version} ({self.precision})")
 
     def load(self, artifact: Path, *, threads: int | None = None) -> OpenVinoSession:
         """A network compiled for latency when it is timed, for throughput when it is run."""
         return OpenVinoSession(self._runtime, artifact, threads or self.threads, self.precision)
+
+
+class OpenVinoBf16Target(OpenVinoTarget):
+    """bf16 for what is not quantized, on processors that have it; int8 in any mix of layers."""
+
+    name = "openvino-bf16"
+    summary = "OpenVINO in bf16 on this machine's processor"
+    precision = "bf16"
+
+    def __init__(self, threads: int = 1) -> None:
+        super().__init__(threads)
+        abilities = self._runtime.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if "BF16" not in abilities:
+            raise UsageError(
+                f"{processor()} has no bf16; openvino runs {', '.join(abilities)} on it"
+            )
 
 
 class OpenVinoSession:

@@ -1,71 +1,52 @@
-"""Where candidates run and are measured."""
+"""Targets by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
-from sartor.targets._base import Description, Session, Support, Target, precisions
-from sartor.targets._command import NUMBER, CommandTarget
-from sartor.targets._deployment import SURE, Deployment
-from sartor.targets._executorch import ExecutorchTarget
-from sartor.targets._exporter_errors import exporter_errors
-from sartor.targets._onnx import BIASED, write_onnx
-from sartor.targets._onnxruntime import OnnxRuntimeTarget
-from sartor.targets._openvino import OpenVinoTarget
-from sartor.targets._pt2e import with_integers
-from sartor.targets._quiet import QuietGauge
-from sartor.targets._table import TableTarget
-from sartor.targets._timing import Comparison, Latency, Patience, compare
-from sartor.targets.prediction._latency_table import LatencyTable
+from sartor.registry import Registry
+from sartor.targets._options import TargetOptions
 
-#: Targets by the names of the command line.
-TARGETS: dict[str, Callable[..., Target]] = {
-    "onnxruntime": OnnxRuntimeTarget,
-    "openvino": OpenVinoTarget,
-    "openvino-bf16": partial(OpenVinoTarget, precision="bf16"),
-    "executorch": ExecutorchTarget,
-}
+if TYPE_CHECKING:
+    from sartor.targets._base import Target
+
+#: Classes of targets by the names of the command line.
+TARGETS: Registry[type[Target]] = Registry(
+    "target",
+    {
+        "onnxruntime": "sartor.targets._onnxruntime:OnnxRuntimeTarget",
+        "openvino": "sartor.targets._openvino:OpenVinoTarget",
+        "openvino-bf16": "sartor.targets._openvino:OpenVinoBf16Target",
+        "executorch": "sartor.targets._executorch:ExecutorchTarget",
+        "command": "sartor.targets._command:CommandTarget",
+        "table": "sartor.targets._table:TableTarget",
+    },
+)
 
 
-def make(name: str, *, threads: int = 1) -> Target:
-    """A target by name.
+def target_class(name: str) -> type[Target]:
+    """The class of a target, by its name in `TARGETS` or as ``package.module:Class``.
 
-    Raises `UsageError` for unknown names and for what this processor cannot run, `MissingPackageError` if the runtime is not
-    installed.
+    Raises `UsageError` for a name that is not known and for what is no target.
+
+    >>> target_class("table").needs
+    '--table'
     """
-    if name not in TARGETS:
-        raise UsageError(
-            f"target {name!r} is not known; allowed are {', '.join((*TARGETS, CommandTarget.name, TableTarget.name))}"
-        )
-    return TARGETS[name](threads=threads)
+    found: object = TARGETS.get(name)
+    if not hasattr(found, "from_options"):
+        raise UsageError(f"target {name!r} is no class derived from sartor.targets.Target")
+    return TARGETS.get(name)
 
 
-__all__ = [
-    "BIASED",
-    "NUMBER",
-    "SURE",
-    "TARGETS",
-    "CommandTarget",
-    "Comparison",
-    "Deployment",
-    "Description",
-    "ExecutorchTarget",
-    "Latency",
-    "LatencyTable",
-    "OnnxRuntimeTarget",
-    "OpenVinoTarget",
-    "Patience",
-    "QuietGauge",
-    "Session",
-    "Support",
-    "TableTarget",
-    "Target",
-    "compare",
-    "exporter_errors",
-    "make",
-    "precisions",
-    "with_integers",
-    "write_onnx",
-]
+def make(name: str, options: TargetOptions | None = None) -> Target:
+    """A target by its name in `TARGETS` or as ``package.module:Class``.
+
+    Raises `UsageError` for a name that is not known, for an option that the target lacks and for
+    what this processor cannot run, `MissingPackageError` if its runtime is not installed.
+
+    >>> make("onnxrun")
+    Traceback (most recent call last):
+    sartor.errors.UsageError: target 'onnxrun' is not known; did you mean 'onnxruntime'? ...
+    """
+    return target_class(name).from_options(options or TargetOptions())

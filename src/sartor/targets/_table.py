@@ -1,4 +1,7 @@
-"""Latency from a table of single layers, summed: for devices that are not here and widths that no local runtime has."""
+"""Latency from a table of single layers, summed.
+
+For devices that are not here and for widths that no local runtime has.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from torch import Tensor, fx
@@ -13,64 +17,88 @@ from torch import Tensor, fx
 from sartor.compression import GALEN, ActivationQuantizer, Scheme, layer_calls
 from sartor.errors import RunError, UsageError
 from sartor.graph import LayerSpec
-from sartor.machine import Float32Array, read_json, write_text
+from sartor.machine import Float32Array, write_text
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
-from sartor.targets.prediction._layer_shape import LayerShape, parse_key
-from sartor.targets.prediction._overhead import SIDES, CallOverhead, chain_key
-from sartor.targets.prediction._surface import LatencySurface
+from sartor.targets._options import TargetOptions
+from sartor.targets.prediction import (
+    SIDES,
+    CallOverhead,
+    LatencyFile,
+    LatencySurface,
+    LayerShape,
+    chain_key,
+    parse_key,
+)
 
-TABLE_SCHEMA = 1
+_EXAMPLE = "conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits"
+#: Shape, input and output channels of a layer.
+_Layer = tuple[LayerShape, int, int]
 
 
 class TableTarget(Target):
-    """Sums the latencies of layers from a JSON file: ``{"schema": 1, "measured_on": TEXT, "seconds": {KEY: SECONDS}}``.
+    """Sums the latencies of layers from a JSON file; made by `read`.
 
-    A key reads ``conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits``: kind, channels, window, input size, bits of weights
-    and inputs. Channels between entries of the same shape follow from them. A search on a runtime leaves such a file,
-    ``latency.json``, in its folder; entries for other widths can be added by hand. Layers are timed alone in it, and chains of
-    them (``1 x conv …``, ``2 x conv …``) tell what each then takes beside itself; without those nothing. Raises `RunError` for a
-    file that is none, or that has an entry of a layer that there cannot be.
+    The file reads ``{"schema": 1, "measured_on": TEXT, "seconds": {KEY: SECONDS}}``, a key
+    ``conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits``: kind, channels, window, input size,
+    bits of weights and inputs. Channels between entries of the same shape follow from them. A
+    search on a runtime leaves such a file, ``latency.json``, in its folder; entries for other
+    widths can be added by hand. Layers are timed alone in it, and from chains of them (``1 x conv
+    …``, ``2 x conv …``) follows what each then takes beside itself; without those nothing.
     """
 
     name = "table"
     suffix = ".layers.json"
+    summary = "sum of layers"
+    needs = "--table"
     runs = False
+    reads_table = True
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
-        content = read_json(path, missing=f"the table {path} does not exist", error=RunError)
-        seconds = content.get("seconds")
-        if content.get("schema") != TABLE_SCHEMA or not isinstance(seconds, dict):
-            raise RunError(f"{path} is not a table of latencies of schema {TABLE_SCHEMA}")
-        self.path, self.threads, self._device = (
-            path,
-            threads,
-            str(content.get("measured_on", "unknown")),
-        )
-        entries: dict[LayerShape, list[tuple[tuple[int, int], float]]] = {}
-        for key, value in seconds.items():
-            if not isinstance(value, (int, float)) or not 0 < value < math.inf:
-                raise RunError(f"{path}: {key!r} takes {value!r}; seconds above 0 are allowed")
-            if (parsed := _parse(path, key)) is not None:
-                entries.setdefault(parsed[0], []).append((parsed[1:], float(value)))
-        if not entries:
-            raise RunError(
-                f"{path} has no entry of a layer; keys read: conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits"
+    def __init__(
+        self,
+        surfaces: Mapping[LayerShape, LatencySurface],
+        overheads: Mapping[tuple[int, int], CallOverhead],
+        *,
+        path: Path,
+        device: str,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(threads)
+        self.path = path
+        self._surfaces = surfaces
+        self._overheads = overheads
+        self._device = device
+
+    @classmethod
+    def read(cls, path: Path, threads: int = 1) -> Self:
+        """The table in a file.
+
+        Raises `RunError` for a file that is none, or that has an entry of a layer that there cannot
+        be.
+        """
+        file = LatencyFile.read(path)
+        entries = _entries(path, file.seconds)
+        overheads = {shape.bits: _overhead(file.seconds, shape.bits) for shape in entries}
+        surfaces = {}
+        for shape, rows in entries.items():
+            overhead = overheads[shape.bits]
+            widths = [(width_in, width_out) for width_in, width_out, _ in rows]
+            within = [
+                overhead.within(alone, shape.numbers(width_in, width_out))
+                for width_in, width_out, alone in rows
+            ]
+            surfaces[shape] = LatencySurface.fit(widths, within)
+        return cls(surfaces, overheads, path=path, device=file.measured_on, threads=threads)
+
+    @classmethod
+    def from_options(cls, options: TargetOptions) -> Self:
+        """The table that options name. Raises `UsageError` if they name none."""
+        if options.table is None:
+            raise UsageError(
+                "the target table needs --table FILE: latencies of layers, such as latency.json "
+                "in the folder of a run"
             )
-        self._boundaries = {
-            pair: _boundary(seconds, pair) for pair in {shape.bits for shape in entries}
-        }
-        self._surfaces = {shape: self._surface(shape, rows) for shape, rows in entries.items()}
-
-    def _surface(
-        self, shape: LayerShape, rows: list[tuple[tuple[int, int], float]]
-    ) -> LatencySurface:
-        """Of layers within a network."""
-        boundary = self._boundaries[shape.bits]
-        return LatencySurface.fit(
-            [widths for widths, _ in rows],
-            [boundary.within(alone, shape.numbers(*widths)) for widths, alone in rows],
-        )
+        return cls.read(options.table, options.threads)
 
     @property
     def scheme(self) -> Scheme:
@@ -82,42 +110,44 @@ class TableTarget(Target):
         pairs: dict[str, set[tuple[int, int]]] = {}
         for shape in self._surfaces:
             pairs.setdefault(shape.kind, {(FULL_WIDTH, FULL_WIDTH)}).add(shape.bits)
-        supports = {kind: Support(tuple(sorted(found))) for kind, found in pairs.items()}
         return Description(
-            self.name,
-            self._device,
-            f"table {self.path.name}",
-            self.threads,
-            supports,
+            target=self.name,
+            device=self._device,
+            runtime=f"table {self.path.name}",
+            threads=self.threads,
+            supports={kind: Support(tuple(sorted(found))) for kind, found in pairs.items()},
             measured=False,
         )
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
-        """A JSON file that lists the layers. Raises `UsageError` for a layer whose shape the table lacks."""
-        layers = _layers_of(network, inputs)
-        for shape, width_in, width_out in layers:
+        """A JSON file that lists the layers.
+
+        Raises `UsageError` for a layer whose shape the table lacks.
+        """
+        keys = []
+        for shape, width_in, width_out in _layers_of(network, inputs):
+            key = shape.key(width_in, width_out)
             if shape not in self._surfaces:
                 raise UsageError(
-                    f"the table {self.path} has no entry for {shape.key(width_in, width_out)!r} or other channels of it"
+                    f"the table {self.path} has no entry for {key!r} or other channels of it"
                 )
-        write_text(
-            path, json.dumps([shape.key(*widths) for shape, *widths in layers], indent=1) + "\n"
-        )
+            keys.append(key)
+        write_text(path, json.dumps(keys, indent=1) + "\n")
         return path
 
     def load(self, artifact: Path, *, threads: int | None = None) -> TableSession:
         """The sum, and what the call costs beside the layers."""
-        layers = [
-            parsed
-            for key in json.loads(artifact.read_text(encoding="utf-8"))
-            if (parsed := parse_key(key)) is not None
+        keys = json.loads(artifact.read_text(encoding="utf-8"))
+        layers = [layer for layer in map(parse_key, keys) if layer is not None]
+        first, reads, its_outputs = layers[0]
+        last, its_inputs, writes = layers[-1]
+        ends = [
+            first.numbers(reads, its_outputs)[0],
+            last.numbers(its_inputs, writes)[1],
         ]
-        (first, *reads), (last, *writes) = layers[0], layers[-1]
-        ends = np.array([first.numbers(*reads)[0], last.numbers(*writes)[1]])
-        beside = float(self._boundaries[first.bits].seconds(ends).mean())
-        return TableSession(
-            beside + sum(self._surfaces[shape].seconds(*widths) for shape, *widths in layers)
-        )
+        beside = float(self._overheads[first.bits].seconds(np.array(ends)).mean())
+        within = sum(self._surfaces[shape].seconds(*widths) for shape, *widths in layers)
+        return TableSession(beside + within)
 
 
 class TableSession:
@@ -137,31 +167,42 @@ class TableSession:
         return self._seconds
 
 
-def _parse(path: Path, key: str) -> tuple[LayerShape, int, int] | None:
-    try:
-        return parse_key(key)
-    except ValueError as error:
-        raise RunError(f"{path}: {key!r} is no layer: {error}") from error
+def _entries(
+    path: Path, seconds: Mapping[str, float]
+) -> dict[LayerShape, list[tuple[int, int, float]]]:
+    """Input and output channels and seconds of single layers, by their shapes."""
+    entries: dict[LayerShape, list[tuple[int, int, float]]] = {}
+    for key, value in seconds.items():
+        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise RunError(f"{path}: {key!r} takes {value!r}; seconds above 0 are allowed")
+        try:
+            layer = parse_key(key)
+        except ValueError as error:
+            raise RunError(f"{path}: {key!r} is no layer: {error}") from error
+        if layer is not None:
+            shape, width_in, width_out = layer
+            entries.setdefault(shape, []).append((width_in, width_out, float(value)))
+    if not entries:
+        raise RunError(f"{path} has no entry of a layer; keys read: {_EXAMPLE}")
+    return entries
 
 
-def _boundary(seconds: Mapping[str, float], pair: tuple[int, int]) -> CallOverhead:
-    """What calls cost at a precision, if the table tells."""
-    if not all(chain_key(side, pair, length) in seconds for side in SIDES for length in (1, 2)):
-        return CallOverhead.none()
+def _overhead(seconds: Mapping[str, float], pair: tuple[int, int]) -> CallOverhead:
+    """What calls cost at a precision, if the table has all chains of it."""
+    for side in SIDES:
+        for length in (1, 2):
+            if chain_key(side, pair, length) not in seconds:
+                return CallOverhead.none()
     return CallOverhead.of_chains(lambda side, length: seconds[chain_key(side, pair, length)])
 
 
-def _layers_of(
-    network: fx.GraphModule, inputs: Sequence[Tensor]
-) -> list[tuple[LayerShape, int, int]]:
-    """LayerShape and channels of every call of a layer."""
-    found: list[tuple[LayerShape, int, int]] = []
-    widths = _input_bits(network)
+def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[_Layer]:
+    """Shape and channels of every call of a layer."""
+    found: list[_Layer] = []
+    input_bits = _input_bits(network)
     for call in layer_calls(network, inputs):
-        bits = (
-            int(getattr(call.layer, "weight_bits", FULL_WIDTH)),
-            widths.get(call.name, FULL_WIDTH),
-        )
+        weight_bits = int(getattr(call.layer, "weight_bits", FULL_WIDTH))
+        bits = (weight_bits, input_bits.get(call.name, FULL_WIDTH))
         layer = LayerSpec.of(
             call.name, call.layer, tuple(call.input.shape), [tuple(call.output.shape)]
         )
@@ -173,11 +214,12 @@ def _input_bits(network: fx.GraphModule) -> dict[str, int]:
     """Bits of what each layer reads, where that is rounded."""
     bits = {}
     for node in network.graph.nodes:
-        if node.op == "call_module" and node.all_input_nodes:
-            source = node.all_input_nodes[0]
-            quantizer = (
-                network.get_submodule(str(source.target)) if source.op == "call_module" else None
-            )
-            if isinstance(quantizer, ActivationQuantizer):
-                bits[str(node.target)] = quantizer.bits
+        if node.op != "call_module" or not node.all_input_nodes:
+            continue
+        source = node.all_input_nodes[0]
+        if source.op != "call_module":
+            continue
+        quantizer = network.get_submodule(str(source.target))
+        if isinstance(quantizer, ActivationQuantizer):
+            bits[str(node.target)] = quantizer.bits
     return bits

@@ -1,91 +1,80 @@
-"""Latency of any policy, predicted from single layers that were measured and corrected by whole networks that were.
+"""Latency of any policy, from single layers that were measured, corrected by whole networks.
 
-Each layer of each precision is measured at some widths, in turns with the original network so that a drifting machine cancels
-out; its latency over all widths is a `LatencySurface`. A network is the sum of its layers, scaled per precision, plus what changing the
-precision costs between layers, plus a constant; these few factors follow from whole networks.
+Each layer of each precision is measured at some widths, in turns with the original network so that
+a drifting machine cancels out; its latency over all widths is a `LatencySurface`. A network is the
+sum of its layers, scaled per precision, plus what changing the precision costs between layers, plus
+a constant; these few factors follow from whole networks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
-from scipy.optimize import nnls
 from torch import fx
 
 from sartor.cost import CostModel, LayerSettings
+from sartor.graph import Network
 from sartor.machine import FloatArray, IntArray, digest
-from sartor.policy import FULL_WIDTH
 from sartor.targets._deployment import Deployment
+from sartor.targets.prediction._factors import MeasuredNetwork, fit_factors
+from sartor.targets.prediction._layer_latencies import FULL_PRECISION, LayerLatencies, Precision
 from sartor.targets.prediction._layer_timings import LayerTimings
-from sartor.targets.prediction._surface import terms
-
-#: How far whole-network factors are trusted before any whole network was measured, in measurements.
-_PRIOR = 0.3
-
-
-@dataclass(frozen=True)
-class MeasuredNetwork:
-    """A whole network that was measured: seconds of its parts as predicted, and of all as measured."""
-
-    parts: tuple[float, ...]
-    seconds: float
 
 
 class LatencyTable:
-    """Predicts seconds of a deployed network. ``path`` keeps what was measured, of any networks; it is not measured again."""
+    """Predicts seconds of deployed networks; made by `measure`."""
 
     def __init__(
-        self,
-        cost_model: CostModel,
-        deployment: Deployment,
-        precisions: Mapping[str, Sequence[tuple[int, int]]],
-        path: Path | None = None,
+        self, cost_model: CostModel, timings: LayerTimings, latencies: LayerLatencies
     ) -> None:
-        self.cost_model, self._deployment = cost_model, deployment
-        full = (FULL_WIDTH, FULL_WIDTH)
-        self.precisions = sorted({full, *(pair for pairs in precisions.values() for pair in pairs)})
-        network, layers = cost_model.network, cost_model.network.layers
-        sizes = [tuple(item.shape) for item in network.example_inputs]
-        self._name = f"network {digest(network.module.state_dict(), sizes, layers)[:12]}"
-        cells = self._cells = LayerTimings(deployment, path, self._name)
-        self.original_s = cells.original_s
-        self._positions = np.array([np.prod(layer.input_size) for layer in layers])
-        widest = max(width for layer in layers for width in (layer.in_channels, layer.out_channels))
-        self._coefficients = np.zeros((len(layers), len(self.precisions), 4))
-        self._bends = np.ones((len(layers), len(self.precisions), 2, widest + 1))
-        for row, layer in enumerate(layers):
-            for column, pair in enumerate(self.precisions):
-                if pair == full or pair in precisions.get(layer.name, ()):
-                    surface = cells.surface(layer, pair)
-                    self._coefficients[row, column] = layer.calls * surface.coefficients
-                    self._bends[row, column] = surface.factors(widest)
-        self._wholes: list[MeasuredNetwork] = []
+        self.cost_model = cost_model
+        self.precisions = latencies.precisions
+        self.original_s = timings.original_s
+        self._timings = timings
+        self._latencies = latencies
+        self._measured: list[MeasuredNetwork] = []
         self._misses: list[float] = []
         self._factors = np.append(np.ones(len(self.precisions) + 1), 0.0)
-        self.correct(cost_model.sizes[None], LayerSettings(), self.original_s)
+
+    @classmethod
+    def measure(
+        cls,
+        cost_model: CostModel,
+        deployment: Deployment,
+        precisions: Mapping[str, Sequence[Precision]],
+        path: Path | None = None,
+    ) -> Self:
+        """Time all layers of a network on its target, at the ``precisions`` of each, by name.
+
+        ``path`` keeps what was measured, of any networks; it is not measured again. Takes minutes
+        on a real target.
+        """
+        network = cost_model.network
+        timings = LayerTimings.measure(deployment, path, _name_of(network))
+        latencies = LayerLatencies.measure(timings, network.layers, precisions)
+        table = cls(cost_model, timings, latencies)
+        table.correct(cost_model.sizes[None], LayerSettings(), timings.original_s)
+        return table
 
     def seconds(self, counts: IntArray, options: LayerSettings) -> FloatArray:
-        """Seconds of policies given as counts (policies, groups) and `LayerSettings` (policies, layers)."""
+        """Seconds of policies.
+
+        ``counts`` are those of the groups, (policies, groups); ``options`` are of (policies,
+        layers).
+        """
         return self._parts(counts, options) @ self._factors
 
     def correct(self, counts: IntArray, options: LayerSettings, seconds: float) -> None:
-        """Take a whole network into account: one policy, given as rows of one, and what it took."""
+        """Take a whole network into account: one policy, as rows of one, and what it took."""
         parts = self._parts(counts, options)[0]
-        if self._wholes:
-            self._misses.append(abs(float(parts @ self._factors) / seconds - 1))
-        self._wholes.append(MeasuredNetwork(tuple(parts.tolist()), seconds))
-        rows = np.array([whole.parts for whole in self._wholes]) / np.array(
-            [[whole.seconds] for whole in self._wholes]
-        )
-        spread = float(np.median(rows[:, :-2].sum(1)))
-        ease = np.sqrt(_PRIOR) * np.diag(
-            [*np.full(len(self.precisions), spread), float(rows[:, -2].max()) or 1.0, 1.0]
-        )
-        before = ease @ np.append(np.full(len(self.precisions), 1 / spread), [1.0, 0.0])
-        self._factors = nnls(np.vstack([rows, ease]), np.append(np.ones(len(rows)), before))[0]
+        if self._measured:
+            predicted = float(parts @ self._factors)
+            self._misses.append(abs(predicted / seconds - 1))
+        self._measured.append(MeasuredNetwork(tuple(parts.tolist()), seconds))
+        self._factors = fit_factors(self._measured)
 
     def measure_whole(
         self,
@@ -94,72 +83,64 @@ class LatencyTable:
         name: str,
         build: Callable[[], fx.GraphModule],
     ) -> None:
-        """Measure a whole network, unless its ``name`` was measured before, and take it into account."""
-        seconds = self._cells.seconds(
-            f"{self._name} {name}", lambda: self._deployment.measure(build())
-        )
-        self.correct(counts, options, seconds)
+        """Measure a network, unless its ``name`` was measured before, and take it into account."""
+        self.correct(counts, options, self._timings.network_seconds(name, build))
 
     def error(self) -> float:
-        """Median relative error of what was predicted of whole networks just before they were measured; 0 before any was."""
+        """Median relative error of predictions of networks that were then measured; 0 of none."""
         return float(np.median(self._misses)) if self._misses else 0.0
 
     def _parts(self, counts: IntArray, options: LayerSettings) -> FloatArray:
         """What is summed with a factor each, (policies, parts), in seconds.
 
-        The layers at each precision, rounding where a layer's precision is not that of the one before, and, the same for all
-        policies, what a network does beside its layers: additions, padding, the call itself.
+        The layers at each precision, rounding where a layer's precision is not that of the one
+        before, and, the same for all policies, what a network does beside its layers: additions,
+        padding, the call itself.
         """
         inputs, outputs = self.cost_model.channels(counts)
-        rows, widths = (
-            np.arange(inputs.shape[1]),
-            (np.rint(inputs).astype(np.int64), np.rint(outputs).astype(np.int64)),
-        )
-        factors = [self._bends[rows, :, side, widths[side]] for side in (0, 1)]
-        every = (
-            np.einsum("plk,lck->plc", terms(inputs, outputs), self._coefficients)
-            * factors[0]
-            * factors[1]
-        )
+        seconds = self._latencies.seconds(inputs, outputs)
         chosen = self._columns(options, inputs.shape)
-        parts = [
-            np.where(chosen == column, every[:, :, column], 0).sum(1)
-            for column in range(len(self.precisions))
-        ]
-        return np.stack(
-            [
-                *parts,
-                self._changes(chosen, inputs * self._positions),
-                np.full(len(inputs), self.original_s),
-            ],
-            axis=1,
-        )
+        parts = []
+        for column in range(len(self.precisions)):
+            at_it = np.where(chosen == column, seconds[:, :, column], 0)
+            parts.append(at_it.sum(1))
+
+        positions = [np.prod(layer.input_size) for layer in self.cost_model.network.layers]
+        changes = self._changes(chosen, inputs * np.array(positions))
+        beside = np.full(len(inputs), self.original_s)
+        return np.stack([*parts, changes, beside], axis=1)
 
     def _changes(self, chosen: IntArray, numbers: FloatArray) -> FloatArray:
-        """Seconds of rounding what layers read, (policies,), where it changes from one to the next."""
+        """Seconds of rounding what layers read, (policies,), where the precision changes."""
         changed = np.diff(chosen, axis=1) != 0
         if not changed.any():
             return np.zeros(len(chosen))
-        numbers, before, after = numbers[:, 1:], chosen[:, :-1], chosen[:, 1:]
-        plain, rounding = (
-            self._cells.boundary((FULL_WIDTH, FULL_WIDTH), numbers),
-            np.zeros(numbers.shape),
-        )
+        numbers = numbers[:, 1:]
+        before = chosen[:, :-1]
+        after = chosen[:, 1:]
+        plain = self._timings.boundary(FULL_PRECISION, numbers)
+        rounding = np.zeros(numbers.shape)
         for column, pair in enumerate(self.precisions):
-            cost = (
-                np.maximum(self._cells.boundary(pair, numbers) - plain, 0) / 2
-            )  # half of it is the other end
-            rounding = np.maximum(
-                rounding, np.where((before == column) | (after == column), cost, 0)
-            )
+            # half of what a call costs is at its other end
+            cost = np.maximum(self._timings.boundary(pair, numbers) - plain, 0) / 2
+            beside_it = (before == column) | (after == column)
+            rounding = np.maximum(rounding, np.where(beside_it, cost, 0))
         return (rounding * changed).sum(1)
 
     def _columns(self, options: LayerSettings, shape: tuple[int, ...]) -> IntArray:
-        """Which precision each layer has; pairs that were not measured count as the nearest above."""
+        """Which precision each layer has; pairs that were not measured count as the next above."""
+        columns = np.full(shape, self.precisions.index(FULL_PRECISION))
         if options.weight_bits is None or options.activation_bits is None:
-            return np.full(shape, self.precisions.index((FULL_WIDTH, FULL_WIDTH)))
-        columns = np.full(shape, self.precisions.index((FULL_WIDTH, FULL_WIDTH)))
-        for column, (weights, activations) in reversed(list(enumerate(self.precisions))):
+            return columns
+        for column in reversed(range(len(self.precisions))):
+            weights, activations = self.precisions[column]
             fits = (options.weight_bits <= weights) & (options.activation_bits <= activations)
             columns = np.where(fits, column, columns)
         return columns
+
+
+def _name_of(network: Network) -> str:
+    """What a network is called in a table: the same for the same weights, sizes and layers."""
+    sizes = [tuple(item.shape) for item in network.example_inputs]
+    found = digest(network.module.state_dict(), sizes, network.layers)
+    return f"network {found[:12]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -13,18 +14,45 @@ from sartor.machine import FloatArray
 from sartor.policy import WIDTHS
 
 _KEY = re.compile(
-    r"^(conv|depthwise|linear) (?P<inputs>\d+)->(?P<outputs>\d+) kernel (?P<kernel>[\dx]+) stride (?P<stride>[\dx]+)"
-    r"(?: dilation (?P<dilation>[\dx]+))?(?: padding (?P<padding>[\dx]+))?(?: groups (?P<groups>\d+))? on (?P<size>[\dx]+)"
-    r" at (\d+)/(\d+) bits$"
+    r"^(?P<kind>conv|depthwise|linear) (?P<inputs>\d+)->(?P<outputs>\d+)"
+    r" kernel (?P<kernel>[\dx]+) stride (?P<stride>[\dx]+)"
+    r"(?: dilation (?P<dilation>[\dx]+))?(?: padding (?P<padding>[\dx]+))?"
+    r"(?: groups (?P<groups>\d+))? on (?P<size>[\dx]+)"
+    r" at (?P<weights>\d+)/(?P<activations>\d+) bits$"
 )
 _LENGTHS = re.compile(r"\d+(x\d+)*")
+#: Parts of a key that are lengths, and the least that they may be.
+_LEAST = {
+    "inputs": 1,
+    "outputs": 1,
+    "kernel": 1,
+    "stride": 1,
+    "dilation": 1,
+    "padding": 0,
+    "groups": 1,
+    "size": 1,
+}
 
 
 @dataclass(frozen=True)
 class LayerShape:
-    """What a layer is, but for its channels; lengths joined by ``x``, bits of weights and of inputs.
+    """What a layer is, but for its channels; lengths are joined by ``x``.
 
-    ``dilation`` is empty where it is 1, ``padding`` where it is what keeps the size at stride 1.
+    Attributes:
+        kind: conv, depthwise or linear.
+        kernel: Lengths of the window, 1 for a linear layer.
+        stride: Of the window, 1 for a linear layer.
+        size: Of the input, without channels; empty for a linear layer on one vector.
+        bits: Of weights and of inputs.
+        groups: Of channels, 1 for a depthwise layer.
+        dilation: Empty where it is 1.
+        padding: Empty where it is what keeps the size at stride 1.
+
+    >>> shape, width_in, width_out = parse_key(
+    ...     "conv 16->32 kernel 3x3 stride 1x1 on 8x8 at 8/8 bits"
+    ... )
+    >>> shape.numbers(width_in, width_out).tolist()
+    [1024.0, 2048.0]
     """
 
     kind: str
@@ -37,49 +65,99 @@ class LayerShape:
     padding: str = ""
 
     @classmethod
-    def of(cls, layer: LayerSpec, bits: tuple[int, int]) -> LayerShape:
-        """LayerShape of a layer; the size is empty for a linear layer on one vector."""
-        kernel, stride, size = (
-            "x".join(map(str, side)) or "1"
-            for side in (layer.kernel, layer.stride, layer.input_size)
+    def of(cls, layer: LayerSpec, bits: tuple[int, int]) -> Self:
+        """What a layer of a network is."""
+        dilated = max(layer.dilation) > 1
+        usual = layer.padding in ((), _usual_padding(layer.kernel, layer.dilation))
+        return cls(
+            kind=layer.kind,
+            kernel=_joined(layer.kernel),
+            stride=_joined(layer.stride),
+            size=_joined(layer.input_size),
+            bits=bits,
+            groups=1 if layer.kind == "depthwise" else layer.groups,
+            dilation=_joined(layer.dilation) if dilated else "",
+            padding="" if usual else _joined(layer.padding),
         )
-        dilation = "x".join(map(str, layer.dilation)) if max(layer.dilation) > 1 else ""
-        padding = (
-            ""
-            if layer.padding in ((), _usual_padding(layer.kernel, layer.dilation))
-            else "x".join(map(str, layer.padding))
-        )
-        groups = 1 if layer.kind == "depthwise" else layer.groups
-        return cls(layer.kind, kernel, stride, size, bits, groups, dilation, padding)
 
     def key(self, width_in: int, width_out: int) -> str:
         """The name of an entry of a table."""
-        dilation = f" dilation {self.dilation}" if self.dilation else ""
-        padding = f" padding {self.padding}" if self.padding else ""
-        groups = f" groups {self.groups}" if self.groups > 1 else ""
-        where = (
-            f"kernel {self.kernel} stride {self.stride}{dilation}{padding}{groups} on {self.size}"
-        )
-        return f"{self.kind} {width_in}->{width_out} {where} at {self.bits[0]}/{self.bits[1]} bits"
+        words = [f"{self.kind} {width_in}->{width_out}"]
+        words.append(f"kernel {self.kernel} stride {self.stride}")
+        if self.dilation:
+            words.append(f"dilation {self.dilation}")
+        if self.padding:
+            words.append(f"padding {self.padding}")
+        if self.groups > 1:
+            words.append(f"groups {self.groups}")
+        weights, activations = self.bits
+        words.append(f"on {self.size} at {weights}/{activations} bits")
+        return " ".join(words)
 
     def numbers(self, width_in: int, width_out: int) -> FloatArray:
         """How many numbers a layer of so many channels reads, and how many it writes."""
         size = _lengths(self.size)
-        if self.kind == "linear":
-            return np.prod(size) * np.array([width_in, width_out], dtype=np.float64)
-        kernel, stride = _lengths(self.kernel), _lengths(self.stride)
+        leaving = size if self.kind == "linear" else self._output_size()
+        reads = width_in * np.prod(size)
+        writes = width_out * np.prod(leaving)
+        return np.array([reads, writes], dtype=np.float64)
+
+    def _output_size(self) -> list[int]:
+        """Lengths of what a convolution writes."""
+        size = _lengths(self.size)
+        kernel = _lengths(self.kernel)
+        stride = _lengths(self.stride)
         dilation = _lengths(self.dilation) if self.dilation else (1,) * len(size)
         padding = _lengths(self.padding) if self.padding else _usual_padding(kernel, dilation)
-        sides = zip(size, kernel, stride, dilation, padding, strict=True)
-        leaving = [
-            (side + 2 * zeros - wide * (window - 1) - 1) // step + 1
-            for side, window, step, wide, zeros in sides
-        ]
-        return np.array([width_in * np.prod(size), width_out * np.prod(leaving)], dtype=np.float64)
+        leaving = []
+        for axis, side in enumerate(size):
+            covered = dilation[axis] * (kernel[axis] - 1) + 1
+            leaving.append((side + 2 * padding[axis] - covered) // stride[axis] + 1)
+        return leaving
 
 
-def _lengths(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split("x")))
+def parse_key(key: str) -> tuple[LayerShape, int, int] | None:
+    """Shape, input and output channels of an entry.
+
+    None for entries that are not of single layers, or whose lengths do not go together. Raises
+    `ValueError` for lengths or bits that no layer has.
+    """
+    found = _KEY.match(key)
+    if found is None:
+        return None
+    parts = found.groupdict("")
+    _require_lengths(parts)
+    bits = (int(parts["weights"]), int(parts["activations"]))
+    if not set(bits) <= set(WIDTHS):
+        raise ValueError(f"{bits[0]}/{bits[1]} bits are not allowed; 1 to 8 and 32 are")
+    shape = LayerShape(
+        kind=parts["kind"],
+        kernel=parts["kernel"],
+        stride=parts["stride"],
+        size=parts["size"],
+        bits=bits,
+        groups=int(parts["groups"] or 1),
+        dilation=parts["dilation"],
+        padding=parts["padding"],
+    )
+    if shape.kind != "linear" and not _same_dimensions(shape):
+        return None
+    return shape, int(parts["inputs"]), int(parts["outputs"])
+
+
+def _require_lengths(parts: dict[str, str]) -> None:
+    for name, least in _LEAST.items():
+        text = parts[name] or str(least)
+        if not _LENGTHS.fullmatch(text) or min(_lengths(text)) < least:
+            raise ValueError(
+                f"{name} {text} is not of whole numbers of at least {least}, joined by x"
+            )
+
+
+def _same_dimensions(shape: LayerShape) -> bool:
+    """Whether a convolution's lengths are of as many dimensions each."""
+    texts = (shape.kernel, shape.stride, shape.dilation, shape.padding, shape.size)
+    return len({text.count("x") for text in texts if text}) == 1
 
 
 def _usual_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
@@ -87,38 +165,9 @@ def _usual_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int,
     return tuple(wide * (window - 1) // 2 for window, wide in zip(kernel, dilation, strict=True))
 
 
-def parse_key(key: str) -> tuple[LayerShape, int, int] | None:
-    """LayerShape and channels of an entry; None for entries that are not of single layers, or whose lengths do not go together.
+def _joined(lengths: Sequence[int]) -> str:
+    return "x".join(map(str, lengths)) or "1"
 
-    Raises `ValueError` for lengths or bits that no layer has.
-    """
-    found = _KEY.match(key)
-    if found is None:
-        return None
-    (
-        kind,
-        width_in,
-        width_out,
-        kernel,
-        stride,
-        dilation,
-        padding,
-        groups,
-        size,
-        weights,
-        activations,
-    ) = found.groups()
-    for name, text in found.groupdict("1").items():
-        least = 0 if name == "padding" else 1
-        if not _LENGTHS.fullmatch(text) or min(_lengths(text)) < least:
-            raise ValueError(
-                f"{name} {text} is not of whole numbers of at least {least}, joined by x"
-            )
-    bits = (int(weights), int(activations))
-    if not set(bits) <= set(WIDTHS):
-        raise ValueError(f"{weights}/{activations} bits are not allowed; 1 to 8 and 32 are")
-    shape = LayerShape(
-        kind, kernel, stride, size, bits, int(groups or 1), dilation or "", padding or ""
-    )
-    sides = {text.count("x") for text in (kernel, stride, dilation, padding, size) if text}
-    return (shape, int(width_in), int(width_out)) if kind == "linear" or len(sides) == 1 else None
+
+def _lengths(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split("x")))

@@ -4,44 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from sartor.machine import FloatArray
 
-#: Channels, and sides of the images, that enter and leave the chains.
-CHANNELS, SIDES = 16, (4, 16, 64, 128)
+#: Channels of the chains' layers.
+CHANNELS = 16
+#: Sides of the images that enter and leave the chains.
+SIDES = (4, 16, 64, 128)
 #: The least that a layer takes within a network, as a share of what it takes alone.
 _LEAST = 0.1
 
 
 def chain_key(side: int, pair: tuple[int, int], length: int) -> str:
-    """The name of a chain in a table of latencies."""
-    return f"{length} x conv {CHANNELS}->{CHANNELS} on {side}x{side} at {pair[0]}/{pair[1]} bits"
+    """The name of a chain in a table of latencies.
+
+    >>> chain_key(64, (8, 8), 2)
+    '2 x conv 16->16 on 64x64 at 8/8 bits'
+    """
+    layers = f"{length} x conv {CHANNELS}->{CHANNELS}"
+    return f"{layers} on {side}x{side} at {pair[0]}/{pair[1]} bits"
 
 
 @dataclass(frozen=True, eq=False)
 class CallOverhead:
-    """``costs`` are seconds for images of the `SIDES`, at one precision: the call itself, rounding, reordering."""
+    """What a network takes beside its layers: the call itself, rounding, reordering.
+
+    Attributes:
+        costs: Seconds at one precision for images of the `SIDES`.
+
+    >>> overhead = CallOverhead.of_chains(lambda side, length: 5e-6 + length * 1e-6)
+    >>> round(1e6 * overhead.within(alone=8e-6, ends=np.array([100.0, 100.0])), 3)
+    3.0
+    """
 
     costs: FloatArray
 
     @classmethod
-    def of_chains(cls, seconds: Callable[[int, int], float]) -> CallOverhead:
-        """From the ``seconds`` of a chain by its side and length: two layers take one layer more, and as much beside them."""
-        one, two = (np.array([seconds(side, length) for side in SIDES]) for length in (1, 2))
+    def of_chains(cls, seconds: Callable[[int, int], float]) -> Self:
+        """From the ``seconds`` of a chain by its side and length.
+
+        Two layers take one layer more than one, and as much beside their layers.
+        """
+        one = np.array([seconds(side, 1) for side in SIDES])
+        two = np.array([seconds(side, 2) for side in SIDES])
         return cls(np.maximum(2 * one - two, 0.0))
 
     @classmethod
-    def none(cls) -> CallOverhead:
+    def none(cls) -> Self:
         """Where latencies are sums of layers."""
         return cls(np.zeros(len(SIDES)))
 
     def seconds(self, numbers: FloatArray) -> FloatArray:
-        """What taking or giving some ``numbers`` costs."""
+        """What taking or giving some ``numbers`` costs; in proportion beyond the largest side."""
         sizes = [CHANNELS * side**2 for side in SIDES]
-        return np.interp(numbers, sizes, self.costs) * np.maximum(numbers / sizes[-1], 1.0)
+        beyond = np.maximum(numbers / sizes[-1], 1.0)
+        return np.interp(numbers, sizes, self.costs) * beyond
 
     def within(self, alone: float, ends: FloatArray) -> float:
-        """What a layer takes within a network, if it takes ``alone`` when it is one; ``ends``: numbers it reads and writes."""
-        return max(_LEAST * alone, alone - float(self.seconds(ends).mean()))
+        """What a layer that takes ``alone`` as a network of its own takes within another one.
+
+        ``ends`` are how many numbers it reads and how many it writes.
+        """
+        overhead = float(self.seconds(ends).mean())
+        return max(_LEAST * alone, alone - overhead)

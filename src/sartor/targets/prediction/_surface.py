@@ -4,67 +4,87 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.optimize import nnls
 
 from sartor.machine import BoolArray, FloatArray, IntArray
 
+#: Widths in order, and a factor for each.
+Curve = tuple[FloatArray, FloatArray]
+
 
 @dataclass(frozen=True, eq=False)
 class LatencySurface:
-    """a + b·in + c·out + d·in·out, all at least 0, times a factor for the input width and one for the output width.
+    """a + b·in + c·out + d·in·out, times a factor for the input and one for the output width.
 
-    Kernels work in blocks of channels: 17 may take as long as 32, and 8 longer than 16. The factors are what the entries at the
-    widest input, or at the widest output, took beside the fit, linear between them; so these entries are met exactly.
+    Kernels work in blocks of channels: 17 may take as long as 32, and 8 longer than 16. The factors
+    are what the entries at the widest input, or at the widest output, took beside the fit, linear
+    between them; so these entries are met exactly.
+
+    Attributes:
+        coefficients: a, b, c and d, all at least 0, in seconds.
+        inputs: Factors of input widths.
+        outputs: Factors of output widths.
+
+    >>> widths = [(8, 8), (8, 16), (16, 8), (16, 16)]
+    >>> surface = LatencySurface.fit(widths, [1e-6 * width_in for width_in, _ in widths])
+    >>> round(1e6 * surface.seconds(12, 10), 3)
+    12.0
     """
 
     coefficients: FloatArray
-    _inputs: tuple[FloatArray, FloatArray]
-    _outputs: tuple[FloatArray, FloatArray]
+    inputs: Curve
+    outputs: Curve
 
     @classmethod
-    def fit(cls, widths: Sequence[tuple[int, int]], seconds: Sequence[float]) -> LatencySurface:
+    def fit(cls, widths: Sequence[tuple[int, int]], seconds: Sequence[float]) -> Self:
         """From entries (input width, output width); least squares of relative errors."""
-        pairs, times = np.array(widths, dtype=np.float64), np.maximum(seconds, 1e-9)
-        table = terms(pairs[:, 0], pairs[:, 1])
-        scale = table.max(0)
-        coefficients: FloatArray = (
-            nnls(table / scale / times[:, None], np.ones(len(times)))[0] / scale
-        )
-        factors = times / (table @ coefficients)
-        widest = pairs.max(0)
-        square = (
-            pairs[:, 0] * widest[1] == pairs[:, 1] * widest[0]
-        ).all()  # both widths go together: depthwise
-        outputs = _curve(pairs[:, 1], factors, along=square | (pairs[:, 0] == widest[0]))
-        rest = factors / np.interp(pairs[:, 1], *outputs)
-        return cls(
-            coefficients,
-            _curve(pairs[:, 0], rest, along=~square & (pairs[:, 1] == widest[1])),
-            outputs,
-        )
+        pairs = np.array(widths, dtype=np.float64)
+        times = np.maximum(seconds, 1e-9)
+        entering = pairs[:, 0]
+        leaving = pairs[:, 1]
+        widest_in, widest_out = pairs.max(0)
+
+        coefficients = _relative_fit(terms(entering, leaving), times)
+        factors = times / (terms(entering, leaving) @ coefficients)
+
+        # of a depthwise layer both widths go together: all factors are its outputs'
+        together = (entering * widest_out == leaving * widest_in).all()
+        outputs = _curve(leaving, factors, along=together | (entering == widest_in))
+        rest = factors / np.interp(leaving, *outputs)
+        inputs = _curve(entering, rest, along=~together & (leaving == widest_out))
+        return cls(coefficients, inputs, outputs)
 
     def seconds(self, width_in: int, width_out: int) -> float:
         """Of one call."""
-        factor = np.interp(width_in, *self._inputs) * np.interp(width_out, *self._outputs)
-        return float(terms(np.array(width_in), np.array(width_out)) @ self.coefficients * factor)
+        plain = terms(np.array(width_in), np.array(width_out)) @ self.coefficients
+        factor = np.interp(width_in, *self.inputs) * np.interp(width_out, *self.outputs)
+        return float(plain * factor)
 
     def factors(self, widest: int) -> FloatArray:
         """Those of all widths from 0 to ``widest``: of inputs, of outputs, (2, widths)."""
         widths = np.arange(widest + 1)
-        return np.stack([np.interp(widths, *self._inputs), np.interp(widths, *self._outputs)])
+        return np.stack([np.interp(widths, *self.inputs), np.interp(widths, *self.outputs)])
 
 
 def terms(inputs: FloatArray | IntArray, outputs: FloatArray | IntArray) -> FloatArray:
     """1, in, out and in·out along a last axis, what ``coefficients`` belong to."""
-    return np.stack([np.ones(np.shape(inputs)), inputs, outputs, inputs * outputs], axis=-1)
+    constant = np.ones(np.shape(inputs))
+    return np.stack([constant, inputs, outputs, inputs * outputs], axis=-1)
 
 
-def _curve(
-    widths: FloatArray, factors: FloatArray, *, along: BoolArray
-) -> tuple[FloatArray, FloatArray]:
-    """Widths in order and their factors, from the entries ``along`` an edge; 1 everywhere if there are none."""
+def _relative_fit(table: FloatArray, times: FloatArray) -> FloatArray:
+    """Coefficients of at least 0 with the least squares of relative errors."""
+    scale = table.max(0)
+    rows = table / scale / times[:, None]
+    coefficients: FloatArray = nnls(rows, np.ones(len(times)))[0]
+    return coefficients / scale
+
+
+def _curve(widths: FloatArray, factors: FloatArray, *, along: BoolArray) -> Curve:
+    """Widths in order and their factors, of the entries ``along`` an edge; 1 if there are none."""
     if not along.any():
         return np.zeros(1), np.ones(1)
     order = np.argsort(widths[along])

@@ -1,0 +1,72 @@
+"""Writing a network in a format that runtimes read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor, fx
+
+from sartor.compression import deployable, tensor_identity
+from sartor.errors import RunError, UsageError
+from sartor.export._format import Format
+from sartor.export._registry import find_format
+
+#: The entry of an artifact that says of which tensors it was made (`sartor.compression.tensor_identity`).
+NETWORK = "network"
+#: Tracers take a size of 1 for a constant.
+_OPEN_BATCH = 2
+
+
+def export(
+    network: fx.GraphModule,
+    inputs: Sequence[Tensor],
+    path: Path,
+    form: str | Format,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    batch: int | None = None,
+) -> Path:
+    """Write a network; ``batch`` images run at a time, any number if it is None.
+
+    ``inputs`` have a batch of one. ``metadata`` and an entry that says of which tensors the artifact
+    was made stand inside it.
+
+    Raises `UsageError` for an unknown format, a path of another suffix, or an open batch size in a
+    format that needs one, `RunError` for a network that the format cannot express.
+    """
+    chosen = find_format(form)
+    _require_path_and_batch(chosen, path, batch)
+    size = _OPEN_BATCH if batch is None else batch
+    written = {**(metadata or {}), NETWORK: tensor_identity(network.state_dict())}
+    try:
+        chosen.write(
+            deployable(network).eval(),
+            _of_batch(inputs, size),
+            path,
+            metadata=written,
+            dynamic=batch is None,
+        )
+    except RunError as error:
+        raise RunError(f"{path}: {error}{'' if batch else '; try --batch 1'}") from error
+    return path
+
+
+def _require_path_and_batch(form: Format, path: Path, batch: int | None) -> None:
+    if path.suffix != form.suffix:
+        raise UsageError(f"{path}: a file of format {form.name!r} ends in {form.suffix}")
+    if batch is not None and batch < 1:
+        raise UsageError(f"batch is {batch}; it must be at least 1")
+    if batch is None and not form.dynamic:
+        raise UsageError(
+            f"format {form.name!r} needs a fixed batch size; give for instance --batch 1"
+        )
+
+
+def _of_batch(inputs: Sequence[Tensor], size: int) -> tuple[Tensor, ...]:
+    """The first example of each input, as often as the batch has examples."""
+    sized = []
+    for item in inputs:
+        others = [1] * (item.dim() - 1)
+        sized.append(item[:1].repeat(size, *others))
+    return tuple(sized)

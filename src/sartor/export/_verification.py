@@ -1,0 +1,118 @@
+"""What was measured of an artifact, and what of it is not as promised."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from sartor.export._drift import Drift
+from sartor.targets import Comparison, Latency
+
+#: Accuracy by which an artifact may differ from the network it was made from.
+TOLERANCE = 0.002
+#: Images that may be answered differently in any case: rounding can tip a tie.
+_FEW = 2
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was measured of an artifact.
+
+    Attributes:
+        artifact: Path of its file.
+        network: Which network it was made from (`sartor.compression.tensor_identity`).
+        runtime: What ran it, with version.
+        device: The processor.
+        threads: Of the runtime.
+        images: Test images that it answered.
+        accuracy: Share of them that it answered rightly, in [0, 1].
+        simulated: The same of the network in PyTorch.
+        size_bytes: Of all its files.
+        original_size_bytes: What the original takes in the same format.
+        peak_memory_bytes: What loading and running it takes; None where that is not known.
+        batch: Images that it takes at once; ``latency`` is of as many.
+        latency: Beside the original's.
+        drift: Of its layers in forward order, where the format names them.
+    """
+
+    artifact: str
+    network: str
+    runtime: str
+    device: str
+    threads: int
+    images: int
+    accuracy: float
+    simulated: float
+    size_bytes: int
+    original_size_bytes: int
+    peak_memory_bytes: int | None
+    batch: int
+    latency: Comparison
+    drift: list[Drift] = field(default_factory=list)
+
+    @property
+    def relative_size(self) -> float:
+        """Bytes relative to the original's."""
+        return self.size_bytes / self.original_size_bytes
+
+    def to_json(self) -> str:
+        """Text that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """From an object in JSON that has at least all fields; others are ignored."""
+        content: dict[str, Any] = json.loads(text)
+        values = {item.name: content[item.name] for item in dataclasses.fields(cls)}
+        latency = values["latency"]
+        values["latency"] = Comparison(
+            **{
+                **latency,
+                "candidate": Latency(**latency["candidate"]),
+                "original": Latency(**latency["original"]),
+            }
+        )
+        values["drift"] = [Drift(**item) for item in values["drift"]]
+        return cls(**values)
+
+    def faults(self, *, latency: float | None = None, size: float | None = None) -> list[str]:
+        """One sentence for everything that is not as promised.
+
+        ``latency`` and ``size`` are bounds relative to the original's.
+        """
+        found = [*self._accuracy_faults(), *self._drift_faults()]
+        if latency is not None and self.latency.low > latency:
+            found.append(
+                f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), "
+                f"above {latency:.3f}"
+            )
+        if size is not None and self.relative_size > size:
+            found.append(
+                f"the file has {self.size_bytes:,} bytes, {self.relative_size:.3f} of the "
+                f"original's, above {size:.3f}; what the search counts are tensors, zeros of "
+                "pruned weights left out"
+            )
+        return found
+
+    def _accuracy_faults(self) -> list[str]:
+        tolerance = max(TOLERANCE, _FEW / self.images)
+        if abs(self.accuracy - self.simulated) <= tolerance + 1e-9:
+            return []
+        return [
+            f"accuracy is {100 * self.accuracy:.2f} % in {self.runtime}, "
+            f"{100 * self.simulated:.2f} % in PyTorch: more than {100 * tolerance:.1f} points apart"
+        ]
+
+    def _drift_faults(self) -> list[str]:
+        """The first layer that is off; those after it follow from it."""
+        before = 0.0
+        for index, item in enumerate(self.drift):
+            if item.drifted:
+                return [
+                    f"layer {item.layer!r} is where the output begins to drift: relative error "
+                    f"{item.error:.3f}, at most {before:.3f} in the {index} layers before it"
+                ]
+            before = max(before, item.error)
+        return []

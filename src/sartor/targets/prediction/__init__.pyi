@@ -1,0 +1,9 @@
+from ._latency_table import LatencyTable as LatencyTable
+from ._layer_shape import LayerShape as LayerShape
+from ._layer_shape import parse_key as parse_key
+from ._layer_timings import LayerTimings as LayerTimings
+from ._overhead import SIDES as SIDES
+from ._overhead import CallOverhead as CallOverhead
+from ._overhead import chain_key as chain_key
+from ._surface import LatencySurface as LatencySurface
+from ._table_file import LatencyFile as LatencyFile

@@ -1,0 +1,68 @@
+"""Seconds of every layer of a network at every precision, for thousands of policies at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from sartor.graph import LayerSpec
+from sartor.machine import FloatArray
+from sartor.policy import FULL_WIDTH
+from sartor.targets.prediction._layer_timings import LayerTimings
+from sartor.targets.prediction._surface import terms
+
+#: Bits of weights and of inputs.
+Precision = tuple[int, int]
+FULL_PRECISION: Precision = (FULL_WIDTH, FULL_WIDTH)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerLatencies:
+    """The surfaces of all layers, as arrays; a layer takes nothing at a precision it has not.
+
+    Attributes:
+        precisions: All that any layer has, in order.
+        coefficients: Of the terms, for all calls of a layer: (layers, precisions, 4), in seconds.
+        factors: Of widths from 0 up, of inputs and of outputs: (layers, precisions, 2, widths).
+    """
+
+    precisions: Sequence[Precision]
+    coefficients: FloatArray
+    factors: FloatArray
+
+    @classmethod
+    def measure(
+        cls,
+        timings: LayerTimings,
+        layers: Sequence[LayerSpec],
+        allowed: Mapping[str, Sequence[Precision]],
+    ) -> Self:
+        """Time the layers at full precision and at those ``allowed`` for them, by name."""
+        known = {FULL_PRECISION}
+        for pairs in allowed.values():
+            known.update(pairs)
+        precisions = sorted(known)
+
+        widest = max(max(layer.in_channels, layer.out_channels) for layer in layers)
+        coefficients = np.zeros((len(layers), len(precisions), 4))
+        factors = np.ones((len(layers), len(precisions), 2, widest + 1))
+        for row, layer in enumerate(layers):
+            for column, pair in enumerate(precisions):
+                if pair == FULL_PRECISION or pair in allowed.get(layer.name, ()):
+                    surface = timings.surface(layer, pair)
+                    coefficients[row, column] = layer.calls * surface.coefficients
+                    factors[row, column] = surface.factors(widest)
+        return cls(precisions, coefficients, factors)
+
+    def seconds(self, inputs: FloatArray, outputs: FloatArray) -> FloatArray:
+        """Of widths (policies, layers) at every precision: (policies, layers, precisions)."""
+        layers = np.arange(inputs.shape[1])
+        widths_in = np.rint(inputs).astype(np.int64)
+        widths_out = np.rint(outputs).astype(np.int64)
+        plain = np.einsum("plk,lck->plc", terms(inputs, outputs), self.coefficients)
+        of_inputs = self.factors[layers, :, 0, widths_in]
+        of_outputs = self.factors[layers, :, 1, widths_out]
+        return plain * of_inputs * of_outputs
