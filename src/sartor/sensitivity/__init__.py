@@ -1,7 +1,7 @@
-"""How much each layer minds being compressed, one compression parameter at a time (Galen, Ω).
+"""How much each layer suffers from being compressed, one parameter at a time (Galen's Ω).
 
-Ω = mean over images of KL(p_candidate ‖ p_original). The network runs once; for every candidate only what lies behind the changed
-layer runs again.
+Ω = mean over images of KL(p_candidate ‖ p_original). The network runs once; for every candidate
+only what lies behind the changed layer runs again.
 """
 
 import lazy_loader

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -27,7 +29,18 @@ from sartor.policy import Policy
 from sartor.sensitivity._suffix import SuffixRunner
 from sartor.sensitivity._table import Grid, Parameter, Sensitivity
 
-Change = Callable[[], dict[str, nn.Module]]
+#: Modules, by name, that replace those of the folded network for one value of a parameter.
+Change = Callable[[float], dict[str, nn.Module]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """One parameter of one group or layer, and what each of its values changes."""
+
+    parameter: Parameter
+    name: str
+    values: tuple[float, ...]
+    change: Change
 
 
 def measure(
@@ -41,106 +54,111 @@ def measure(
 ) -> Sensitivity:
     """Ω of every group and layer of a network on normalised images.
 
-    With ``path``, what is done is on disk after every layer and is not done again. Raises `DataError` without images.
+    With ``path``, what is done is on disk after every layer and is not done again; ``on_progress``
+    is called with the number of rows that are done and of all.
+
+    Raises `DataError` without images, `RunError` if ``path`` holds something else.
+
+    >>> import torch
+    >>> from sartor.compression import CompressOptions
+    >>> from sartor.graph import trace
+    >>> model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+    >>> images = torch.randn(8, 3, 2, 2)
+    >>> compressor = Compressor(trace(model, images[:1]), None, CompressOptions())
+    >>> found = measure(compressor, images, grid=Grid(keep=(0.5, 1.0), bits=(8,)))
+    >>> sorted(found.table)
+    ['activation_bits', 'channels', 'weight_bits']
+    >>> found.table["channels"]["0"][1.0]
+    0.0
     """
     if not len(images):
         raise DataError("there are no images to measure the sensitivity on; at least one is needed")
-    grid = grid or Grid()
-    identity = digest({**compressor.network.module.state_dict(), "images": images}, scheme)
-    found = (
-        Sensitivity.read(path)
-        if path is not None and path.exists()
-        else Sensitivity(len(images), identity)
-    )
-    if found.images != len(images):
+    module = compressor.network.module
+    identity = digest({**module.state_dict(), "images": images}, scheme)
+    found = _begun(path, len(images), identity)
+
+    folded = fold(module, fastest_dtype(module, (images,)))
+    runner = SuffixRunner.of(folded, images)
+    rows = list(_rows(compressor, runner, grid or Grid(), scheme))
+    for done, row in enumerate(rows, 1):
+        omegas = found.row(row.parameter, row.name)
+        missing = [value for value in row.values if value not in omegas]
+        for value in missing:
+            omegas[value] = runner.divergence(row.change(value))
+        if missing and path is not None:
+            found.save(path)
+        on_progress(done, len(rows))
+    return found
+
+
+def _begun(path: Path | None, images: int, identity: str) -> Sensitivity:
+    """What a file holds of the same measurement, or nothing yet."""
+    if path is None or not path.exists():
+        return Sensitivity(images, identity)
+    found = Sensitivity.read(path)
+    if found.images != images:
         raise RunError(
-            f"{path} was measured on {found.images} images, not {len(images)}; remove it or choose another folder"
+            f"{path} was measured on {found.images} images, not {images}; remove it or choose "
+            "another folder"
         )
     if found.identity != identity:
         raise RunError(
-            f"{path} was measured of another network, on other images or for another target; choose another folder"
+            f"{path} was measured of another network, on other images or for another target; "
+            "choose another folder"
         )
-    module = compressor.network.module
-    runner = SuffixRunner(fold(module, fastest_dtype(module, (images,))), images)
-    work = list(_rows(compressor, runner, grid, scheme))
-    for done, (parameter, name, options) in enumerate(work):
-        row = found.table.setdefault(parameter, {}).setdefault(name, {})
-        missing = [value for value in options if value not in row]
-        for value in missing:
-            row[value] = runner.divergence(options[value]())
-        if missing and path is not None:
-            found.save(path)
-        on_progress(done + 1, len(work))
     return found
 
 
 def _rows(
     compressor: Compressor, runner: SuffixRunner, grid: Grid, scheme: Scheme
-) -> Iterator[tuple[Parameter, str, dict[float, Change]]]:
-    """Every group or layer with what to try: for each value, the modules that replace those of the folded network."""
+) -> Iterator[_Row]:
     network = compressor.network
     for group in network.groups:
-        yield (
-            "channels",
-            group.name,
-            {keep: _masked(compressor, runner, group.name, keep) for keep in grid.keep},
-        )
-    for layer in network.layers:
-        module = runner.network.get_submodule(layer.name)
-        if can_be_quantized(module):
-            yield (
-                "weight_bits",
-                layer.name,
-                {bits: _rounded(runner, layer.name, bits, scheme) for bits in grid.bits},
-            )
-    for layer in network.layers:
-        if can_be_quantized(runner.network.get_submodule(layer.name)):
-            yield (
-                "activation_bits",
-                layer.name,
-                {bits: _coarse(runner, layer.name, bits) for bits in grid.bits},
-            )
+        change: Change = partial(_without_channels, compressor, runner, group.name)
+        yield _Row("channels", group.name, grid.keep, change)
+
+    layers = [
+        layer.name
+        for layer in network.layers
+        if can_be_quantized(runner.network.get_submodule(layer.name))
+    ]
+    for layer in layers:
+        change = partial(_with_coarse_weights, runner, layer, scheme)
+        yield _Row("weight_bits", layer, grid.bits, change)
+    for layer in layers:
+        change = partial(_with_coarse_input, runner, layer)
+        yield _Row("activation_bits", layer, grid.bits, change)
 
 
-def _masked(compressor: Compressor, runner: SuffixRunner, group: str, keep: float) -> Change:
-    def change() -> dict[str, nn.Module]:
-        kept = compressor.kept(Policy(channels={group: keep}))
-        if kept.all():
-            return {}
-        masked = fold(mask(compressor.network, kept), runner.dtype)
-        return {
-            name: masked.get_submodule(name)
-            for name in compressor.network.group_by_name[group].consumers
-        }
-
-    return change
+def _without_channels(
+    compressor: Compressor, runner: SuffixRunner, group: str, keep: float
+) -> dict[str, nn.Module]:
+    """The readers of a group, for which the channels that are not kept are zero."""
+    kept = compressor.kept(Policy(channels={group: keep}))
+    if kept.all():
+        return {}
+    masked = fold(mask(compressor.network, kept), runner.dtype)
+    readers = compressor.network.group_by_name[group].consumers
+    return {name: masked.get_submodule(name) for name in readers}
 
 
-def _rounded(runner: SuffixRunner, layer: str, bits: float, scheme: Scheme) -> Change:
-    def change() -> dict[str, nn.Module]:
-        module = runner.network.get_submodule(layer)
-        weight = module.get_parameter("weight")
-        real = _with_weight(module, weight.float())
-        rounded = cast("QuantizedWeight", with_rounded_weight(real, int(bits), scheme)).rounded()
-        return {layer: _with_weight(module, rounded.to(weight.dtype))}
-
-    return change
-
-
-def _coarse(runner: SuffixRunner, layer: str, bits: float) -> Change:
-    def change() -> dict[str, nn.Module]:
-        lows, highs = zip(
-            *(find_range(read, int(bits), "minmax") for read in runner.inputs_of(layer)),
-            strict=True,
-        )
-        quantizer = ActivationQuantizer(int(bits), min(lows), max(highs))
-        return {layer: _QuantizedInput(quantizer, runner.fast.get_submodule(layer))}
-
-    return change
+def _with_coarse_weights(
+    runner: SuffixRunner, layer: str, scheme: Scheme, bits: float
+) -> dict[str, nn.Module]:
+    module = runner.network.get_submodule(layer)
+    weight = module.get_parameter("weight")
+    exact = with_tensors(module, {"weight": weight.float()})
+    quantized = cast("QuantizedWeight", with_rounded_weight(exact, int(bits), scheme))
+    rounded = quantized.rounded().to(weight.dtype)
+    return {layer: with_tensors(module, {"weight": rounded})}
 
 
-def _with_weight(module: nn.Module, weight: Tensor) -> nn.Module:
-    return with_tensors(module, {"weight": weight})
+def _with_coarse_input(runner: SuffixRunner, layer: str, bits: float) -> dict[str, nn.Module]:
+    ranges = [find_range(batch, int(bits), "minmax") for batch in runner.inputs_of(layer)]
+    low = min(low for low, _ in ranges)
+    high = max(high for _, high in ranges)
+    quantizer = ActivationQuantizer(int(bits), low, high)
+    return {layer: _QuantizedInput(quantizer, runner.fast.get_submodule(layer))}
 
 
 class _QuantizedInput(nn.Module):
@@ -148,7 +166,9 @@ class _QuantizedInput(nn.Module):
 
     def __init__(self, quantizer: ActivationQuantizer, layer: nn.Module) -> None:
         super().__init__()
-        self.quantizer, self.layer = quantizer, layer
+        self.quantizer = quantizer
+        self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer(self.quantizer(x.float()).to(x.dtype))
+        rounded = self.quantizer(x.float())
+        return self.layer(rounded.to(x.dtype))

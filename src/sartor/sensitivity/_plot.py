@@ -15,26 +15,21 @@ _ROW = 12
 
 
 def heat_map(found: Sensitivity) -> Any:
-    """An Altair chart: layers down, what is kept of channels and bits across. Raises `ImportError` without altair."""
+    """An Altair chart: layers down, what is kept of channels and bits across.
+
+    Raises `ImportError` without altair.
+    """
     import altair as alt
 
-    rows: list[dict[str, Any]] = [
-        {
-            "layer": name,
-            "setting": f"{parameter.partition('_')[0]} {value:g}",
-            "omega": max(omega, _FLOOR),
-        }
-        for parameter, table in found.table.items()
-        for name, row in table.items()
-        for value, omega in row.items()
-    ]
-    layers, settings = (
-        list(dict.fromkeys(str(row[key]) for row in rows)) for key in ("layer", "setting")
-    )
-    chart = alt.Chart(alt.InlineData(rows)).encode(
-        x=alt.X("setting:N", sort=settings, title="channels kept; bits of weights, of activations"),
+    cells = _cells(found)
+    layers = list(dict.fromkeys(cell["layer"] for cell in cells))
+    settings = list(dict.fromkeys(cell["setting"] for cell in cells))
+    across = "channels kept; bits of weights, of activations"
+    scale = alt.Scale(type="log", scheme="viridis")
+    chart = alt.Chart(alt.InlineData(cells)).encode(
+        x=alt.X("setting:N", sort=settings, title=across),
         y=alt.Y("layer:N", sort=layers, title=None),
-        color=alt.Color("omega:Q", scale=alt.Scale(type="log", scheme="viridis"), title="Ω, nats"),
+        color=alt.Color("omega:Q", scale=scale, title="Ω, nats"),
         tooltip=["layer:N", "setting:N", alt.Tooltip("omega:Q", format=".3g")],
     )
     return chart.mark_rect().properties(height=_ROW * len(layers))
@@ -49,3 +44,15 @@ def draw(found: Sensitivity, folder: Path) -> Path | None:
     except ImportError:
         return None
     return path
+
+
+def _cells(found: Sensitivity) -> list[dict[str, Any]]:
+    cells = []
+    for parameter, rows in found.table.items():
+        what, _, _ = parameter.partition("_")
+        for name, row in rows.items():
+            for value, omega in row.items():
+                setting = f"{what} {value:g}"
+                cell = {"layer": name, "setting": setting, "omega": max(omega, _FLOOR)}
+                cells.append(cell)
+    return cells

@@ -1,7 +1,8 @@
-"""A network that runs once; for every change, only what lies behind it runs again."""
+"""A network that ran once; for every change, only what lies behind it runs again."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,73 +10,80 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.compression.modules import winograd_layer, with_winograd
+from sartor.graph import Walk
 from sartor.machine import channels_last, map_on_threads
 from sartor.scoring import divergence, logits
 
 #: Images that one core runs at once.
 _BATCH = 64
 
+#: All values of one batch.
+Values = dict[fx.Node, Any]
+
 
 class SuffixRunner:
-    """Runs a network once, keeps every intermediate value, and runs again only what a change can reach."""
+    """A network that ran on some images, with every intermediate value.
 
-    def __init__(self, network: fx.GraphModule, images: Tensor) -> None:
+    Attributes:
+        network: As it was given.
+        fast: The same with faster convolutions, which is what runs.
+        values: What each node of ``fast`` gave, batch by batch.
+    """
+
+    def __init__(self, network: fx.GraphModule, fast: fx.GraphModule, values: list[Values]) -> None:
         self.network = network
-        self.fast = with_winograd(network)
-        self.dtype = next(iter(network.parameters())).dtype
-        self._nodes = list(network.graph.nodes)
-        self._interpreter = fx.Interpreter(self.fast)
-        batches = [{"": pixels} for pixels in channels_last(images.to(self.dtype)).split(_BATCH)]
-        self._values = map_on_threads(partial(self._walk, known={}), batches)
+        self.fast = fast
+        self.values = values
+
+    @classmethod
+    def of(cls, network: fx.GraphModule, images: Tensor) -> SuffixRunner:
+        """Run a network on normalised images, in the type of its weights."""
+        fast = with_winograd(network)
+        batches = channels_last(images.to(_dtype(network))).split(_BATCH)
+        return cls(network, fast, map_on_threads(partial(_all_values, fast), batches))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return _dtype(self.network)
 
     def inputs_of(self, layer: str) -> list[Tensor]:
         """What a layer reads, batch by batch."""
-        node = next(
-            node for node in self._nodes if node.op == "call_module" and node.target == layer
+        (source,) = (
+            node.all_input_nodes[0]
+            for node in self.fast.graph.nodes
+            if node.op == "call_module" and node.target == layer
         )
-        return [values[node.all_input_nodes[0]] for values in self._values]
+        return [values[source] for values in self.values]
 
-    def divergence(self, replaced: dict[str, nn.Module]) -> float:
+    def divergence(self, replaced: Mapping[str, nn.Module]) -> float:
         """Ω of the network with some modules replaced."""
         if not replaced:
             return 0.0
         fast = {name: winograd_layer(module) for name, module in replaced.items()}
-        result = self._nodes[-1]
-
-        def of_batch(values: dict[fx.Node, Any]) -> tuple[int, float]:
-            mine, original = (logits(found[result]) for found in (self._walk(fast, values), values))
-            return len(original), len(original) * divergence(mine, original)
-
-        counts, sums = zip(*map_on_threads(of_batch, self._values), strict=True)
-        return max(0.0, sum(sums) / sum(counts))  # rounding may leave a negative zero
+        batches = map_on_threads(partial(self._divergence_of_batch, fast), self.values)
+        count = sum(images for images, _ in batches)
+        total = sum(images * mean for images, mean in batches)
+        return max(0.0, total / count)  # rounding may leave a negative zero
 
     @torch.no_grad()
-    def _walk(self, replaced: dict[str, Any], known: dict[fx.Node, Any]) -> dict[fx.Node, Any]:
-        """Values of the nodes that differ from ``known``, as long as any reads them; where nothing is known, of all nodes."""
-        values: dict[fx.Node, Any] = {}
-        for node in self._nodes:
-            swapped = node.op == "call_module" and str(node.target) in replaced
-            if (
-                known
-                and not swapped
-                and not any(source in values for source in node.all_input_nodes)
-            ):
-                continue
-            if node.op == "placeholder":
-                values[node] = (
-                    replaced[""] if node is self._nodes[0] else node.args[0] if node.args else None
-                )
-                continue
-            look_up = {
-                source: values.get(source, known.get(source)) for source in node.all_input_nodes
-            }
-            args, kwargs = (
-                fx.node.map_arg(item, look_up.__getitem__) for item in (node.args, node.kwargs)
-            )
-            if swapped:
-                values[node] = replaced[str(node.target)](*args, **kwargs)
-            else:
-                values[node] = getattr(self._interpreter, node.op)(node.target, args, kwargs)
-            for source in self._interpreter.user_to_last_uses.get(node, ()) if known else ():
-                values.pop(source, None)
-        return values
+    def _divergence_of_batch(
+        self, replaced: Mapping[str, Callable[..., Any]], values: Values
+    ) -> tuple[int, float]:
+        """Images of a batch and their mean divergence."""
+        changed = Walk(self.fast, [], replaced=replaced, known=values).run()
+        output = next(iter(reversed(self.fast.graph.nodes)))
+        original = logits(values[output])
+        return len(original), divergence(logits(changed), original)
+
+
+@torch.no_grad()
+def _all_values(network: fx.GraphModule, images: Tensor) -> Values:
+    walk = Walk(network, [images], keep=True)
+    walk.run()
+    return walk.values
+
+
+def _dtype(network: nn.Module) -> torch.dtype:
+    parameter = next(iter(network.parameters()))
+    return parameter.dtype

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from sartor.machine import FloatArray, read_json, write_text
 from sartor.policy import FULL_WIDTH
 
 Parameter = Literal["channels", "weight_bits", "activation_bits"]
+#: Ω by parameter, by name of a group or layer, by value.
+Table = dict[Parameter, dict[str, dict[float, float]]]
 
 SCHEMA = 2
 SENSITIVITY_FILE = "sensitivity.json"
@@ -21,7 +24,12 @@ SENSITIVITY_FILE = "sensitivity.json"
 
 @dataclass(frozen=True)
 class Grid:
-    """What is tried of every group and layer; the other parameters stay at their widest."""
+    """What is tried of every group and layer; the other parameters stay at their widest.
+
+    Attributes:
+        keep: Keep ratios of groups, in (0, 1].
+        bits: Bits of weights and of activations, 1 to 8.
+    """
 
     keep: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     bits: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
@@ -29,49 +37,61 @@ class Grid:
 
 @dataclass
 class Sensitivity:
-    """``table[parameter][name][value]`` is Ω in nats, value a keep ratio or a number of bits.
+    """Ω of the groups and layers of a network, one compression parameter at a time.
 
-    ``identity`` is a digest of the network, the images and the way of rounding it was measured with.
+    >>> found = Sensitivity(images=64, table={"channels": {"conv1": {0.5: 0.2}}})
+    >>> found.at("channels", "conv1", np.array([0.5, 0.75, 1.0])).tolist()
+    [0.2, 0.1, 0.0]
+
+    Attributes:
+        images: How many images it was measured on.
+        identity: Digest of the network, the images and the way of rounding it was measured with.
+        table: ``table[parameter][name][value]`` is Ω in nats; value is a keep ratio or a number of
+            bits.
     """
 
     images: int
     identity: str = ""
-    table: dict[Parameter, dict[str, dict[float, float]]] = field(default_factory=dict)
+    table: Table = field(default_factory=dict)
+
+    def row(self, parameter: Parameter, name: str) -> dict[float, float]:
+        """What is measured of one group or layer, to be added to."""
+        return self.table.setdefault(parameter, {}).setdefault(name, {})
 
     def at(self, parameter: Parameter, name: str, values: FloatArray) -> FloatArray:
-        """Ω at any values, linear between those measured; 0 above 8 bits."""
-        row = self.table.get(parameter, {}).get(name, {})
-        points = sorted(
-            {**row, **({float(FULL_WIDTH): 0.0} if parameter != "channels" else {1.0: 0.0})}.items()
-        )
-        return np.interp(values, [value for value, _ in points], [omega for _, omega in points])
+        """Ω at any values, linear between those measured; 0 where nothing is changed."""
+        unchanged = 1.0 if parameter == "channels" else float(FULL_WIDTH)
+        measured = self.table.get(parameter, {}).get(name, {})
+        points = {**measured, unchanged: 0.0}
+        where = sorted(points)
+        omegas = [points[value] for value in where]
+        return np.interp(values, where, omegas)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
-        write_text(path, json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n")
+        content = {"schema": SCHEMA, **asdict(self)}
+        write_text(path, json.dumps(content, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Sensitivity:
         """What `save` wrote. Raises `RunError` for anything else."""
-        content = read_json(
-            path, missing=f"{path} does not exist; make it with sartor sensitivity", error=RunError
-        )
+        missing = f"{path} does not exist; make it with sartor sensitivity"
+        content = read_json(path, missing=missing, error=RunError)
         if content.get("schema") != SCHEMA:
             raise RunError(f"{path} is not a sensitivity of schema {SCHEMA}")
         try:
-            table = {
-                parameter: {
-                    name: {float(value): float(omega) for value, omega in row.items()}
-                    for name, row in rows.items()
-                }
-                for parameter, rows in content["table"].items()
-            }
-            return cls(
-                content["images"],
-                content["identity"],
-                cast("dict[Parameter, dict[str, dict[float, float]]]", table),
-            )
+            return cls(content["images"], content["identity"], _table(content["table"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
                 f"{path} is not a sensitivity: {error!r}; measure it again with sartor sensitivity"
             ) from error
+
+
+def _table(content: Mapping[str, Any]) -> Table:
+    """A table of which JSON made text of all values."""
+    table: Table = {}
+    for parameter, rows in content.items():
+        by_name = table.setdefault(cast("Parameter", parameter), {})
+        for name, row in rows.items():
+            by_name[name] = {float(value): float(omega) for value, omega in row.items()}
+    return table
