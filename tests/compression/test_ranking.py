@@ -7,7 +7,7 @@ from torch import nn
 
 import topologies
 from sartor.compression import CompressOptions, Compressor
-from sartor.compression.refitting._calibration import as_matrix
+from sartor.compression.refitting._matrix import as_matrix
 from sartor.graph import trace
 
 

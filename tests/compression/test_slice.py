@@ -112,7 +112,7 @@ def one_if_many(first, second):
         (
             lambda first, second: (first + second) // 9,
             [],
-            dict.fromkeys("ab", " together with others"),
+            dict.fromkeys("ab", " together with others: the output changes"),
         ),
     ],
     ids=["neither", "first", "fails", "each", "together"],

@@ -9,10 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from sartor.graph import Walk
+
 
 @dataclass(frozen=True, eq=False)
 class LayerCall:
-    """One call of a convolution or linear layer."""
+    """One call of a convolution or linear layer.
+
+    Attributes:
+        name: Name of the layer in the network.
+        layer: The layer.
+        input: What it read, (images, …).
+        output: What it wrote.
+    """
 
     name: str
     layer: nn.Conv1d | nn.Conv2d | nn.Linear
@@ -23,15 +32,22 @@ class LayerCall:
 @torch.no_grad()
 def layer_calls(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[LayerCall]:
     """All calls, in forward order; layers that share a module are called more than once."""
-    calls: list[LayerCall] = []
+    recorder = _Recorder(network, inputs)
+    recorder.run()
+    return recorder.calls
 
-    class Recorder(fx.Interpreter):
-        def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            output = super().call_module(target, args, kwargs)
-            layer = network.get_submodule(target)
+
+class _Recorder(Walk):
+    def __init__(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> None:
+        super().__init__(network, inputs)
+        self.calls: list[LayerCall] = []
+
+    def call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        output = super().call(node, args, kwargs)
+        if node.op == "call_module":
+            name = str(node.target)
+            layer = self.network.get_submodule(name)
             if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)):
-                calls.append(LayerCall(target, layer, args[0], output))
-            return output
-
-    Recorder(network).run(*inputs)
-    return calls
+                read = self.value(node.all_input_nodes[0])
+                self.calls.append(LayerCall(name, layer, read, output))
+        return output

@@ -1,12 +1,15 @@
 from ._copies import bias_of as bias_of
+from ._copies import own_tensors as own_tensors
 from ._copies import shallow_copy as shallow_copy
 from ._copies import trainable_copy as trainable_copy
 from ._copies import weight_of as weight_of
 from ._copies import with_tensors as with_tensors
 from ._dtype import fastest_dtype as fastest_dtype
 from ._fold import FoldedNorm as FoldedNorm
-from ._fold import affine as affine
 from ._fold import fold as fold
+from ._norms import BATCH_NORMS as BATCH_NORMS
+from ._norms import BatchNorm as BatchNorm
+from ._norms import affine as affine
 from ._norms import keeps_statistics as keeps_statistics
 from ._norms import norms_behind as norms_behind
 from ._norms import own_norms as own_norms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import cast
 
 from torch import Tensor, fx, nn
@@ -13,7 +14,7 @@ def shallow_copy(module: fx.GraphModule) -> fx.GraphModule:
 
     Replace modules in it; never write into them.
     """
-    return cast("fx.GraphModule", _share_tree(module))
+    return cast("fx.GraphModule", _copy_tree(module))
 
 
 def trainable_copy(module: fx.GraphModule) -> fx.GraphModule:
@@ -21,10 +22,16 @@ def trainable_copy(module: fx.GraphModule) -> fx.GraphModule:
     return copy.deepcopy(module).requires_grad_(True).eval()
 
 
-def with_tensors(module: nn.Module, tensors: dict[str, Tensor], **attributes: int) -> nn.Module:
-    """A copy of one module with some parameters, buffers and plain attributes replaced."""
+def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor], **attributes: int) -> nn.Module:
+    """A copy of one module with some parameters, buffers and plain attributes replaced.
+
+    >>> layer = with_tensors(nn.Linear(2, 1), {"weight": torch.ones(1, 3)}, in_features=3)
+    >>> layer
+    Linear(in_features=3, out_features=1, bias=True)
+    """
     new = copy.copy(module)
-    new._parameters, new._buffers = dict(module._parameters), dict(module._buffers)
+    new._parameters = dict(module._parameters)
+    new._buffers = dict(module._buffers)
     for name, tensor in tensors.items():
         if name in new._buffers:
             new._buffers[name] = tensor
@@ -44,10 +51,15 @@ def bias_of(module: nn.Module) -> Tensor | None:
     return module._parameters.get("bias")
 
 
-def _share_tree(module: nn.Module) -> nn.Module:
-    new: nn.Module = object.__new__(
-        type(module)
-    )  # not copy.copy: GraphModule would compile its code anew
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers of a module itself, without those of its children."""
+    tables = (*module._parameters.items(), *module._buffers.items())
+    return {name: tensor for name, tensor in tables if tensor is not None}
+
+
+def _copy_tree(module: nn.Module) -> nn.Module:
+    # not copy.copy, with which a GraphModule compiles its code anew
+    new: nn.Module = object.__new__(type(module))
     new.__dict__.update(module.__dict__)
-    new._modules = {name: child and _share_tree(child) for name, child in module._modules.items()}
+    new._modules = {name: child and _copy_tree(child) for name, child in module._modules.items()}
     return new

@@ -1,4 +1,4 @@
-"""The form in which candidates are scored: batch norm folded, channels last, bf16 where the processor multiplies it fast."""
+"""The form in which candidates are scored: batch norms folded, channels last, in one dtype."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import cast
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression.modules._copies import shallow_copy, with_tensors
-from sartor.compression.modules._norms import keeps_statistics, norms_behind
+from sartor.compression.modules._copies import own_tensors, shallow_copy, with_tensors
+from sartor.compression.modules._norms import BatchNorm, affine, norms_behind
 from sartor.machine import channels_last
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class FoldedNorm(nn.Identity):
@@ -18,47 +20,38 @@ class FoldedNorm(nn.Identity):
 
 @torch.no_grad()
 def fold(network: fx.GraphModule, dtype: torch.dtype = torch.float32) -> fx.GraphModule:
-    """A copy in ``dtype``, channels last, whose batch norms are part of the convolutions before them where they can be."""
+    """A copy in ``dtype``, channels last, with batch norms folded into convolutions.
+
+    Those are folded that stand behind convolutions only; a `FoldedNorm` takes their places.
+    """
     folded = shallow_copy(network)
     scales: dict[str, tuple[Tensor, Tensor]] = {}
-    for layer, name in norms_behind(network, _folds, (nn.Conv2d,)).items():
-        scales[layer] = affine(cast("nn.BatchNorm2d", network.get_submodule(name)))
+    for layer, name in norms_behind(network, layers=_CONVOLUTIONS).items():
+        scales[layer] = affine(cast("BatchNorm", network.get_submodule(name)))
         folded.set_submodule(name, FoldedNorm())
     for name, module in list(folded.named_modules()):
-        if not module._parameters and not module._buffers:
+        tensors = own_tensors(module)
+        if not tensors:
             continue
-        tensors = {
-            key: value
-            for key, value in (*module._parameters.items(), *module._buffers.items())
-            if value is not None
-        }
         if name in scales:
-            scale, shift = scales[name]
-            tensors["bias"] = shift + scale * tensors.get("bias", torch.zeros_like(scale))
-            tensors["weight"] = tensors["weight"] * scale.view(
-                -1, *(1,) * (tensors["weight"].dim() - 1)
-            )
+            tensors |= _scaled(tensors, *scales[name])
         new = with_tensors(module, {key: _cast(value, dtype) for key, value in tensors.items()})
         if name:
             folded.set_submodule(name, new)
         else:  # tensors of the network itself
-            folded._parameters, folded._buffers = new._parameters, new._buffers
+            folded._parameters = new._parameters
+            folded._buffers = new._buffers
     return folded
 
 
-def _folds(module: nn.Module) -> bool:
-    """Whether a module is a batch norm of images, by statistics of its own."""
-    return isinstance(module, nn.BatchNorm2d) and keeps_statistics(module)
-
-
-def affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Scale and shift a batch norm applies in evaluation mode."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.affine:
-        return scale * norm.weight, norm.bias - norm.running_mean * scale * norm.weight
-    return scale, -norm.running_mean * scale
+def _scaled(tensors: dict[str, Tensor], scale: Tensor, shift: Tensor) -> dict[str, Tensor]:
+    """Weight and bias of a convolution whose outputs are scaled and shifted, both (channels,)."""
+    weight = tensors["weight"]
+    bias = tensors.get("bias", torch.zeros_like(scale))
+    return {
+        "weight": weight * scale.view(-1, *(1,) * (weight.dim() - 1)),
+        "bias": shift + scale * bias,
+    }
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -5,14 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from sartor.graph import LAYERS
 
+#: Batch norms of any dimension, as a type and one by one.
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
 
 def keeps_statistics(module: nn.Module) -> bool:
-    """Whether a module is a batch norm that scales and shifts by fixed numbers in evaluation mode."""
-    return isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)) and module.running_mean is not None
+    """Whether a module is a batch norm that applies fixed numbers in evaluation mode."""
+    return isinstance(module, BATCH_NORMS) and module.running_mean is not None
+
+
+def affine(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Scale and shift that a batch norm applies in evaluation mode, both (channels,).
+
+    >>> norm = nn.BatchNorm1d(2, eps=0.0)
+    >>> _ = norm.running_var.fill_(4.0)
+    >>> affine(norm)[0].tolist()
+    [0.5, 0.5]
+    """
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = (norm.running_var + norm.eps).rsqrt()
+    if norm.affine:
+        shift = norm.bias - norm.running_mean * scale * norm.weight
+        return scale * norm.weight, shift
+    return scale, -norm.running_mean * scale
 
 
 def norms_behind(
@@ -22,34 +43,44 @@ def norms_behind(
 ) -> dict[str, str]:
     """Layers of some kinds with the norm that stands behind them, by name.
 
-    It must follow every call of the layer, with no other reader; and though it may stand behind several layers, behind nothing
-    else.
+    It must follow every call of the layer, with no other reader; and though it may stand behind
+    several layers, behind nothing else.
     """
-    followers: dict[str, set[str]] = {}
-    feeding: dict[str, set[str]] = {}
+    readers: dict[str, set[str]] = {}
+    sources: dict[str, set[str]] = {}
     for node in network.graph.nodes:
-        module = network.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if node.op != "call_module":
+            continue
+        name = str(node.target)
+        module = network.get_submodule(name)
         if isinstance(module, layers):
-            readers = [str(user.target) if user.op == "call_module" else "" for user in node.users]
-            alone = len(readers) == 1 and is_norm(network.get_submodule(readers[0]))
-            followers.setdefault(str(node.target), set()).add(readers[0] if alone else "")
-        elif module is not None and is_norm(module):
-            (source,) = node.all_input_nodes
-            feeding.setdefault(str(node.target), set()).add(
-                str(source.target) if source.op == "call_module" else ""
-            )
-    followed = {
-        layer: min(names)
-        for layer, names in followers.items()
-        if len(names) == 1 and "" not in names
-    }
-    return {layer: norm for layer, norm in followed.items() if feeding[norm] <= followed.keys()}
+            readers.setdefault(name, set()).add(_only_reader(node))
+        elif is_norm(module):
+            sources.setdefault(name, set()).add(_called_module(node.all_input_nodes[0]))
+    behind = {}
+    for layer, names in readers.items():
+        (name, *others) = names
+        if not others and name and is_norm(network.get_submodule(name)):
+            behind[layer] = name
+    return {layer: norm for layer, norm in behind.items() if sources[norm] <= behind.keys()}
 
 
 def own_norms(
     network: fx.GraphModule, is_norm: Callable[[nn.Module], bool] = keeps_statistics
 ) -> dict[str, str]:
-    """Those of `norms_behind` that stand behind one layer only, so that changing them changes no other."""
+    """Those of `norms_behind` that stand behind one layer only: changing them changes no other."""
     found = norms_behind(network, is_norm)
     count = Counter(found.values())
     return {layer: norm for layer, norm in found.items() if count[norm] == 1}
+
+
+def _only_reader(node: fx.Node) -> str:
+    """Name of the module that alone reads a node; empty if there is none."""
+    if len(node.users) != 1:
+        return ""
+    return _called_module(next(iter(node.users)))
+
+
+def _called_module(node: fx.Node) -> str:
+    """Name of the module that a node calls; empty if it calls none."""
+    return str(node.target) if node.op == "call_module" else ""

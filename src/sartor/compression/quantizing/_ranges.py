@@ -20,6 +20,8 @@ _PERCENTILE = 0.9999
 _SAMPLE = 200_000
 #: Ranges tried by the least-squares method, as shares of the whole range.
 _SHARES = torch.linspace(0.3, 1.0, 29)
+#: Smallest step of a rounded number.
+SMALLEST_SCALE = 1e-12
 
 
 def calibrate(
@@ -28,22 +30,29 @@ def calibrate(
     points: Iterable[tuple[fx.Node, int]],
     method: RangeMethod,
 ) -> Ranges:
-    """Lowest and highest value worth representing, for tensors (nodes of ``network``) at given bits."""
+    """Lowest and highest value worth representing, for nodes of ``network`` at given bits."""
     wanted: dict[fx.Node, list[int]] = {}
     for node, bits in points:
         wanted.setdefault(node, []).append(bits)
     ranges: Ranges = {}
 
-    def record(node: fx.Node, value: Any) -> None:
+    def visit(node: fx.Node, value: Any) -> None:
         for bits in wanted.get(node, ()):
             ranges[node, bits] = find_range(value, bits, method)
 
-    walk(network, inputs, record)
+    walk(network, inputs, visit)
     return ranges
 
 
 def find_range(values: Tensor, bits: int, method: RangeMethod) -> tuple[float, float]:
-    """Range of one tensor: all of it, all but 0.01 % on each side, or the one with least squared rounding error."""
+    """Range of one tensor.
+
+    All of it (``minmax``), all but 0.01 % on each side (``percentile``), or the one with least
+    squared rounding error at these ``bits`` (``mse``).
+
+    >>> find_range(torch.tensor([-1.0, 0.0, 3.0]), 8, "minmax")
+    (-1.0, 3.0)
+    """
     low, high = (float(item) for item in values.aminmax())
     if method == "minmax" or low == high:
         return low, high
@@ -52,17 +61,18 @@ def find_range(values: Tensor, bits: int, method: RangeMethod) -> tuple[float, f
     if method == "percentile":
         tails = sample.quantile(torch.tensor([1 - _PERCENTILE, _PERCENTILE]))
         return float(tails[0]), float(tails[1])
-    low, high = min(low, 0.0), max(high, 0.0)
-    errors = torch.stack(
-        [_rounding_error(sample, low * share, high * share, bits) for share in _SHARES.tolist()]
-    )
-    best = float(_SHARES[int(errors.argmin())])
+    low = min(low, 0.0)
+    high = max(high, 0.0)
+    errors = [
+        _rounding_error(sample, low * share, high * share, bits) for share in _SHARES.tolist()
+    ]
+    best = float(_SHARES[int(torch.stack(errors).argmin())])
     return best * low, best * high
 
 
 def _rounding_error(values: Tensor, low: float, high: float, bits: int) -> Tensor:
-    scale = max((high - low) / (2**bits - 1), 1e-12)
-    rounded = torch.fake_quantize_per_tensor_affine(
-        values, scale, round(-low / scale), 0, 2**bits - 1
-    )
+    largest = 2**bits - 1
+    scale = max((high - low) / largest, SMALLEST_SCALE)
+    zero_point = round(-low / scale)
+    rounded = torch.fake_quantize_per_tensor_affine(values, scale, zero_point, 0, largest)
     return (rounded - values).square().mean()

@@ -1,7 +1,8 @@
 """The form in which candidates are trained: batch norms stand again where they were folded.
 
-Weights are rounded per output channel, so a batch norm behind a rounded convolution only scales its steps: folding it
-afterwards changes nothing but the last bits, and training sees the statistics of each batch, as the original's did.
+Weights are rounded per output channel, so a batch norm behind a rounded convolution only scales
+its steps: folding it afterwards changes nothing but the last bits, and training sees the
+statistics of each batch, as the original's did.
 """
 
 from __future__ import annotations
@@ -11,48 +12,70 @@ from typing import cast
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression.modules import FoldedNorm, fold, own_norms, trainable_copy
+from sartor.compression.modules import (
+    BATCH_NORMS,
+    BatchNorm,
+    FoldedNorm,
+    fold,
+    own_norms,
+    trainable_copy,
+)
 from sartor.compression.quantizing._quantizers import QuantizedWeight
 from sartor.graph import walk
 
+_Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
 
 def unfold(folded: fx.GraphModule, inputs: tuple[Tensor, ...]) -> fx.GraphModule:
-    """A copy to train, with batch norms where `fold` took them out; in evaluation mode it computes what ``folded`` does.
+    """A copy to train, with batch norms where `fold` took them out.
 
-    Statistics are those of ``inputs``; a batch norm that stood behind several layers stays folded. Weights before the others are
-    scaled to length 1 per output channel: only their direction counts there, and a step of a given size turns them the further
-    the shorter they are (van Laarhoven 2017).
+    In evaluation mode it computes what ``folded`` does. Statistics are those of ``inputs``; a
+    batch norm that stood behind several layers stays folded. Weights before the others are scaled
+    to length 1 per output channel: only their direction counts there, and a step of a given size
+    turns them the further the shorter they are (van Laarhoven 2017).
     """
     network = trainable_copy(folded)
     missing = own_norms(folded, lambda module: isinstance(module, FoldedNorm))
 
     def visit(node: fx.Node, value: Tensor) -> None:
-        norm = missing.pop(str(node.target), None) if node.op == "call_module" else None
+        if node.op != "call_module":
+            return
+        norm = missing.pop(str(node.target), None)
         if norm is not None:
-            layer = cast("nn.Conv2d", network.get_submodule(str(node.target)))
+            layer = cast("_Convolution", network.get_submodule(str(node.target)))
             network.set_submodule(norm, _split(layer, value))
 
     walk(folded, inputs, visit)
-    _fit(network)
+    _fit_ranges(network)
     return network
 
 
 def refold(trained: fx.GraphModule) -> fx.GraphModule:
-    """A network of its own whose batch norms are folded (again), ranges of rounded weights fitted to what they are now."""
+    """A network of its own whose batch norms are folded again.
+
+    Ranges of rounded weights are fitted to what they are then.
+    """
     network = trainable_copy(fold(trained))
-    _fit(network)
+    _fit_ranges(network)
     return network
 
 
 @torch.no_grad()
-def _split(layer: nn.Conv2d, outputs: Tensor) -> nn.BatchNorm2d:
-    """Scale a layer's weights to length 1, in place, and take its bias away; the batch norm that undoes both."""
+def _split(layer: _Convolution, outputs: Tensor) -> BatchNorm:
+    """The batch norm that undoes what is done here to a layer.
+
+    Its weights are scaled to length 1, in place, and its bias is taken away.
+    """
     assert layer.bias is not None
     length = layer.weight.flatten(1).norm(dim=1)
     length = torch.where(length > 0, length, 1.0)
-    layer.weight.div_(length.view(-1, 1, 1, 1))
-    mean, variance = outputs.mean((0, 2, 3)), outputs.var((0, 2, 3), correction=0) / length.square()
-    norm = nn.BatchNorm2d(len(mean)).eval()
+    layer.weight.div_(length.view(-1, *(1,) * (layer.weight.dim() - 1)))
+    axes = [0, *range(2, outputs.dim())]
+    mean = outputs.mean(axes)
+    variance = outputs.var(axes, correction=0) / length.square()
+
+    kind = BATCH_NORMS[len(layer.kernel_size) - 1]
+    norm = kind(len(mean)).eval()
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.running_mean.copy_((mean - layer.bias) / length)
@@ -63,7 +86,7 @@ def _split(layer: nn.Conv2d, outputs: Tensor) -> nn.BatchNorm2d:
     return norm
 
 
-def _fit(network: fx.GraphModule) -> None:
+def _fit_ranges(network: fx.GraphModule) -> None:
     for module in network.modules():
         if isinstance(module, QuantizedWeight):
             module.fit()

@@ -3,116 +3,112 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
-from sartor.compression.modules import affine, weight_of
-from sartor.compression.refitting._calibration import as_matrix, solvable
+from sartor.compression.modules import BatchNorm, affine, weight_of
+from sartor.compression.refitting._calibration import obstacle
+from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._least_squares import least_squares_of_few
+from sartor.compression.refitting._matrix import as_matrix
 from sartor.compression.slicing import kept_channels
+from sartor.graph import Walk
 from sartor.machine import BoolArray
 
-if TYPE_CHECKING:
-    from sartor.compression.refitting._refit_original import Refitter
+#: Scales of batch norms below this are not divided by.
+_SMALLEST_SCALE = 1e-6
 
 
-class SequentialRefit:
-    """One pass over a candidate: each layer is refitted on the inputs that the layers before it now give."""
+class SequentialRefit(Walk):
+    """One walk over a candidate that refits each layer before it is called.
+
+    So each is fitted on the inputs that the layers before it now give. What a layer should give
+    may be needed of a shortcut that the graph has later: its value is computed on demand.
+    """
 
     def __init__(
         self,
-        refitter: Refitter,
+        solver: LayerSolver,
         candidate: fx.GraphModule,
         kept: BoolArray,
+        *,
         densities: Mapping[str, float],
         everywhere: bool,
+        dtype: torch.dtype,
     ) -> None:
-        self.refitter, self.candidate, self.kept = refitter, candidate, kept
-        self.densities, self.everywhere = densities, everywhere
-        self.calibration = refitter.calibration
-        self.runner = fx.Interpreter(candidate)
-        self.values: dict[fx.Node, Any] = {}
-        self.uses = {node: len(node.users) for node in candidate.graph.nodes}
-        self.by_name = {node.name: node for node in candidate.graph.nodes}
-        self.feed = iter(self.calibration.inputs)
+        super().__init__(candidate, solver.calibration.inputs)
+        self.solver = solver
+        self.calibration = solver.calibration
+        self.candidate = candidate
+        self.kept = kept
+        self.densities = densities
+        self.everywhere = everywhere
+        self.dtype = dtype
+        self._node_by_name = {node.name: node for node in candidate.graph.nodes}
 
-    def run(self) -> None:
-        for node in self.candidate.graph.nodes:
-            self.value(node)
+    def call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run one node; a layer is refitted first."""
+        if node.op == "call_module" and self._is_wanted(str(node.target)):
+            self._refit(str(node.target), self.value(node.all_input_nodes[0]))
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+            return super().call(node, args, kwargs)
 
-    def value(self, node: fx.Node) -> Any:
-        """Value of a node, computed on demand: a residual sum may need its shortcut earlier than the trace has it."""
-        if node in self.values:
-            return self.values[node]
-        if node.op == "placeholder":
-            self.values[node] = next(self.feed, node.args[0] if node.args else None)
-            return self.values[node]
-        for source in node.all_input_nodes:
-            self.value(source)
-        if node.op == "call_module" and str(node.target) in self.calibration.places:
-            self._refit(str(node.target), self.values[node.all_input_nodes[0]])
-        args: Any = fx.node.map_arg(node.args, lambda n: self.values[n])
-        kwargs: Any = fx.node.map_arg(node.kwargs, lambda n: self.values[n])
-        with torch.autocast(
-            "cpu", self.refitter.dtype, enabled=self.refitter.dtype != torch.float32
-        ):
-            if node.op == "call_module":
-                result = self.candidate.get_submodule(str(node.target))(*args, **kwargs)
-            else:
-                result = getattr(self.runner, node.op)(node.target, args, kwargs)
-        self.values[node] = result
-        for source in node.all_input_nodes:
-            self.uses[source] -= 1
-            if not self.uses[source]:
-                self.values[source] = None
-        return result
+    def _is_wanted(self, layer: str) -> bool:
+        if layer not in self.calibration.places:
+            return False
+        if self.solver.is_wanted(self.candidate, layer, self.kept, self.everywhere):
+            return True
+        is_sparse = self.densities.get(layer, 1.0) < 1
+        return is_sparse and not obstacle(self.candidate.get_submodule(layer))
 
-    def _refit(self, layer: str, x: Tensor) -> None:
-        refitter, candidate = self.refitter, self.candidate
+    def _refit(self, layer: str, inputs: Tensor) -> None:
+        module = self.candidate.get_submodule(layer)
         density = self.densities.get(layer, 1.0)
-        module = candidate.get_submodule(layer)
-        if not (
-            refitter.wants(candidate, layer, self.kept, self.everywhere)
-            or (density < 1 and solvable(module))
-        ):
-            return
         y = self._target(layer)
-        x, y = _whole(self.calibration.windows(layer, module, x), y)
-        centred = refitter.takes_shift(candidate, layer)
-        mean_x = x.mean(0) if centred else torch.zeros(x.shape[1])
-        mean_y = y.mean(0) if centred else torch.zeros(y.shape[1])
-        x, y, start = x - mean_x, y - mean_y, as_matrix(weight_of(module))
+        x, y = _finite_samples(self.calibration.windows(layer, module, inputs), y)
+        mean_x = torch.zeros(x.shape[1])
+        mean_y = torch.zeros(y.shape[1])
+        if self.solver.takes_shift(self.candidate, layer):
+            mean_x = x.mean(0)
+            mean_y = y.mean(0)
+        x = x - mean_x
+        y = y - mean_y
+        start = as_matrix(weight_of(module))
         if density >= 1 and len(x) < x.shape[1]:
-            weight = least_squares_of_few(x, y, start, refitter.ridge)
+            weight = least_squares_of_few(x, y, start, self.solver.ridge)
         else:
-            weight = refitter.solve(layer, x.T @ x, x.T @ y, start, kept=self.kept, density=density)
-        shift = mean_y - weight @ mean_x
-        refitter.install(candidate, layer, weight, shift)
+            gram, cross = x.T @ x, x.T @ y
+            weight = self.solver.solve(layer, gram, cross, start, kept=self.kept, density=density)
+        self.solver.install(self.candidate, layer, weight, mean_y - weight @ mean_x)
 
     def _target(self, layer: str) -> Tensor:
-        """What the layer should give: the original's output, corrected by what its shortcut now gives instead."""
+        """What the layer should give: the original's output, (rows, out channels).
+
+        Before a residual addition, corrected by what its shortcut now gives instead.
+        """
         slot = self.calibration.network.slot_by_name[layer]
-        rows = torch.from_numpy(kept_channels(slot.out_units, self.kept))
+        channels = torch.from_numpy(kept_channels(slot.out_units, self.kept))
         join = self.calibration.joins.get(layer)
         if join is None:
-            return self.calibration.targets[layer][:, rows]
-        other = self.calibration.outputs(layer, self.value(self.by_name[join.other]))
-        target = self.calibration.sums[layer][:, rows] - other
+            return self.calibration.targets[layer][:, channels]
+        other = self.value(self._node_by_name[join.other])
+        shortcut = self.calibration.outputs(layer, other)
+        target = self.calibration.sums[layer][:, channels] - shortcut
         if join.norm is None:
             return target
-        norm = self.candidate.get_submodule(join.norm)
-        assert isinstance(norm, nn.BatchNorm2d)
+        norm = cast("BatchNorm", self.candidate.get_submodule(join.norm))
         scale, shift = affine(norm)
-        usable = scale.abs() > 1e-6
-        inverse = (target - shift) / torch.where(usable, scale, 1)
-        return torch.where(usable, inverse, self.calibration.targets[layer][:, rows])
+        is_usable = scale.abs() > _SMALLEST_SCALE
+        inverse = (target - shift) / torch.where(is_usable, scale, 1)
+        return torch.where(is_usable, inverse, self.calibration.targets[layer][:, channels])
 
 
-def _whole(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples (n, …); zeros in place of those that a candidate which is broken, as by 0 / 0, cannot compute."""
-    whole = (x.sum(1) + y.sum(1)).isfinite()
-    if whole.all():
+def _finite_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Samples (n, …) with zeros in place of those that a broken candidate cannot compute."""
+    is_finite = (x.sum(1) + y.sum(1)).isfinite()
+    if is_finite.all():
         return x, y
-    return torch.where(whole[:, None], x, 0.0), torch.where(whole[:, None], y, 0.0)
+    chosen = is_finite[:, None]
+    return torch.where(chosen, x, 0.0), torch.where(chosen, y, 0.0)

@@ -3,63 +3,124 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from sartor.compression.slicing._slice import mask, narrow
-from sartor.graph import Group, KeptWhole, Network, differ
+from sartor.compression.slicing._narrow import narrow
+from sartor.compression.slicing._widen import mask
+from sartor.graph import Group, KeptWhole, Network, differ, tensors_in
 from sartor.machine import BoolArray
 
 #: Largest difference between sliced and masked network, relative to the largest output.
 TOLERANCE = 1e-4
 
+Inputs = tuple[Tensor, ...]
+#: How many units of a group a trial keeps.
+Count = Callable[[Group, np.random.Generator], int]
+
 
 def keep_safe_groups(network: Network) -> Network:
-    """The network without those groups whose removal changes its function in an unforeseen way, or makes it fail.
+    """The network without those groups whose removal changes its function, or makes it fail.
 
-    Prunes all groups at random and compares the sliced network with the masked one; only if they differ, every group is
+    Prunes all groups at random, by shares of their own, and compares the sliced network with the
+    masked one, on the example inputs and on random ones; only if they differ, every group is
     tried alone and the culprits are listed in ``kept_whole``.
     """
+    inputs = [network.example_inputs, _random_like(network.example_inputs)]
     rng = np.random.default_rng(0)
-    if not network.groups or _problem(network, _random_kept(network, network.groups, rng)) is None:
+    if not network.groups or _problem(network, network.groups, inputs, rng) is None:
         return network
-    safe, culprits = [], []
+    safe: list[Group] = []
+    culprits: list[KeptWhole] = []
     for group in network.groups:
-        problem = _problem(network, _random_kept(network, (group,), rng))
+        problem = _problem(network, (group,), inputs, rng)
         if problem is None:
             safe.append(group)
         else:
-            culprits.append(
-                KeptWhole(group.producers[0], group.size, f"fails the slicing check: {problem}")
-            )
-    if _problem(network, _random_kept(network, tuple(safe), rng)) is not None:
-        culprits += [
-            KeptWhole(
-                group.producers[0], group.size, "fails the slicing check together with others"
-            )
-            for group in safe
-        ]
+            culprits.append(_kept_whole(group, f"fails the slicing check: {problem}"))
+    together = _problem(network, safe, inputs, rng) if safe else None
+    if together is not None:
+        reason = f"fails the slicing check together with others: {together}"
+        culprits += [_kept_whole(group, reason) for group in safe]
         safe = []
     return dataclasses.replace(
         network, groups=tuple(safe), kept_whole=(*network.kept_whole, *culprits)
     )
 
 
+def _random_share(group: Group, rng: np.random.Generator) -> int:
+    return int(rng.integers(1, max(2, group.size)))
+
+
+def _one_unit(group: Group, rng: np.random.Generator) -> int:
+    return 1
+
+
+#: Shares that differ between groups show what is right for equal widths only; one unit of each
+#: shows what needs several.
+_TRIALS: tuple[Count, ...] = (_random_share, _one_unit)
+
+
+def _problem(
+    network: Network, groups: Sequence[Group], inputs: list[Inputs], rng: np.random.Generator
+) -> str | None:
+    """What goes wrong when groups are pruned; None if nothing does."""
+    for count in _TRIALS:
+        kept = _random_kept(network, groups, count, rng)
+        for given in inputs:
+            problem = _compare(network, kept, given)
+            if problem is not None:
+                return problem
+    return None
+
+
 def _random_kept(
-    network: Network, groups: tuple[Group, ...], rng: np.random.Generator
+    network: Network, groups: Sequence[Group], count: Count, rng: np.random.Generator
 ) -> BoolArray:
     kept = np.ones(network.units, dtype=np.bool_)
     for group in groups:
-        kept[rng.permutation(group.units)[max(1, group.size // 2) :]] = False
+        removed = rng.permutation(group.units)[count(group, rng) :]
+        kept[removed] = False
     return kept
 
 
 @torch.no_grad()
-def _problem(network: Network, kept: BoolArray) -> str | None:
-    expected = mask(network, kept)(*network.example_inputs)
+def _compare(network: Network, kept: BoolArray, inputs: Inputs) -> str | None:
+    """Why the sliced network is not the masked one on these inputs; None if it is."""
+    is_given = inputs is network.example_inputs
     try:
-        actual = narrow(network, kept)(*network.example_inputs)
-    except Exception as error:  # whatever the user's own forward pass raises
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        expected = mask(network, kept)(*inputs)
+    except Exception as error:  # somebody's forward pass may raise anything
+        return _first_line(error) if is_given else None
+    if not is_given and not _is_finite(expected):
+        return None  # random numbers may be none that the network is made for
+    try:
+        actual = narrow(network, kept)(*inputs)
+    except Exception as error:
+        return _first_line(error)
     return "the output changes" if differ(actual, expected, TOLERANCE) else None
+
+
+def _is_finite(outputs: Any) -> bool:
+    return all(bool(output.isfinite().all()) for output in tensors_in(outputs))
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _random_like(inputs: Inputs) -> Inputs:
+    """Random numbers in the shapes of inputs; of integers, which may be indices, the same ones."""
+    generator = torch.Generator().manual_seed(0)
+    return tuple(
+        torch.randn(item.shape, generator=generator) if item.is_floating_point() else item
+        for item in inputs
+    )
+
+
+def _kept_whole(group: Group, reason: str) -> KeptWhole:
+    return KeptWhole(group.producers[0], group.size, reason)

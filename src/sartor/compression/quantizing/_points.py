@@ -1,0 +1,158 @@
+"""Which tensors of a network are rounded, to how many bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import fx, nn
+
+from sartor.compression.quantizing._quantizers import can_be_quantized
+from sartor.compression.quantizing._scheme import Scheme
+from sartor.errors import PolicyError
+from sartor.graph import Effect, function_effect, module_effect, operator_name
+from sartor.policy import FULL_WIDTH, Policy
+
+_CLIPPING_MODULES = (nn.ReLU, nn.ReLU6)
+_CLIPPING_FUNCTIONS = ("relu", "relu6")
+
+
+@dataclass(frozen=True)
+class RoundedTensor:
+    """A tensor that is rounded.
+
+    Attributes:
+        node: The node that writes it.
+        bits: To how many.
+        like: The node whose range it has.
+        readers: Those that read it rounded; None for all.
+    """
+
+    node: fx.Node
+    bits: int
+    like: fx.Node
+    readers: tuple[fx.Node, ...] | None = None
+
+
+def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list[RoundedTensor]:
+    """All tensors to round, in the order of the graph.
+
+    Raises `PolicyError` for a layer that cannot be quantized.
+    """
+    calls = _calls_of_quantized(network, policy)
+    points = _points_of_integers(network, calls) if scheme.outputs else _points_of_inputs(calls)
+    position = {node: index for index, node in enumerate(network.graph.nodes)}
+    return sorted(points, key=lambda point: position[point.node])
+
+
+def _calls_of_quantized(network: fx.GraphModule, policy: Policy) -> list[tuple[fx.Node, int]]:
+    """Every call of a layer whose activations are rounded, with their bits."""
+    calls: dict[str, list[fx.Node]] = {}
+    for node in network.graph.nodes:
+        if node.op == "call_module":
+            calls.setdefault(str(node.target), []).append(node)
+    found = []
+    for layer in policy.quantized:
+        if layer not in calls or not can_be_quantized(network.get_submodule(layer)):
+            raise PolicyError(
+                f"layer {layer!r} cannot be quantized; "
+                "only Conv1d, Conv2d and Linear layers of the network can"
+            )
+        _, bits = policy.bits(layer)
+        if bits < FULL_WIDTH:
+            found += [(call, bits) for call in calls[layer]]
+    return found
+
+
+def _points_of_inputs(calls: list[tuple[fx.Node, int]]) -> list[RoundedTensor]:
+    """What layers read, each at its own bits and for itself alone."""
+    return [
+        RoundedTensor(node, bits, node, tuple(layers))
+        for (node, bits), layers in _readers(calls).items()
+    ]
+
+
+def _points_of_integers(
+    network: fx.GraphModule, calls: list[tuple[fx.Node, int]]
+) -> list[RoundedTensor]:
+    """What layers write and read, for all readers alike, and both summands of sums."""
+    rounded: dict[fx.Node, int] = {}
+    for call, bits in calls:
+        written = _written(network, call)
+        if _is_read_on(written):
+            rounded[written] = bits
+    points = [RoundedTensor(node, bits, node) for node, bits in rounded.items()]
+    for node, bits in _readers(calls):
+        if rounded.get(node) != bits:
+            # integers for one reader, and the same integers for all
+            rounded[node] = bits
+            points.append(RoundedTensor(node, bits, node))
+    return points + _moved_summands(network, rounded)
+
+
+def _readers(calls: list[tuple[fx.Node, int]]) -> dict[tuple[fx.Node, int], list[fx.Node]]:
+    """Which layers read a tensor at how many bits."""
+    readers: dict[tuple[fx.Node, int], list[fx.Node]] = {}
+    for call, bits in calls:
+        readers.setdefault((call.all_input_nodes[0], bits), []).append(call)
+    return readers
+
+
+def _written(network: fx.GraphModule, call: fx.Node) -> fx.Node:
+    """The tensor a kernel writes: behind its folded batch norm and the clipping that it does."""
+    node = call
+    while len(node.users) == 1:
+        (user,) = node.users
+        if _clips(network, user):
+            return user
+        module = _module(network, user)
+        if not isinstance(module, nn.Identity):
+            break
+        node = user
+    return node
+
+
+def _clips(network: fx.GraphModule, node: fx.Node) -> bool:
+    if node.op == "call_function":
+        return operator_name(node) in _CLIPPING_FUNCTIONS
+    return isinstance(_module(network, node), _CLIPPING_MODULES)
+
+
+def _module(network: fx.GraphModule, node: fx.Node) -> nn.Module | None:
+    """The module that a node calls."""
+    return network.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _is_read_on(node: fx.Node) -> bool:
+    """Whether anything but the end of the network reads a tensor: results leave it unrounded."""
+    return any(user.op != "output" for user in node.users)
+
+
+def _moved_summands(network: fx.GraphModule, rounded: dict[fx.Node, int]) -> list[RoundedTensor]:
+    """Summands that only moved elements of rounded tensors.
+
+    Rounding them again changes nothing and keeps the sum whole.
+    """
+    points: dict[fx.Node, RoundedTensor] = {}
+    for node in network.graph.nodes:
+        if not _is_operator(node) or operator_name(node) != "add":
+            continue
+        for summand in node.all_input_nodes:
+            source = summand
+            while source not in rounded and _only_moves(network, source):
+                source = source.all_input_nodes[0]
+            if source in rounded and summand is not source:
+                points[summand] = RoundedTensor(summand, rounded[source], source)
+    return list(points.values())
+
+
+def _only_moves(network: fx.GraphModule, node: fx.Node) -> bool:
+    if len(node.all_input_nodes) != 1:
+        return False
+    module = _module(network, node)
+    if module is not None:
+        return isinstance(module, nn.Identity) or module_effect(module) is Effect.MOVE
+    return _is_operator(node) and function_effect(operator_name(node)) is Effect.MOVE
+
+
+def _is_operator(node: fx.Node) -> bool:
+    return node.op in ("call_function", "call_method")

@@ -1,0 +1,95 @@
+"""One layer at a time: whether it is solved anew, with which weights, and where they go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx
+
+from sartor.compression._options import Selection
+from sartor.compression.modules import bias_of, weight_of, with_tensors
+from sartor.compression.refitting._calibration import Calibration, obstacle
+from sartor.compression.refitting._least_squares import least_squares
+from sartor.compression.refitting._masks import keep_largest, least_error_mask
+from sartor.compression.refitting._matrix import from_matrix
+from sartor.compression.slicing import kept_channels
+from sartor.machine import BoolArray
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSolver:
+    """Solves single layers of candidates.
+
+    Attributes:
+        calibration: What is known of the original.
+        ridge: Pull towards the present weights, relative to the mean diagonal of G.
+        selection: What ranks single weights, where a policy prunes them.
+    """
+
+    calibration: Calibration
+    ridge: float
+    selection: Selection
+
+    def can_solve(self, layer: str) -> bool:
+        """Whether a layer of the original can be refitted at all."""
+        return layer not in self.calibration.obstacles
+
+    def is_wanted(
+        self, candidate: fx.GraphModule, layer: str, kept: BoolArray, everywhere: bool
+    ) -> bool:
+        """Whether a layer is to be refitted because of the channels that were removed.
+
+        It lost inputs itself, or (``everywhere``) layers before it were changed.
+        """
+        if obstacle(candidate.get_submodule(layer)):
+            return False
+        network = self.calibration.network
+        if everywhere and layer != network.layers[0].name:
+            return True
+        slot = network.slot_by_name[layer]
+        return len(kept_channels(slot.in_units, kept)) < len(slot.in_units)
+
+    def takes_shift(self, candidate: fx.GraphModule, layer: str) -> bool:
+        """Whether there is a place for the constant part of a fit."""
+        has_bias = bias_of(candidate.get_submodule(layer)) is not None
+        return has_bias or layer in self.calibration.norms
+
+    def solve(
+        self,
+        layer: str,
+        gram: Tensor,
+        cross: Tensor,
+        start: Tensor,
+        *,
+        kept: BoolArray,
+        density: float,
+    ) -> Tensor:
+        """Weights (out, in) for given G = XᵀX and C = XᵀY, sparse if ``density`` is below 1."""
+        if density >= 1:
+            return least_squares(gram, cross, start, self.ridge)
+        if self.selection == "magnitude":
+            weight = least_squares(gram, cross, start, self.ridge)
+            mask = keep_largest(weight.abs(), density)
+            return least_squares(gram, cross, weight, self.ridge, mask)
+        slot = self.calibration.network.slot_by_name[layer]
+        rows = torch.from_numpy(kept_channels(slot.out_units, kept))
+        sensitivity = self.calibration.sensitivity[layer][rows]
+        mask = least_error_mask(gram, cross, start, sensitivity, keep=density, ridge=self.ridge)
+        return least_squares(gram, cross, start, self.ridge, mask)
+
+    def install(self, candidate: fx.GraphModule, layer: str, weight: Tensor, shift: Tensor) -> None:
+        """Give a layer new weights, (out, in).
+
+        The constant part, ``shift`` (out,), goes into its bias or into the batch norm behind it.
+        """
+        module = candidate.get_submodule(layer)
+        replacement = {"weight": from_matrix(weight, weight_of(module))}
+        norm = self.calibration.norms.get(layer)
+        if bias_of(module) is not None:
+            replacement["bias"] = shift
+        elif norm is not None:
+            moved = candidate.get_submodule(norm)
+            mean = moved.get_buffer("running_mean") - shift
+            candidate.set_submodule(norm, with_tensors(moved, {"running_mean": mean}))
+        candidate.set_submodule(layer, with_tensors(module, replacement))

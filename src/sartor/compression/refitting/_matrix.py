@@ -1,0 +1,28 @@
+"""Weights of layers as matrices, and which of their columns read which channels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sartor.machine import IntArray
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """Weights of a layer as (out channels, kernel × in channels).
+
+    The channels of one kernel position stand side by side.
+    """
+    return weight.movedim(1, -1).flatten(1)
+
+
+def from_matrix(matrix: Tensor, like: Tensor) -> Tensor:
+    """Inverse of `as_matrix`, with the shape of ``like``."""
+    rows, columns, *kernel = like.shape
+    return matrix.view(rows, *kernel, columns).movedim(-1, 1).contiguous()
+
+
+def columns_of(channels: IntArray, width: int, taps: int) -> Tensor:
+    """Columns that read the given channels, in a matrix of ``width`` channels at ``taps`` places."""
+    first = torch.arange(taps)[:, None] * width
+    return (first + torch.from_numpy(channels)).flatten()

@@ -1,0 +1,107 @@
+"""Removing channels: the narrower network."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from sartor.compression.modules import (
+    bias_of,
+    own_tensors,
+    shallow_copy,
+    weight_of,
+    with_tensors,
+)
+from sartor.errors import PolicyError
+from sartor.graph import ChannelSelect, Network, Slot
+from sartor.machine import BoolArray, IntArray
+
+#: Parameters and buffers of norms that have one number per channel, and of no other length.
+PER_CHANNEL = frozenset({"weight", "bias", "running_mean", "running_var"})
+
+
+def kept_channels(units: IntArray, kept: BoolArray) -> IntArray:
+    """Indices of the channels that stay, given the unit of each channel and which units stay.
+
+    >>> kept_channels(np.array([0, 0, 1, -1]), np.array([False, True]))
+    array([2, 3])
+    """
+    # the unit KEPT is −1: the last
+    return np.flatnonzero(np.append(kept, True)[units])
+
+
+def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
+    """A new network without the channels of the units that are not kept.
+
+    ``kept`` has one flag per unit. The original is not touched; what does not change is shared
+    with it. Raises `PolicyError` if a layer would lose all its channels.
+
+    >>> from sartor import trace
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+    >>> network = trace(model, torch.zeros(1, 3, 9, 9))
+    >>> narrow(network, np.arange(network.units) < 5).get_submodule("0")
+    Conv2d(3, 5, kernel_size=(3, 3), stride=(1, 1))
+    """
+    candidate = shallow_copy(network.module)
+    for slot in network.slots:
+        incoming = kept_channels(slot.in_units, kept)
+        outgoing = kept_channels(slot.out_units, kept)
+        module = network.module.get_submodule(slot.name)
+        if slot.kind == "select":
+            new: nn.Module = _narrow_select(slot, incoming, outgoing)
+        elif not len(incoming) or not len(outgoing):
+            raise PolicyError(
+                f"layer {slot.name} would lose all its channels; "
+                "keep at least one unit of every group"
+            )
+        elif slot.kind == "norm":
+            new = _narrow_norm(module, torch.from_numpy(outgoing))
+        else:
+            columns = torch.from_numpy(incoming)
+            rows = torch.from_numpy(outgoing)
+            new = _narrow_layer(module, slot, columns, rows)
+        candidate.set_submodule(slot.name, new)
+    return candidate
+
+
+def _narrow_layer(module: nn.Module, slot: Slot, columns: Tensor, rows: Tensor) -> nn.Module:
+    tensors = {"weight": weight_of(module)[rows]}
+    bias = bias_of(module)
+    if bias is not None:
+        tensors["bias"] = bias[rows]
+    if isinstance(module, nn.Linear):
+        tensors["weight"] = tensors["weight"][:, columns]
+        return with_tensors(module, tensors, in_features=len(columns), out_features=len(rows))
+    groups = groups_of(module)
+    if groups == len(slot.in_units) > 1:  # depthwise: one filter (or several) per channel
+        groups = len(columns)
+    else:  # every group loses the same positions
+        tensors["weight"] = tensors["weight"][:, columns[: len(columns) // groups]]
+    return with_tensors(
+        module, tensors, in_channels=len(columns), out_channels=len(rows), groups=groups
+    )
+
+
+def _narrow_norm(module: nn.Module, rows: Tensor) -> nn.Module:
+    """What counters and observers leave on a module has no channels, and stays as it is."""
+    tensors = {
+        name: tensor[rows] for name, tensor in own_tensors(module).items() if name in PER_CHANNEL
+    }
+    width = "num_parameters" if isinstance(module, nn.PReLU) else "num_features"
+    return with_tensors(module, tensors, **{width: len(rows)})
+
+
+def _narrow_select(slot: Slot, entering: IntArray, leaving: IntArray) -> ChannelSelect:
+    """Where each leaving channel stands among the entering ones (−1: it was removed, so zero).
+
+    One side may be empty: of a tensor that is cut in two, a group may keep channels of one half.
+    """
+    position = np.full(len(slot.in_units), -1, dtype=np.int64)
+    position[entering] = np.arange(len(entering))
+    return ChannelSelect(slot.select_dim, torch.from_numpy(position[leaving]))
+
+
+def groups_of(module: nn.Module) -> int:
+    """Groups of a convolution; 1 for everything else."""
+    return module.groups if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) else 1
