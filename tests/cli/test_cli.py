@@ -428,7 +428,9 @@ def test_ctrl_c_ends_with_status_130(capsys, monkeypatch):
     def interrupted(console):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sartor.cli._parse.parse", lambda arguments: SimpleNamespace(run=interrupted))
+    monkeypatch.setattr(
+        "sartor.cli._parse.parse", lambda arguments: SimpleNamespace(run=interrupted)
+    )
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 130
