@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from sartor import targets
 from sartor.errors import MissingPackageError, UsageError
 from sartor.policy import FULL_WIDTH
-from sartor.targets import Description
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sartor.targets import Description
+
+_HEADINGS = ("target", "runtime", "device", "layers", "weight/activation bits")
 
 
 @dataclass(frozen=True)
@@ -19,18 +23,15 @@ class ListTargets:
 
     def run(self, console: Console) -> None:
         """Print a table; targets whose runtime is missing say how to install it."""
-        table = Table(title="targets")
-        for heading in ("target", "runtime", "device", "layers", "weight/activation bits"):
-            table.add_column(heading)
+        from rich.table import Table
+
+        from sartor.targets import TARGETS
+
+        table = Table(*_HEADINGS, title="targets")
         missing = []
-        for name in targets.TARGETS:
-            kind = targets.target_class(name)
-            if kind.needs:
-                given = f"given with {kind.needs}"
-                table.add_row(name, kind.summary, given, "all", given)
-                continue
+        for name in TARGETS:
             try:
-                table.add_row(*_row(targets.make(name).describe()))
+                table.add_row(*_row(name))
             except (MissingPackageError, UsageError) as error:
                 missing.append(f"{name} is not usable here: {error}")
         console.print(table)
@@ -38,18 +39,36 @@ class ListTargets:
             console.print(line, highlight=False)
 
 
-def _row(description: Description) -> tuple[str, ...]:
-    by_precisions: dict[str, list[str]] = {}
-    for kind, support in description.supports.items():
-        pairs = ", ".join(
-            "fp32" if w == a == FULL_WIDTH else f"{w}/{a}" for w, a in support.precisions
-        )
-        by_precisions.setdefault(pairs, []).append(kind)
-    layers = "\n".join(", ".join(kinds) for kinds in by_precisions.values())
+def _row(name: str) -> tuple[str, ...]:
+    from sartor.targets import make, target_class
+
+    kind = target_class(name)
+    if kind.needs:
+        given = f"given with {kind.needs}"
+        return name, kind.summary, given, "all", given
+
+    description = make(name).describe()
+    layers = _layers_by_precisions(description)
     return (
         description.target,
         description.runtime,
         description.device,
-        layers,
-        "\n".join(by_precisions),
+        "\n".join(", ".join(kinds) for kinds in layers.values()),
+        "\n".join(layers),
     )
+
+
+def _layers_by_precisions(description: Description) -> dict[str, list[str]]:
+    """Kinds of layers that have the same precisions, by these in words."""
+    kinds: dict[str, list[str]] = {}
+    for kind, support in description.supports.items():
+        kinds.setdefault(_precisions(support.precisions), []).append(kind)
+    return kinds
+
+
+def _precisions(pairs: Iterable[tuple[int, int]]) -> str:
+    words = []
+    for weight_bits, activation_bits in pairs:
+        full = weight_bits == activation_bits == FULL_WIDTH
+        words.append("fp32" if full else f"{weight_bits}/{activation_bits}")
+    return ", ".join(words)
