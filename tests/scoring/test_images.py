@@ -5,7 +5,7 @@ from torch import nn
 
 import topologies
 from sartor.compression import CompressOptions, Compressor, fold
-from sartor.data import Data, Images
+from sartor.data import Images
 from sartor.errors import DataError, UsageError
 from sartor.graph import trace
 from sartor.policy import Policy
@@ -15,7 +15,6 @@ from sartor.scoring import (
     Score,
     divergence,
     probability_of_no_worse,
-    require_scorable,
 )
 
 
@@ -117,26 +116,6 @@ def test_any_callable_can_be_the_measure_but_must_give_an_accuracy():
         CallableScorer(lambda model: float("nan")).score(nn.Identity())
 
 
-@pytest.mark.parametrize(
-    ("last", "shape"), [(torch.nn.Linear(4, 1), r"\(1,\)"), (torch.nn.Identity(), r"\(4, 3, 3\)")]
-)
-def test_outputs_that_are_no_scores_of_classes_are_refused(last, shape):
-    layers = [
-        torch.nn.Conv2d(3, 4, 3),
-        *([torch.nn.AvgPool2d(3), torch.nn.Flatten()] if shape == r"\(1,\)" else []),
-        last,
-    ]
-    network = trace(torch.nn.Sequential(*layers), torch.zeros(1, 3, 5, 5)).module
-    images = Images(torch.rand(8, 3, 5, 5), torch.zeros(8, dtype=torch.int64))
-    with pytest.raises(
-        UsageError,
-        match=f"the network's outputs have shape {shape}; allowed are scores of at least two",
-    ):
-        require_scorable(network, Data(images, images))
-    with pytest.raises(UsageError, match="outputs have shape"):
-        ImageScorer(images).score(network)
-
-
 def test_an_empty_data_set_is_refused():
     with pytest.raises(DataError, match="the data set is empty"):
         Images(torch.zeros(0, 3, 4, 4), torch.zeros(0, dtype=torch.int64))
@@ -208,3 +187,93 @@ def test_a_candidate_far_from_the_original_is_stopped_with_an_estimate_of_how_fa
     assert stopped.divergence == pytest.approx(whole.divergence, rel=0.1)
     assert not scorer.score(close, best).stopped
     assert best.divergence < whole.divergence
+
+
+def test_no_more_images_are_used_than_asked_for_in_an_order_of_the_seed():
+    answers = torch.arange(100) < 50
+    few = ImageScorer(echo(answers), limit=10, seed=3)
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(3))[:10]
+    assert len(few) == 10
+    assert few.score(ECHO).correct.tolist() == answers[order].tolist()
+    assert len(ImageScorer(echo(answers), limit=1000)) == 100
+
+
+class Recording:
+    """Counts the images of each forward pass."""
+
+    def __init__(self):
+        self.batches = []
+
+    def __call__(self, start, stop):
+        self.batches.append((start, stop))
+        return torch.zeros(stop - start, 2)
+
+
+@pytest.mark.parametrize(
+    ("count", "looks"),
+    [(800, [100, 200, 400]), (9, [1, 2, 4]), (3, [1]), (2, [1]), (1, [])],
+)
+def test_looks_are_at_an_eighth_a_quarter_and_a_half(count, looks):
+    assert ImageScorer(echo(torch.ones(count, dtype=torch.bool)))._looks == looks
+
+
+def test_images_are_run_once_each_in_batches_that_end_at_the_looks(monkeypatch):
+    scorer = ImageScorer(echo(torch.ones(1800, dtype=torch.bool)))
+    run = Recording()
+    monkeypatch.setattr(scorer, "_runner", lambda network: run)
+    scorer.score(ECHO)
+    starts = [start for start, _ in run.batches]
+    stops = [stop for _, stop in run.batches]
+    assert starts == [0, *stops[:-1]]
+    assert stops[-1] == 1800
+    assert {225, 450, 900} <= set(stops)
+    assert max(stop - start for start, stop in run.batches) == 100
+
+
+def test_a_rival_that_was_scored_on_other_images_stops_nobody():
+    scorer = ImageScorer(echo(torch.zeros(800, dtype=torch.bool)))
+    rival = Score(1.0, 900, correct=torch.ones(900, dtype=torch.bool))
+    assert not scorer.score(ECHO, rival).stopped
+
+
+def test_outputs_that_are_not_numbers_are_wrong_and_far():
+    class Broken(nn.Module):
+        def forward(self, x):
+            return x[:, 0, 0, :]
+
+    pixels = torch.tensor([[0.0, 1.0], [float("inf"), 2.0], [0.0, 3.0]]).view(3, 1, 1, 2)
+    labels = torch.ones(3, dtype=torch.int64)
+    broken = torch.fx.symbolic_trace(Broken())
+    images = Images(torch.zeros(3, 1, 1, 2), labels)
+    scorer = ImageScorer(images, original=broken)
+    scorer._images.pixels.copy_(pixels)
+    score = scorer.score(broken)
+    assert score.correct.tolist() == [True, False, True]
+    assert score.divergences.tolist() == [0.0, 100.0, 0.0]
+    assert score.accuracy == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("answer", [None, "good", 1.0001, -0.0001])
+def test_measures_that_are_no_accuracy_are_refused(answer):
+    with pytest.raises(UsageError, match=r"must return a number from 0 to 1, larger is better"):
+        CallableScorer(lambda model: answer).score(nn.Identity())
+
+
+@pytest.mark.parametrize("answer", [0, 1, True, torch.tensor(0.5)])
+def test_measures_from_0_to_1_are_taken(answer):
+    score = CallableScorer(lambda model: answer).score(nn.Identity())
+    assert (score.accuracy, score.images, score.stopped) == (float(answer), 0, False)
+
+
+def test_a_measure_gets_a_copy_in_evaluation_mode():
+    network = nn.Linear(2, 2).train()
+
+    def spoil(model):
+        assert not model.training
+        with torch.no_grad():
+            model.weight.zero_()
+        return 0.5
+
+    CallableScorer(spoil).score(network)
+    assert network.weight.any()
+    assert network.training

@@ -1,0 +1,146 @@
+from collections import OrderedDict
+
+import pytest
+import torch
+from torch import nn
+
+import sartor
+import topologies
+from sartor.data import Data, Images
+from sartor.errors import DataError, UsageError
+from sartor.scoring import logits, output_shape, require_classes, require_scorable
+
+SCORES = torch.zeros(2, 10)
+LABELS = torch.tensor([0, 1, 9])
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        SCORES,
+        (SCORES, torch.zeros(1)),
+        [SCORES],
+        {"logits": SCORES, "loss": torch.zeros(1)},
+        {"loss": None, "logits": SCORES},
+        ((), (None, (SCORES,))),
+        OrderedDict(outputs=[SCORES]),
+    ],
+)
+def test_the_first_tensor_is_the_class_scores(output):
+    assert logits(output) is SCORES
+
+
+@pytest.mark.parametrize("output", [None, (), {}, "cat", 3, [None, ("a", {})]])
+def test_outputs_without_a_tensor_are_refused(output):
+    with pytest.raises(
+        UsageError, match=rf"the network returns {type(output).__name__} without a tensor; allowed"
+    ):
+        logits(output)
+
+
+class Answers(nn.Module):
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, x):
+        return self.answer(x)
+
+
+@pytest.mark.parametrize(
+    ("answer", "shape"),
+    [
+        (lambda x: x.flatten(1), (12,)),
+        (lambda x: (x.mean((2, 3)), x), (3,)),
+        (lambda x: x, (3, 2, 2)),
+        (lambda x: x.sum((1, 2, 3)), ()),
+    ],
+)
+def test_the_shape_of_outputs_is_without_the_batch(answer, shape):
+    assert output_shape(Answers(answer), torch.zeros(2, 3, 2, 2), "the network") == shape
+
+
+def test_shapes_are_those_in_evaluation_mode():
+    """In training mode a batch norm cannot normalise one value per channel."""
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3)).train()
+    assert output_shape(network, torch.zeros(1, 3, 1, 1), "the network") == (3,)
+    assert not network.training
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda x: x.flatten(1) @ torch.zeros(5, 2), r"the net cannot run on images of shape \(3"),
+        (lambda x: x.mean((0, 2, 3)), r"the net returns a tensor of shape \(3,\) for 2 images"),
+        (lambda x: x.sum(), r"the net returns a tensor of shape \(\) for 2 images; allowed is one"),
+        (lambda x: x.mean(0, keepdim=True), r"shape \(1, 3, 4, 5\) for 2 images"),
+        (lambda x: "cat", "the network returns str"),
+    ],
+)
+def test_networks_that_do_not_answer_each_image_are_refused(answer, message):
+    with pytest.raises(UsageError, match=message):
+        output_shape(Answers(answer), torch.zeros(2, 3, 4, 5), "the net")
+
+
+def test_the_number_of_classes_is_that_of_the_outputs():
+    assert require_classes((10,), LABELS) == 10
+    assert require_classes((2,), torch.tensor([0, 1])) == 2
+    assert require_classes((1000,), LABELS.to(torch.uint8)) == 1000
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (10, 1), (3, 8, 8)])
+def test_outputs_that_are_no_scores_of_classes_are_refused(shape):
+    with pytest.raises(UsageError, match="allowed are scores of at least two classes") as caught:
+        require_classes(shape, LABELS)
+    assert f"outputs have shape {shape};" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.tensor([0, 10]), "labels range from 0 to 10; allowed are .* 0 to 9$"),
+        (torch.tensor([-1, 9]), "labels range from -1 to 9"),
+        (torch.tensor([0.0, 1.0]), r"labels are torch.float32; allowed are whole numbers, such as"),
+        (torch.tensor([True, False]), "labels are torch.bool"),
+        (torch.zeros(2, dtype=torch.complex64), "labels are torch.complex64"),
+        (torch.eye(10)[:3], r"labels have shape \(3, 10\); .*; of one-hot labels take labels.argm"),
+        (torch.zeros(3, 1, 1), r"labels have shape \(3, 1, 1\); allowed is one .* \(images,\)$"),
+        (torch.tensor(3), r"labels have shape \(\)"),
+    ],
+)
+def test_labels_that_are_no_class_numbers_are_refused(labels, message):
+    with pytest.raises(DataError, match=message):
+        require_classes((10,), labels)
+
+
+def images(labels, channels=3, size=2):
+    return Images(torch.zeros(len(labels), channels, size, size), labels)
+
+
+def test_all_that_will_be_scored_is_checked():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 10))
+    good = images(LABELS)
+    require_scorable(network, Data(good, good, good))
+    require_scorable(network, Data(images(torch.tensor([99.0])), good))  # not scored
+    require_scorable(network, Data(good, images(LABELS[:1])))
+    too_many = images(torch.tensor([0, 1, 10]))
+    for data in (Data(good, too_many), Data(good, good, too_many)):
+        with pytest.raises(DataError, match="labels range from 0 to 10"):
+            require_scorable(network, data)
+    with pytest.raises(UsageError, match=r"the network cannot run on images of shape \(3, 4, 4\)"):
+        require_scorable(network, Data(good, good, images(LABELS, size=4)))
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_a_search_begins_with_labels_that_can_be_scored(evaluated, monkeypatch):
+    """Nothing that takes long has begun by then. With a measure of the user's labels do not count."""
+    split = Images(torch.randn(8, 3, 16, 16), torch.full((8,), 0.5))
+    begun = []
+    monkeypatch.setattr(
+        "sartor.problem.Problem.of", lambda *_, **__: begun.append(True) or pytest.fail("begun")
+    )
+    evaluate = (lambda model: 0.5) if evaluated else None
+    expected = pytest.fail.Exception if evaluated else DataError
+    with pytest.raises(expected, match=r"begun|labels are torch.float32"):
+        sartor.compress(topologies.Residual(), Data(split, split), evaluate=evaluate)
+    assert begun == [True] * evaluated
