@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sartor.errors import DataError
 
+_LARGEST_OF_16_BITS = 65535
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images as stored, (count, channels, height, width), with one label each.
+    """Images as stored, with one label each.
 
-    uint8 images are scaled to [0, 1] on use; ``mean`` and ``std`` (one number per channel) are then applied.
+    uint8 images are scaled to [0, 1] on use, those of 16 bits (uint16) at once; ``mean`` and
+    ``std`` are then applied.
+
+    Raises `DataError` for pixels that are NaN or infinite, and for labels that are not one whole
+    number per image.
+
+    >>> images = Images(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8), torch.tensor([0, 1]))
+    >>> len(images), float(images.normalized().max())
+    (2, 1.0)
+
+    Attributes:
+        pixels: (count, channels, height, width), or any shape with the channels second; NumPy
+            arrays become tensors.
+        labels: (count,), whole numbers from 0.
+        mean: One number per channel, on the scale of the network's inputs; empty for none.
+        std: One number above 0 per channel; empty for none.
     """
 
     pixels: Tensor
@@ -23,32 +43,15 @@ class Images:
     std: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        if not len(self.pixels):
-            raise DataError("the data set is empty: at least one image is needed")
-        if len(self.pixels) != len(self.labels):
-            raise DataError(
-                f"{len(self.pixels)} images but {len(self.labels)} labels; there must be one label per image"
-            )
-        channels = self.pixels.shape[1]
-        if self.mean and not len(self.mean) == len(self.std) == channels:
-            raise DataError(
-                f"mean {self.mean} and std {self.std} must have one number for each of {channels} channels"
-            )
-        mean, std = (
-            torch.tensor(self.mean),
-            torch.tensor(self.std),
-        )  # as they are applied: in float32, 1e-50 is 0
-        if not (mean.isfinite().all() and std.isfinite().all() and (std > 0).all()):
-            raise DataError(
-                f"mean {self.mean} and std {self.std} must be finite, and every std above 0"
-            )
-        if (
-            self.pixels.is_floating_point()
-            and not (finite := self.pixels.isfinite().flatten(1).all(1)).all()
-        ):
-            raise DataError(
-                f"image {int(finite.int().argmin())} has pixels that are NaN or infinite"
-            )
+        pixels = _tensor(self.pixels, "images")
+        labels = _tensor(self.labels, "labels")
+        _require_alike(pixels, labels)
+        if pixels.dtype == torch.uint16:
+            pixels = pixels.float() / _LARGEST_OF_16_BITS
+        object.__setattr__(self, "pixels", pixels)
+        object.__setattr__(self, "labels", labels.long())
+        _require_scale(self.mean, self.std, channels=pixels.shape[1])
+        _require_finite(pixels)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -57,6 +60,14 @@ class Images:
         """Images ``start`` to ``stop`` − 1."""
         return Images(self.pixels[start:stop], self.labels[start:stop], self.mean, self.std)
 
+    def with_channels(self, count: int) -> Images:
+        """Grey images repeated to ``count`` channels; images of several channels as they are."""
+        if self.pixels.shape[1] != 1 or count == 1:
+            return self
+        repeats = (1, count, *[1] * (self.pixels.dim() - 2))
+        pixels = self.pixels.repeat(repeats)
+        return Images(pixels, self.labels, self.mean * count, self.std * count)
+
     def normalized(self) -> Tensor:
         """All images as the network wants them, float32."""
         x = self.pixels.float()
@@ -64,14 +75,127 @@ class Images:
             x = x / 255
         if self.mean:
             shape = (1, -1, *(1,) * (x.dim() - 2))
-            x = (x - torch.tensor(self.mean).view(shape)) / torch.tensor(self.std).view(shape)
+            mean = torch.tensor(self.mean).view(shape)
+            std = torch.tensor(self.std).view(shape)
+            x = (x - mean) / std
         return x
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a search needs: ``calibration`` images (unlabelled use), ``validation`` for the reward, ``test`` scored once."""
+    """What a search needs.
+
+    Raises `DataError` where the parts have images of different shape, and for labels below 0 or
+    beyond the ``classes``.
+
+    >>> images = Images(torch.rand(8, 1, 4, 4), torch.arange(8) % 3)
+    >>> Data(images, images).class_count
+    3
+
+    Attributes:
+        calibration: Images to compute statistics from; their labels are not used.
+        validation: Images for the reward.
+        test: Images scored once, at the end.
+        classes: Names of the classes, in the order of their labels, where they are known.
+    """
 
     calibration: Images
     validation: Images
     test: Images | None = None
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        shape = tuple(self.calibration.pixels.shape[1:])
+        for name, images in self._scored():
+            if tuple(images.pixels.shape[1:]) != shape:
+                raise DataError(
+                    f"{name} images are of shape {tuple(images.pixels.shape[1:])}, "
+                    f"calibration images of {shape}; all must agree"
+                )
+            lowest = int(images.labels.min())
+            highest = int(images.labels.max())
+            if lowest < 0:
+                raise DataError(f"{name} images have the label {lowest}; labels count from 0")
+            if self.classes and highest >= len(self.classes):
+                raise DataError(
+                    f"{name} images have the label {highest}, "
+                    f"but there are {len(self.classes)} classes, counted from 0"
+                )
+
+    @property
+    def class_count(self) -> int:
+        """Number of classes; where they have no names, as many as the largest label demands."""
+        if self.classes:
+            return len(self.classes)
+        parts = [self.calibration, *(images for _, images in self._scored())]
+        return 1 + max(int(images.labels.max()) for images in parts)
+
+    def with_channels(self, count: int) -> Data:
+        """All images as `Images.with_channels` makes them."""
+        return dataclasses.replace(
+            self,
+            calibration=self.calibration.with_channels(count),
+            validation=self.validation.with_channels(count),
+            test=None if self.test is None else self.test.with_channels(count),
+        )
+
+    def _scored(self) -> list[tuple[str, Images]]:
+        """What is scored, with its name."""
+        parts = [("validation", self.validation)]
+        if self.test is not None:
+            parts.append(("test", self.test))
+        return parts
+
+
+def _tensor(given: Any, what: str) -> Tensor:
+    """A tensor of what may be an array. Raises `DataError` for what holds no numbers."""
+    try:
+        tensor = torch.as_tensor(given)
+    except Exception as error:  # torch raises many kinds
+        raise DataError(
+            f"{what} must be a tensor or an array of numbers, not {type(given).__name__}: {error}"
+        ) from error
+    if tensor.is_complex():
+        raise DataError(f"{what} are complex numbers; they must be real")
+    return tensor.detach()
+
+
+def _require_alike(pixels: Tensor, labels: Tensor) -> None:
+    """Raise `DataError` unless there are images with one whole number each."""
+    if pixels.dim() < 2:
+        raise DataError(
+            f"images have shape {tuple(pixels.shape)}; they must be (count, channels, …)"
+        )
+    if not len(pixels):
+        raise DataError("the data set is empty: at least one image is needed")
+    if labels.dim() != 1 or labels.is_floating_point():
+        kind = str(labels.dtype).removeprefix("torch.")
+        raise DataError(
+            f"labels are {kind} of shape {tuple(labels.shape)}; "
+            f"they must be one whole number per image, of shape ({len(pixels)},)"
+        )
+    if len(pixels) != len(labels):
+        raise DataError(
+            f"{len(pixels)} images but {len(labels)} labels; there must be one label per image"
+        )
+
+
+def _require_scale(mean: Sequence[float], std: Sequence[float], *, channels: int) -> None:
+    if (mean or std) and not len(mean) == len(std) == channels:
+        raise DataError(
+            f"mean {mean} and std {std} must have one number for each of {channels} channels"
+        )
+    # As they are applied: in float32, 1e-50 is 0.
+    exact_mean = torch.tensor(mean)
+    exact_std = torch.tensor(std)
+    if not (exact_mean.isfinite().all() and exact_std.isfinite().all() and (exact_std > 0).all()):
+        raise DataError(f"mean {mean} and std {std} must be finite, and every std above 0")
+
+
+def _require_finite(pixels: Tensor) -> None:
+    if not pixels.is_floating_point():
+        return
+    finite = pixels.isfinite().flatten(1).all(1)
+    if not finite.all():
+        bad = int(finite.int().argmin())
+        raise DataError(f"image {bad} has pixels that are NaN or infinite")

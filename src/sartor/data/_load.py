@@ -2,88 +2,169 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from sartor.data._folders import Folder, ImageFolder, ParquetFolder, Split
+from sartor.data._image_folder import no_split_in
 from sartor.data._images import Data, Images
-from sartor.errors import DataError, UsageError
-from sartor.machine import require
+from sartor.data._registry import SOURCES
+from sartor.data._source import Source, Split, SplitName
+from sartor.errors import DataError, SartorError, UsageError
+from sartor.registry import import_object
 
 #: As a number of calibration images: all of the training split.
 ALL = 10**9
 
 
 def load(
-    source: str | Path,
+    source: str | Path | Source,
     *,
     calibration: int,
     seed: int = 0,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
 ) -> Data:
-    """Data from ``digits`` (scikit-learn's, no download), a folder of Parquet files, or an image folder.
+    """Data by name or place.
 
-    The Parquet files follow the hub's image-classification schema, ``train*.parquet``, ``validation*.parquet`` (or ``val*``) and
-    ``test*.parquet``; an image folder has ``train/CLASS/*`` and so on. Where validation or test images are missing, or the latter
-    have no labels, there is one split held out: its first half are the validation images, its second half the test images, after
-    they were shuffled if one half would lack a class. ``calibration`` images are drawn from the training split, `ALL` of them
-    for training; ``seed`` chooses them, and nothing else.
+    ``digits`` is scikit-learn's, without download. A folder of Parquet files follows the hub's
+    image-classification schema, ``train*.parquet``, ``validation*.parquet`` (or ``val*``) and
+    ``test*.parquet``; an image folder has ``train/CLASS/*`` and so on. `SOURCES` holds further
+    kinds. ``package.module:callable`` is called with ``calibration`` and ``seed``, and gives a
+    `Data` or a `Source`.
 
-    Raises `DataError` for a missing or unreadable folder and `UsageError` for a name that is no known source.
+    Where validation or test images are missing, or the latter have no labels, there is one split
+    held out: its first half are the validation images, its second half the test images, after they
+    were shuffled if one half would lack a class.
+
+    ``calibration`` images are drawn from the training split, `ALL` of them for training; ``seed``
+    chooses them, and nothing else. ``mean`` and ``std`` have one number per channel; grey images
+    are repeated to as many channels.
+
+    Raises `DataError` for a missing or unreadable folder and `UsageError` for a name that cannot be
+    imported.
+
+    >>> data = load("digits", calibration=64)
+    >>> data.calibration.pixels.shape, data.class_count
+    (torch.Size([64, 1, 8, 8]), 10)
     """
     if calibration < 1:
         raise UsageError(f"calibration must be at least 1 image, not {calibration}")
-    if str(source) == "digits":
-        return _digits(calibration)
-    if str(source).startswith("hf:"):
-        raise UsageError(
-            f"data {source!r}: download the data set first and give the folder of its Parquet files; nothing is fetched silently"
-        )
-    path = Path(source)
-    if not path.is_dir():
-        raise DataError(
-            f"data {str(source)!r} is not a folder; allowed are a folder of Parquet files, an image folder, or digits"
-        )
-    folder: Folder = ParquetFolder(path) if any(path.glob("*.parquet")) else ImageFolder(path)
-    rng = np.random.default_rng(seed)
-    calibrating = folder.read("train", rng, calibration)
-    validation, test = _held_out(
-        folder, np.random.default_rng(0)
-    )  # the same for every seed: runs are based on each other
-    style = (tuple(mean), tuple(std))
+    if isinstance(source, Source):
+        found: Source | Data = source
+    else:
+        found = _find(str(source), calibration=calibration, seed=seed)
+    if isinstance(found, Data):
+        return _normalised(found, mean, std)
+    drawn = found.read("train", np.random.default_rng(seed), calibration)
+    # The same for every seed: runs are based on each other.
+    validation, test = _held_out(found, np.random.default_rng(0))
+    drawn, validation, test = _alike([drawn, validation, test], channels=len(mean))
     return Data(
-        Images(*calibrating, *style),
-        Images(*validation, *style),
-        Images(*test, *style) if len(test[1]) else None,
+        calibration=_images(drawn, mean, std),
+        validation=_images(validation, mean, std),
+        test=_images(test, mean, std) if len(test) else None,
+        classes=tuple(found.classes),
     )
 
 
-def _held_out(folder: Folder, rng: np.random.Generator) -> tuple[Split, Split]:
+def _images(split: Split, mean: Sequence[float], std: Sequence[float]) -> Images:
+    return Images(split.pixels, split.labels, tuple(mean), tuple(std))
+
+
+def _find(place: str, *, calibration: int, seed: int) -> Source | Data:
+    """The source at a place, or what somebody's function makes."""
+    for kind in SOURCES:
+        source = SOURCES.get(kind)
+        if source.recognises(place):
+            return source(place)
+    if place.startswith("hf:"):
+        raise UsageError(
+            f"data {place!r}: download the data set first and give the folder of its Parquet "
+            "files; nothing is fetched silently"
+        )
+    if Path(place).is_dir():
+        raise DataError(no_split_in(Path(place), "train"))
+    if ":" in place:
+        return _call(place, calibration=calibration, seed=seed)
+    near = difflib.get_close_matches(place, SOURCES, n=1)
+    meant = f"did you mean {near[0]!r}? " if near else ""
+    raise DataError(
+        f"data {place!r} is not a folder; {meant}allowed are a folder of Parquet files, "
+        "an image folder, digits, or package.module:callable"
+    )
+
+
+def _call(reference: str, *, calibration: int, seed: int) -> Source | Data:
+    made = import_object(reference, "data")
+    if callable(made):
+        try:
+            made = made(calibration=calibration, seed=seed)
+        except SartorError:
+            raise
+        except Exception as error:  # somebody else's code may raise anything
+            raise UsageError(f"data {reference!r} cannot be loaded: {error}") from error
+    if not isinstance(made, (Data, Source)):
+        raise UsageError(
+            f"data {reference!r} gives a {type(made).__name__}; "
+            "it must give sartor.Data or a sartor.data.Source"
+        )
+    return made
+
+
+def _normalised(data: Data, mean: Sequence[float], std: Sequence[float]) -> Data:
+    """Images with a mean and standard deviation, unless they have their own."""
+    if not mean:
+        return data
+
+    def normalised(images: Images) -> Images:
+        if images.mean:
+            return images
+        images = images.with_channels(len(mean))
+        return dataclasses.replace(images, mean=tuple(mean), std=tuple(std))
+
+    return dataclasses.replace(
+        data,
+        calibration=normalised(data.calibration),
+        validation=normalised(data.validation),
+        test=None if data.test is None else normalised(data.test),
+    )
+
+
+def _held_out(source: Source, rng: np.random.Generator) -> tuple[Split, Split]:
     """Validation and test images; what is held out once is halved."""
-    if not (folder.has("validation") and folder.has("test")):
-        return _halves(folder.read("validation" if folder.has("validation") else "test", rng), rng)
-    validation, test = folder.read("validation", rng), folder.read("test", rng, unlabelled=True)
-    return (validation, test) if len(test[1]) else _halves(validation, rng)
+    if not (source.has("validation") and source.has("test")):
+        only: SplitName = "validation" if source.has("validation") else "test"
+        return _halves(source.read(only, rng), rng)
+    validation = source.read("validation", rng)
+    test = source.read("test", rng, unlabelled=True)
+    return (validation, test) if len(test) else _halves(validation, rng)
 
 
 def _halves(split: Split, rng: np.random.Generator) -> tuple[Split, Split]:
-    pixels, labels = split
-    half = (len(labels) + 1) // 2
-    if len(labels) > 1 and set(labels[:half].tolist()) != set(labels[half:].tolist()):
-        order = torch.from_numpy(rng.permutation(len(labels)))  # rows sorted by class, most likely
-        pixels, labels = pixels[order], labels[order]
-    return (pixels[:half], labels[:half]), (pixels[half:], labels[half:])
+    half = (len(split) + 1) // 2
+    first = set(split.labels[:half].tolist())
+    second = set(split.labels[half:].tolist())
+    if len(split) > 1 and first != second:  # rows sorted by class, most likely
+        split = split[torch.from_numpy(rng.permutation(len(split)))]
+    return split[:half], split[half:]
 
 
-def _digits(calibration: int) -> Data:
-    """1,797 images of 8 × 8 pixels: 1,197 for training, 300 for validation, 300 for test."""
-    digits = require("sklearn.datasets", extra="data").load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.target))
-    pixels = torch.from_numpy((digits.images[order, None] / 16).astype(np.float32))
-    labels = torch.from_numpy(digits.target[order].astype(np.int64))
-    images = Images(pixels, labels)
-    return Data(images.slice(600, 600 + calibration), images.slice(0, 300), images.slice(300, 600))
+def _alike(splits: Sequence[Split], channels: int) -> list[Split]:
+    """Splits of the same number of channels, at least ``channels``, and the same kind of number."""
+    filled = [split for split in splits if len(split)]
+    channels = max(channels, *(split.pixels.shape[1] for split in filled))
+    in_floats = any(split.pixels.is_floating_point() for split in filled)
+    alike = []
+    for split in splits:
+        pixels = split.pixels
+        if in_floats and pixels.dtype == torch.uint8:
+            pixels = pixels.float() / 255
+        if pixels.shape[1] == 1 < channels:
+            pixels = pixels.repeat(1, channels, *[1] * (pixels.dim() - 2))
+        alike.append(Split(pixels, split.labels))
+    return alike

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 
 from torch import nn
@@ -12,7 +13,9 @@ from sartor.models._resnet import resnet18, resnet50
 from sartor.models._resnet_cifar import CifarResNet
 from sartor.models._vgg import Vgg16
 
+#: Blocks of a stage.
 _CIFAR = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
+#: How to make a network of some classes and pixels, and the usual number of pixels.
 _SIZED: dict[str, tuple[Callable[[int, int], nn.Module], int]] = {
     "resnet18": (resnet18, 32),
     "resnet50": (resnet50, 224),
@@ -21,27 +24,37 @@ _SIZED: dict[str, tuple[Callable[[int, int], nn.Module], int]] = {
     "mobilenet_v2": (MobileNetV2, 224),
 }
 
-#: Every name `build` knows.
+#: Every name of the zoo.
 NAMES = ("plain20", *_CIFAR, *_SIZED)
 
 
 def default_pixels(name: str) -> int:
-    """Side of the square input a network is built for when none is given."""
+    """Side of the square input that a network is built for when none is given.
+
+    >>> default_pixels("resnet50")
+    224
+    """
     return _SIZED[name][1] if name in _SIZED else 32
 
 
 def build(name: str, *, classes: int | None = None, pixels: int | None = None) -> nn.Module:
     """A network of the zoo with fresh weights.
 
-    ``classes`` defaults to 10 below 64 pixels and to 1000 above; ``pixels`` to 32 for the CIFAR networks, resnet18 and
-    vgg16_bn, to 224 for the others. Raises `UsageError` for a name that is not in `NAMES`.
+    ``classes`` defaults to 10 below 64 pixels and to 1000 above; ``pixels`` to 32 for the CIFAR
+    networks, resnet18 and vgg16_bn, to 224 for the others. Raises `UsageError` for a name that is
+    not in `NAMES`.
     """
     if name not in NAMES:
-        raise UsageError(f"model {name!r} is not in the zoo; known names: {', '.join(NAMES)}")
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(
+            f"model {name!r} is not in the zoo; {meant}known names: {', '.join(NAMES)}"
+        )
     pixels = pixels or default_pixels(name)
     classes = classes or (1000 if pixels >= 64 else 10)
     if name == "plain20":
         return CifarResNet(3, classes, residual=False)
     if name in _CIFAR:
         return CifarResNet(_CIFAR[name], classes)
-    return _SIZED[name][0](classes, pixels)
+    make, _ = _SIZED[name]
+    return make(classes, pixels)

@@ -1,0 +1,92 @@
+"""Image files as tensors, none of their levels lost."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sartor.errors import DataError
+from sartor.machine import require
+
+Pixels = npt.NDArray[Any]
+
+_GREY = ("1", "L", "LA", "La")
+#: Formats whose images of mode I hold 16 bits.
+_SIXTEEN_BITS = ("PNG", "PPM")
+
+
+def decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
+    """Images as (count, channels, height, width); ``names`` say which could not be decoded.
+
+    One channel if all are grey, else three. Images of 8 bits are uint8; if any has 16 bits, all are
+    float32 in [0, 1]; floating-point images are as they are stored.
+
+    Raises `DataError` for images of different size, for transparent pixels, and for whole numbers
+    of 32 bits.
+    """
+    opener = require("PIL.Image", extra="data")
+    arrays: list[Pixels] = []
+    for item, name in zip(encoded, names, strict=True):
+        try:
+            with opener.open(io.BytesIO(item)) as image:
+                array = _pixels(image, name)
+        except DataError:
+            raise
+        except Exception as error:  # Pillow raises many kinds
+            raise DataError(f"{name} cannot be decoded as an image: {error}") from error
+        if arrays and array.shape[:2] != arrays[0].shape[:2]:
+            raise DataError(
+                f"{name} is {array.shape[:2]} pixels, {names[0]} is {arrays[0].shape[:2]}; "
+                "all must agree"
+            )
+        arrays.append(array)
+    return _stack(arrays)
+
+
+def _pixels(image: Any, name: str) -> Pixels:
+    """(height, width, channels), uint8 or float32."""
+    mode = str(image.mode)
+    sixteen = mode.startswith("I;16") or (mode == "I" and image.format in _SIXTEEN_BITS)
+    if sixteen:
+        return np.asarray(image).astype(np.float32)[..., None] / 65535
+    if mode == "F":
+        return np.asarray(image).astype(np.float32)[..., None]
+    if mode == "I":
+        raise DataError(
+            f"{name} has whole numbers of 32 bits, or signed ones; "
+            "images must have 8 or 16 bits, or floating-point numbers"
+        )
+    _require_opaque(image, name)
+    if mode in _GREY:
+        return np.asarray(image.convert("L"))[..., None]
+    return np.asarray(image.convert("RGB"))
+
+
+def _require_opaque(image: Any, name: str) -> None:
+    if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
+        return
+    alpha = np.asarray(image.convert("RGBA"))[..., 3]
+    if alpha.min() < 255:
+        raise DataError(
+            f"{name} has transparent pixels, which would be lost; "
+            "lay the images on a background first"
+        )
+
+
+def _stack(arrays: Sequence[Pixels]) -> Tensor:
+    channels = max(array.shape[2] for array in arrays)
+    in_floats = any(array.dtype == np.float32 for array in arrays)
+    alike = []
+    for array in arrays:
+        if in_floats and array.dtype == np.uint8:
+            array = array.astype(np.float32) / 255
+        if array.shape[2] < channels:
+            array = np.repeat(array, channels, axis=2)
+        alike.append(array)
+    return torch.from_numpy(np.stack(alike)).permute(0, 3, 1, 2).contiguous()

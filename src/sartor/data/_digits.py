@@ -1,0 +1,51 @@
+"""Scikit-learn's digits: nothing to download."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from sartor.data._source import Source, Split, SplitName
+from sartor.machine import require
+
+_ROWS: dict[SplitName, slice] = {
+    "validation": slice(0, 300),
+    "test": slice(300, 600),
+    "train": slice(600, None),
+}
+
+
+class Digits(Source):
+    """1,797 images of 8 × 8 pixels: 1,197 for training, 300 for validation, 300 for test."""
+
+    classes = tuple("0123456789")
+
+    @staticmethod
+    def recognises(place: str) -> bool:
+        """Whether it is called ``digits``."""
+        return place == "digits"
+
+    def has(self, split: SplitName) -> bool:
+        """All are there."""
+        return split in _ROWS
+
+    def read(
+        self,
+        split: SplitName,
+        rng: np.random.Generator,
+        count: int | None = None,
+        *,
+        unlabelled: bool = False,
+    ) -> Split:
+        """The first of a split: they were shuffled once for all."""
+        return self._all[_ROWS[split]][:count]
+
+    @cached_property
+    def _all(self) -> Split:
+        digits = require("sklearn.datasets", extra="data").load_digits()
+        order = np.random.default_rng(0).permutation(len(digits.target))
+        pixels = (digits.images[order, None] / 16).astype(np.float32)
+        labels = digits.target[order].astype(np.int64)
+        return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
