@@ -131,13 +131,15 @@ def load_subject(
     mean, std = models.normalisation(weights)
     images = data.load(place, calibration=calibration, seed=seed, mean=mean, std=std)
     if origin is None:
-        labels = torch.cat([images.validation.labels, images.calibration.labels])
-        origin = Origin(name, int(labels.max()) + 1, images.validation.pixels.shape[-1])
+        origin = Origin(name, images.class_count, images.validation.pixels.shape[-1])
     torch.manual_seed(seed)  # fresh weights, where no file is given
     missing = f"--weights is missing: {name} would be compressed with random weights"
     model = models.build_trained(
         origin.model, weights, classes=origin.classes, pixels=origin.pixels, missing=missing
     )
+    channels = models.input_channels(model)
+    if channels is not None:
+        images = images.with_channels(channels)
     return model, images, origin
 
 
