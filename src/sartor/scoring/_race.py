@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from scipy.stats import binom, ttest_1samp
 from torch import Tensor
 
 from sartor.scoring._score import Score
@@ -31,6 +30,9 @@ def probability_of_no_worse(mine: Tensor, theirs: Tensor) -> float:
     Both are (images,), image by image. Right or wrong: the exact sign test on the images where they
     differ. Numbers: Student's paired test.
     """
+    # Takes a second to import, so not before a race is run.
+    from scipy.stats import binom, ttest_1samp
+
     if mine.dtype == torch.bool:
         losses = int((mine & ~theirs).sum())
         wins = int((theirs & ~mine).sum())

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binom
 
 from sartor.machine import FloatArray
 from sartor.targets._quiet import QuietGauge, quiet
@@ -132,6 +131,9 @@ def estimated(candidate_s: float, original_s: float) -> Comparison:
 
 def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of the median from order statistics; assumes nothing about the distribution."""
+    # Takes a second to import, so not before anything is measured.
+    from scipy.stats import binom
+
     ordered = np.sort(values)
     below = int(binom.ppf((1 - confidence) / 2, len(ordered), 0.5))
     below = max(0, below - 1)
