@@ -12,7 +12,7 @@ from torch import nn
 
 from sartor.data import Data
 from sartor.machine import keep_freed_memory, write_text
-from sartor.runs import load_subject
+from sartor.runs import Source
 
 SHARED = Path("../shared")
 keep_freed_memory()
@@ -22,8 +22,9 @@ def subject(
     model: str, *, calibration: int, seed: int = 0, shared: Path = SHARED
 ) -> tuple[nn.Module, Data]:
     """A network trained on CIFAR-10, and CIFAR-10."""
-    weights, place = weights_of(model, shared), str(data_in(shared))
-    return load_subject(model, weights, place, calibration=calibration, seed=seed)[:2]
+    source = Source(model, weights_of(model, shared), str(data_in(shared)), seed)
+    loaded, data = source.load_both(calibration)
+    return loaded.model, data
 
 
 def weights_of(model: str, shared: Path) -> Path:

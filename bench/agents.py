@@ -21,7 +21,8 @@ import tyro
 
 from _common import SHARED, keep, kept, spread, subject
 from sartor.compression import CompressOptions
-from sartor.pipeline import SearchOptions, compress
+from sartor.pipeline import SearchOptions
+from sartor.runs import compress
 
 RULES = ("uniform", "shallow", "deep", "greedy", "knapsack")
 SEEDED: tuple[str, ...] = ("uniform", "greedy", "knapsack")

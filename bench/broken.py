@@ -14,8 +14,7 @@ from pathlib import Path
 
 import tyro
 
-from sartor.compression import read_policy
-from sartor.runs import run_export, run_verify
+from sartor.runs import Run
 from sartor.testing import break_scale
 
 
@@ -31,17 +30,18 @@ class Broken:
 
     def run(self) -> None:
         """Print what is found, for the sound artifact first."""
-        policy, sound = read_policy(self.folder), run_export(self.folder, "onnx", batch=None)
+        run = Run(self.folder)
+        sound = run.export("onnx")
         print("| broken | accuracy | what verify says |\n|---|---|---|")
         self._row("none", sound)
         with tempfile.TemporaryDirectory() as scratch:
-            for layer in policy.quantized[:: self.every]:
+            for layer in run.policy.quantized[:: self.every]:
                 path = Path(scratch) / f"{layer}.onnx"
                 break_scale(sound, layer, path, self.factor)
                 self._row(layer, path)
 
     def _row(self, name: str, artifact: Path) -> None:
-        checked = run_verify(self.folder, "onnx", artifact=artifact)
+        checked = Run(self.folder).verify("onnx", artifact=artifact)
         print(
             f"| {name} | {100 * checked.found.accuracy:.2f} | {'; '.join(checked.faults) or 'as promised'} |",
             flush=True,

@@ -20,9 +20,8 @@ import numpy as np
 import torch
 import tyro
 
-from sartor.compression import load_network
 from sartor.export import FORMATS, find_format
-from sartor.runs import from_folder, latest, reload_subject, run_export
+from sartor.runs import Run
 
 STRANGER = Path(__file__).with_name("_stranger.py")
 BATCH = 100
@@ -37,16 +36,17 @@ class Deliver:
 
     def run(self) -> None:
         """Print a table."""
-        config, place = from_folder(self.folder), latest(self.folder)
-        model, data = reload_subject(config, place, calibration=1)
-        assert data.test is not None
-        test = data.test.slice(0, self.images)
-        pixels, labels, network = test.normalized(), test.labels.numpy(), load_network(place, model)
+        run = Run(self.folder)
+        subject = run.subject()
+        assert subject.data is not None
+        assert subject.data.test is not None
+        test = subject.data.test.slice(0, self.images)
+        pixels, labels, network = test.normalized(), test.labels.numpy(), run.load()
         with torch.no_grad():
             simulated = np.concatenate([network(part).numpy() for part in pixels.split(BATCH)])
         right = 100 * float((simulated.argmax(1) == labels).mean())
         print(
-            f"{place}, {config.model}: simulated accuracy {right:.2f} % on {len(labels):,} test images\n"
+            f"{run.latest.folder}, {run.config.model}: simulated accuracy {right:.2f} % on {len(labels):,} test images\n"
         )
         print(
             "| artifact | accuracy (difference) | same answers | outputs differ by | latency, ms | bytes | peak memory |"
@@ -55,10 +55,8 @@ class Deliver:
         with tempfile.TemporaryDirectory() as scratch:
             images = Path(scratch) / "images.npy"
             np.save(images, pixels.numpy())
-            artifacts = {
-                form: run_export(self.folder, form, batch=_batch(form)) for form in FORMATS
-            }
-            for form, artifact in (("folder", place), *artifacts.items()):
+            artifacts = {form: run.export(form, batch=_batch(form)) for form in FORMATS}
+            for form, artifact in (("folder", run.latest.folder), *artifacts.items()):
                 told, outputs = _stranger(
                     form, artifact.resolve(), images, Path(scratch) / "outputs.npy"
                 )

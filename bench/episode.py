@@ -13,7 +13,8 @@ import torch
 import tyro
 
 from _common import SHARED, subject
-from sartor.pipeline import SearchOptions, compress
+from sartor.pipeline import SearchOptions
+from sartor.runs import compress
 
 #: Length of the search that what happens once is shared out over.
 SEARCH = 400

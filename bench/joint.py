@@ -26,13 +26,13 @@ import tyro
 
 import sartor
 from _common import SHARED, data_in, keep, kept, spread, weights_of
-from sartor import sensitivity, targets
+from sartor import targets
 from sartor.compression import CompressOptions, deployable, fold, holds_network
 from sartor.errors import BudgetError
 from sartor.graph import Network, trace
 from sartor.pipeline import Measurement, SearchOptions
 from sartor.problem import Method
-from sartor.runs import RunConfig, from_folder, is_finished, reload_subject, run_search
+from sartor.runs import Run, RunConfig
 from sartor.targets import SURE
 
 #: What is kept of the report of a search.
@@ -121,7 +121,7 @@ class Common(ABC):
                 options=options,
             )
             try:
-                result = run_search(config, lambda episode, best: None, resume=True)
+                result = Run.of(config).search(resume=True)
             except BudgetError as error:
                 return {**told, "refused": str(error)}
             base = folder
@@ -131,7 +131,8 @@ class Common(ABC):
     def _sensitivity(self, seed: int) -> Path | None:
         """Ω that a search of this seed, which has calibration images of its own, has measured; the first measures it itself."""
         folders = sorted(self.out.glob(f"runs/{self.model}-*-{seed}-0"))
-        found = [folder / sensitivity.SENSITIVITY_FILE for folder in folders if is_finished(folder)]
+        runs = [Run(folder) for folder in folders]
+        found = [run.layout.sensitivity for run in runs if run.state == "finished"]
         return next((path for path in found if path.exists()), None)
 
 
@@ -207,13 +208,16 @@ class Again:
         """One line for each that delivered something."""
         torch.set_num_threads(self.threads)
         for folder in filter(holds_network, self.runs):
-            config = from_folder(folder)
-            model, images = reload_subject(config, folder, calibration=1)
+            run = Run(folder)
+            subject = run.subject()
+            assert subject.data is not None
+            images = subject.data
+            options = run.config.options
             found = _measure_again(
                 folder,
-                trace(model, images.calibration.normalized()),
-                config.options.target,
-                config.options.target_threads,
+                trace(subject.model, images.calibration.normalized()),
+                options.target,
+                options.target_threads,
             )
             print(
                 f"{folder.name}: {found.relative:.3f} ({found.low:.3f} – {found.high:.3f})",

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import tyro
 
-from sartor.search import Study
+from sartor.runs import Run
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments)
     report = json.loads((arguments.run / "result.json").read_text())
     layout = json.loads((arguments.run / "network.json").read_text())["groups"]
-    episodes = Study(arguments.run).episodes()
+    episodes = Run(arguments.run).episodes
     mpl.rcParams.update(
         {
             "svg.hashsalt": "sartor",

@@ -8,9 +8,10 @@ from .compression import load as load
 from .data import Data as Data
 from .data import Images as Images
 from .graph import trace as trace
-from .pipeline import Result as Result
 from .pipeline import SearchOptions as SearchOptions
-from .pipeline import compress as compress
 from .policy import Policy as Policy
+from .runs import Result as Result
+from .runs import Run as Run
+from .runs import compress as compress
 
 __version__: str

@@ -19,7 +19,6 @@ from sartor.cli import main, parse
 from sartor.finetune import Teacher
 from sartor.graph import trace
 from sartor.runs import RunConfig
-from sartor.search import read_episodes
 
 
 class Branching(nn.Module):
@@ -405,7 +404,7 @@ def test_what_the_system_refuses_is_one_sentence(weights, tmp_path, capsys, monk
     def full(*arguments, **options):
         raise OSError(28, "No space left on device", "episodes.journal")
 
-    monkeypatch.setattr("sartor.runs.run_search", full)
+    monkeypatch.setattr("sartor.runs.Run.search", full)
     with pytest.raises(SystemExit) as stop:
         main(search(tmp_path, weights))
     assert stop.value.code == 1
@@ -421,7 +420,7 @@ def test_the_demonstration_searches_and_goes_on(tmp_path, capsys):
         assert f"next: sartor show {tmp_path}" in capsys.readouterr().out
     result = json.loads((tmp_path / "result.json").read_text())
     assert (result["episodes"], result["budget_met"]) == (4, True)
-    assert len(read_episodes(tmp_path)) == 4
+    assert len(Run(tmp_path).episodes) == 4
 
 
 def test_ctrl_c_ends_with_status_130(capsys, monkeypatch):

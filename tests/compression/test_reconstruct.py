@@ -8,7 +8,7 @@ from torch import nn
 
 import topologies
 from sartor.compression import CompressOptions, Compressor
-from sartor.compression.refitting._calibration import Calibration, obstacle
+from sartor.compression.refitting._calibration import Calibration
 from sartor.compression.refitting._least_squares import least_squares, least_squares_of_few
 from sartor.compression.refitting._masks import keep_largest, least_error_mask
 from sartor.compression.refitting._matrix import as_matrix, from_matrix

@@ -26,7 +26,7 @@ from sartor.finetune._soup import Soup
 from sartor.finetune._training import Training, _tensors
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.runs import from_folder
+from sartor.runs import Run
 from sartor.scoring import ImageScorer
 
 QUICK = FinetuneOptions(epochs=3, batch=64, augment=(), learning_rate=0.05, ema=0.9)
@@ -490,7 +490,7 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     assert verified["faults"] == []
     assert verified["accuracy"] == pytest.approx(report["test"]["after"], abs=0.004)
     config, result = (
-        from_folder(tmp_path / "run"),
+        Run(tmp_path / "run").config,
         json.loads((tmp_path / "run/result.json").read_text()),
     )
     (tmp_path / "run/result.json").write_text(json.dumps({**result, "latency_ceiling": 1e-6}))

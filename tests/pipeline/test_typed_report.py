@@ -100,5 +100,5 @@ def test_what_is_no_report_is_refused_in_one_sentence(text, sentence):
 def test_missing_keys_are_named():
     content = json.loads(a_report().to_json())
     del content["budget_met"]
-    with pytest.raises(RunError, match="^report lacks the key 'budget_met'$"):
+    with pytest.raises(RunError, match=r"^report lacks the key 'budget_met'$"):
         Report.from_json(json.dumps(content))

@@ -9,8 +9,7 @@ import pytest
 
 from sartor import report
 from sartor.cli import main
-from sartor.runs import read_facts
-from sartor.search import read_episodes
+from sartor.runs import Run
 
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 #: Chromium as root, that asks nobody for anything.
@@ -38,7 +37,7 @@ def browser(missing):
 
 @pytest.fixture(scope="module")
 def page_of_run(run):
-    return report.write(read_facts(run), run / "report")
+    return report.write(Run(run), run / "report")
 
 
 @pytest.fixture
@@ -86,7 +85,7 @@ def number(text):
 
 def test_every_figure_is_drawn_with_the_numbers_of_the_run(show, run, page_of_run):
     page = show(page_of_run.as_uri())
-    result, episodes = json.loads((run / "result.json").read_text()), read_episodes(run)
+    result, episodes = json.loads((run / "result.json").read_text()), Run(run).episodes
     points = drawn(page, "history", "circle")
     assert {(int(number(point["episode"])), point["proposed by"]) for point in points} == {
         (e.number, e.source) for e in episodes
@@ -117,7 +116,7 @@ def test_every_figure_is_drawn_with_the_numbers_of_the_run(show, run, page_of_ru
         }
         assert bars == pytest.approx(told, rel=1e-4), figure
 
-    measured = read_facts(run).sensitivity.table
+    measured = Run(run).sensitivity.table
     squares = page.locator("#figure-sensitivity svg .mark-rect.role-mark path").count()
     assert squares == sum(len(row) for rows in measured.values() for row in rows.values())
     assert f"{100 * result['best']['validation']:.2f} %" in page.locator("#table").inner_text()

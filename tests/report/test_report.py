@@ -19,7 +19,7 @@ from sartor.cli import main
 from sartor.errors import RunError
 from sartor.report._card import card
 from sartor.report._page import page
-from sartor.runs import RunConfig, read_facts
+from sartor.runs import Run, RunConfig
 
 
 def payload_of(page):
@@ -37,7 +37,7 @@ def ask(address, **headers):
 
 def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
     before = (run / "episodes.journal").read_bytes()
-    path = report.write(read_facts(run), run / "report")
+    path = report.write(Run(run), run / "report")
     assert (run / "episodes.journal").read_bytes() == before
     page = path.read_text()
     assert path.stat().st_size < 5e6
@@ -48,7 +48,7 @@ def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
     assert "<b>" not in marked_up
     assert marked_up.count("<script") == 1
     result, payload = json.loads((run / "result.json").read_text()), payload_of(page)
-    best = max(read_facts(run).episodes, key=lambda episode: episode.reward).outcome.accuracy
+    best = max(Run(run).episodes, key=lambda episode: episode.reward).outcome.accuracy
     assert (
         payload["state"]
         == f"finished: 8 of 8 episodes, best {100 * best:.2f} % of the reward images"
@@ -64,7 +64,7 @@ def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
         "sensitivity",
     }
     drawn = json.dumps(payload["figures"]["history"]["spec"])
-    for episode in read_facts(run).episodes:
+    for episode in Run(run).episodes:
         assert json.dumps(episode.reward) in drawn
     bars = json.dumps(payload["figures"]["channels"]["spec"])
     assert sum(layer["seconds"] for layer in result["layers"]["best"]) == pytest.approx(
@@ -141,10 +141,10 @@ def test_a_running_search_is_served_as_it_grows(run, tmp_path):
 
 def test_what_is_no_run_is_refused(tmp_path, run):
     with pytest.raises(RunError, match="is not the folder of a run"):
-        read_facts(tmp_path)
+        Run(tmp_path)
     dataclasses.replace(RunConfig(), out=tmp_path).save(tmp_path)
     with pytest.raises(RunError, match="holds no episode yet"):
-        read_facts(tmp_path)
+        Run(tmp_path)
 
 
 def drawn_in(figure):
@@ -158,9 +158,9 @@ def test_an_interrupted_search_is_called_so_and_runs_when_it_goes_on(run, tmp_pa
     shutil.copytree(run, broken)
     result = json.loads((broken / "result.json").read_text())
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True}))
-    assert read_facts(broken).state == "interrupted"
+    assert Run(broken).state == "interrupted"
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True, "episodes": 5}))
-    facts = read_facts(broken)
+    facts = Run(broken)
     assert (facts.state, facts.result) == ("unfinished", None), (
         "what was left then is not what is found now"
     )
@@ -173,7 +173,7 @@ def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsy
     (missed / "result.json").write_text(
         json.dumps({**result, "budget_met": False, "latencies_unsettled": 3})
     )
-    facts = read_facts(missed)
+    facts = Run(missed)
     faulty = {
         "runtime": "a runtime",
         "device": "a device",
@@ -194,11 +194,11 @@ def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsy
     for text in (
         described,
         page(facts),
-        report.compare([facts, read_facts(run)]),
+        report.compare([facts, Run(run)]),
         capsys.readouterr().out.replace("\n", " "),
     ):
         assert all(sentence in html.unescape(text) for sentence in sentences)
-    assert not any(sentence in page(read_facts(run)) for sentence in sentences[:1])
+    assert not any(sentence in page(Run(run)) for sentence in sentences[:1])
 
 
 def test_runs_are_compared_on_one_page(run, tmp_path, capsys):

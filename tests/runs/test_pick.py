@@ -11,11 +11,10 @@ import torch
 import sartor
 from sartor import demo
 from sartor.cli import main, parse
-from sartor.compression import read_policy
 from sartor.errors import RunError, UsageError
 from sartor.export import find_format
-from sartor.runs import pick, pick_finetuned
-from sartor.search import front, read_episodes
+from sartor.runs import Run
+from sartor.search import front
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +49,7 @@ def run(weights, tmp_path_factory):
 
 
 def test_nothing_beats_the_front_and_it_beats_all_else(run):
-    episodes = read_episodes(run)
+    episodes = Run(run).episodes
     kept = front(episodes)
     for one in kept:
         for other in episodes:
@@ -70,9 +69,9 @@ def test_nothing_beats_the_front_and_it_beats_all_else(run):
 
 def test_the_network_of_the_best_episode_is_the_one_delivered(run):
     policies = {}
-    for episode in read_episodes(run):
-        policies[episode.number] = read_policy(pick(run, episode.number))
-    delivered = read_policy(run)
+    for episode in Run(run).episodes:
+        policies[episode.number] = Run(run).pick(episode.number).policy
+    delivered = Run(run).policy
     (number, *_) = [number for number, policy in policies.items() if policy == delivered]
     mine, theirs = (
         sartor.load(run / f"episode-{number}", demo.DigitsNet()),
@@ -84,7 +83,7 @@ def test_the_network_of_the_best_episode_is_the_one_delivered(run):
 
 
 def test_what_was_picked_is_fine_tuned_and_exported_like_a_run(run, capsys):
-    number = front(read_episodes(run))[0].number
+    number = front(Run(run).episodes)[0].number
     main(["pick", str(run)])
     assert f"│ {number:>7} │" in capsys.readouterr().out.replace("┃", "│")
     main(["pick", str(run), "--episode", str(number)])
@@ -108,11 +107,13 @@ def test_what_was_fine_tuned_is_fine_tuned_once_more(run, tmp_path, capsys):
     with pytest.raises(
         RunError, match="holds nothing that was fine-tuned; go on with: sartor finetune"
     ):
-        pick_finetuned(folder)
+        Run(folder).pick_finetuned()
     main(["finetune", str(folder), "--epochs", "2", "--batch", "64", "--augment", "mirror,shift"])
     main(["pick", str(folder), "--finetuned"])
     further = folder / "further"
-    assert f"network in {further}; next: sartor finetune {further}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"network in {further}\n" in said
+    assert f"next: sartor finetune {further}" in said
     main(["finetune", str(further), "--epochs", "1", "--learning-rate", "0.001"])
     first, second = (
         json.loads((place / "finetuned/finetune.json").read_text()) for place in (folder, further)
@@ -132,7 +133,7 @@ def test_what_was_fine_tuned_is_fine_tuned_once_more(run, tmp_path, capsys):
         parse(shlex.split(command)[1:])
     main(["verify", str(further)])
     with pytest.raises(RunError, match="further is there already; fine-tune it, or remove it"):
-        pick_finetuned(folder)
+        Run(folder).pick_finetuned()
     with pytest.raises(SystemExit):
         main(["pick", str(folder), "--finetuned", "--episode", "1"])
     assert "--finetuned and --episode 1 are two networks; choose one" in capsys.readouterr().err
@@ -140,6 +141,6 @@ def test_what_was_fine_tuned_is_fine_tuned_once_more(run, tmp_path, capsys):
 
 def test_what_is_not_there_is_refused(run, tmp_path):
     with pytest.raises(UsageError, match=r"episode 99 is not in .*; it has 0 to 7"):
-        pick(run, 99)
+        Run(run).pick(99)
     with pytest.raises(RunError, match="is not the folder of a run"):
-        pick(tmp_path, 0)
+        Run(tmp_path).pick(0)

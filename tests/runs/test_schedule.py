@@ -15,8 +15,8 @@ from sartor import runs as schedule
 from sartor.cli import main
 from sartor.compression import CompressOptions, read_policy
 from sartor.errors import BudgetError, RunError, UsageError, WeightsError
-from sartor.finetune import CHECKPOINT, FinetuneChanges, FinetuneOptions, Teacher, _checkpoint
-from sartor.runs import Observer, RunConfig, Schedule, from_folder, run_finetune, run_schedule
+from sartor.finetune import FinetuneChanges, FinetuneOptions, Teacher, _checkpoint
+from sartor.runs import Layout, Observer, Run, RunConfig, Schedule, run_schedule
 
 SEARCH = sartor.SearchOptions(
     episodes=6, finalists=2, baselines=(), seed_with=("uniform",), compress=CompressOptions(images=16, final_images=32)
@@ -43,22 +43,22 @@ def press_ctrl_c(episode, best):
 
 
 def facts(entries):
-    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
+    return [dataclasses.replace(entry, seconds=0.0) for entry in entries]
 
 
 def test_every_stage_prunes_what_the_one_before_left(weights, data, tmp_path):
     entries = run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=45%")))
-    assert [entry["budget"] for entry in entries] == ["macs<=70%", "macs<=45%"]
-    assert 0.6 < entries[0]["ratio"]["macs"] <= 0.7
-    assert entries[1]["ratio"]["macs"] <= 0.45
+    assert [entry.budget for entry in entries] == ["macs<=70%", "macs<=45%"]
+    assert 0.6 < entries[0].ratio.macs <= 0.7
+    assert entries[1].ratio.macs <= 0.45
     first, second = (tmp_path / f"s/stage-{number}" for number in (1, 2))
     before, after = kept_in(first), kept_in(second)
     assert all(after[name] <= before[name] for name in before)
     assert sum(map(len, after.values())) < sum(map(len, before.values()))
-    assert entries[0]["test"]["original"] == entries[1]["test"]["original"]
+    assert entries[0].test.original == entries[1].test.original
     network = sartor.load(second / "finetuned", demo.DigitsNet())
     scorer = sartor.scoring.ImageScorer(data.validation, dtype=torch.float32)
-    assert scorer.score(network).accuracy == pytest.approx(entries[1]["validation"]["after"])
+    assert scorer.score(network).accuracy == pytest.approx(entries[1].validation.after)
     start = demo.DigitsNet().eval()  # the second stage started from what the first had learned
     sartor.models.load_weights(start, first / "tuned.safetensors")
     images = data.validation.normalized()[:8]
@@ -136,7 +136,7 @@ def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_sched
     main(["finetune", str(last), "--epochs", "1", "--augment", ""])
     reports = [json.loads((folder / "finetuned/finetune.json").read_text()) for folder in (stage, last)]
     assert reports[0]["test"]["original"] == reports[1]["test"]["original"]
-    checkpoints = [_checkpoint.read(folder / "finetuned" / CHECKPOINT)[1] for folder in (stage, last)]
+    checkpoints = [_checkpoint.read(Layout(folder).checkpoint)[1] for folder in (stage, last)]
     teachers = [checkpoint["candidate"][1] for checkpoint in checkpoints]  # by their tensors: accuracies may be alike by chance
     assert teachers[0] == teachers[1]
     shutil.rmtree(stage / "finetuned")
@@ -147,7 +147,7 @@ def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_sched
     shutil.rmtree(last)
     entries = run_schedule(plan(weights, tmp_path, stages), resume=True)
     trained_again = json.loads((stage / "finetuned/finetune.json").read_text())
-    assert entries[0]["validation"] == trained_again["validation"]
+    assert vars(entries[0].validation) == trained_again["validation"]
     assert (last / "finetuned/model.safetensors").exists()
 
 
@@ -158,19 +158,22 @@ def test_a_schedule_may_be_moved_and_goes_on(weights, tmp_path):
     shutil.rmtree(tmp_path / "there/stage-2/finetuned")
     main(["schedule", "--resume", str(tmp_path / "there")])
     entries = json.loads((tmp_path / "there/stages.json").read_text())
-    assert facts(entries) == facts(whole)
+    expected = [dataclasses.asdict(entry) for entry in whole]
+    for entry in (*entries, *expected):
+        entry.pop("seconds")
+    assert entries == expected
     main(["export", str(tmp_path / "there/stage-2")])
 
 
 def test_a_run_whose_base_is_gone_is_not_fine_tuned(weights, tmp_path):
     run_schedule(plan(weights, tmp_path, ("macs<=70%", "macs<=50%")))
     shutil.copy(tmp_path / "stage-1/tuned.safetensors", tmp_path / "tuned.safetensors")
-    config = from_folder(tmp_path / "stage-2")
+    config = Run(tmp_path / "stage-2").config
     dataclasses.replace(config, weights=tmp_path / "tuned.safetensors").save(tmp_path / "stage-2")
     shutil.rmtree(tmp_path / "stage-1")
     shutil.rmtree(tmp_path / "stage-2/finetuned")
     with pytest.raises(RunError, match=r"stage-1 does not exist; the run .*stage-2 is based on it"):
-        run_finetune(tmp_path / "stage-2", TUNING, lambda epoch: None)
+        Run(tmp_path / "stage-2").finetune(TUNING)
 
 
 def test_a_kill_before_the_result_of_a_search_is_written_is_made_up_for(weights, tmp_path):
@@ -193,7 +196,7 @@ def test_only_what_has_not_begun_can_be_changed(weights, tmp_path):
     with pytest.raises(RunError, match="holds a schedule with other options"):
         run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=50%"), seed=1), resume=True)
     entries = run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=50%")), resume=True)
-    assert entries[1]["ratio"]["macs"] <= 0.5
+    assert entries[1].ratio.macs <= 0.5
 
 
 def test_the_command(weights, tmp_path, capsys):

@@ -17,11 +17,12 @@ from sartor.agents import AGENTS
 from sartor.cost import Cost
 from sartor.errors import BudgetError, RunError, UsageError
 from sartor.rewards import REWARDS
-from sartor.runs import RunConfig, from_folder, run_search
+from sartor.runs import Run, RunConfig
 from sartor.scoring import Outcome
 from sartor.search import Study
 from sartor.search._interruption import Interruption
-from sartor.search._study import EPISODES_FILE
+
+EPISODES_FILE = "episodes.journal"
 
 QUICK = sartor.SearchOptions(
     episodes=8, finalists=2, compress=sartor.CompressOptions(images=16, final_images=32)
@@ -169,7 +170,7 @@ def test_kill_and_resume_equals_an_uninterrupted_run(weights, tmp_path):
         capture_output=True,
         timeout=240,
     )
-    whole, resumed = (Study(folder).episodes() for folder in (tmp_path / "whole", killed))
+    whole, resumed = (Study(folder / EPISODES_FILE).episodes() for folder in (tmp_path / "whole", killed))
     assert [e.executed for e in whole] == [e.executed for e in resumed]
     assert [e.outcome.accuracy for e in whole] == [e.outcome.accuracy for e in resumed]
     reports = [
@@ -214,7 +215,7 @@ def test_two_searches_in_one_folder_are_refused(model, data, tmp_path):
             sartor.compress(model, data, options=QUICK, out=tmp_path)
 
     sartor.compress(model, data, options=QUICK, out=tmp_path, on_episode=search_there)
-    assert len(Study(tmp_path).episodes()) == QUICK.episodes
+    assert len(Study(tmp_path / EPISODES_FILE).episodes()) == QUICK.episodes
 
 
 def test_a_search_that_is_refused_touches_nothing(weights, tmp_path):
@@ -229,14 +230,10 @@ def test_a_search_that_is_refused_touches_nothing(weights, tmp_path):
 
     def search_there(episode, best):
         with pytest.raises(RunError, match="another process is searching in"):
-            run_search(
-                dataclasses.replace(first, budget="macs<=20%"),
-                lambda episode, best: None,
-                resume=True,
-            )
+            Run.of(dataclasses.replace(first, budget="macs<=20%")).search(resume=True)
 
-    run_search(first, search_there)
-    assert from_folder(tmp_path).budget == "macs<=50%"
+    Run.of(first).search(search_there)
+    assert Run(tmp_path).config.budget == "macs<=50%"
 
 
 def test_a_measure_of_the_users_gets_a_copy(model, data):
@@ -347,7 +344,7 @@ def test_candidates_that_give_no_numbers_are_wrong_and_end_nothing(data, tmp_pat
     changes = sartor.CompressOptions(images=16, final_images=32, refit="none")
     options = dataclasses.replace(QUICK, min_keep=0.1, agent="random", compress=changes)
     result = sartor.compress(Normalised(), data, budget="macs<=20%", options=options, out=tmp_path)
-    episodes = Study(tmp_path).episodes()
+    episodes = Study(tmp_path / EPISODES_FILE).episodes()
     assert result.report["episodes"] == len(episodes) == options.episodes
     assert any(
         episode.outcome.accuracy == 0 and episode.outcome.divergence == 100 for episode in episodes

@@ -10,8 +10,7 @@ import pytest
 import sartor
 from sartor.cli import main
 from sartor.errors import MissingPackageError, RunError, UsageError
-from sartor.runs import RunConfig, run_search
-from sartor.search import read_episodes
+from sartor.runs import Run, RunConfig
 from sartor.track import TRACKERS, MlflowTracker, TensorBoardTracker, Tracker, trackers
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -53,7 +52,7 @@ def test_tensorboard_reads_every_episode_and_epoch(run):
     events.Reload()
     rewards = {event.step: event.value for event in events.Scalars("search/reward")}
     assert rewards == pytest.approx(
-        {episode.number: episode.reward for episode in read_episodes(run)}
+        {episode.number: episode.reward for episode in Run(run).episodes}
     )
     assert [event.step for event in events.Scalars("finetune/loss")] == [0, 1]
 
@@ -66,7 +65,7 @@ def test_mlflow_has_one_run_with_all_of_it(run):
     assert (found.info.run_name, found.info.status) == ("followed", "FINISHED")
     history = client.get_metric_history(found.info.run_id, "search/accuracy")
     assert {metric.step: metric.value for metric in history} == pytest.approx(
-        {episode.number: episode.outcome.accuracy for episode in read_episodes(run)}
+        {episode.number: episode.outcome.accuracy for episode in Run(run).episodes}
     )
     assert [
         metric.step
@@ -114,8 +113,8 @@ def test_a_resumed_search_logs_nothing_twice(weights, tmp_path):
             raise SystemExit
 
     with pytest.raises(SystemExit):
-        run_search(config, stop)
-    run_search(config, lambda episode, best: None, resume=True)
+        Run.of(config).search(stop)
+    Run.of(config).search(resume=True)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [event.step for event in events.Scalars("search/reward")] == list(range(6))
@@ -169,9 +168,9 @@ def test_a_tracker_of_another_package_is_named_like_one_of_our_own(model, data, 
         track=("outside.tracker:LinesTracker",),
         options=options,
     )
-    run_search(config, lambda episode, best: None)
+    Run.of(config).search()
     lines = [json.loads(line) for line in (tmp_path / "lines.jsonl").read_text().splitlines()]
-    episodes = read_episodes(tmp_path)
+    episodes = Run(tmp_path).episodes
     assert [line["step"] for line in lines] == [0, 1, 2]
     assert [line["search/reward"] for line in lines] == [episode.reward for episode in episodes]
     assert "search/relative_latency" not in lines[0], "nothing was measured"

@@ -29,8 +29,8 @@ class Compare:
     def run(self, console: Console) -> None:
         """Write the page."""
         from sartor import report
-        from sartor.runs import read_facts
+        from sartor.runs import Run
 
-        page = report.compare([read_facts(folder) for folder in self.folders])
+        page = report.compare([Run(folder) for folder in self.folders])
         write_text(self.out, page)
         console.print(f"page in {self.out}", highlight=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sartor.errors import RunError
-from sartor.runs import RUN_FILE, RunConfig, from_folder
+from sartor.runs import RunConfig
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,9 +32,11 @@ class Demo:
         """Train and search."""
         from sartor import demo
         from sartor.cli._search import search
+        from sartor.runs import Run
 
         config = self._config()
-        if (self.out / RUN_FILE).exists() and from_folder(self.out) != config:
+        run = Run(self.out)
+        if run.exists and run.config != config:
             raise RunError(
                 f"--out {self.out} holds a run with other options; "
                 "choose another folder, or remove it"

@@ -33,9 +33,9 @@ class Export:
     def run(self, console: Console) -> None:
         """Write the artifact, and print where it is."""
         from sartor.export import find_format
-        from sartor.runs import run_export
+        from sartor.runs import Run
 
-        path = run_export(self.folder, self.format, batch=self.batch, out=self.out)
+        path = Run(self.folder).export(self.format, batch=self.batch, out=self.out)
         form = find_format(self.format)
         console.print(f"{path}: {form.size_bytes(path):,} bytes", highlight=False)
         if form.runtime:

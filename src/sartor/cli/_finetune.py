@@ -38,26 +38,24 @@ class Finetune:
     def run(self, console: Console) -> None:
         """Train with progress, then print what came of it."""
         from sartor.cli._progress import finetune_progress
-        from sartor.runs import members_words, run_finetune
+        from sartor.runs import Run, accuracy_words, members_words
 
+        run = Run(self.folder)
         with finetune_progress(console, self.options.epochs) as show:
-            out, report = run_finetune(
-                self.folder,
+            report = run.finetune(
                 self.options,
-                show,
+                teacher=self.teacher,
                 resume=self.resume,
                 threads=self.threads,
-                teacher=self.teacher,
+                on_epoch=show,
             )
-        for part in ("validation", "test"):
-            if report[part] is not None:
-                line = ", ".join(
-                    f"{name} {100 * value:.2f} %" for name, value in report[part].items()
-                )
-                console.print(f"{part}: {line}", highlight=False)
-        console.print(members_words(report["members"]), highlight=False)
+        console.print(f"validation: {accuracy_words(report.validation)}", highlight=False)
+        if report.test is not None:
+            console.print(f"test: {accuracy_words(report.test)}", highlight=False)
+        console.print(members_words(report.members), highlight=False)
         console.print(
-            f"{len(report['epochs'])} epochs in {report['seconds']:.0f} s, results in {out}",
+            f"{len(report.epochs)} epochs in {report.seconds:.0f} s, "
+            f"results in {run.layout.finetuned}",
             highlight=False,
         )
         console.print(after_finetune(self.folder), highlight=False)

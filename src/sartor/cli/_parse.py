@@ -82,9 +82,9 @@ def _print_help() -> Runnable:
 def _search_of(path: Path) -> Runnable:
     """The search that a file of ``--config`` describes; the other options override it."""
     from sartor.cli._search import Search
-    from sartor.runs import from_toml
+    from sartor.runs import RunConfig
 
-    return Search(from_toml(path))
+    return Search(RunConfig.from_toml(path))
 
 
 def _config_file(words: Sequence[str]) -> Path | None:

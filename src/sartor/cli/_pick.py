@@ -46,20 +46,20 @@ class Pick:
             console.print(after_pick(out), highlight=False)
             return
 
-        from sartor.search import read_episodes
+        from sartor.runs import Run
 
-        episodes = read_episodes(self.folder) if self.folder.is_dir() else []
+        episodes = Run(self.folder).episodes
         if not episodes:
             raise RunError(f"{self.folder} holds no episodes")
         console.print(_table(episodes))
         console.print(f"next: {command('pick', self.folder, '--episode')} N", highlight=False)
 
     def _deliver(self) -> Path:
-        from sartor.runs import pick, pick_finetuned
+        from sartor.runs import Run
 
-        if self.episode is None:
-            return pick_finetuned(self.folder)
-        return pick(self.folder, self.episode)
+        run = Run(self.folder)
+        picked = run.pick_finetuned() if self.episode is None else run.pick(self.episode)
+        return picked.folder
 
 
 def _table(episodes: Sequence[Episode]) -> Table:

@@ -34,11 +34,10 @@ class WriteReport:
 
     def run(self, console: Console) -> None:
         """Write everything, or serve it."""
-        from sartor import report
-        from sartor.runs import read_facts
+        from sartor.runs import Run
 
         if not self.live:
-            page = report.write(read_facts(self.folder), self.folder / "report")
+            page = Run(self.folder).report()
             console.print(f"report in {page}", highlight=False)
             return
 

@@ -50,15 +50,15 @@ class RunSchedule:
     def run(self, console: Console) -> None:
         """Run all stages, one line per event, and print what every stage left."""
         from sartor.cli._tables import stages_table
-        from sartor.runs import FINETUNED, run_schedule, stage_folder
+        from sartor.runs import Layout, ScheduleLayout, run_schedule
 
         schedule = self._schedule()
         observer = _observer(console, schedule.search.options.episodes)
-        entries = run_schedule(schedule, observer, resume=self.resume is not None)
-        console.print(stages_table(entries))
+        reports = run_schedule(schedule, observer, resume=self.resume is not None)
+        console.print(stages_table(reports))
         assert schedule.search.out is not None
-        last = stage_folder(schedule.search.out, len(entries))
-        console.print(f"the network is in {last / FINETUNED}", highlight=False)
+        last = ScheduleLayout(schedule.search.out).stage(len(reports))
+        console.print(f"the network is in {Layout(last).finetuned}", highlight=False)
         console.print(after_finetune(last), highlight=False)
 
     def _schedule(self) -> Schedule:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,10 +42,9 @@ class Search:
             search(self.search, console)
             return
 
-        from sartor.runs import from_folder
+        from sartor.runs import Run
 
-        stored = from_folder(self.resume)
-        search(dataclasses.replace(stored, out=self.resume), console, resume=True)
+        search(Run(self.resume).config, console, resume=True)
 
 
 def search(config: RunConfig, console: Console, *, resume: bool = False) -> None:
@@ -56,10 +54,10 @@ def search(config: RunConfig, console: Console, *, resume: bool = False) -> None
 
     from sartor.cli._progress import search_progress
     from sartor.cli._tables import results_table
-    from sartor.runs import run_search
+    from sartor.runs import Run
 
     with search_progress(console, config.options.episodes) as show:
-        result = run_search(config, show, resume=resume)
+        result = Run.of(config).search(show, resume=resume)
     console.print(results_table(result.report))
     for sentence in _sentences(result.report, config.out):
         console.print(sentence, highlight=False)

@@ -64,9 +64,9 @@ class MeasureSensitivity:
 
     @property
     def _path(self) -> Path:
-        from sartor.sensitivity import SENSITIVITY_FILE
+        from sartor.runs import Layout
 
-        return self.out / SENSITIVITY_FILE
+        return Layout(self.out).sensitivity
 
     def _check(self) -> None:
         if self.images < 1:
@@ -87,15 +87,14 @@ class MeasureSensitivity:
         from sartor.cli._progress import bar
         from sartor.compression import CompressOptions, Compressor, keep_safe_groups
         from sartor.graph import trace
-        from sartor.runs import load_subject
+        from sartor.runs import Source
 
         if self.threads:
             torch.set_num_threads(self.threads)
-        model, data, _ = load_subject(
-            self.model, self.weights, self.data, calibration=self.images, seed=self.seed
-        )
+        source = Source(self.model, self.weights, self.data, self.seed)
+        subject, data = source.load_both(self.images)
         images = data.calibration.normalized()
-        network = keep_safe_groups(trace(model, images[:1]))
+        network = keep_safe_groups(trace(subject.model, images[:1]))
         compressor = Compressor(network, None, CompressOptions(), self.seed)
         with bar(console, "measuring") as advance:
             return sensitivity.measure(

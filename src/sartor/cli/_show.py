@@ -25,9 +25,10 @@ class Show:
     def run(self, console: Console) -> None:
         """Print its tables."""
         from sartor.cli._tables import policy_table, results_table
-        from sartor.runs import missed_words, read_result
+        from sartor.runs import Run
 
-        report = read_result(self.folder)
+        run = Run(self.folder)
+        report = run.require_result()
         console.print(results_table(report), policy_table(report.policy))
-        for missed in missed_words(report):
+        for missed in run.missed:
             console.print(missed, highlight=False)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.table import Table
 
 from sartor.pipeline import Report
 from sartor.policy import Policy
-from sartor.runs import HEADINGS, cells, entries
+from sartor.runs import HEADINGS, StageReport, cells
 from sartor.sensitivity import Parameter, Sensitivity
 
 _BAR = 20
@@ -22,8 +21,8 @@ _PARAMETERS: dict[Parameter, str] = {
 
 def results_table(report: Report) -> Table:
     """The original, what rules gave and what was found, one row each."""
-    rows = entries(report)
-    timed = any(entry.get("latency") for entry in rows.values())
+    rows = report.networks
+    timed = any(entry.latency for entry in rows.values())
     shown = len(HEADINGS) if timed else len(HEADINGS) - 1
 
     table = Table(title=f"budget {report.budget or 'none'}, before fine-tuning")
@@ -62,19 +61,23 @@ def policy_table(policy: Policy) -> Table:
     return table
 
 
-def stages_table(entries: Sequence[dict[str, Any]]) -> Table:
+def stages_table(reports: Sequence[StageReport]) -> Table:
     """One row per stage of a schedule."""
     table = Table(title="stages")
     table.add_column("budget", no_wrap=True)
     for name in ("MACs", "parameters", "validation before", "after", "test before", "after"):
         table.add_column(name, justify="right")
-    for entry in entries:
-        row = [entry["budget"]]
-        for cost in ("macs", "params"):
-            row.append(_percent(entry["ratio"][cost], digits=1))
-        for part in ("validation", "test"):
-            scores = entry[part] or {"before": None, "after": None}
-            row += [_percent(scores["before"]), _percent(scores["after"])]
+    for report in reports:
+        row = [
+            report.budget,
+            _percent(report.ratio.macs, digits=1),
+            _percent(report.ratio.params, digits=1),
+        ]
+        for scores in (report.validation, report.test):
+            if scores is None:
+                row += [_percent(None), _percent(None)]
+            else:
+                row += [_percent(scores.before), _percent(scores.after)]
         table.add_row(*row)
     return table
 

@@ -42,9 +42,10 @@ class Verify:
 
         Raises `VerificationError`, after all of it, if something is not as promised.
         """
-        from sartor.runs import run_verify
+        from sartor.runs import Run
 
-        checked = run_verify(self.folder, self.format, artifact=self.artifact, threads=self.threads)
+        run = Run(self.folder)
+        checked = run.verify(self.format, artifact=self.artifact, threads=self.threads)
         console.print(_table(checked.found))
         for sentence in checked.unchecked:
             console.print(sentence, highlight=False)

@@ -1,4 +1,3 @@
-from ._checkpoint import CHECKPOINT as CHECKPOINT
 from ._loop import Epoch as Epoch
 from ._loop import Finetuned as Finetuned
 from ._loop import finetune as finetune

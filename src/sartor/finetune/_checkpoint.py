@@ -13,7 +13,6 @@ from torch import Tensor
 from sartor import models
 from sartor.errors import RunError
 
-CHECKPOINT = "finetune.checkpoint.safetensors"
 _SCHEMA = "2"
 
 

@@ -14,3 +14,4 @@ from ._process import is_main as is_main
 from ._seed import require_seed as require_seed
 from ._structure import structure as structure
 from ._threads import map_on_threads as map_on_threads
+from ._threads import torch_threads as torch_threads

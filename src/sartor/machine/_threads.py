@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -30,3 +31,18 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
     finally:
         # A thread that begins later takes over what was set last in any of them.
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch use so many threads for a while; None leaves it as it is.
+
+    Sums of floats depend on it.
+    """
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

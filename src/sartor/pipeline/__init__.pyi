@@ -1,7 +1,9 @@
-from ._compress import Result as Result
-from ._compress import compress as compress
 from ._options import Measurement as Measurement
 from ._options import SearchOptions as SearchOptions
+from ._pipeline import Found as Found
+from ._pipeline import OnEpisode as OnEpisode
+from ._pipeline import Pipeline as Pipeline
+from ._pipeline import SearchFiles as SearchFiles
 from ._report import SCHEMA as SCHEMA
 from ._report import Entry as Entry
 from ._report import EpisodeSeconds as EpisodeSeconds

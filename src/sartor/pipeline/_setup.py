@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
 
-from sartor import sensitivity, targets
-from sartor.agents import as_factory, class_of
+from sartor import targets
 from sartor.budget import Budget
 from sartor.compression import REDUCED, Compressor, can_be_quantized, keep_safe_groups, read_policy
 from sartor.data import Data
-from sartor.errors import RunError, UsageError
+from sartor.errors import UsageError
 from sartor.graph import Network, trace
-from sartor.machine import read_json, write_text
 from sartor.pipeline._options import SearchOptions
-from sartor.problem import Problem, SearchSpace
+from sartor.policy import Policy
+from sartor.problem import Precision, Problem, SearchSpace
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
-from sartor.search import LayerLatency
-from sartor.sensitivity import Sensitivity
 from sartor.targets import Deployment, LatencyTable, Target
-
-#: Images on which Ω is measured.
-_SENSITIVITY_IMAGES = 256
-#: Where latencies of layers are kept: each alone, and each within the whole.
-_TABLE = "latency.json"
-_PROFILE = "profile.json"
 
 
 def make_scorer(
@@ -45,10 +36,6 @@ def make_scorer(
     Raises `UsageError` and `DataError` for outputs and labels that cannot be scored.
     """
     if evaluate is not None:
-        if compare:
-            raise UsageError(
-                f"reward {options.reward!r} compares outputs on images; with evaluate, use an accuracy reward"
-            )
         return CallableScorer(evaluate)
     assert data is not None
     require_scorable(original.module, data)
@@ -63,7 +50,7 @@ def make_scorer(
 
 
 def make_target(options: SearchOptions) -> Target | None:
-    """The target that the options name."""
+    """The target that the options name; None if they name none."""
     if not options.target:
         return None
     return targets.make(options.target, options.target_options)
@@ -72,7 +59,8 @@ def make_target(options: SearchOptions) -> Target | None:
 def _require_precisions(options: SearchOptions, target: Target | None) -> None:
     if "quantize" in options.methods and target is None:
         raise UsageError(
-            "the method quantize needs a target that says which precisions there are; give --target onnxruntime"
+            "the method quantize needs a target, which says which precisions there are; give for "
+            "instance --target onnxruntime, or target='onnxruntime' in Python"
         )
 
 
@@ -96,40 +84,21 @@ def make_problem(
     target: Target | None,
     *,
     deployment: Deployment | None = None,
-    folder: Path | None = None,
+    latencies: Path | None = None,
     enforced: bool = True,
 ) -> Problem:
     """Decisions that the methods leave open, with the precisions of the target.
 
-    A budget on latency needs its ``deployment``; unless it is ``enforced`` (`Reward.enforces_budget`),
-    proposals are not projected onto it.
+    A budget on latency needs its ``deployment``, and keeps latencies of layers in a file; unless
+    it is ``enforced`` (`Reward.enforces_budget`), proposals are not projected onto it.
     """
     _require_precisions(options, target)
+    network = compressor.network
     base = read_policy(options.base) if options.base else None
     if base is not None and target is not None:
-        target.check(compressor.network, base)
-    cost_model, layers = compressor.cost_model, compressor.network.layers
-    supports = target.describe().supports if target else {}
-    quantizing = "quantize" in options.methods
-    known = [
-        layer
-        for layer in layers
-        if can_be_quantized(compressor.network.module.get_submodule(layer.name))
-    ]
-    precisions = (
-        {layer.name: targets.precisions(supports, layer) for layer in known} if quantizing else {}
-    )
-    latency = None
-    if deployment is not None and budget.bounds_latency:
-        given = {name: (base.bits(name),) for name in base.quantized} if base else {}
-        names = precisions.keys() | given.keys()
-        latency = LatencyTable.measure(
-            cost_model,
-            deployment,
-            {name: (*precisions.get(name, ()), *given.get(name, ())) for name in names},
-            _table_file(options, deployment.target, folder),
-        )
+        target.check(network, base)
 
+    precisions = _precisions(network, options, target)
     space = SearchSpace(
         methods=options.methods,
         granularity=options.granularity,
@@ -137,103 +106,66 @@ def make_problem(
         multiple=options.multiple,
         precisions=precisions,
     )
+    latency = None
+    if deployment is not None and budget.bounds_latency:
+        table = _table_file(options, deployment.target, latencies)
+        timed = _with_base(precisions, base)
+        latency = LatencyTable.measure(compressor.cost_model, deployment, timed, table)
+        unbounded = Problem.of(compressor.cost_model, Budget(()), space, latency=latency, base=base)
+        _measure_corners(unbounded, compressor, latency, options.seed)
 
-    def problem(bounds: Budget) -> Problem:
-        return Problem.of(cost_model, bounds, space, latency=latency, base=base)
-
-    if latency is not None:
-        _measure_corners(problem(Budget(())), compressor, latency, options.seed)
-    if not enforced:
-        budget = budget.without_latency()
-    return problem(budget)
+    bounds = budget if enforced else budget.without_latency()
+    return Problem.of(compressor.cost_model, bounds, space, latency=latency, base=base)
 
 
-def _table_file(options: SearchOptions, target: Target, folder: Path | None) -> Path | None:
+def _precisions(
+    network: Network, options: SearchOptions, target: Target | None
+) -> dict[str, tuple[Precision, ...]]:
+    """Bits that are open for each layer, by its name."""
+    if target is None or "quantize" not in options.methods:
+        return {}
+    supports = target.describe().supports
+    return {
+        layer.name: targets.precisions(supports, layer)
+        for layer in network.layers
+        if can_be_quantized(network.module.get_submodule(layer.name))
+    }
+
+
+def _with_base(
+    precisions: Mapping[str, tuple[Precision, ...]], base: Policy | None
+) -> dict[str, tuple[Precision, ...]]:
+    """The same, and the bits that an earlier run has settled."""
+    found = dict(precisions)
+    if base is not None:
+        for name in base.quantized:
+            found[name] = (*found.get(name, ()), base.bits(name))
+    return found
+
+
+def _table_file(options: SearchOptions, target: Target, file: Path | None) -> Path | None:
     """Where the latencies of layers are kept; never in a table that is itself the target."""
-    if options.table is not None and not target.reads_table:
-        return options.table
-    return folder / _TABLE if folder else None
+    shared = options.table is not None and not target.reads_table
+    return options.table if shared else file
 
 
 def _measure_corners(
     problem: Problem, compressor: Compressor, latency: LatencyTable, seed: int
 ) -> None:
-    """Correct predicted latencies by a few whole networks: widths and precisions from least to most, and two mixtures."""
-    middle = (problem.lowest + problem.highest) // 2
-    widths = (problem.lowest, middle, problem.highest)
-    rows = problem.corners(widths)
-    rng = np.random.default_rng(seed)
-    rows += [
-        np.where(problem.quantizes & (rng.uniform(size=len(problem)) < 0.5), problem.lowest, row)
-        for row in (middle, problem.highest)
-    ]
-    for ratios in {row.tobytes(): row / problem.sizes for row in rows}.values():
-        counts = problem.execute(ratios)
-        policy = problem.policy(counts)
-        latency.measure_whole(
-            *problem.split(counts),
-            policy.to_json(),
-            lambda policy=policy: compressor.candidate(policy),  # type: ignore[misc]
-        )
+    """Correct predicted latencies by a few whole networks.
 
-
-def measure_layers(
-    compressor: Compressor,
-    problem: Problem,
-    deployment: Deployment | None,
-    options: SearchOptions,
-    folder: Path | None,
-) -> tuple[Sensitivity | None, LayerLatency | None]:
-    """What the options let the agent know of each layer: Ω and latency; kept in the run's folder, so that resuming sees the same.
-
-    Raises `UsageError` for latency without a target, or with one that has no profiler.
+    Their widths and precisions go from least to most; two are mixtures.
     """
-    if not class_of(as_factory(options.agent)).sees_measurements:
-        return None, None
-    omega = _sensitivity(compressor, options, folder) if "sensitivity" in options.state else None
-    if "latency" not in options.state:
-        return omega, None
-    if deployment is None:
-        raise UsageError(
-            "the state has latency, which needs a target; give for instance --target onnxruntime"
-        )
-    return omega, _layer_latency(
-        compressor, problem, deployment, folder / _PROFILE if folder else None
-    )
+    middle = (problem.lowest + problem.highest) // 2
+    rows = problem.corners((problem.lowest, middle, problem.highest))
+    rng = np.random.default_rng(seed)
+    for row in (middle, problem.highest):
+        coarse = problem.quantizes & (rng.uniform(size=len(problem)) < 0.5)
+        rows.append(np.where(coarse, problem.lowest, row))
 
-
-def _sensitivity(
-    compressor: Compressor, options: SearchOptions, folder: Path | None
-) -> Sensitivity | None:
-    if options.sensitivity is not None:
-        found = Sensitivity.read(options.sensitivity)
-        names = [group.name for group in compressor.network.groups]
-        if missing := [name for name in names if name not in found.table.get("channels", {})]:
-            raise RunError(
-                f"{options.sensitivity} has no group {missing[0]!r}; it was measured of another network"
-            )
-        return found
-    if compressor.images is None:
-        return None
-    path = folder / sensitivity.SENSITIVITY_FILE if folder else None
-    return sensitivity.measure(
-        compressor, compressor.images[:_SENSITIVITY_IMAGES], scheme=compressor.scheme, path=path
-    )
-
-
-def _layer_latency(
-    compressor: Compressor, problem: Problem, deployment: Deployment, path: Path | None
-) -> LayerLatency:
-    if path is not None and path.exists():
-        stored = read_json(path, missing="", error=RunError)
-        return {name: (float(shares[0]), float(shares[1])) for name, shares in stored.items()}
-    coarsest = problem.policy(problem.combine(widths=problem.highest, bits=problem.lowest))
-    before, after = deployment.profile(), deployment.profile(compressor.candidate(coarsest))
-    total = sum(before.values())
-    layers = [layer.name for layer in compressor.network.layers]
-    shares = {
-        name: (before.get(name, 0.0) / total, after.get(name, 0.0) / total) for name in layers
-    }
-    if path is not None:
-        write_text(path, json.dumps(shares, indent=1) + "\n")
-    return shares
+    distinct = {row.tobytes(): row for row in rows}
+    for row in distinct.values():
+        counts = problem.execute(row / problem.sizes)
+        policy = problem.policy(counts)
+        build = functools.partial(compressor.candidate, policy)
+        latency.measure_whole(*problem.split(counts), policy.to_json(), build)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from sartor.compression import Origin
-from sartor.runs import FINETUNED, HEADINGS, RunFacts, cells, entries, tuned_words
+from sartor.runs import HEADINGS, Run, cells, tuned_words
 
 
-def card(facts: RunFacts) -> str:
+def card(facts: Run) -> str:
     """What was compressed, how, and what is left of it."""
     config, result = facts.config, facts.result
     tags = [
@@ -31,20 +31,24 @@ def card(facts: RunFacts) -> str:
     if result:
         lines += ["", f"| | {' | '.join(HEADINGS)} |", "|---" * (len(HEADINGS) + 1) + "|"]
         lines += [
-            f"| {name} | {' | '.join(cells(entry))} |" for name, entry in entries(result).items()
+            f"| {name} | {' | '.join(cells(entry))} |" for name, entry in result.networks.items()
         ]
         lines += ["", "## Policy", "", "```json", json.dumps(result["policy"], indent=1), "```"]
     place = facts.name
     if facts.finetuned:
-        lines += ["", f"{tuned_words(facts.finetuned)} That network is in `{FINETUNED}`."]
-        place = f"{place}/{FINETUNED}"
-    lines += [line for missed in facts.missed for line in ("", f"**{missed}**")]
-    for found in facts.verified:
-        accuracy = f"{100 * found['accuracy']:.2f} % on {found['images']:,} images"
-        faults = "".join(f" **Not as promised: {fault}.**" for fault in found["faults"])
         lines += [
             "",
-            f"{'Run' if faults else 'Verified'} in {found['runtime']} on {found['device']}: {accuracy}.{faults}",
+            f"{tuned_words(facts.finetuned)} That network is in `{facts.layout.finetuned.name}`.",
+        ]
+        place = f"{place}/{facts.layout.finetuned.name}"
+    lines += [line for missed in facts.missed for line in ("", f"**{missed}**")]
+    for verified in facts.verified:
+        found = verified.found
+        accuracy = f"{100 * found.accuracy:.2f} % on {found.images:,} images"
+        faults = "".join(f" **Not as promised: {fault}.**" for fault in verified.faults)
+        lines += [
+            "",
+            f"{'Run' if faults else 'Verified'} in {found.runtime} on {found.device}: {accuracy}.{faults}",
         ]
     call = (
         f'sartor.load("{place}")'

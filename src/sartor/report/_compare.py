@@ -9,7 +9,7 @@ from sartor.errors import UsageError
 from sartor.machine import require
 from sartor.report._figures import COLOURS, sized
 from sartor.report._page import render, table
-from sartor.runs import RunFacts, entries, relative_latency
+from sartor.runs import Run, VerifiedRun, relative_latency
 
 if TYPE_CHECKING:
     from sartor.report._figures import Figure
@@ -20,7 +20,7 @@ _CAPTIONS = {
 }
 
 
-def compare(runs: Sequence[RunFacts]) -> str:
+def compare(runs: Sequence[Run]) -> str:
     """The page. Raises `UsageError` for fewer than two runs, or two folders of the same name."""
     names = [facts.name for facts in runs]
     if len(set(names)) < max(2, len(names)):
@@ -35,7 +35,7 @@ def compare(runs: Sequence[RunFacts]) -> str:
         f"{facts.name}: {name}": entry
         for facts in runs
         if facts.result
-        for name, entry in entries(facts.result).items()
+        for name, entry in facts.result.networks.items()
     }
     content = {
         "state": f"{len(runs)} runs, {sum(facts.state != 'finished' for facts in runs)} of them not finished",
@@ -50,18 +50,18 @@ def compare(runs: Sequence[RunFacts]) -> str:
         f"sartor: {', '.join(names)}",
         content,
         delivered=[
-            f"{name}: {found['artifact']} in {found['runtime']}, {_accuracy(found)}"
+            f"{name}: {found.found.artifact} in {found.found.runtime}, {_accuracy(found)}"
             for name, found in verified
         ],
         faults=[
             *(f"{facts.name}: {sentence}" for facts in runs for sentence in facts.missed),
-            *(f"{name}: {fault}" for name, found in verified for fault in found["faults"]),
+            *(f"{name}: {fault}" for name, found in verified for fault in found.faults),
         ],
         how={facts.name: _how(facts) for facts in runs},
     )
 
 
-def _history(runs: Sequence[RunFacts]) -> Figure:
+def _history(runs: Sequence[Run]) -> Figure:
     import altair as alt
 
     rows: list[dict[str, Any]] = []
@@ -81,7 +81,7 @@ def _history(runs: Sequence[RunFacts]) -> Figure:
     )
 
 
-def _plane(runs: Sequence[RunFacts]) -> Figure:
+def _plane(runs: Sequence[Run]) -> Figure:
     """By latency where all finished runs measured it, else by MACs."""
     import altair as alt
 
@@ -89,15 +89,15 @@ def _plane(runs: Sequence[RunFacts]) -> Figure:
     timed = all(result.best.latency for _, result in finished)
     rows: list[dict[str, Any]] = []
     for run, result in finished:
-        for name, entry in entries(result).items():
-            cost = relative_latency(name, entry) if timed else entry["ratio"]["macs"]
+        for name, entry in result.networks.items():
+            cost = relative_latency(name, entry) if timed else entry.ratio.macs
             if cost is not None:
                 rows.append(
                     {
                         "run": run,
                         "network": name,
                         "cost": cost,
-                        "accuracy": entry["validation"],
+                        "accuracy": entry.validation,
                     }
                 )
     title = (
@@ -129,7 +129,7 @@ def _plane(runs: Sequence[RunFacts]) -> Figure:
     )
 
 
-def _by_run(runs: Sequence[RunFacts]) -> Any:
+def _by_run(runs: Sequence[Run]) -> Any:
     import altair as alt
 
     names = [facts.name for facts in runs]
@@ -137,11 +137,12 @@ def _by_run(runs: Sequence[RunFacts]) -> Any:
     return alt.Color("run:N", title="run", scale=alt.Scale(domain=names, range=colours))
 
 
-def _accuracy(found: dict[str, Any]) -> str:
-    return f"accuracy {100 * found['accuracy']:.2f} %, latency {found['latency']['relative']:.3f} of the original's"
+def _accuracy(verified: VerifiedRun) -> str:
+    found = verified.found
+    return f"accuracy {100 * found.accuracy:.2f} %, latency {found.latency.relative:.3f} of the original's"
 
 
-def _how(facts: RunFacts) -> str:
+def _how(facts: Run) -> str:
     config, options = facts.config, facts.config.options
     return (
         f"{config.model}, {config.budget or 'no budget'}, {options.agent} for {options.episodes} episodes, "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sartor.machine import require
 from sartor.pipeline import Report
-from sartor.runs import RunFacts, entries, relative_latency
+from sartor.runs import Run, relative_latency
 from sartor.search import cost_axis, front
 from sartor.sensitivity import heat_map
 
@@ -25,7 +25,7 @@ _DOT = 44
 _NAMED = 40
 
 
-def figures(facts: RunFacts) -> Mapping[str, Figure]:
+def figures(facts: Run) -> Mapping[str, Figure]:
     """Charts by name, those for which there is something to draw."""
     require("altair", extra="report")
     charts: dict[str, Figure] = {"history": _history(facts), "plane": _plane(facts)}
@@ -41,7 +41,7 @@ def figures(facts: RunFacts) -> Mapping[str, Figure]:
     return charts
 
 
-def _history(facts: RunFacts) -> Figure:
+def _history(facts: Run) -> Figure:
     import altair as alt
 
     base = alt.Chart(alt.InlineData(facts.rows()))
@@ -62,7 +62,7 @@ def _history(facts: RunFacts) -> Figure:
     return sized(alt.layer(points, line))
 
 
-def _plane(facts: RunFacts) -> Figure:
+def _plane(facts: Run) -> Figure:
     """Accuracy against cost: what was scored, what could not be beaten, the rules and the original."""
     import altair as alt
 
@@ -105,15 +105,17 @@ def _plane(facts: RunFacts) -> Figure:
     return sized(alt.layer(scored, line, shapes))
 
 
-def _marks(facts: RunFacts, field: str) -> list[dict[str, Any]]:
+def _marks(facts: Run, field: str) -> list[dict[str, Any]]:
     """Original, rules and what was found, as scored at the end."""
     if not facts.result:
         return []
     marks = []
-    for name, entry in entries(facts.result).items():
-        cost = relative_latency(name, entry) if field == "relative_latency" else entry[field]
+    for name, entry in facts.result.networks.items():
+        cost = (
+            relative_latency(name, entry) if field == "relative_latency" else getattr(entry, field)
+        )
         if cost is not None:
-            marks.append({"source": name, field: cost, "accuracy": entry["validation"]})
+            marks.append({"source": name, field: cost, "accuracy": entry.validation})
     return marks
 
 
@@ -142,7 +144,7 @@ def _by_layer(result: Report, field: str, title: str) -> Figure:
     return sized(alt.layer(chart.mark_bar(opacity=0.85)))
 
 
-def _sources(facts: RunFacts) -> alt.Color:
+def _sources(facts: Run) -> alt.Color:
     import altair as alt
 
     names = list(dict.fromkeys(episode.source for episode in facts.episodes))

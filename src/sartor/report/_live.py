@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sartor.errors import SartorError
 from sartor.report._page import page, payload
-from sartor.runs import read_facts
+from sartor.runs import Run
 
 #: What this machine calls itself.
 _NAMES = ("127.0.0.1", "localhost")
@@ -20,7 +20,7 @@ def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
 
     It knows two paths, the page and its numbers, and reads nothing but the folder of the run.
     """
-    read_facts(folder)  # what cannot be read is said at once
+    Run(folder).require_episodes()  # what cannot be read is said at once
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -31,15 +31,15 @@ def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
                 return
             try:
                 if self.path == "/":
-                    self._answer(page(read_facts(folder), live=True), "text/html")
+                    self._answer(page(Run(folder), live=True), "text/html")
                 elif self.path == "/payload.json":
-                    self._answer(json.dumps(payload(read_facts(folder))), "application/json")
+                    self._answer(json.dumps(payload(Run(folder))), "application/json")
                 else:
                     self.send_error(HTTPStatus.NOT_FOUND)
             except SartorError as error:
                 self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Requests are not printed."""
 
         def _answer(self, text: str, kind: str) -> None:

@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 import sartor
 from sartor.machine import require
+from sartor.pipeline import Entry
 from sartor.report._figures import figures
-from sartor.runs import HEADINGS, RunFacts, cells, entries, tuned_words
+from sartor.runs import HEADINGS, Run, VerifiedRun, cells, counted, tuned_words
 
 _CAPTIONS = {
     "history": "Reward of every episode, and the best so far.",
@@ -25,8 +26,9 @@ _CAPTIONS = {
 }
 
 
-def payload(facts: RunFacts) -> dict[str, Any]:
+def payload(facts: Run) -> dict[str, Any]:
     """What changes while a search runs: one line of state, the table, the figures."""
+    facts.require_episodes()
     best = max(facts.episodes, key=lambda episode: episode.reward).outcome.accuracy
     done = f"{len(facts.episodes)} of {facts.config.options.episodes} episodes"
     return {
@@ -39,7 +41,7 @@ def payload(facts: RunFacts) -> dict[str, Any]:
     }
 
 
-def page(facts: RunFacts, *, live: bool = False) -> str:
+def page(facts: Run, *, live: bool = False) -> str:
     """The page. Raises `MissingPackageError` without altair and vl-convert."""
     return render(
         f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
@@ -48,7 +50,10 @@ def page(facts: RunFacts, *, live: bool = False) -> str:
             *map(_verified, facts.verified),
             *([tuned_words(facts.finetuned)] if facts.finetuned else []),
         ],
-        faults=[*facts.missed, *(fault for found in facts.verified for fault in found["faults"])],
+        faults=[
+            *facts.missed,
+            *(fault for verified in facts.verified for fault in verified.faults),
+        ],
         how=_how(facts),
         live=live,
     )
@@ -81,13 +86,13 @@ def render(
     )
 
 
-def _table(facts: RunFacts) -> Markup:
+def _table(facts: Run) -> Markup:
     if not facts.result:
         return Markup("<p>The search has not ended; what it delivers is scored then.</p>")
-    return table(entries(facts.result))
+    return table(facts.result.networks)
 
 
-def table(networks: dict[str, dict[str, Any]]) -> Markup:
+def table(networks: dict[str, Entry]) -> Markup:
     """Entries of reports by name, one row each."""
     head = Markup("").join(
         Markup("<th scope='col'>{}</th>").format(name) for name in ("network", *HEADINGS)
@@ -98,25 +103,30 @@ def table(networks: dict[str, dict[str, Any]]) -> Markup:
     return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows)
 
 
-def _row(name: str, entry: dict[str, Any]) -> Markup:
+def _row(name: str, entry: Entry) -> Markup:
     written = (Markup("<td>{}</td>").format(cell) for cell in cells(entry))
     return Markup("<th scope='row'>{}</th>").format(name) + Markup("").join(written)
 
 
-def _verified(found: dict[str, Any]) -> str:
-    latency, memory = found["latency"], found["peak_memory_bytes"]
-    images = f" of {batch} images" if (batch := found.get("batch", 1)) > 1 else ""
+def _verified(verified: VerifiedRun) -> str:
+    found = verified.found
+    latency = found.latency
+    images = f" of {found.batch} images" if found.batch > 1 else ""
+    memory = "unknown"
+    if found.peak_memory_bytes is not None:
+        memory = f"{found.peak_memory_bytes:,} bytes"
     return (
-        f"{found['artifact']} in {found['runtime']} on {found['device']}, {found['threads']} thread(s): "
-        f"accuracy {100 * found['accuracy']:.2f} % on {found['images']:,} test images "
-        f"(simulated {100 * found['simulated']:.2f} %), latency{images} "
-        f"{1e3 * latency['candidate']['median_s']:.3f} ms, {latency['relative']:.3f} of the original's "
-        f"({latency['low']:.3f} to {latency['high']:.3f}), {found['size_bytes']:,} bytes, peak memory "
-        f"{'unknown' if memory is None else f'{memory:,} bytes'}."
+        f"{found.artifact} in {found.runtime} on {found.device}, "
+        f"{counted(found.threads, 'thread')}: "
+        f"accuracy {100 * found.accuracy:.2f} % on {found.images:,} test images "
+        f"(simulated {100 * found.simulated:.2f} %), latency{images} "
+        f"{1e3 * latency.candidate.median_s:.3f} ms, {latency.relative:.3f} of the original's "
+        f"({latency.low:.3f} to {latency.high:.3f}), {found.size_bytes:,} bytes, "
+        f"peak memory {memory}."
     )
 
 
-def _how(facts: RunFacts) -> dict[str, str]:
+def _how(facts: Run) -> dict[str, str]:
     config, options = facts.config, facts.config.options
     target = facts.result.target if facts.result else None
     versions = facts.result.versions if facts.result else {"sartor": sartor.__version__}
@@ -125,7 +135,7 @@ def _how(facts: RunFacts) -> dict[str, str]:
         "data": config.data,
         "budget": config.budget or "none",
         "agent": f"{options.agent}, seed {options.seed}, methods {', '.join(options.methods)}",
-        "target": f"{target.runtime}, {target.device}, {target.threads} thread(s)"
+        "target": f"{target.runtime}, {target.device}, {counted(target.threads, 'thread')}"
         if target
         else "none",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),

@@ -10,13 +10,13 @@ from sartor.machine import write_atomically, write_text
 from sartor.report._card import card
 from sartor.report._figures import figures
 from sartor.report._page import page
-from sartor.runs import RunFacts
+from sartor.runs import Run
 
 #: Width of figures in files, in pixels; on the page they are as wide as it.
 _WIDTH = 720
 
 
-def write(facts: RunFacts, folder: Path) -> Path:
+def write(facts: Run, folder: Path) -> Path:
     """``report.html``, ``episodes.csv``, ``MODEL_CARD.md`` and every figure as SVG and PNG; returns the page."""
     path = folder / "report.html"
     write_text(path, page(facts))

@@ -14,66 +14,94 @@ from typing import Any
 from sartor.errors import RunError, UsageError
 from sartor.machine import read_json, structure, write_text
 from sartor.pipeline import SearchOptions
-from sartor.track import TRACKERS
+from sartor.runs._layout import Layout
 
 SCHEMA = 1
-RUN_FILE = "run.json"
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What to compress, on which data, to which budget."""
+    """What to compress, on which data, to which budget.
+
+    Attributes:
+        model: Zoo name, timm:NAME, or package.module:callable.
+        weights: A .safetensors file with the trained weights.
+        data: Folder of Parquet files or images, or digits.
+        budget: Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%,
+            params<=300K, size<=500KB, latency<=0.3 (of the original's) or latency<=4ms.
+            Empty: none.
+        out: Folder of the run.
+        threads: Threads of PyTorch; all cores if not given.
+        track: Where episodes and epochs are logged as they come: tensorboard, mlflow.
+        options: How to search.
+    """
 
     model: str = ""
-    """Zoo name, timm:NAME, or package.module:callable."""
     weights: Path | None = None
-    """A .safetensors file with the trained weights."""
     data: str = ""
-    """Folder of Parquet files or images, or digits."""
     budget: str = "macs<=50%"
-    """Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%, params<=300K, size<=500KB, latency<=0.3 (of the
-    original's) or latency<=4ms. Empty: none."""
     out: Path | None = None
-    """Folder of the run."""
     threads: int | None = None
-    """Threads of PyTorch; all cores if not given."""
     track: tuple[str, ...] = ()
-    """Trackers that episodes and epochs go to: tensorboard, mlflow, or package.module:Class."""
     options: SearchOptions = field(default_factory=SearchOptions)
 
     def require_complete(self) -> None:
         """Raise `UsageError` naming the first option that is missing."""
-        for name, value in (("model", self.model), ("data", self.data), ("out", self.out)):
-            if not value:
+        for name in ("model", "data", "out"):
+            if not getattr(self, name):
                 raise UsageError(
-                    f"--{name} is missing; it can be given on the command line or in the file of --config"
+                    f"--{name} is missing; it can be given on the command line or in the file of "
+                    "--config"
                 )
         if (place := self._not_a_folder()) is not None:
             raise UsageError(f"--out {self.out} cannot be a folder: {place} is a file")
         require_threads(self.threads)
-        for name in self.track:
-            TRACKERS.require(name)
 
     def _not_a_folder(self) -> Path | None:
         """The file that stands where the folder of the run, or one that holds it, should."""
         assert self.out is not None
-        return next(
-            (
-                place
-                for place in (self.out, *self.out.parents)
-                if place.exists() and not place.is_dir()
-            ),
-            None,
-        )
+        places = (self.out, *self.out.parents)
+        return next((place for place in places if place.exists() and not place.is_dir()), None)
 
+    @property
     def command(self) -> str:
-        """The command line that makes this run again: every option that is not the default."""
-        return shlex.join(["sartor", "search", *words(self)])
+        """The command line that makes this run again: every option that is not the default.
+
+        A run whose network and data were objects of Python has none; then it is the call.
+        """
+        if not self.model or not self.data:
+            return f"sartor.compress(model, data, budget={self.budget!r}, ...) in Python"
+        return command_line("search", *flags(self))
 
     def save(self, folder: Path) -> None:
-        """Write ``run.json``."""
+        """Write ``run.json`` into a folder."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        write_text(folder / RUN_FILE, json.dumps(content, indent=1, default=str) + "\n")
+        write_text(Layout(folder).config, json.dumps(content, indent=1, default=str) + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> RunConfig:
+        """What `save` wrote. Raises `RunError` if the folder is not that of a run."""
+        path = Layout(folder).config
+        missing = f"{path} does not exist; {folder} is not the folder of a run"
+        content = read_json(path, missing=missing, error=RunError)
+        if content.pop("schema", None) != SCHEMA:
+            raise RunError(f"{path} is not a run of schema {SCHEMA}")
+        return structure(cls, content, str(path), RunError)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> RunConfig:
+        """Options from a TOML file with the names of the command line, hyphens or underscores.
+
+        Options of the search stand in ``[options]``, those of pruning in ``[options.compress]``.
+        Raises `UsageError` naming the file and the key that is wrong.
+        """
+        if not path.is_file():
+            raise UsageError(f"--config {path} does not exist")
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"--config {path} is not TOML: {error}") from error
+        return structure(cls, content, str(path))
 
 
 def require_threads(threads: int | None) -> None:
@@ -82,56 +110,34 @@ def require_threads(threads: int | None) -> None:
         raise UsageError(f"--threads is {threads}; it must be at least 1")
 
 
-def words(options: Any, prefix: str = "") -> Iterator[str]:
-    """Flags and values of a command line that say options, a dataclass, where they are not the defaults."""
+def command_line(*arguments: object) -> str:
+    """A command that can be pasted into a shell, whatever its paths hold.
+
+    >>> command_line("show", Path("my runs/a"))
+    "sartor show 'my runs/a'"
+    """
+    return shlex.join(["sartor", *map(str, arguments)])
+
+
+def flags(options: Any, prefix: str = "") -> Iterator[str]:
+    """Flags and values of a command line for options, a dataclass, that are not the defaults.
+
+    >>> list(flags(RunConfig(budget="macs<=30%", options=SearchOptions(seed=1))))
+    ['--budget', 'macs<=30%', '--seed', '1']
+    """
     for item in dataclasses.fields(options):
-        value, flag = getattr(options, item.name), prefix + item.name.replace("_", "-")
+        value = getattr(options, item.name)
+        flag = prefix + item.name.replace("_", "-")
+        default = item.default if item.default is not MISSING else None
         if dataclasses.is_dataclass(value):
-            yield from words(value)
-        elif value == (item.default if item.default is not MISSING else None):
+            yield from flags(value)
+        elif value == default:
             continue
         elif isinstance(value, bool):
             yield f"--{flag}" if value else f"--no-{flag}"
+        elif isinstance(value, tuple):
+            yield f"--{flag}"
+            yield ",".join(map(str, value))
         else:
-            yield from (
-                f"--{flag}",
-                ",".join(map(str, value)) if isinstance(value, tuple) else str(value),
-            )
-
-
-def from_folder(folder: Path) -> RunConfig:
-    """The options an earlier run was started with. Raises `RunError` if there is no run."""
-    path = folder / RUN_FILE
-    missing = f"{path} does not exist; {folder} is not the folder of a run"
-    content = read_json(path, missing=missing, error=RunError)
-    if content.pop("schema", None) != SCHEMA:
-        raise RunError(f"{path} is not a run of schema {SCHEMA}")
-    return structure(RunConfig, content, str(path))
-
-
-def first_of(config: RunConfig) -> RunConfig:
-    """The run at the beginning of a chain of bases: what it compressed is the original of all of them.
-
-    Raises `RunError` if a base is not there any more.
-    """
-    while (base := config.options.base) is not None:
-        if not base.exists():
-            raise RunError(f"{base} does not exist; the run {config.out} is based on it")
-        if not (base / RUN_FILE).exists():
-            break  # saved from Python: no run, only its network
-        config = from_folder(base)
-    return config
-
-
-def from_toml(path: Path) -> RunConfig:
-    """Options from a TOML file with the names of the command line, underscores for hyphens.
-
-    Options of the search stand in ``[options]``, those of pruning in ``[options.compress]``.
-    """
-    if not path.is_file():
-        raise UsageError(f"--config {path} does not exist")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"--config {path} is not TOML: {error}") from error
-    return structure(RunConfig, content, str(path))
+            yield f"--{flag}"
+            yield str(value)

@@ -1,261 +1,494 @@
-"""Searching and fine-tuning from names and files: what the command line runs."""
+"""A run: its folder, and everything that can be done with it."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-import shlex
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
-from torch import nn
+from torch import fx, nn
 
-from sartor import data, models
-from sartor.compression import (
-    Origin,
-    StoredNetwork,
-    holds_network,
-    load_network,
-    read_policy,
-    save_trained_network,
-)
-from sartor.errors import RunError
-from sartor.finetune import CHECKPOINT, Epoch, FinetuneOptions, Teacher, finetune
+import sartor
+from sartor.budget import Budget
+from sartor.compression import Origin, copy_network, holds_network, save_network
+from sartor.data import ALL, Data
+from sartor.errors import DataError, RunError, UsageError
+from sartor.export import export, find_format, verify, verifying_target
+from sartor.finetune import Epoch, FinetuneOptions, Teacher
 from sartor.graph import trace
-from sartor.machine import is_main, read_json, write_text
-from sartor.pipeline import Report, Result, SearchOptions, compress
-from sartor.runs._config import RunConfig, first_of, from_folder, require_threads, words
-from sartor.scoring import ImageScorer
-from sartor.search import Episode, read_episodes
+from sartor.machine import alone_in, torch_threads, write_text
+from sartor.pipeline import (
+    Found,
+    OnEpisode,
+    Pipeline,
+    SearchFiles,
+    SearchOptions,
+    make_compressor,
+    make_problem,
+    make_target,
+)
+from sartor.registry import import_object
+from sartor.runs._config import RunConfig, command_line, require_threads
+from sartor.runs._finetune import FinetuneReport, Finetuning
+from sartor.runs._folder import RunFolder
+from sartor.runs._layout import verification_of
+from sartor.runs._subject import Source, Subject
+from sartor.runs._verify import VerifiedRun, hold_against
+from sartor.search import Episode
+from sartor.targets import Target
 from sartor.track import trackers
 
-#: Where fine-tuning writes, in the folder of a run.
-FINETUNED = "finetuned"
-#: What came of a search, in its folder.
-RESULT = "result.json"
-#: What came of it, in that folder.
-FINETUNE_REPORT = "finetune.json"
-FINETUNE_SCHEMA = 1
+#: Writes the report of a run into a folder and returns the page. The room lies above this one.
+_REPORT = "sartor.report:write"
 
 
-def run_search(
-    config: RunConfig, on_episode: Callable[[Episode, Episode], None], *, resume: bool = False
-) -> Result:
-    """Load, search and save; everything is in ``config.out`` when this returns.
+@dataclass(frozen=True, eq=False)
+class Result(Found):
+    """What a search found.
 
-    Raises `RunError` if the folder already holds episodes of a run and ``resume`` is not set, or while another process searches
-    in it; then nothing in it is touched.
+    Attributes:
+        policy: What was decided.
+        model: The compressed network, in evaluation mode: a plain `torch.nn.Module`.
+        report: How accurate it is and what it costs, beside the original and the rules.
+        stopped: Whether Ctrl-C was pressed, if only in the last episode: callers that have more
+            to do should not.
+        compressor: What built it.
+        config: What was asked for.
+        subject: The original network and its data.
+        target: Where candidates were measured, if that was given as an object.
     """
-    config.require_complete()
-    assert config.out is not None
-    known = len(read_episodes(config.out))
-    if known and not resume:
-        raise RunError(
-            f"--out {config.out} already holds a run; resume it with --resume {config.out}, or choose another folder"
-        )
-    if not known and holds_network(config.out):
-        raise RunError(
-            f"--out {config.out} holds a network that was not searched there; choose another folder"
-        )
-    use_threads(config)
-    count = calibration_count(config.options)
-    model, images, origin = load_subject(
-        config.model, config.weights, config.data, calibration=count, seed=config.options.seed
-    )
-    with trackers(config.track, config.out) as listening:
 
-        def tell(episode: Episode, best: Episode) -> None:
-            for tracker in (
-                listening if episode.number >= known else ()
-            ):  # replayed ones were told before
-                tracker.on_episode(episode, best)
-            on_episode(episode, best)
+    config: RunConfig
+    subject: Subject
+    target: Target | None
 
-        return compress(
-            model,
-            images,
-            budget=config.budget,
-            options=config.options,
-            out=config.out,
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        model: str = "",
+        weights: str | Path | None = None,
+        data: str | Path = "",
+    ) -> Run:
+        """Write everything to a folder; returns the run, with the network and the data at hand.
+
+        The command line works on that folder too. It needs the names of a network and data that
+        were given as objects: give them here, or there with ``--model``, ``--weights`` and
+        ``--data``.
+
+        Args:
+            folder: Where to write.
+            model: What builds the original: a name of the zoo, timm:NAME, or
+                package.module:callable.
+            weights: A .safetensors file with its trained weights.
+            data: digits, or the folder of the data set.
+        """
+        config = dataclasses.replace(
+            self.config,
+            model=model or self.config.model,
+            weights=Path(weights) if weights else self.config.weights,
+            data=str(data) or self.config.data,
+        )
+        origin = self.subject.named(model) if model else self.subject.origin
+        run = Run(
+            folder,
+            model=self.subject.model,
+            data=self.subject.data,
+            target=self.target,
+            config=config,
+        )
+        config.save(run.folder)
+        run.keep(self, origin)
+        return run
+
+
+class Run(RunFolder):
+    """The folder of a run, and everything that can be done with it.
+
+    A run is the same from Python and from the command line. Its network and data are found by the
+    names in ``run.json``; where they were given as objects, give them again.
+
+    Args:
+        folder: Where it is, or will be.
+        model: The original network or its name, if it is not the one that ``run.json`` names.
+        weights: Its trained weights, if it has another name.
+        data: Images or their name, if they are not those that ``run.json`` names.
+        target: What to build candidates for, if that was given to the search as an object.
+        config: What the run is asked to do; if not given, what ``run.json`` holds.
+
+    >>> Run("runs/none").state
+    'unfinished'
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        model: nn.Module | str | None = None,
+        weights: str | Path | None = None,
+        data: Data | str | Path | None = None,
+        target: Target | None = None,
+        config: RunConfig | None = None,
+    ) -> None:
+        super().__init__(folder, config=config)
+        self._model = model
+        self._weights = Path(weights) if weights else None
+        self._data = str(data) if isinstance(data, Path) else data
+        self._target = target
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Run:
+        """The run that is asked for, in ``config.out``; nothing is written yet.
+
+        Raises `UsageError` naming the first option that is missing.
+        """
+        config.require_complete()
+        assert config.out is not None
+        return cls(config.out, config=config)
+
+    @property
+    def base(self) -> Run | None:
+        """The run that this one is based on. Raises `RunError` if it is not there any more."""
+        folder = self.config.options.base
+        if folder is None:
+            return None
+        if not folder.exists():
+            raise RunError(f"{folder} does not exist; the run {self.folder} is based on it")
+        base = Run(folder)
+        return base if base.exists else None  # a network alone is no run
+
+    @property
+    def first(self) -> Run:
+        """The run at the beginning of a chain of bases, whose original is that of all of them."""
+        base = self.base
+        return self if base is None else base.first
+
+    def load(self) -> fx.GraphModule:
+        """The latest network: what was fine-tuned, else what was found.
+
+        Raises `RunError` if there is none.
+        """
+        stored = self.latest
+        return stored.load(self._source().build(stored.origin))
+
+    def subject(self, *, calibration: int = 1) -> Subject:
+        """The original network and its data, from what is at hand or by name.
+
+        Images that are read by name have ``calibration`` for calibration. Raises `RunError` if
+        neither is known.
+        """
+        origin = self.network.origin if holds_network(self.folder) else None
+        return self._source().load(calibration=calibration, origin=origin)
+
+    def search(self, on_episode: OnEpisode | None = None, *, resume: bool = False) -> Result:
+        """Search and save; everything is in the folder when this returns.
+
+        Args:
+            on_episode: Called after every episode, with it and the best so far.
+            resume: Go on with the episodes that the folder holds.
+
+        Raises `RunError` if the folder already holds episodes and ``resume`` is not set, or while
+        another process searches in it; then nothing in it is touched.
+        """
+        known = len(self.episodes)
+        if known and not resume:
+            again = command_line("search", "--resume", self.folder)
+            raise RunError(
+                f"--out {self.folder} already holds a run; resume it with: {again}, or choose "
+                "another folder"
+            )
+        if not known and holds_network(self.folder):
+            raise RunError(
+                f"--out {self.folder} holds a network that was not searched there; choose another "
+                "folder"
+            )
+
+        config = self.config
+        with (
+            torch_threads(config.threads),
+            trackers(config.track, self.folder) as listening,
+        ):
+            count = calibration_count(config.options)
+            subject = self._source().load(calibration=count)
+
+            def tell(episode: Episode, best: Episode) -> None:
+                if episode.number >= known:  # those before were logged when they were new
+                    for tracker in listening:
+                        tracker.on_episode(episode, best)
+                if on_episode is not None:
+                    on_episode(episode, best)
+
+            pipeline = Pipeline.prepare(
+                subject.model,
+                subject.data,
+                budget=config.budget,
+                options=config.options,
+                target=self._target,
+            )
+            return self.carry_out(pipeline, subject, tell)
+
+    def carry_out(
+        self, pipeline: Pipeline, subject: Subject, on_episode: OnEpisode | None = None
+    ) -> Result:
+        """Run a search that is prepared, in this folder; everything is there when this returns."""
+        with alone_in(self.folder):
+            self.config.save(self.folder)
+            files = SearchFiles(
+                episodes=self.layout.episodes,
+                latencies=self.layout.latencies,
+                profile=self.layout.profile,
+                sensitivity=self.layout.sensitivity,
+            )
+            found = pipeline.run(files, on_episode)
+        result = Result(**vars(found), config=self.config, subject=subject, target=self._target)
+        self.keep(result, subject.origin)
+        return result
+
+    def keep(self, result: Result, origin: Origin) -> None:
+        """Write the network and the report of a search."""
+        kept = result.compressor.kept(result.policy)
+        save_network(
+            self.folder,
+            result.network,
+            result.model,
+            result.policy,
+            kept=kept,
             origin=origin,
-            on_start=functools.partial(config.save, config.out),
-            on_episode=tell,
+            scheme=result.compressor.scheme,
+        )
+        write_text(self.layout.result, result.report.to_json())
+        self.refresh()
+
+    def finetune(
+        self,
+        options: FinetuneOptions | None = None,
+        *,
+        teacher: Teacher | None = None,
+        resume: bool = False,
+        threads: int | None = None,
+        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    ) -> FinetuneReport:
+        """Train what was found; network and report are in ``finetuned`` when this returns.
+
+        It is compared with the original, or that of the first run which it is based on, and
+        learns from it.
+
+        Args:
+            options: How to train.
+            teacher: Other networks to learn from.
+            resume: Go on after the last whole epoch of a fine-tuning that was interrupted.
+            threads: Threads of PyTorch; those of the search if not given.
+            on_epoch: Called after every epoch.
+
+        Raises `RunError` if there already is a fine-tuning and ``resume`` is not set, and if the
+        run has no labelled images.
+        """
+        require_threads(threads)
+        config = self.config
+        if self.layout.checkpoint.exists() and not resume:
+            raise RunError(
+                f"{self.layout.finetuned} already holds a fine-tuning; go on with --resume, or "
+                "remove the folder"
+            )
+
+        with (
+            torch_threads(threads or config.threads),
+            trackers(config.track, self.folder) as listening,
+        ):
+            source = self._source(weights=self.first.config.weights)
+            subject, images = source.load_both(ALL, self.network.origin)
+
+            def tell(epoch: Epoch) -> None:
+                for tracker in listening:
+                    tracker.on_epoch(epoch)
+                on_epoch(epoch)
+
+            tuning = Finetuning(
+                self.layout,
+                subject.model,
+                images,
+                options or FinetuneOptions(),
+                teacher or Teacher(),
+                classes=subject.classes,
+                name=config.model or "the original",
+                threads=threads,
+            )
+            report = tuning.run(tell)
+        self.refresh()
+        return report
+
+    def pick(self, number: int) -> Run:
+        """Write the network of an episode to ``episode-N``; that folder is a run of its own.
+
+        It is refitted from as many images as a finalist. Raises `UsageError` for an episode that
+        the run does not have, `RunError` if there is no run.
+        """
+        config = self.config
+        episodes = {episode.number: episode for episode in self.episodes}
+        if not episodes:
+            raise RunError(f"{self.folder} holds no episodes yet")
+        if number not in episodes:
+            last = max(episodes)
+            raise UsageError(f"episode {number} is not in {self.folder}; it has 0 to {last}")
+
+        with torch_threads(config.threads):
+            options = config.options
+            subject, images = self._source().load_both(calibration_count(options))
+            calibration = images.calibration.normalized()
+            target = self._target or make_target(options)
+            compressor = make_compressor(subject.model, calibration, calibration, options, target)
+            problem = make_problem(compressor, Budget(()), options, target)
+            policy = problem.policy(problem.counts(episodes[number].executed))
+            candidate = compressor.candidate(policy, final=True)
+
+        picked = self._around(self.layout.episode(number))
+        save_network(
+            picked.folder,
+            compressor.network,
+            candidate,
+            policy,
+            kept=compressor.kept(policy),
+            origin=subject.origin,
+            scheme=compressor.scheme,
+        )
+        # Nothing was promised of this one.
+        dataclasses.replace(config, out=picked.folder, budget="").save(picked.folder)
+        return picked
+
+    def pick_finetuned(self) -> Run:
+        """Write what was fine-tuned to ``further``, a run of its own, to train it once more.
+
+        Raises `RunError` if nothing was, or if that is there already.
+        """
+        further = self._around(self.layout.further)
+        if not holds_network(self.layout.finetuned):
+            raise RunError(
+                f"{self.folder} holds nothing that was fine-tuned; go on with: "
+                f"{command_line('finetune', self.folder)}"
+            )
+        if holds_network(further.folder):
+            raise RunError(f"{further.folder} is there already; fine-tune it, or remove it")
+        self.require_current()
+
+        dataclasses.replace(self.config, out=further.folder).save(further.folder)
+        if self.config.budget:  # what was promised still is
+            write_text(further.layout.result, self.require_result().to_json())
+        copy_network(further.folder, self.layout.finetuned)
+        return further
+
+    def export(
+        self,
+        format: str = "onnx",  # noqa: A002 - what everybody calls it
+        *,
+        batch: int | None = None,
+        out: str | Path | None = None,
+    ) -> Path:
+        """Write the latest network in the format of a runtime; returns the file.
+
+        Args:
+            format: onnx, openvino, executorch or pt2.
+            batch: Images per run; any number if not given.
+            out: The file; ``export/model`` with the format's suffix if not given.
+
+        Raises `UsageError` for a format that is not known, `RunError` if there is no network yet.
+        """
+        suffix = find_format(format).suffix
+        stored = self.latest
+        path = Path(out) if out else self.layout.artifact(suffix)
+        metadata = {
+            "policy": stored.policy.to_json(),
+            "budget": self.config.budget,
+            "seed": str(self.config.options.seed),
+            "finetuned": json.dumps(stored.folder == self.layout.finetuned),
+            "versions": json.dumps({"sartor": sartor.__version__, "torch": str(torch.__version__)}),
+            "command": self.command,
+        }
+        network = stored.load(self._source().build(stored.origin))
+        export(network, stored.inputs, path, format, metadata=metadata, batch=batch)
+        verification_of(path).unlink(missing_ok=True)
+        self.refresh()
+        return path
+
+    def verify(
+        self,
+        format: str = "onnx",  # noqa: A002 - what everybody calls it
+        *,
+        artifact: str | Path | None = None,
+        threads: int | None = None,
+    ) -> VerifiedRun:
+        """Run an exported file in its own runtime and hold it against what the run promised.
+
+        It runs on the target of the search if that reads it, else on the usual one of its format.
+
+        Args:
+            format: What it was exported as.
+            artifact: The file, if it is not where `export` writes it.
+            threads: Threads of the runtime; those of the search if not given.
+
+        Raises `RunError` if it was not exported, `DataError` if there are no test images.
+        """
+        require_threads(threads)
+        stored = self.latest
+        path = Path(artifact) if artifact else self.layout.artifact(find_format(format).suffix)
+        if not path.exists():
+            again = command_line("export", self.folder, "--format", format)
+            raise RunError(f"{path} does not exist; make it with: {again}")
+        subject, images = self._source().load_both(1, stored.origin)
+        if images.test is None:
+            raise DataError(f"the data of {self.folder} has no test images to verify on")
+
+        original = trace(subject.model, images.calibration.slice(0, 1).normalized()).module
+        options = self.config.options
+        target = verifying_target(format, options.target)
+        found = verify(
+            path,
+            format,
+            stored.load(subject.model),
+            original,
+            images.test,
+            threads=threads or options.target_threads,
+            target=target,
+        )
+        verified = hold_against(found, path, self.config, self.result, target)
+        verified.save()
+        self.refresh()
+        return verified
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the report: a page that works offline, figures, episodes as CSV, a model card.
+
+        Returns the page, in the folder ``report`` of the run if no other is given. Raises
+        `RunError` if the run has no episodes, `MissingPackageError` without the extra ``report``.
+        """
+        write = cast("Callable[[Run, Path], Path]", import_object(_REPORT, "report"))
+        return write(self, Path(out) if out else self.layout.report)
+
+    def _around(self, folder: Path) -> Run:
+        """Another folder with the same objects at hand."""
+        return Run(
+            folder,
+            model=self._model,
+            weights=self._weights,
+            data=self._data,
+            target=self._target,
+        )
+
+    def _source(self, weights: Path | None = None) -> Source:
+        """Where the network and the data come from: what is at hand, or names."""
+        config = self.config
+        return Source(
+            model=self._model or config.model,
+            weights=self._weights or weights or config.weights,
+            data=self._data or config.data,
+            seed=config.options.seed,
+            folder=self.folder,
         )
 
 
 def calibration_count(options: SearchOptions) -> int:
     """Calibration images that a search takes from its data."""
     return max(options.compress.images, options.compress.final_images)
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a search has left all it leaves, ``result.json`` last, and was not interrupted."""
-    return (folder / RESULT).exists() and not read_result(folder)["interrupted"]
-
-
-def is_current(folder: Path) -> bool:
-    """Whether what was fine-tuned in the folder of a run is of the policy that the run now has."""
-    return read_policy(folder / FINETUNED) == read_policy(folder)
-
-
-def require_current(folder: Path) -> None:
-    """Raise `RunError` if it is not."""
-    if not is_current(folder):
-        raise RunError(
-            f"{folder / FINETUNED} was made from another policy than the run now has; remove it, or fine-tune again"
-        )
-
-
-def use_threads(config: RunConfig) -> None:
-    """PyTorch computes with as many threads as a run asks for: sums of floats depend on it."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
-
-
-def load_subject(
-    name: str,
-    weights: Path | None,
-    place: str,
-    *,
-    calibration: int,
-    seed: int,
-    origin: Origin | None = None,
-) -> tuple[nn.Module, data.Data, Origin]:
-    """The trained network and the data that the command line names; ``origin`` says what the network is, where it is known.
-
-    Raises `UsageError` for a zoo network without weights, and what loading each of them raises.
-    """
-    mean, std = models.normalisation(weights)
-    images = data.load(place, calibration=calibration, seed=seed, mean=mean, std=std)
-    if origin is None:
-        origin = Origin(name, images.class_count, images.validation.pixels.shape[-1])
-    torch.manual_seed(seed)  # fresh weights, where no file is given
-    missing = f"--weights is missing: {name} would be compressed with random weights"
-    model = models.build_trained(
-        origin.model, weights, classes=origin.classes, pixels=origin.pixels, missing=missing
-    )
-    channels = models.input_channels(model)
-    if channels is not None:
-        images = images.with_channels(channels)
-    return model, images, origin
-
-
-def reload_subject(
-    config: RunConfig, place: Path, *, calibration: int
-) -> tuple[nn.Module, data.Data]:
-    """Network and data of a run that left a compressed network in ``place``."""
-    seed, origin = config.options.seed, StoredNetwork.read(place).origin
-    return load_subject(
-        config.model, config.weights, config.data, calibration=calibration, seed=seed, origin=origin
-    )[:2]
-
-
-def read_result(folder: Path) -> Report:
-    """What ``result.json`` of a finished run holds.
-
-    Raises `RunError` if there is none, or it is of another version.
-    """
-    path = folder / RESULT
-    if not path.is_file():
-        again = f"sartor search --resume {folder}"
-        raise RunError(f"{path} does not exist; the run is not finished. Resume it with: {again}")
-    return Report.from_json(path.read_text(encoding="utf-8"), str(path))
-
-
-def read_finetuned(folder: Path) -> dict[str, Any]:
-    """What ``finetune.json`` of a fine-tuned run holds. Raises `RunError` if there is none, or it is of another version."""
-    path = folder / FINETUNED / FINETUNE_REPORT
-    return _read(
-        path, FINETUNE_SCHEMA, f"{path} does not exist; make it with: sartor finetune {folder}"
-    )
-
-
-def _read(path: Path, schema: int, missing: str) -> dict[str, Any]:
-    content = read_json(path, missing=missing, error=RunError)
-    if content.get("schema") != schema:
-        raise RunError(f"{path} is not a report of schema {schema}; another version wrote it")
-    return content
-
-
-def _finetune_words(options: FinetuneOptions, threads: int | None, teacher: Teacher) -> list[str]:
-    """What of the command line of a fine-tuning is not the default."""
-    return [
-        *words(options),
-        *words(teacher, "teacher."),
-        *(["--threads", str(threads)] if threads else []),
-    ]
-
-
-def run_finetune(
-    folder: Path,
-    options: FinetuneOptions,
-    on_epoch: Callable[[Epoch], None],
-    *,
-    resume: bool = False,
-    threads: int | None = None,
-    teacher: Teacher | None = None,
-) -> tuple[Path, dict[str, Any]]:
-    """Fine-tune what a finished run found; everything is in ``folder/finetuned``, the report with it, when this returns.
-
-    It is compared with the original, the network that the search started from, or the first of the searches that it is based on,
-    and learns from it unless there is another ``teacher``; ``threads`` are the search's unless given.
-
-    Raises `RunError` if there already is a fine-tuning and ``resume`` is not set.
-    """
-    require_threads(threads)
-    config, out = from_folder(folder), folder / FINETUNED
-    checkpoint = out / CHECKPOINT
-    if checkpoint.exists() and not resume:
-        raise RunError(
-            f"{out} already holds a fine-tuning; go on with --resume, or remove the folder"
-        )
-    use_threads(dataclasses.replace(config, threads=threads or config.threads))
-    config = dataclasses.replace(config, weights=first_of(config).weights)
-    original, images = reload_subject(config, folder, calibration=data.ALL)
-    train = images.calibration
-    candidate, teacher = load_network(folder, original), teacher or Teacher()
-    teaching = teacher.build(train, classes=StoredNetwork.read(folder).origin.classes) or original
-    with trackers(config.track, folder) as listening:
-
-        def tell(epoch: Epoch) -> None:
-            for tracker in listening:
-                tracker.on_epoch(epoch)
-            on_epoch(epoch)
-
-        tuned = finetune(
-            candidate,
-            train,
-            images.validation,
-            policy=read_policy(folder),
-            teacher=teaching,
-            options=options,
-            checkpoint=checkpoint,
-            on_epoch=tell,
-        )
-    score = ImageScorer(images.test, dtype=torch.float32).score if images.test is not None else None
-    report = {
-        "schema": FINETUNE_SCHEMA,
-        "validation": {"before": tuned.before, "after": tuned.validation},
-        "test": None
-        if score is None
-        else {
-            "original": score(trace(original, train.slice(0, 1).normalized()).module).accuracy,
-            "before": score(candidate).accuracy,
-            "after": score(tuned.model).accuracy,
-        },
-        "seconds": round(sum(epoch.seconds for epoch in tuned.epochs), 3),
-        "options": dataclasses.asdict(options),
-        "command": shlex.join(
-            ["sartor", "finetune", str(folder), *_finetune_words(options, threads, teacher)]
-        ),
-        "teacher": " and ".join(teacher.models) or config.model,
-        "members": tuned.members,
-        "epochs": [dataclasses.asdict(epoch) for epoch in tuned.epochs],
-    }
-    if is_main():
-        save_trained_network(out, folder, tuned.model)
-        write_text(out / FINETUNE_REPORT, json.dumps(report, indent=1) + "\n")
-    return out, report

@@ -18,7 +18,6 @@ from sartor.cost import Cost
 from sartor.errors import RunError
 from sartor.scoring import Outcome
 
-EPISODES_FILE = "episodes.journal"
 #: What the search was told, in the study.
 _TOLD = "told"
 
@@ -43,9 +42,8 @@ class Study:
     cannot be read.
     """
 
-    def __init__(self, folder: Path, told: Mapping[str, Any] | None = None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / EPISODES_FILE
+    def __init__(self, path: Path, told: Mapping[str, Any] | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _drop_half_written_line(path)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
@@ -111,14 +109,14 @@ class Study:
         )
 
 
-def read_episodes(folder: Path) -> list[Episode]:
-    """Episodes of a run that somebody may be writing to; nothing in its folder is touched."""
-    path = folder / EPISODES_FILE
+def read_episodes(path: Path) -> list[Episode]:
+    """Episodes of a journal that another process may be writing to; it is not touched."""
     if not path.exists():
         return []
     with tempfile.TemporaryDirectory() as place:
-        (Path(place) / EPISODES_FILE).write_bytes(path.read_bytes())
-        return Study(Path(place)).episodes()
+        copy = Path(place) / path.name
+        copy.write_bytes(path.read_bytes())
+        return Study(copy).episodes()
 
 
 def _drop_half_written_line(path: Path) -> None:

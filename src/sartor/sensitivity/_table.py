@@ -19,7 +19,6 @@ Parameter = Literal["channels", "weight_bits", "activation_bits"]
 Table = dict[Parameter, dict[str, dict[float, float]]]
 
 SCHEMA = 2
-SENSITIVITY_FILE = "sensitivity.json"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""The public line: from a trained network, data and a budget to a smaller network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from sartor.agents import AgentFactory
+from sartor.budget import Budget
+from sartor.data import Data
+from sartor.pipeline import OnEpisode, Pipeline, SearchOptions
+from sartor.rewards import Reward
+from sartor.runs._config import RunConfig
+from sartor.runs._run import Result, Run, calibration_count
+from sartor.runs._subject import Source, as_source
+from sartor.targets import Target
+
+
+def compress(
+    model: nn.Module | str,
+    data: Data | str | Path | None = None,
+    *,
+    budget: str | Budget = "macs<=50%",
+    evaluate: Callable[[nn.Module], float] | None = None,
+    example_inputs: Tensor | Sequence[Tensor] | None = None,
+    options: SearchOptions | None = None,
+    agent: str | AgentFactory | None = None,
+    reward: str | Reward | None = None,
+    target: str | Target | None = None,
+    weights: str | Path | None = None,
+    out: str | Path | None = None,
+    on_episode: OnEpisode | None = None,
+) -> Result:
+    """Search what to prune, and how few bits to keep, so that a network meets a budget.
+
+    It stays as accurate as possible. ``model`` is not changed. With ``data.calibration`` the
+    pruned layers are refitted.
+
+    Args:
+        model: The trained network; or a name of the zoo, timm:NAME, or package.module:callable.
+        data: Images; or a name: digits, or the folder of a data set.
+        budget: Bounds on macs, params, size, bops or latency, joined by commas: "macs<=50%",
+            "latency<=4ms"; empty for none.
+        evaluate: Accuracy of a network, from 0 to 1, in place of images that have labels.
+        example_inputs: A batch of one for each input, needed where there is no data.
+        options: How to search.
+        agent: Who decides, in place of the options': a name, or what makes an agent.
+        reward: What is maximised, in place of the options': a name or an object.
+        target: Where candidates are measured, in place of the options': a name or an object.
+        weights: A .safetensors file for a network that is given by name.
+        out: Folder of the run. Every episode is on disk at once; a search that was interrupted
+            goes on where it stopped when it is called again.
+        on_episode: Called after every episode, with it and the best so far.
+
+    Raises `BudgetError` for a budget that cannot be met, `TraceError` for a network that cannot be
+    traced, `WeightsError` for weights that are not finite, `DataError` for data that does not fit,
+    `RunError` while another process searches in ``out``, or if a search of other options was
+    begun there.
+
+    >>> import torch
+    >>> from sartor import Data, Images
+    >>> images = Images(torch.rand(40, 1, 4, 4), torch.arange(40) % 2)
+    >>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32, 2))
+    >>> result = compress(model, Data(images, images), options=SearchOptions(episodes=2))
+    >>> result.report.best.ratio.macs <= 0.5
+    True
+    """
+    options = options or SearchOptions()
+    source = as_source(model, data, weights=weights, seed=options.seed)
+    subject = source.load(calibration=calibration_count(options))
+    pipeline = Pipeline.prepare(
+        subject.model,
+        subject.data,
+        budget=budget,
+        evaluate=evaluate,
+        example_inputs=example_inputs,
+        options=options,
+        agent=agent,
+        reward=reward,
+        target=target,
+    )
+    config = _config(source, pipeline, out)
+    target_object = target if isinstance(target, Target) else None
+    if out is not None:
+        run = Run(out, model=subject.model, data=subject.data, target=target_object, config=config)
+        return run.carry_out(pipeline, subject, on_episode)
+    found = pipeline.run(on_episode=on_episode)
+    return Result(**vars(found), config=config, subject=subject, target=target_object)
+
+
+def _config(source: Source, pipeline: Pipeline, out: str | Path | None) -> RunConfig:
+    """What was asked for, with the names that are known."""
+    return RunConfig(
+        model=source.model if isinstance(source.model, str) else "",
+        weights=source.weights,
+        data=source.data if isinstance(source.data, str) else "",
+        budget=str(pipeline.budget),
+        out=Path(out) if out is not None else None,
+        options=pipeline.options,
+    )

@@ -1,0 +1,177 @@
+"""Fine-tuning of what a run found, and its typed report: the content of ``finetune.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from sartor.compression import load_network, read_policy, save_trained_network
+from sartor.data import Data, Images
+from sartor.errors import RunError
+from sartor.finetune import Epoch, Finetuned, FinetuneOptions, Teacher, finetune
+from sartor.graph import trace
+from sartor.machine import is_main, read_json, structure, write_text
+from sartor.runs._config import command_line, flags
+from sartor.runs._layout import Layout
+from sartor.scoring import ImageScorer
+
+#: Of ``finetune.json``.
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ValidationAccuracy:
+    """Accuracies in [0, 1] on the validation images.
+
+    Attributes:
+        before: Of what was found.
+        after: Of what was trained.
+    """
+
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class TestAccuracy:
+    """Accuracies in [0, 1] on the test images.
+
+    Attributes:
+        original: Of the original network.
+        before: Of what was found.
+        after: Of what was trained.
+    """
+
+    original: float
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class FinetuneReport:
+    """What ``finetune.json`` holds, under the same names.
+
+    Indexed by a name it gives the plain values that stand in the file.
+
+    Attributes:
+        validation: Accuracies on the validation images.
+        test: Accuracies on the test images; None where there are none.
+        seconds: What all epochs took.
+        options: How it was trained.
+        command: What trains it again.
+        teacher: What it learned from.
+        members: The epochs, from 1, whose mean it is; 0 is the network before.
+        epochs: All epochs.
+    """
+
+    validation: ValidationAccuracy
+    test: TestAccuracy | None
+    seconds: float
+    options: FinetuneOptions
+    command: str
+    teacher: str
+    members: tuple[int, ...]
+    epochs: tuple[Epoch, ...]
+
+    def __getitem__(self, name: str) -> Any:
+        """The plain values that ``finetune.json`` holds under a name. Raises `KeyError`."""
+        return json.loads(self.to_json())[name]
+
+    def to_json(self) -> str:
+        """The text of ``finetune.json``."""
+        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        return json.dumps(content, indent=1) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> FinetuneReport:
+        """What ``finetune.json`` holds. Raises `RunError` if it is of another version."""
+        content = read_json(path, missing=f"{path} does not exist", error=RunError)
+        if content.pop("schema", None) != SCHEMA:
+            raise RunError(f"{path} is not a report of schema {SCHEMA}; another version wrote it")
+        return structure(cls, content, str(path), RunError)
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuning:
+    """One fine-tuning, in the folder of a run.
+
+    Attributes:
+        layout: Where everything lies.
+        original: The network that it is compared with, and learns from.
+        data: Trained on its calibration images.
+        options: How to train.
+        teacher: Other networks to learn from.
+        classes: Outputs that a teacher from the zoo is built with.
+        name: What the original is called.
+        threads: Threads of PyTorch that were asked for.
+    """
+
+    layout: Layout
+    original: nn.Module
+    data: Data
+    options: FinetuneOptions
+    teacher: Teacher
+    classes: int
+    name: str
+    threads: int | None = None
+
+    def run(self, on_epoch: Callable[[Epoch], None]) -> FinetuneReport:
+        """Train; the network and the report are on disk when this returns."""
+        train = self.data.calibration
+        candidate = load_network(self.layout.folder, self.original)
+        tuned = finetune(
+            candidate,
+            train,
+            self.data.validation,
+            policy=read_policy(self.layout.folder),
+            teacher=self.teacher.build(train, classes=self.classes) or self.original,
+            options=self.options,
+            checkpoint=self.layout.checkpoint,
+            on_epoch=on_epoch,
+        )
+        report = self._report(tuned, candidate)
+        if is_main():
+            save_trained_network(self.layout.finetuned, self.layout.folder, tuned.model)
+            write_text(self.layout.finetune_report, report.to_json())
+        return report
+
+    def _report(self, tuned: Finetuned, candidate: fx.GraphModule) -> FinetuneReport:
+        test = None
+        if self.data.test is not None:
+            test = self._test(self.data.test, tuned, candidate)
+        return FinetuneReport(
+            validation=ValidationAccuracy(tuned.before, tuned.validation),
+            test=test,
+            seconds=round(sum(epoch.seconds for epoch in tuned.epochs), 3),
+            options=self.options,
+            command=self._command(),
+            teacher=" and ".join(self.teacher.models) or self.name,
+            members=tuned.members,
+            epochs=tuple(tuned.epochs),
+        )
+
+    def _test(self, images: Images, tuned: Finetuned, candidate: fx.GraphModule) -> TestAccuracy:
+        scorer = ImageScorer(images, dtype=torch.float32)
+        image = self.data.calibration.slice(0, 1).normalized()
+        return TestAccuracy(
+            original=scorer.score(trace(self.original, image).module).accuracy,
+            before=scorer.score(candidate).accuracy,
+            after=scorer.score(tuned.model).accuracy,
+        )
+
+    def _command(self) -> str:
+        threads = ["--threads", self.threads] if self.threads else []
+        return command_line(
+            "finetune",
+            self.layout.folder,
+            *flags(self.options),
+            *flags(self.teacher, "teacher."),
+            *threads,
+        )

@@ -1,0 +1,254 @@
+"""What is known of a run, from its folder: each file is read once."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from sartor.compression import StoredNetwork, holds_network, network_identity
+from sartor.errors import RunError
+from sartor.export import FORMATS
+from sartor.pipeline import Report
+from sartor.policy import Policy
+from sartor.runs._config import RunConfig, command_line
+from sartor.runs._finetune import FinetuneReport
+from sartor.runs._layout import Layout
+from sartor.runs._summary import missed_words
+from sartor.runs._verify import VerifiedRun
+from sartor.search import Episode, read_episodes
+from sartor.sensitivity import Sensitivity
+
+#: How far the search of a run has come.
+State = Literal["unfinished", "interrupted", "finished"]
+
+
+class RunFolder:
+    """The folder of a run, to be read.
+
+    What was read stays: `refresh` lets everything be read anew.
+
+    Args:
+        folder: Where it is, or will be.
+        config: What the run is asked to do; if not given, what ``run.json`` holds.
+    """
+
+    def __init__(self, folder: str | Path, *, config: RunConfig | None = None) -> None:
+        self.folder = Path(folder)
+        self.layout = Layout(self.folder)
+        self._config = config
+
+    def __fspath__(self) -> str:
+        return str(self.folder)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.folder)!r})"
+
+    @property
+    def name(self) -> str:
+        """What the folder is called."""
+        return self.folder.resolve().name
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """What was asked for. Raises `RunError` if the folder is not that of a run."""
+        config = self._config or RunConfig.read(self.folder)
+        return dataclasses.replace(config, out=self.folder)  # it may have been moved
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is that of a run."""
+        return self.layout.config.exists()
+
+    @cached_property
+    def network(self) -> StoredNetwork:
+        """The network that was found. Raises `RunError` if there is none yet."""
+        return StoredNetwork.read(self.folder)
+
+    @property
+    def policy(self) -> Policy:
+        """What was decided. Raises `RunError` if nothing was yet."""
+        return self.network.policy
+
+    @cached_property
+    def episodes(self) -> tuple[Episode, ...]:
+        """Every policy scored so far, in order."""
+        return tuple(read_episodes(self.layout.episodes))
+
+    def require_episodes(self) -> tuple[Episode, ...]:
+        """Every policy scored. Raises `RunError` if there is none yet, or no run."""
+        if not self.exists:
+            raise RunError(
+                f"{self.layout.config} does not exist; {self.folder} is not the folder of a run"
+            )
+        if not self.episodes:
+            raise RunError(f"{self.folder} holds no episode yet; there is nothing to report")
+        return self.episodes
+
+    @cached_property
+    def result(self) -> Report | None:
+        """What was found; None until the search ends, and while one that was interrupted goes on."""
+        path = self.layout.result
+        if not path.is_file():
+            return None
+        report = Report.from_json(path.read_text(encoding="utf-8"), str(path))
+        goes_on = report.episodes < len(self.episodes)
+        return None if goes_on else report
+
+    def require_result(self) -> Report:
+        """What was found. Raises `RunError`, with the command that goes on, if nothing was yet."""
+        if self.result is None:
+            raise RunError(
+                f"{self.layout.result} does not exist; the run is not finished. Resume it with: "
+                f"{command_line('search', '--resume', self.folder)}"
+            )
+        return self.result
+
+    @property
+    def state(self) -> State:
+        """Whether the search is unfinished, be it running or killed, interrupted or finished."""
+        if self.result is None:
+            return "unfinished"
+        return "interrupted" if self.result.interrupted else "finished"
+
+    @property
+    def missed(self) -> list[str]:
+        """What of the search is not as it was asked for, one sentence each."""
+        return [] if self.result is None else missed_words(self.result)
+
+    @cached_property
+    def sensitivity(self) -> Sensitivity | None:
+        """How sensitive each layer is, if that was measured for the search."""
+        path = self.layout.sensitivity
+        return Sensitivity.read(path) if path.exists() else None
+
+    @cached_property
+    def finetuned(self) -> FinetuneReport | None:
+        """What came of fine-tuning what the run now holds; None if that was not done."""
+        if not self._is_finetuned or not self._tuned_is_current:
+            return None
+        path = self.layout.finetune_report
+        return FinetuneReport.read(path) if path.exists() else None
+
+    def require_finetuned(self) -> FinetuneReport:
+        """What came of fine-tuning. Raises `RunError` if it was not done, or of another policy."""
+        if self._is_finetuned:
+            self.require_current()
+        if self.finetuned is None:
+            raise RunError(
+                f"{self.layout.finetune_report} does not exist; make it with: "
+                f"{command_line('finetune', self.folder)}"
+            )
+        return self.finetuned
+
+    @property
+    def _is_finetuned(self) -> bool:
+        return holds_network(self.folder) and holds_network(self.layout.finetuned)
+
+    @cached_property
+    def tuned_network(self) -> StoredNetwork:
+        """The network after fine-tuning. Raises `RunError` if there is none."""
+        return StoredNetwork.read(self.layout.finetuned)
+
+    @property
+    def _tuned_is_current(self) -> bool:
+        return self.tuned_network.policy == self.policy
+
+    def require_current(self) -> None:
+        """Raise `RunError` if what was fine-tuned is not of the policy that the run now has."""
+        if not self._tuned_is_current:
+            raise RunError(
+                f"{self.layout.finetuned} was made from another policy than the run now has; "
+                "remove it, or fine-tune again"
+            )
+
+    @property
+    def latest(self) -> StoredNetwork:
+        """The network to deliver: what was fine-tuned, else what was found.
+
+        Raises `RunError` if there is neither, and while a fine-tuning has begun and not ended.
+        """
+        if not holds_network(self.folder):
+            raise RunError(
+                f"{self.folder} holds no finished run; resume it with: "
+                f"{command_line('search', '--resume', self.folder)}"
+            )
+        if holds_network(self.layout.finetuned):
+            self.require_current()
+            return self.tuned_network
+        if self.layout.checkpoint.exists():
+            raise RunError(
+                f"the fine-tuning in {self.layout.finetuned} has not ended; go on with: "
+                f"{command_line('finetune', self.folder, '--resume')}, or remove it"
+            )
+        return self.network
+
+    @cached_property
+    def exports(self) -> dict[str, Path]:
+        """Exported files by their format, those that are where `export` writes them."""
+        paths = {name: self.layout.artifact(FORMATS.get(name).suffix) for name in FORMATS}
+        return {name: path for name, path in paths.items() if path.exists()}
+
+    @cached_property
+    def verified(self) -> tuple[VerifiedRun, ...]:
+        """Verifications of exported files, those that were made of what the run now holds."""
+        found = [VerifiedRun.read(path) for path in self.layout.verifications]
+        if not found or not holds_network(self.folder):
+            return ()
+        current = self._is_finetuned and self._tuned_is_current
+        network = network_identity(self.layout.finetuned if current else self.folder)
+        return tuple(item for item in found if item.found.network == network)
+
+    @property
+    def command(self) -> str:
+        """The commands that make the latest network of the run again."""
+        if self.finetuned is None:
+            return self.search_command
+        return f"{self.search_command} && {self.finetuned.command}"
+
+    @property
+    def search_command(self) -> str:
+        """The commands that make what was found, or picked from another run, again."""
+        around = RunFolder(self.folder.parent)
+        number = self.layout.picked_episode
+        if (number is None and not self.layout.is_further) or not around.exists:
+            return self.config.command
+        if number is None:
+            picking = command_line("pick", around.folder, "--finetuned")
+            return f"{around.command} && {picking}"
+        picking = command_line("pick", around.folder, "--episode", number)
+        return f"{around.search_command} && {picking}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row per episode, as for a CSV file."""
+        best = float("-inf")
+        rows = []
+        for episode in self.episodes:
+            best = max(best, episode.reward)
+            outcome = episode.outcome
+            rows.append(
+                {
+                    "episode": episode.number,
+                    "source": episode.source,
+                    "reward": episode.reward,
+                    "best_reward": best,
+                    "accuracy": outcome.accuracy,
+                    "divergence": outcome.divergence,
+                    "macs": outcome.cost.macs,
+                    "params": outcome.cost.params,
+                    "size": outcome.cost.size,
+                    "bops": outcome.cost.bops,
+                    "relative_latency": outcome.relative_latency,
+                    "latency_settled": outcome.latency_settled,
+                    "stopped": outcome.stopped,
+                    "seconds": episode.seconds,
+                }
+            )
+        return rows
+
+    def refresh(self) -> None:
+        """Forget what was read: the folder may hold something else by now."""
+        for name in list(vars(self)):
+            if isinstance(getattr(type(self), name, None), cached_property):
+                delattr(self, name)

@@ -1,0 +1,89 @@
+"""Whether an exported file keeps what a run promised, and the record of it beside the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sartor.budget import Budget
+from sartor.errors import RunError
+from sartor.export import Verification
+from sartor.machine import read_json, structure, write_text
+from sartor.pipeline import Report
+from sartor.runs._config import RunConfig
+from sartor.runs._layout import verification_of
+from sartor.runs._summary import counted
+
+_ADDED = ("faults", "unchecked")
+
+
+@dataclass(frozen=True)
+class VerifiedRun:
+    """A verification of an exported file of a run.
+
+    Attributes:
+        found: What was measured.
+        faults: What is not as promised, one sentence each.
+        unchecked: What was promised but cannot be held against this runtime, one sentence each.
+        report: The file that keeps all of it.
+    """
+
+    found: Verification
+    faults: tuple[str, ...]
+    unchecked: tuple[str, ...]
+    report: Path
+
+    def save(self) -> None:
+        """Write the file."""
+        content = {
+            **dataclasses.asdict(self.found),
+            "faults": self.faults,
+            "unchecked": self.unchecked,
+        }
+        write_text(self.report, json.dumps(content, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> VerifiedRun:
+        """What `save` wrote. Raises `RunError` for anything else."""
+        content = read_json(path, missing=f"{path} does not exist", error=RunError)
+        added: dict[str, Any] = {name: tuple(content.pop(name, ())) for name in _ADDED}
+        found = structure(Verification, content, str(path), RunError)
+        return cls(found, **added, report=path)
+
+
+def hold_against(
+    found: Verification,
+    artifact: Path,
+    config: RunConfig,
+    result: Report | None,
+    target: str,
+) -> VerifiedRun:
+    """What was measured on a target, held against the budget of a run.
+
+    A bound on latency was promised for the target of the search, its threads and one image at a
+    time; it is not held against another runtime, number of threads or batch.
+    """
+    budget = Budget.parse(config.budget)
+    latency: float | None = None
+    unchecked: tuple[str, ...] = ()
+    if budget.bounds_latency and result is not None and result.budget_enforced:
+        promised = _where(config.options.target, config.options.target_threads, 1)
+        here = _where(target, found.threads, found.batch)
+        if promised == here:
+            latency = result.latency_ceiling
+        else:
+            unchecked = (
+                f"the latency of {config.budget} was promised {promised}; it is not held against "
+                f"this one {here}",
+            )
+
+    size = budget.ceiling("size", found.original_size_bytes)
+    faults = found.faults(latency=latency, size=size)
+    return VerifiedRun(found, tuple(faults), unchecked, verification_of(artifact))
+
+
+def _where(target: str, threads: int, batch: int) -> str:
+    return f"on {target}, {counted(threads, 'thread')}, of {counted(batch, 'image')} at once"
