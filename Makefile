@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
 
-.PHONY: demo test check bench setup
+.PHONY: demo test check bench mutants coverage setup
 
 setup: $(VENV)/.installed
 
@@ -28,3 +28,9 @@ check: setup
 
 bench: setup
 	$(BIN)/python bench/episode.py --shared $(SHARED)
+
+mutants: setup # of MODULES, files or folders; of what differs from main where none are given
+	OMP_NUM_THREADS=1 $(BIN)/python bench/mutants.py $(MODULES)
+
+coverage: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0 --cov sartor --cov-report term:skip-covered --cov-report xml
