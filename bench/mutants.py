@@ -3,7 +3,7 @@
     python bench/mutants.py src/sartor/problem/_limits.py    # one module, or several
     python bench/mutants.py src/sartor/agents                # a room
     python bench/mutants.py                                  # what differs from the branch main
-    make mutants MODULES=src/sartor/problem/_limits.py       # the same, with everything installed
+    make mutants MODULES=src/sartor/agents               # the same
 
 Mutants are made and run by mutmut. Only the nearest tests run: `tests/problem/test_limits.py` for
 `src/sartor/problem/_limits.py` where that file exists, else the folder `tests/problem`; the table
@@ -42,26 +42,16 @@ NOTES = Path("tests/mutants.toml")
 KILLED = ("killed", "timeout", "segfault")
 #: What mutmut's worker ends with when pytest itself fails.
 _NOT_RUN = 255
-#: Slow to import, and the same for every mutant: imported once, before processes are forked.
-#: Neither pytest's plugins, which must be imported by pytest, nor sartor, which is mutated.
-PRELOADED = (
-    "torch",
-    "torch.export",
-    "numpy",
-    "scipy.optimize",
-    "scipy.stats",
-    "sklearn.gaussian_process",
-    "optuna",
-    "gymnasium",
-)
 SETTINGS = """
 [tool.mutmut]
 source_paths = ["src"]
 only_mutate = {module}
 process_isolation = "forkserver"
-forkserver_warmup = "import"
-preload_modules_file = "preloaded.txt"
-pytest_add_cli_args = ["-p", "_mutants_plugin", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
+forkserver_warmup = "{warmup}"
+pytest_add_cli_args = [
+    "-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0",
+    "-p", "_mutants_plugin", "-p", "no:cacheprovider",
+]
 pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 8.0
 timeout_constant = 10.0
@@ -151,6 +141,8 @@ class Arguments:
     """What differs from this is mutated where no modules are given."""
     processes: int = 2
     """Mutants tested at the same time."""
+    fresh: bool = False
+    """Import the tests anew for each mutant: slower; needed where they run sartor when imported."""
     least: float = 0.0
     """Exit with 1 if a smaller share of the mutants of a module is killed, in percent."""
 
@@ -164,7 +156,7 @@ def main() -> None:
     for module in modules:
         tests = notes.tests_of(module)
         print(f"{module}: {' '.join(tests)}", flush=True)
-        result = _mutate(module, tests, notes, arguments.processes)
+        result = _mutate(module, tests, notes, arguments)
         for survivor in result.survivors:
             print(survivor)
         print(result.row(), flush=True)
@@ -191,12 +183,17 @@ def _changed(base: str) -> list[Path]:
     return _files(modules)
 
 
-def _mutate(module: Path, tests: Sequence[str], notes: Notes, processes: int) -> Result:
+def _mutate(module: Path, tests: Sequence[str], notes: Notes, arguments: Arguments) -> Result:
     """Run the mutants of one module in a copy of the sources and the tests."""
     started = time.perf_counter()
     result = Result(module.as_posix())
-    with _workspace(module, tests) as place:
-        _run_mutmut(place, processes)
+    settings = SETTINGS.format(
+        module=json.dumps([module.as_posix()]),
+        tests=json.dumps(list(tests)),
+        warmup="none" if arguments.fresh else "collect",
+    )
+    with _workspace(settings) as place:
+        _run_mutmut(place, arguments.processes)
         for name, exit_code in _exit_codes(place, module).items():
             if exit_code == _NOT_RUN:
                 raise SystemExit(f"the tests of {name} could not be run")
@@ -212,19 +209,15 @@ def _mutate(module: Path, tests: Sequence[str], notes: Notes, processes: int) ->
 
 
 @contextlib.contextmanager
-def _workspace(module: Path, tests: Sequence[str]) -> Iterator[Path]:
+def _workspace(settings: str) -> Iterator[Path]:
     """A copy that mutmut may write into; the current folder while it is used."""
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         place = Path(folder)
         ignored = shutil.ignore_patterns("__pycache__")
         for name in ("src", "tests"):
             shutil.copytree(name, place / name, ignore=ignored)
-        settings = SETTINGS.format(
-            module=json.dumps([module.as_posix()]), tests=json.dumps(list(tests))
-        )
         project = Path("pyproject.toml").read_text(encoding="utf-8")
         (place / "pyproject.toml").write_text(project + settings, encoding="utf-8")
-        (place / "preloaded.txt").write_text("\n".join(PRELOADED), encoding="utf-8")
         with contextlib.chdir(place):
             yield place
 
@@ -233,7 +226,8 @@ def _run_mutmut(place: Path, processes: int) -> None:
     mutated = place / "mutants/src"
     mutated.mkdir(parents=True)  # Python would remember that it was missing
     path = os.pathsep.join([str(mutated), str(BENCH)])
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    settings = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, **settings}
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(processes)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
