@@ -1,120 +1,80 @@
-"""Deterministic policy gradient with target networks (Lillicrap et al. 2016): what AMC's and Galen's agents share."""
+"""Deterministic policy gradient with target networks (Lillicrap et al. 2016).
+
+What AMC's agent and Galen's share.
+"""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sartor.agents._replay import Batch
 from sartor.machine import Float32Array
 
-_ACTOR_RATE, _CRITIC_RATE = 1e-4, 1e-3
-_TAU = 0.01
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Transitions: states (n, features), actions (n, k), targets of the reward (n, 1), states that follow, 1 where none does."""
-
-    state: Tensor
-    action: Tensor
-    reward: Tensor
-    following: Tensor
-    terminal: Tensor
+#: Learning rates of Adam.
+ACTOR_RATE = 1e-4
+CRITIC_RATE = 1e-3
+#: τ: the share of the way that the target networks go towards the others at each update.
+TAU = 0.01
 
 
 class ActorCritic:
-    """Actor with sigmoid outputs, critic whose second layer sees the action, and their slowly following copies."""
+    """Actor with sigmoid outputs, critic whose second layer sees the action, and their targets.
+
+    The targets are copies that follow slowly. The targets of the critic are
+    r + γ Q'(s', μ'(s')), and r alone for terminal transitions.
+    """
 
     def __init__(
         self, features: int, actions: int, hidden: tuple[int, int], seed: int, *, discount: float
     ) -> None:
-        with torch.random.fork_rng():  # nn.Linear initialises from the global generator only
+        # Layers initialise from the global generator only; this machine's GPUs are left alone.
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self._actor, self._critic = (
-                _Actor(features, actions, hidden),
-                _Critic(features, actions, hidden),
-            )
-        self._actor_target, self._critic_target = (
-            copy.deepcopy(self._actor),
-            copy.deepcopy(self._critic),
-        )
-        self._actor_optimizer = torch.optim.Adam(self._actor.parameters(), _ACTOR_RATE)
-        self._critic_optimizer = torch.optim.Adam(self._critic.parameters(), _CRITIC_RATE)
+            self.actor = Actor(features, actions, hidden)
+            self.critic = Critic(features, actions, hidden)
+        self.actor_target = copy.deepcopy(self.actor)
+        self.critic_target = copy.deepcopy(self.critic)
+        self._actor_optimizer = torch.optim.Adam(self.actor.parameters(), ACTOR_RATE)
+        self._critic_optimizer = torch.optim.Adam(self.critic.parameters(), CRITIC_RATE)
         self._discount = discount
 
     @torch.no_grad()
     def act(self, observation: Float32Array) -> Float32Array:
-        """The actor's actions (k,) in one state."""
-        chosen: Float32Array = self._actor(torch.from_numpy(observation)[None])[0].numpy()
+        """The actor's actions (actions,) in one state."""
+        states = torch.from_numpy(observation)[None]
+        chosen: Float32Array = self.actor(states)[0].numpy()
         return chosen
 
     def update(self, batch: Batch) -> None:
-        """One step of critic, actor and their copies."""
-        with torch.no_grad():
-            future = self._critic_target(batch.following, self._actor_target(batch.following))
-            target = batch.reward + self._discount * (1 - batch.terminal) * future
-        loss = F.mse_loss(self._critic(batch.state, batch.action), target)
+        """One step of the critic, of the actor and of their targets."""
+        loss = F.mse_loss(self.critic(batch.state, batch.action), self.targets(batch))
         self._critic_optimizer.zero_grad()
         loss.backward()
         self._critic_optimizer.step()
-        gain = -self._critic(batch.state, self._actor(batch.state)).mean()
+
+        gain = -self.critic(batch.state, self.actor(batch.state)).mean()
         self._actor_optimizer.zero_grad()
         gain.backward()
         self._actor_optimizer.step()
-        with torch.no_grad():
-            for target_net, net in (
-                (self._actor_target, self._actor),
-                (self._critic_target, self._critic),
-            ):
-                for slow, fast in zip(target_net.parameters(), net.parameters(), strict=True):
-                    slow.lerp_(fast, _TAU)
+
+        _follow(self.actor_target, self.actor)
+        _follow(self.critic_target, self.critic)
+
+    @torch.no_grad()
+    def targets(self, batch: Batch) -> Tensor:
+        """What the critic should say of each transition, (n, 1)."""
+        actions = self.actor_target(batch.following)
+        future = self.critic_target(batch.following, actions)
+        return batch.reward + self._discount * (1 - batch.terminal) * future
 
 
-class Replay:
-    """The last transitions, as rows of one array: state, following state, action, reward, terminal."""
+class Actor(nn.Module):
+    """States (n, features) to actions (n, actions) in (0, 1)."""
 
-    def __init__(self, capacity: int, features: int, actions: int) -> None:
-        self._rows = np.empty((capacity, 2 * features + actions + 2), dtype=np.float32)
-        self._features, self._actions = features, actions
-        self.stored = 0
-
-    def add(
-        self,
-        state: Float32Array,
-        following: Float32Array,
-        action: Float32Array,
-        reward: float,
-        *,
-        terminal: bool,
-    ) -> None:
-        """Store one, over the oldest."""
-        self._rows[self.stored % len(self._rows)] = [
-            *state,
-            *following,
-            *action,
-            reward,
-            float(terminal),
-        ]
-        self.stored += 1
-
-    def sample(self, count: int, rng: np.random.Generator) -> Batch:
-        """Transitions drawn with replacement."""
-        rows = torch.from_numpy(
-            self._rows[rng.integers(0, min(self.stored, len(self._rows)), count)]
-        )
-        features, actions = self._features, self._actions
-        state, following, action, reward, terminal = rows.split(
-            [features, features, actions, 1, 1], dim=1
-        )
-        return Batch(state, action, reward, following, terminal)
-
-
-class _Actor(nn.Module):
     def __init__(self, features: int, actions: int, hidden: tuple[int, int]) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -130,13 +90,22 @@ class _Actor(nn.Module):
         return self.layers(state)
 
 
-class _Critic(nn.Module):
+class Critic(nn.Module):
+    """Values (n, 1) of states and actions."""
+
     def __init__(self, features: int, actions: int, hidden: tuple[int, int]) -> None:
         super().__init__()
         self.first = nn.Linear(features, hidden[0])
-        self.second = nn.Linear(hidden[0] + actions, hidden[1])  # the action enters here
+        self.second = nn.Linear(hidden[0] + actions, hidden[1])
         self.out = nn.Linear(hidden[1], 1)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         first = F.relu(self.first(state))
-        return self.out(F.relu(self.second(torch.cat([first, action], 1))))
+        second = F.relu(self.second(torch.cat([first, action], 1)))
+        return self.out(second)
+
+
+@torch.no_grad()
+def _follow(target: nn.Module, network: nn.Module) -> None:
+    for slow, fast in zip(target.parameters(), network.parameters(), strict=True):
+        slow.lerp_(fast, TAU)

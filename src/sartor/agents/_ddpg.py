@@ -1,37 +1,50 @@
-"""Deep deterministic policy gradient, as AMC uses it (He et al. 2018, section 3.3)."""
+"""Deep deterministic policy gradient, as AMC uses it (He et al. 2018, section 3.2)."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import truncnorm
 
-from sartor.agents._actor_critic import ActorCritic, Replay
+from sartor.agents._actor_critic import ActorCritic
 from sartor.agents._base import Agent, SearchContext, Trajectory
-from sartor.machine import Float32Array, FloatArray
+from sartor.agents._exploration import disturbed
+from sartor.agents._replay import Replay
+from sartor.machine import Float32Array
 
-_HIDDEN = (300, 300)
-_BATCH = 64
-_REPLAY = 2000
-_SIGMA, _SIGMA_DECAY = 0.5, 0.95
-_BASELINE_RATE = 0.05
-#: Share of the episodes explored at constant σ: the paper's 100 of 400.
-_WARM_UP = 0.25
+#: Units of the hidden layers.
+HIDDEN = (300, 300)
+#: Transitions of an update, and of the memory.
+BATCH = 64
+REPLAY = 2000
+#: Discount of the future: none.
+GAMMA = 1.0
+#: σ of the exploration at first, and its factor per episode later.
+SIGMA = 0.5
+SIGMA_DECAY = 0.95
+#: Episodes explored at constant σ: 100 of the paper's 400, or that share of fewer.
+EXPLORED = 100
+EXPLORED_SHARE = 0.25
+#: Share of a new reward in the moving average b.
+BASELINE_RATE = 0.05
 
 
 class DdpgAgent(Agent):
-    """The paper's agent, with the executed action in the replay memory and terminal steps without bootstrap (SPEC).
+    """AMC's agent, with the corrections of docs/deviations.md.
 
-    Exploration: truncated normal on [0, 1] around the actor, σ = 0.5 for a quarter of the episodes, then × 0.95 each. One
-    update per step of an episode. Every transition carries the episode's reward; its target is r − b + Q'(s', μ'(s')),
-    b a moving average of earlier rewards.
+    Acts by a truncated normal on [0, 1] around the actor. σ is 0.5 for the first 100 episodes, or
+    for the first quarter where there are fewer than 400; then it shrinks by 0.95 each.
+
+    Every transition of an episode carries its reward and the keep ratio that was executed. Each
+    episode is followed by one update for each of its steps, with the targets
+    r − b + Q'(s', μ'(s')) and r − b where the episode ended; b is an exponential moving average of
+    the rewards of earlier episodes, so that there is no update after the first.
     """
 
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
-        self._networks = ActorCritic(context.features, 1, _HIDDEN, context.seed, discount=1.0)
-        self._memory = Replay(_REPLAY, context.features, 1)
+        self._networks = ActorCritic(context.features, 1, HIDDEN, context.seed, discount=GAMMA)
+        self._memory = Replay(REPLAY, context.features, 1)
         self._rng = np.random.default_rng(context.seed)
         self._episodes = 0
         self._baseline: float | None = None
@@ -39,41 +52,33 @@ class DdpgAgent(Agent):
     @property
     def sigma(self) -> float:
         """Width of the exploration now."""
-        warm_up = min(100, round(_WARM_UP * self.context.episodes))
-        return _SIGMA * _SIGMA_DECAY ** max(0, self._episodes - warm_up)
+        explored = min(EXPLORED, round(EXPLORED_SHARE * self.context.episodes))
+        decayed = max(0, self._episodes - explored)
+        return SIGMA * SIGMA_DECAY**decayed
 
     def act(self, observation: Float32Array, step: int) -> float:
         """The actor's ratio, disturbed."""
-        return float(disturbed(self._networks.act(observation), self.sigma, self._rng)[0])
+        ratio = self._networks.act(observation)
+        return float(disturbed(ratio, self.sigma, self._rng)[0])
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Store the episode, then do one update per step of it."""
-        steps = len(trajectory.executed)
-        for step in range(steps):
-            state, following = trajectory.observations[step : step + 2]
-            action = trajectory.executed[step : step + 1].astype(np.float32)
-            self._memory.add(
-                state, following, action, trajectory.reward, terminal=step == steps - 1
-            )
-        reward = trajectory.reward
-        self._baseline = (
-            reward
-            if self._baseline is None
-            else self._baseline + _BASELINE_RATE * (reward - self._baseline)
-        )
+        self._store(trajectory)
         self._episodes += own
-        if self._memory.stored >= _BATCH:
-            for _ in range(steps):
-                batch = self._memory.sample(_BATCH, self._rng)
+        if self._baseline is None:
+            self._baseline = trajectory.reward
+            return
+        if self._memory.stored >= BATCH:
+            for _ in trajectory.executed:
+                batch = self._memory.sample(BATCH, self._rng)
                 self._networks.update(replace(batch, reward=batch.reward - self._baseline))
+        self._baseline += BASELINE_RATE * (trajectory.reward - self._baseline)
 
-
-def disturbed(means: Float32Array, sigma: float, rng: np.random.Generator) -> FloatArray:
-    """Truncated normal on [0, 1] around each mean; the means themselves once σ is next to nothing."""
-    if sigma < 1e-4:
-        return means.astype(np.float64)
-    draws = [
-        truncnorm.ppf(rng.uniform(), (0 - mean) / sigma, (1 - mean) / sigma, loc=mean, scale=sigma)
-        for mean in map(float, means)
-    ]
-    return np.array(draws, dtype=np.float64)
+    def _store(self, trajectory: Trajectory) -> None:
+        actions = trajectory.executed.astype(np.float32)
+        last = len(actions) - 1
+        for step in range(len(actions)):
+            state = trajectory.observations[step]
+            following = trajectory.observations[step + 1]
+            action = actions[step : step + 1]
+            self._memory.add(state, following, action, trajectory.reward, terminal=step == last)

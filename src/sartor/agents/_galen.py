@@ -1,52 +1,63 @@
-"""Galen's agents (2022): one step per layer, one continuous action per compression parameter, DDPG.
+"""Galen's agents (2022): one step per layer, one continuous action per compression parameter.
 
-With the method prune they decide one number per layer, with quantize two (weights, activations), with both three. Actions are
-degrees of compression in [0, 1], mapped to what the target has by the paper's thresholds.
+With the method prune they decide one number per layer, with quantize two (weights, activations),
+with both three.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 
-from sartor.agents._actor_critic import ActorCritic, Replay
+from sartor.agents._actor_critic import ActorCritic
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
-from sartor.agents._ddpg import disturbed
-from sartor.machine import Float32Array, FloatArray
-from sartor.policy import FULL_WIDTH
-from sartor.problem import BitsDecision, Decision, Precision
+from sartor.agents._degrees import Degrees, layer_steps
+from sartor.agents._exploration import disturbed
+from sartor.agents._layer_state import LayerState
+from sartor.agents._moments import RunningMoments
+from sartor.agents._replay import Batch, Replay
+from sartor.machine import FloatArray, IntArray
 
-_HIDDEN = (400, 300)
-_BATCH = 128
-_REPLAY = 2000
-_DISCOUNT = 0.99
-_SIGMA, _SIGMA_DECAY = 0.5, 0.95
-#: Episodes of random actions first.
-_WARM_UP = 10
-_REWARD_RATE = 0.05
-#: Above the second threshold a layer gets 1 to 6 bits, above the first 8, else it stays in fp32 (the paper's numbers).
-_INTEGER, _MIXED = 0.2, 0.5
-_WIDEST_MIX = 6
-#: Points of a sensitivity curve that the state shows, as shares of the way from the least to the most precise choice.
-_POINTS = (0.0, 0.25, 0.5, 0.75)
+#: Units of the hidden layers.
+HIDDEN = (400, 300)
+#: Transitions of an update, and of the memory.
+BATCH = 128
+REPLAY = 2000
+#: γ: the discount of the future.
+GAMMA = 0.99
+#: σ of the exploration at first, and its factor per episode.
+SIGMA = 0.5
+SIGMA_DECAY = 0.95
+#: Episodes of random actions, with which a search begins.
+WARM_UP = 10
+#: Share of a new episode in the moving average of rewards.
+REWARD_RATE = 0.05
 
 
-@dataclass(frozen=True)
-class _Step:
-    """A layer's decisions: column of its channels or weights, and of its bits; −1 where there is none."""
+@dataclass
+class _Walk:
+    """States that were acted on and the actions, one row for each step of an episode."""
 
-    keep: int = -1
-    bits: int = -1
+    states: list[FloatArray] = field(default_factory=list)
+    actions: list[FloatArray] = field(default_factory=list)
 
 
 class GalenAgent(VectorAgent):
     """The paper's agent.
 
-    State: what the layer is, where in the network, and the actions of the layer before; where the setting has them, how
-    sensitive (log₁₀ of Ω at four points per parameter, each with a flag that says whether there is such a parameter) and how
-    slow (log₁₀ of its shares of the latency). Every step of an episode carries the episode's reward, normalised by a moving
-    average.
+    Its actions are degrees of compression, mapped to widths and precisions by the paper's formulas
+    (`discrete`, `precision`). Its state is what `LayerState` holds of the network as far as it is
+    compressed, and the actions of the step before.
+
+    It learns from the states it acted on and from the actions it proposed. The paper enforces no
+    budget, so both are what was executed; with a reward that enforces one, the projection of
+    proposals onto it is a part of the world that the agent acts in. Of episodes of others it knows
+    the executed policy only, and learns from the middle of the actions that lead to it.
+
+    The memory holds states and rewards as they are. States are standardised when they are used, by
+    the mean and variance of all states so far; rewards by those of a moving average.
     """
 
     sees_measurements = True
@@ -55,181 +66,101 @@ class GalenAgent(VectorAgent):
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
         problem = context.problem
-        self._steps = _steps(problem.decisions)
-        self._actions = any(step.keep >= 0 for step in self._steps) + 2 * any(
-            step.bits >= 0 for step in self._steps
-        )
-        self._static = _static_state(context, self._steps)
-        features = self._static.shape[1] + self._actions
+        self._steps = layer_steps(problem.decisions)
+        self._degrees = Degrees(problem.decisions, self._steps)
+        self._layers = LayerState(context, self._steps)
+        features = self._layers.features + self._degrees.count
         self._networks = ActorCritic(
-            features, self._actions, _HIDDEN, context.seed, discount=_DISCOUNT
+            features, self._degrees.count, HIDDEN, context.seed, discount=GAMMA
         )
-        self._memory = Replay(_REPLAY, features, self._actions)
+        self._memory = Replay(REPLAY, features, self._degrees.count)
+        self._state_moments = RunningMoments(features)
+        self._reward_moments = RunningMoments(1, rate=REWARD_RATE)
         self._rng = np.random.default_rng(context.seed)
-        self._moments = _Moments(features)
         self._episodes = 0
-        self._reward = _Moments(1)
+        self._proposed: _Walk | None = None
+
+    @property
+    def sigma(self) -> float:
+        """Width of the exploration now."""
+        return SIGMA * SIGMA_DECAY**self._episodes
 
     def propose(self) -> FloatArray:
         """One pass over the layers."""
-        sigma = _SIGMA * _SIGMA_DECAY**self._episodes
-        ratios = np.ones(len(self.context.problem))
-        previous = np.zeros(self._actions)
-        for row, step in enumerate(self._steps):
-            if self._episodes < _WARM_UP:
-                action = self._rng.uniform(size=self._actions)
-            else:
-                state = self._moments.standardize(np.append(self._static[row], previous))
-                action = disturbed(self._networks.act(state), sigma, self._rng)
-            self._apply(step, action, ratios)
-            previous = action
-        return ratios
+        problem = self.context.problem
+        walk = _Walk()
+        ratios: list[float] = []
+        counts = problem.highest[:0]
+        previous = np.zeros(self._degrees.count)
+        for index, step in enumerate(self._steps):
+            state = self._state(index, counts, previous)
+            previous = self._explore(state)
+            walk.states.append(state)
+            walk.actions.append(previous)
+            for ratio in self._degrees.ratios(step, previous):
+                ratios.append(ratio)
+                counts = np.append(counts, problem.choose(counts, ratio))
+        self._proposed = walk
+        return np.array(ratios)
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
-        """Store the executed policy as the actions that stand for it, then do one update per layer."""
+        """Store the episode, then do one update per layer."""
+        if own and self._proposed is not None:
+            walk = self._proposed
+        else:
+            walk = self._walk_of(trajectory.executed)
+        self._proposed = None
         self._episodes += own
-        actions = np.array([self._actions_of(step, trajectory.executed) for step in self._steps])
-        before = np.vstack([np.zeros(self._actions), actions])
-        states = np.concatenate([self._static, before[:-1]], axis=1)
-        self._moments.add(states)
-        self._reward.add(np.array([[trajectory.reward]]), rate=_REWARD_RATE)
-        reward = float(self._reward.standardize(np.array([trajectory.reward]))[0])
-        following = np.vstack([states[1:], np.append(self._static[-1], before[-1])])
-        for row in range(len(states)):
-            pair = self._moments.standardize(states[row]), self._moments.standardize(following[row])
-            action = actions[row].astype(np.float32)
-            self._memory.add(*pair, action, reward, terminal=row == len(states) - 1)
-        if self._memory.stored >= _BATCH and self._episodes >= _WARM_UP:
+        self._store(walk, trajectory.reward)
+        if self._memory.stored >= BATCH and self._episodes >= WARM_UP:
             for _ in self._steps:
-                self._networks.update(self._memory.sample(_BATCH, self._rng))
+                batch = self._memory.sample(BATCH, self._rng)
+                self._networks.update(self._normalised(batch))
 
-    def _apply(self, step: _Step, action: FloatArray, ratios: FloatArray) -> None:
-        """Write the ratios of a layer's decisions for its actions."""
-        decisions = self.context.problem.decisions
-        if step.keep >= 0:
-            size = decisions[step.keep].size
-            ratios[step.keep] = discrete(float(action[0]), size) / size
-        if step.bits >= 0:
-            precisions = self._precisions(step)
-            ratios[step.bits] = (
-                precisions.index(precision(float(action[-2]), float(action[-1]), precisions)) + 1
-            ) / len(precisions)
+    def _explore(self, state: FloatArray) -> FloatArray:
+        if self._episodes < WARM_UP:
+            return self._rng.uniform(size=self._degrees.count)
+        means = self._networks.act(self._state_moments.standardise(state))
+        return disturbed(means, self.sigma, self._rng)
 
-    def _precisions(self, step: _Step) -> tuple[Precision, ...]:
-        """What the bits of a layer can be."""
-        decision = self.context.problem.decisions[step.bits]
-        assert isinstance(decision, BitsDecision)
-        return decision.precisions
+    def _state(self, index: int, decided: IntArray, previous: FloatArray) -> FloatArray:
+        return np.concatenate([self._layers.row(index, decided), previous])
 
-    def _actions_of(self, step: _Step, executed: FloatArray) -> FloatArray:
-        """The middle of the actions that lead to what was executed."""
-        decisions = self.context.problem.decisions
-        actions = np.zeros(self._actions)
-        if step.keep >= 0:
-            size = decisions[step.keep].size
-            actions[0] = 1 - (float(executed[step.keep]) * size - 0.5) / size
-        if step.bits >= 0:
-            precisions = self._precisions(step)
-            chosen = precisions[round(float(executed[step.bits]) * len(precisions)) - 1]
-            actions[-2:] = [_degree(bits) for bits in chosen]
-        return actions
+    def _walk_of(self, executed: FloatArray) -> _Walk:
+        """The states on the way to a policy, and actions that lead to it."""
+        sizes = self.context.problem.sizes
+        counts = np.rint(executed * sizes).astype(np.int64)
+        walk = _Walk()
+        previous = np.zeros(self._degrees.count)
+        for index, step in enumerate(self._steps):
+            decided = counts[: step.columns[0]]
+            walk.states.append(self._state(index, decided, previous))
+            previous = self._degrees.of(step, counts)
+            walk.actions.append(previous)
+        return walk
 
+    def _store(self, walk: _Walk, reward: float) -> None:
+        self._reward_moments.add(np.array([reward]))
+        last = len(walk.states) - 1
+        for index, state in enumerate(walk.states):
+            self._state_moments.add(state)
+            following = walk.states[min(index + 1, last)]
+            self._memory.add(
+                state.astype(np.float32),
+                following.astype(np.float32),
+                walk.actions[index].astype(np.float32),
+                reward,
+                terminal=index == last,
+            )
 
-def discrete(degree: float, reference: int) -> int:
-    """d(r) = clip(⌊(1 − r)·ν⌋ + 1, 1, ν) (Galen, section 3.1)."""
-    return int(np.clip(np.floor((1 - degree) * reference) + 1, 1, reference))
-
-
-def precision(weights: float, activations: float, available: tuple[Precision, ...]) -> Precision:
-    """The nearest available precision to what the degrees of compression of weights and activations ask for."""
-    if max(weights, activations) > _MIXED:
-        wanted = tuple(
-            discrete(min(max((a - 0.5) / 0.5, 0.0), 1.0), _WIDEST_MIX)
-            for a in (weights, activations)
+    def _normalised(self, batch: Batch) -> Batch:
+        """States and rewards of a batch as the networks see them."""
+        states = self._state_moments.standardise(batch.state.numpy())
+        following = self._state_moments.standardise(batch.following.numpy())
+        rewards = self._reward_moments.standardise(batch.reward.numpy())
+        return replace(
+            batch,
+            state=torch.from_numpy(states),
+            following=torch.from_numpy(following),
+            reward=torch.from_numpy(rewards),
         )
-    elif max(weights, activations) > _INTEGER:
-        wanted = (8, 8)
-    else:
-        wanted = (FULL_WIDTH, FULL_WIDTH)
-    return min(
-        available,
-        key=lambda pair: (
-            sum(abs(np.log2(have / want)) for have, want in zip(pair, wanted, strict=True)),
-            pair,
-        ),
-    )
-
-
-def _degree(bits: int) -> float:
-    """The degree of compression that stands for these bits, whatever the other side's are.
-
-    `precision` looks at both sides, as the paper does: it maps no degrees to one side of few bits beside one of many.
-    """
-    if bits == FULL_WIDTH:
-        return _INTEGER / 2
-    if bits > _WIDEST_MIX:
-        return (_INTEGER + _MIXED) / 2
-    return _MIXED + 0.5 * (1 - (bits - 0.5) / _WIDEST_MIX)
-
-
-def _steps(decisions: list[Decision]) -> list[_Step]:
-    """Decisions by layer, in forward order; a layer that reads several groups takes a step for each."""
-    steps: list[_Step] = []
-    last: dict[str, int] = {}
-    for column, decision in enumerate(decisions):
-        name = decision.layer.name
-        kind = "bits" if decision.quantizes else "keep"
-        if name not in last or getattr(steps[last[name]], kind) >= 0:
-            last[name] = len(steps)
-            steps.append(_Step())
-        steps[last[name]] = replace(steps[last[name]], **{kind: column})
-    return steps
-
-
-def _static_state(context: SearchContext, steps: list[_Step]) -> FloatArray:
-    """What does not change during a search, one row per layer."""
-    decisions = context.problem.decisions
-    rows = []
-    for index, step in enumerate(steps):
-        layer = decisions[max(step.keep, step.bits)].layer
-        kinds = [float(layer.kind == "depthwise"), float(layer.kind == "linear")]
-        sizes = [np.log(layer.in_channels), np.log(layer.out_channels), np.log(layer.macs)]
-        window = [float(side[0]) if side else 1.0 for side in (layer.kernel, layer.stride)]
-        has = [float(step.keep >= 0), float(step.bits >= 0)]
-        row = [index / max(1, len(steps) - 1), *kinds, *sizes, *window, *has]
-        if context.sensitivity is not None:
-            for column in (step.keep, step.bits):
-                row += (
-                    [0.0] * len(_POINTS) if column < 0 else _log_points(context.sensitivity[column])
-                )
-        if context.latency is not None:
-            row += [
-                float(np.log10(max(share, 1e-6)))
-                for share in context.latency[max(step.keep, step.bits)]
-            ]
-        rows.append(row)
-    return np.array(rows, dtype=np.float64)
-
-
-def _log_points(curve: FloatArray) -> list[float]:
-    return [float(np.log10(max(curve[int(point * (len(curve) - 1))], 1e-12))) for point in _POINTS]
-
-
-class _Moments:
-    """Running mean and variance."""
-
-    def __init__(self, size: int) -> None:
-        self._mean, self._square, self._weight = np.zeros(size), np.ones(size), 0.0
-
-    def add(self, rows: FloatArray, rate: float | None = None) -> None:
-        """Take rows into account; with ``rate`` old ones fade."""
-        for row in rows:
-            self._weight += 1
-            step = max(1 / self._weight, rate or 0.0)
-            self._mean = self._mean + step * (row - self._mean)
-            self._square = self._square + step * (np.square(row) - self._square)
-
-    def standardize(self, row: FloatArray) -> Float32Array:
-        """Mean 0, deviation 1."""
-        variance = np.maximum(self._square - np.square(self._mean), 1e-8)
-        return np.asarray((row - self._mean) / np.sqrt(variance)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The search as a gymnasium environment (AMC, section 3.1): one step per decision, in forward order."""
+"""The search as a gymnasium environment (AMC, section 3.2): one step for each decision."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import gymnasium
 import numpy as np
 
 from sartor.budget import Quantity
+from sartor.graph import LayerSpec
 from sartor.machine import Float32Array, FloatArray, IntArray
+from sartor.policy import FULL_WIDTH
 from sartor.problem import Problem
+from sartor.scoring import Outcome
 
-#: Names of the observation's entries, each scaled to [0, 1] by its range over the decisions.
+#: Names of the observation's entries (AMC, equation 1), each scaled to [0, 1]: what a layer is, by
+#: its range over the decisions; ``reduced`` and ``rest``, as shares of the original's cost.
 FEATURES = (
     "index",
     "out_channels",
@@ -29,26 +33,39 @@ FEATURES = (
 
 
 class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):
-    """Observation: 11 features. Action: the keep ratio proposed, in [0, 1]; ``info['executed']`` is the one carried out.
+    """Decisions in forward order; after the last one the policy is evaluated and rewarded.
 
-    Only the last step is rewarded: with ``reward_of(counts)``, called once per episode.
+    Observation: the eleven `FEATURES`. ``reduced`` is what the decisions so far save, ``rest`` what
+    the layers behind the present one cost; both are counted in what tells the choices apart (MACs,
+    parameters or BOPs). ``previous_action`` is the keep ratio executed last, 1 before the first.
+
+    Action: the keep ratio proposed, in [0, 1]. ``info["executed"]`` is the one carried out; after
+    the last step ``info["outcome"]`` is what ``evaluate(counts)`` returned and the reward is
+    ``reward(outcome)``. All other steps are rewarded by 0.
     """
 
-    def __init__(self, problem: Problem, reward_of: Callable[[IntArray], float]) -> None:
-        self.problem, self._reward_of = problem, reward_of
+    def __init__(
+        self,
+        problem: Problem,
+        evaluate: Callable[[IntArray], Outcome],
+        reward: Callable[[Outcome], float],
+    ) -> None:
+        self.problem = problem
+        self.evaluate = evaluate
+        self.reward = reward
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)
         self.action_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
-        self._static = _static_features(problem)
         self._quantity = problem.cost_quantity
-        self._share = _cost_shares(problem, self._quantity)
-        self._counts = np.empty(0, dtype=np.int64)
+        self._static = _static_features(problem)
+        self._rest = _later_shares(problem, self._quantity)
+        self.counts = _none_decided()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float32Array, dict[str, Any]]:
         """Start an episode."""
         super().reset(seed=seed)
-        self._counts = np.empty(0, dtype=np.int64)
+        self.counts = _none_decided()
         return self._observe(), {}
 
     def step(
@@ -56,49 +73,69 @@ class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):
     ) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
         """Decide on the next group or layer."""
         ratio = float(np.asarray(action).reshape(-1)[0])
-        self._counts = np.append(self._counts, self.problem.choose(self._counts, ratio))
-        info = {"executed": float(self._counts[-1] / self.problem.sizes[len(self._counts) - 1])}
-        done = len(self._counts) == len(self.problem)
-        reward = self._reward_of(self._counts) if done else 0.0
-        return self._observe(), reward, done, False, info
+        count = self.problem.choose(self.counts, ratio)
+        self.counts = np.append(self.counts, count)
+        info: dict[str, Any] = {"executed": self._executed}
+        if len(self.counts) < len(self.problem):
+            return self._observe(), 0.0, False, False, info
+        info["outcome"] = self.evaluate(self.counts)
+        return self._observe(), self.reward(info["outcome"]), True, False, info
+
+    @property
+    def _executed(self) -> float:
+        """The keep ratio carried out last."""
+        if not len(self.counts):
+            return 1.0
+        return float(self.counts[-1] / self.problem.sizes[len(self.counts) - 1])
 
     def _observe(self) -> Float32Array:
-        step = len(self._counts)
-        row = min(step, len(self.problem) - 1)
-        done = np.concatenate([self._counts, self.problem.highest[step:]])[None]
-        left = float(self.problem.total(self._quantity, done)[0]) / getattr(
-            self.problem.original, self._quantity
-        )
-        rest = float(self._share[step:].sum()) if step < len(self.problem) else 0.0
-        previous = float(self._counts[-1] / self.problem.sizes[step - 1]) if step else 1.0
-        dynamic = np.clip([1 - left, rest, previous], 0, 1)
+        """What the next decision is about; after the last, what that was about."""
+        decided = len(self.counts)
+        row = min(decided, len(self.problem) - 1)
+        rest = self._rest[decided] if decided < len(self.problem) else 0.0
+        dynamic = np.clip([1 - self._left(), rest, self._executed], 0, 1)
         return np.concatenate([self._static[row], dynamic]).astype(np.float32)
+
+    def _left(self) -> float:
+        """The cost if all decisions to come keep everything, as a share of the original's."""
+        whole = self.problem.highest[len(self.counts) :]
+        counts = np.concatenate([self.counts, whole])
+        original = self.problem.of_original(self._quantity)
+        return float(self.problem.total(self._quantity, counts[None])[0]) / original
+
+
+def _none_decided() -> IntArray:
+    return np.empty(0, dtype=np.int64)
 
 
 def _static_features(problem: Problem) -> FloatArray:
-    rows = []
-    for index, decision in enumerate(problem.decisions):
-        layer = decision.layer
-        size = (*layer.input_size, 1, 1)[:2]
-        rows.append(
-            [
-                index,
-                layer.out_channels,
-                layer.in_channels,
-                *size,
-                layer.stride[0],
-                layer.kernel[0],
-                layer.macs,
-            ]
-        )
+    """What does not change during a search (decisions, 8), each column scaled to its range."""
+    rows = [
+        [float(index), *_shape(decision.layer)] for index, decision in enumerate(problem.decisions)
+    ]
     table = np.array(rows, dtype=np.float64)
-    low, span = table.min(0), np.ptp(table, axis=0)
+    low = table.min(0)
+    span = np.ptp(table, axis=0)
     return np.divide(table - low, span, out=np.zeros_like(table), where=span > 0)
 
 
-def _cost_shares(problem: Problem, quantity: Quantity) -> FloatArray:
-    """What each decision alone can save at most, as a share of what all of them can."""
-    alone = np.repeat(problem.highest[None], len(problem), axis=0)
-    np.fill_diagonal(alone, problem.lowest)
-    saved = problem.total(quantity, problem.highest[None])[0] - problem.total(quantity, alone)
-    return saved / max(saved.sum(), 1e-30)
+def _shape(layer: LayerSpec) -> list[float]:
+    height, width = (*layer.input_size, 1, 1)[:2]
+    channels = [layer.out_channels, layer.in_channels]
+    return [*channels, height, width, layer.stride[0], layer.kernel[0], layer.macs]
+
+
+def _later_shares(problem: Problem, quantity: Quantity) -> FloatArray:
+    """What the layers behind each decision's cost (decisions,), as shares of the original's."""
+    layers = problem.cost_model.network.layers
+    costs = np.array([_layer_cost(layer, quantity) for layer in layers], dtype=np.float64)
+    places = {layer.name: place for place, layer in enumerate(layers)}
+    later = [costs[places[decision.layer.name] + 1 :].sum() for decision in problem.decisions]
+    return np.array(later) / problem.of_original(quantity)
+
+
+def _layer_cost(layer: LayerSpec, quantity: Quantity) -> float:
+    """The cost of one layer of the original; parameters are its weights."""
+    if quantity == "params":
+        return float(layer.weights)
+    return layer.macs * (FULL_WIDTH**2 if quantity == "bops" else 1)

@@ -3,237 +3,241 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from sartor.agents import (
-    AGENTS,
-    Agent,
-    AgentFactory,
-    SearchContext,
-    Trajectory,
-    as_factory,
-    name_of,
-)
+from sartor.agents import AGENTS, Agent, SearchContext, Trajectory, as_factory, name_of
 from sartor.errors import RunError
-from sartor.machine import IntArray
+from sartor.machine import FloatArray, IntArray
 from sartor.problem import Problem
-from sartor.rewards import Reward, as_reward
+from sartor.rewards import as_reward
 from sartor.scoring import Evaluator, Outcome
 from sartor.search._env import FEATURES, CompressionEnv
+from sartor.search._episode import Episode
 from sartor.search._interruption import Interruption
-from sartor.search._study import Episode
+from sartor.search._plan import SearchPlan
+from sartor.search._record import Record
 from sartor.sensitivity import Sensitivity
 
-#: By layer, its shares of the original's latency: in the original, and with all layers at their coarsest precision.
+#: By layer, its shares of the original's latency: in the original, and with all layers at their
+#: coarsest precision.
 LayerLatency = Mapping[str, tuple[float, float]]
 
+#: Called with each episode and with the best so far.
+OnEpisode = Callable[[Episode, Episode], None]
 
-class Record(Protocol):
-    """Where episodes are kept."""
-
-    def episodes(self) -> list[Episode]:
-        """All episodes so far."""
-        ...
-
-    def append(self, episode: Episode) -> None:
-        """Add one."""
-        ...
+#: Recorded ratios are compared to this many digits.
+_DIGITS = 9
 
 
-class MemoryRecord:
-    """Episodes of a search that has no folder."""
-
-    def __init__(self) -> None:
-        self._episodes: list[Episode] = []
-
-    def episodes(self) -> list[Episode]:
-        """All episodes so far."""
-        return list(self._episodes)
-
-    def append(self, episode: Episode) -> None:
-        """Add one."""
-        self._episodes.append(episode)
+def _ignore(episode: Episode, best: Episode) -> None:
+    """What is called where nobody listens."""
 
 
-@dataclass(frozen=True)
-class SearchPlan:
-    """What to search, how long: ``episodes`` in all, those of ``seed_with`` among them; ``max_time`` seconds of wall time.
+@dataclass(frozen=True, eq=False)
+class _Walk:
+    """One pass over all decisions: what an agent learns from, what was carried out and measured."""
 
-    ``ceiling`` is the bound on latency relative to the original's that the reward knows of.
-    """
-
-    agent: str | AgentFactory
-    episodes: int
-    seed: int = 0
-    seed_with: tuple[str, ...] = ()
-    reward: str | Reward = "accuracy"
-    max_time: float | None = None
-    ceiling: float | None = None
+    trajectory: Trajectory
+    counts: IntArray
+    outcome: Outcome
 
 
-@dataclass
 class Search:
-    """Runs a plan on a problem.
+    """Runs a plan on a problem; `run` does the work.
 
-    Resuming is replaying: agents are deterministic, so a new agent that is shown the recorded episodes is in the state the
-    killed one was in, and the next episode is the one that would have come.
+    Resuming is replaying: agents are deterministic, so a new agent that is shown the recorded
+    episodes is in the state the killed one was in, and the next episode is the one that would have
+    come.
+
+    Attributes:
+        stopped: Whether Ctrl-C was pressed during `run`, if only in the last episode.
     """
 
-    problem: Problem
-    evaluator: Evaluator
-    plan: SearchPlan
-    record: Record
-    on_episode: Callable[[Episode, Episode], None] = lambda episode, best: None
-    sensitivity: Sensitivity | None = None
-    latency: LayerLatency | None = None
-    stopped: bool = field(default=False, init=False)
-    """Whether Ctrl-C was heard, if only in the last episode."""
-    _number: int = field(default=0, init=False)
+    def __init__(
+        self,
+        problem: Problem,
+        evaluator: Evaluator,
+        plan: SearchPlan,
+        record: Record,
+        on_episode: OnEpisode = _ignore,
+        sensitivity: Sensitivity | None = None,
+        latency: LayerLatency | None = None,
+    ) -> None:
+        self.problem = problem
+        self.evaluator = evaluator
+        self.plan = plan
+        self.record = record
+        self.on_episode = on_episode
+        self.sensitivity = sensitivity
+        self.latency = latency
+        self.stopped = False
+        self._context: SearchContext | None = None
 
-    def __post_init__(self) -> None:
-        compressor, decisions = self.evaluator.compressor, self.problem.decisions
-        errors = [decision.errors(compressor) for decision in decisions]
-        omega = (
-            None
-            if self.sensitivity is None
-            else [decision.omega(self.sensitivity) for decision in decisions]
-        )
-        latency = (
-            None
-            if self.latency is None
-            else [self.latency.get(d.layer.name, (0.0, 0.0)) for d in decisions]
-        )
-        self.context = SearchContext(
-            self.problem, len(FEATURES), self.plan.episodes, errors, self.plan.seed, omega, latency
-        )
-        self._recorded = self.record.episodes()
-        self._outcome: Outcome | None = None
-        self._env = CompressionEnv(self.problem, self._reward_of)
-        self._best: Episode | None = None
-
-    @property
-    def seconds_before(self) -> float:
-        """What the episodes took that were recorded before this process began."""
-        return sum(episode.seconds for episode in self._recorded)
+    def prepare(self) -> SearchContext:
+        """What agents and rules are given; the errors of all choices are estimated once."""
+        if self._context is None:
+            self._context = SearchContext(
+                self.problem,
+                features=len(FEATURES),
+                episodes=self.plan.episodes,
+                errors=[d.errors(self.evaluator.compressor) for d in self.problem.decisions],
+                seed=self.plan.seed,
+                sensitivity=self._omega(),
+                latency=self._latency_shares(),
+            )
+        return self._context
 
     def run(self) -> list[Episode]:
-        """All episodes, recorded ones included. Ctrl-C and the time limit end it cleanly, with what there is."""
-        agent = as_factory(self.plan.agent)(self.context)
-        started = time.perf_counter()
+        """All episodes, recorded ones included.
+
+        Ctrl-C and the time limit end it cleanly, with what there is. Raises `RunError` if the
+        record is of another search, `KeyboardInterrupt` if Ctrl-C is pressed while it is replayed.
+        """
         done: list[Episode] = []
+        recorded = self.record.episodes()
         with Interruption() as interruption:
-            for number in range(self.plan.episodes):
-                late = (
-                    self.plan.max_time is not None
-                    and time.perf_counter() - started > self.plan.max_time
-                )
-                if late and number >= len(self._recorded):
-                    break
-                try:
-                    done.append(self._episode(number, agent))
-                except KeyboardInterrupt:
-                    if number < len(self._recorded):
-                        raise  # what was delivered may be of later episodes
-                    interruption.asked = True
-                if interruption.asked and number + 1 >= len(self._recorded):
-                    break
+            try:
+                for episode in self._episodes(recorded):
+                    done.append(episode)
+                    if interruption.asked and len(done) >= len(recorded):
+                        break
+            except KeyboardInterrupt:
+                if len(done) < len(recorded):
+                    raise  # what was delivered may be of later episodes
+                interruption.asked = True
         self.stopped = interruption.asked
         return done
 
-    def _episode(self, number: int, agent: Agent) -> Episode:
-        own = number >= len(self.plan.seed_with)
-        source = name_of(self.plan.agent) if own else self.plan.seed_with[number]
+    def _episodes(self, recorded: list[Episode]) -> Iterator[Episode]:
+        """The recorded episodes, replayed, then new ones."""
+        context = self.prepare()
+        agent = as_factory(self.plan.agent)(context)
         started = time.perf_counter()
-        trajectory = self._walk(agent if own else AGENTS.get(source)(self.context))
-        assert self._outcome is not None
-        outcome = self._outcome
-        learning = time.perf_counter()
-        agent.learn(trajectory, own=own)
-        finished = time.perf_counter()
-        executed = {
-            d.name: float(a)
-            for d, a in zip(self.problem.decisions, trajectory.executed, strict=True)
-        }
-        deciding = (
-            learning
-            - started
-            - outcome.seconds_build
-            - outcome.seconds_score
-            - outcome.seconds_latency
-        )
-        episode = Episode(
-            number,
-            source,
-            executed,
-            trajectory.reward,
-            outcome,
-            finished - started,
-            max(0.0, deciding) + finished - learning,
-        )
-        if number < len(self._recorded):
-            episode = self._recorded[number]
-        else:
-            self.record.append(episode)
-        if self._best is None or episode.reward > self._best.reward:
-            self._best = episode
-        self.on_episode(episode, self._best)
-        return episode
+        best: Episode | None = None
+        for number in range(self.plan.episodes):
+            if number < len(recorded):
+                episode = self._replay(recorded[number], agent)
+            elif self._late(time.perf_counter() - started):
+                return
+            else:
+                episode = self._new(number, agent)
+                self.record.append(episode)
+            if best is None or episode.reward > best.reward:
+                best = episode
+            self.on_episode(episode, best)
+            yield episode
 
-    def _walk(self, agent: Agent) -> Trajectory:
+    def _late(self, seconds: float) -> bool:
+        return self.plan.max_time is not None and seconds > self.plan.max_time
+
+    def _new(self, number: int, agent: Agent) -> Episode:
+        started = time.perf_counter()
+        walk = self._walk(self._player(number, agent))
+        self._correct(walk.counts, walk.outcome)
+        learning = time.perf_counter()
+        agent.learn(walk.trajectory, own=self._is_own(number))
+        finished = time.perf_counter()
+
+        outcome = walk.outcome
+        measuring = outcome.seconds_build + outcome.seconds_score + outcome.seconds_latency
+        deciding = max(0.0, learning - started - measuring)
+        return Episode(
+            number,
+            source=self._source(number),
+            executed=self._by_name(walk.trajectory),
+            reward=walk.trajectory.reward,
+            outcome=outcome,
+            seconds=finished - started,
+            seconds_agent=deciding + finished - learning,
+        )
+
+    def _replay(self, recorded: Episode, agent: Agent) -> Episode:
+        """Show an agent a recorded episode as if it were new."""
+        self._remember(recorded)
+        walk = self._walk(self._player(recorded.number, agent))
+        if not _agree(self._by_name(walk.trajectory), recorded.executed):
+            raise _not_replayable(recorded)
+        self._correct(walk.counts, recorded.outcome)
+        agent.learn(walk.trajectory, own=self._is_own(recorded.number))
+        return recorded
+
+    def _walk(self, agent: Agent) -> _Walk:
         """One pass over all decisions."""
-        observation, _ = self._env.reset()
-        observations, executed, reward = [observation], [], 0.0
+        reward = as_reward(self.plan.reward)
+        env = CompressionEnv(
+            self.problem,
+            evaluate=lambda counts: self.evaluator.evaluate(self.problem.policy(counts)),
+            reward=lambda outcome: reward(outcome, self.plan.ceiling),
+        )
+        observation, info = env.reset()
+        observations = [observation]
+        executed = []
         agent.begin()
         for step in range(len(self.problem)):
-            observation, reward, _, _, info = self._env.step(agent.act(observation, step))
+            proposed = agent.act(observation, step)
+            observation, earned, _, _, info = env.step(proposed)
             observations.append(observation)
             executed.append(info["executed"])
-        return Trajectory(np.array(observations), np.array(executed), reward)
+        trajectory = Trajectory(np.array(observations), np.array(executed), earned)
+        return _Walk(trajectory, env.counts, info["outcome"])
 
-    def _reward_of(self, counts: IntArray) -> float:
-        policy = self.problem.policy(counts)
-        executed = dict(
-            zip(
-                [d.name for d in self.problem.decisions],
-                (counts / self.problem.sizes).tolist(),
-                strict=True,
-            )
-        )
-        number = self._number
-        self._number += 1
-        repeated = self.evaluator.knows(policy)
-        if number < len(self._recorded):
-            recorded = self._recorded[number]
-            if {name: round(value, 9) for name, value in executed.items()} != {
-                n: round(v, 9) for n, v in recorded.executed.items()
-            }:
-                raise RunError(
-                    f"episode {number} of the record cannot be replayed: it was made by another version, seed or network, "
-                    "or with other latencies of layers; start a new run"
-                )
-            self._outcome = recorded.outcome
-            self.evaluator.remember(policy, recorded.outcome)
-        else:
-            self._outcome = self.evaluator.evaluate(policy)
-        if (
-            self._outcome.relative_latency is not None
-            and self._outcome.latency_settled
-            and not repeated
-        ):
-            self.problem.correct(counts, self._outcome.relative_latency)
-        return as_reward(self.plan.reward)(self._outcome, self.plan.ceiling)
+    def _remember(self, recorded: Episode) -> None:
+        """Make the evaluator answer with what was recorded of a policy."""
+        decisions = self.problem.decisions
+        if recorded.executed.keys() != {decision.name for decision in decisions}:
+            raise _not_replayable(recorded)
+        counts = self.problem.counts(recorded.executed)
+        for decision, count in zip(decisions, counts, strict=True):
+            if count not in decision.choices:
+                raise _not_replayable(recorded)
+        self.evaluator.remember(self.problem.policy(counts), recorded.outcome)
+
+    def _correct(self, counts: IntArray, outcome: Outcome) -> None:
+        """Let the latency predictor learn from what was measured now, not from what came again."""
+        measured = outcome.seconds_latency > 0 and outcome.latency_settled
+        if measured and outcome.relative_latency is not None:
+            self.problem.correct(counts, outcome.relative_latency)
+
+    def _is_own(self, number: int) -> bool:
+        """Whether an episode is the agent's own, not that of a rule."""
+        return number >= len(self.plan.seed_with)
+
+    def _source(self, number: int) -> str:
+        return name_of(self.plan.agent) if self._is_own(number) else self.plan.seed_with[number]
+
+    def _player(self, number: int, agent: Agent) -> Agent:
+        """Who proposes: the agent, or the rule whose turn it is."""
+        if self._is_own(number):
+            return agent
+        return AGENTS.get(self.plan.seed_with[number])(self.prepare())
+
+    def _by_name(self, trajectory: Trajectory) -> dict[str, float]:
+        names = [decision.name for decision in self.problem.decisions]
+        return dict(zip(names, trajectory.executed.tolist(), strict=True))
+
+    def _omega(self) -> list[FloatArray] | None:
+        if self.sensitivity is None:
+            return None
+        return [decision.omega(self.sensitivity) for decision in self.problem.decisions]
+
+    def _latency_shares(self) -> list[tuple[float, float]] | None:
+        if self.latency is None:
+            return None
+        layers = [decision.layer.name for decision in self.problem.decisions]
+        return [self.latency.get(layer, (0.0, 0.0)) for layer in layers]
 
 
-def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:
-    """The best different policies that were scored in full, best first."""
-    chosen: list[Episode] = []
-    for episode in sorted(episodes, key=lambda e: (-e.reward, e.number)):
-        if not episode.outcome.stopped and all(
-            episode.executed != other.executed for other in chosen
-        ):
-            chosen.append(episode)
-    return chosen[:count]
+def _agree(executed: Mapping[str, float], recorded: Mapping[str, float]) -> bool:
+    return all(
+        round(ratio, _DIGITS) == round(recorded[name], _DIGITS) for name, ratio in executed.items()
+    )
+
+
+def _not_replayable(recorded: Episode) -> RunError:
+    return RunError(
+        f"episode {recorded.number} of the record cannot be replayed: it was made by another "
+        "version, seed or network, or with other latencies of layers; start a new run"
+    )

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,12 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from sartor.cost import Cost
 from sartor.errors import RunError
+from sartor.machine import quiet_logger
 from sartor.scoring import Outcome
+from sartor.search._episode import Episode
 
 #: What the search was told, in the study.
 _TOLD = "told"
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One policy proposed and scored. ``source`` is the agent, or the rule that put it into the study first."""
-
-    number: int
-    source: str
-    executed: dict[str, float]
-    reward: float
-    outcome: Outcome
-    seconds: float
-    seconds_agent: float
 
 
 class Study:
@@ -45,15 +34,15 @@ class Study:
     def __init__(self, path: Path, told: Mapping[str, Any] | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _drop_half_written_line(path)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
         try:
-            self._study = optuna.create_study(
-                storage=JournalStorage(backend),
-                study_name="sartor",
-                direction="maximize",
-                load_if_exists=True,
-            )
+            with quiet_logger("optuna"):
+                self._study = optuna.create_study(
+                    storage=JournalStorage(backend),
+                    study_name="sartor",
+                    direction="maximize",
+                    load_if_exists=True,
+                )
         except Exception as error:
             raise RunError(f"{path} cannot be read as a study: {error}") from error
         if told is not None:
