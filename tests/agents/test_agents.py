@@ -2,61 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-import topologies
-from sartor.agents import AGENTS, RULES, SearchContext, Trajectory
+from sartor.agents import AGENTS, RULES, Trajectory
 from sartor.budget import Budget
-from sartor.compression import CompressOptions, Compressor
 from sartor.cost import CostModel
 from sartor.errors import UsageError
-from sartor.graph import trace
-from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
 from sartor.testing import AgentConformance
 
 
-@pytest.fixture(scope="module")
-def setting():
-    network = trace(
-        topologies.randomized(topologies.SqueezeExcitation()), torch.randn(1, 3, 16, 16)
-    )
-    compressor = Compressor(network, torch.randn(32, 3, 16, 16), CompressOptions())
-    problem = Problem.of(
-        compressor.cost_model, Budget.parse("macs<=50%"), SearchSpace(min_keep=0.1)
-    )
-    errors = [compressor.ranking.errors[d.name][d.choices] for d in problem.decisions]
-    return SearchContext(problem, 11, 40, errors, seed=0)
-
-
-@pytest.fixture(scope="module")
-def narrowed(setting):
-    """The same after an earlier search, which left one decision without a choice."""
-    names = [decision.name for decision in setting.problem.decisions]
-    base = Policy(channels=dict(zip(names, (0.05, 0.5, 0.75, 1.0), strict=True)))
-    return limited(
-        setting,
-        Problem.of(
-            setting.problem.cost_model,
-            Budget.parse("macs<=30%"),
-            SearchSpace(min_keep=0.1),
-            base=base,
-        ),
-    )
-
-
-def limited(setting, problem):
-    """The same for a problem that has fewer choices."""
-    levels = [
-        np.searchsorted(wide.choices, d.choices)
-        for wide, d in zip(setting.problem.decisions, problem.decisions, strict=True)
-    ]
-    errors = [error[level] for error, level in zip(setting.errors, levels, strict=True)]
-    return replace(setting, problem=problem, errors=errors)
-
-
 @pytest.mark.parametrize("name", AGENTS.names)
-@pytest.mark.parametrize("which", ["setting", "narrowed"])
+@pytest.mark.parametrize("which", ["context", "narrowed"])
 class TestEveryAgent(AgentConformance):
     @pytest.fixture
     def make(self, name, which, request):
@@ -90,13 +46,13 @@ def test_no_more_is_proposed_than_an_earlier_search_kept(name, narrowed):
 @pytest.mark.parametrize(
     "name", [name for name in AGENTS.names if name != "random" and name not in RULES]
 )
-def test_episodes_of_others_change_what_is_proposed(name, setting):
-    problem, rng = setting.problem, np.random.default_rng(0)
+def test_episodes_of_others_change_what_is_proposed(name, context):
+    problem, rng = context.problem, np.random.default_rng(0)
     observations = rng.uniform(size=(len(problem) + 1, 11)).astype(np.float32)
     shown = [problem.execute(rng.uniform(size=len(problem))) / problem.sizes for _ in range(40)]
 
     def proposals(of_others):
-        agent, proposed = AGENTS.get(name)(setting), []
+        agent, proposed = AGENTS.get(name)(context), []
         for executed in of_others:
             agent.learn(Trajectory(observations, executed, -float(executed.mean())), own=False)
         for _ in range(12):  # of its own, ten of them drawn at random by some
@@ -114,8 +70,8 @@ def reward_near(problem, wanted, counts):
 
 
 @pytest.mark.parametrize("name", ["tpe", "cma-es", "evolution"])
-def test_searches_beat_random_on_a_smooth_reward(name, setting):
-    problem = setting.problem
+def test_searches_beat_random_on_a_smooth_reward(name, context):
+    problem = context.problem
     wanted = problem.execute(np.array([0.9, 0.2, 0.8, 0.3])) / problem.sizes
 
     def late_mean_of(agent):
@@ -137,19 +93,21 @@ def test_searches_beat_random_on_a_smooth_reward(name, setting):
             rewards.append(reward)
         return np.mean(rewards[-10:])
 
-    assert late_mean_of(AGENTS.get(name)(setting)) > late_mean_of(AGENTS.get("random")(setting))
+    assert late_mean_of(AGENTS.get(name)(context)) > late_mean_of(AGENTS.get("random")(context))
 
 
-def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting, monkeypatch):
-    """A proposal used to project hundreds of mutants, all of them known."""
+def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(
+    context, limited, monkeypatch
+):
+    """Mutants that are known already are told apart before any is projected."""
     problem = Problem.of(
-        setting.problem.cost_model,
+        context.problem.cost_model,
         Budget.parse("macs<=60%"),
         SearchSpace(min_keep=0.1, multiple=4),
     )
     policies = int(np.prod([len(decision.choices) for decision in problem.decisions]))
     assert policies < 50
-    agent = AGENTS.get("evolution")(limited(setting, problem))
+    agent = AGENTS.get("evolution")(limited(context, problem))
     projected, execute = [], problem.execute
     monkeypatch.setattr(
         problem, "execute", lambda ratios: projected.append(ratios) or execute(ratios)
@@ -167,66 +125,53 @@ def test_where_choices_are_few_every_policy_is_projected_once_a_proposal(setting
         assert episode < 8 or 1 <= len(projected) <= policies  # by then the surrogate leads
 
 
-def test_ddpg_learns_which_action_is_rewarded(setting):
-    """After enough episodes the undisturbed actor prefers what was rewarded: keep little."""
-    agent = AGENTS.get("ddpg")(setting)
-    rng = np.random.default_rng(0)
-    observations = rng.uniform(size=(len(setting.problem) + 1, 11)).astype(np.float32)
-    before = np.mean([agent._networks.act(o)[0] for o in observations[:-1]])
-    for _ in range(60):
-        executed = rng.uniform(0.1, 1, len(setting.problem))
-        agent.learn(Trajectory(observations, executed, -float(executed.mean())), own=True)
-    after = np.mean([agent._networks.act(o)[0] for o in observations[:-1]])
-    assert after < before - 0.1
-
-
-def test_the_exact_allocation_is_never_worse_than_greedy_or_uniform(setting):
-    problem = setting.problem
+def test_the_exact_allocation_is_never_worse_than_greedy_or_uniform(context):
+    problem = context.problem
 
     def total(rule):
-        counts = problem.execute(RULES.get(rule)(setting))
+        counts = problem.execute(RULES.get(rule)(context))
         assert problem.usage(counts[None])[0] <= 1 + 1e-9
         return sum(
             float(error[np.searchsorted(d.choices, c)])
-            for d, error, c in zip(problem.decisions, setting.errors, counts, strict=True)
+            for d, error, c in zip(problem.decisions, context.errors, counts, strict=True)
         )
 
     assert total("knapsack") <= total("greedy") + 1e-12
     assert total("knapsack") <= total("uniform") + 1e-12
 
 
-def test_greedy_stops_where_nothing_is_left_to_give_up(setting, monkeypatch):
-    network = setting.problem.cost_model.network
+def test_greedy_stops_where_nothing_is_left_to_give_up(context, monkeypatch):
+    network = context.problem.cost_model.network
     problem = Problem.of(CostModel(network), Budget.parse("macs<=50%"), SearchSpace(min_keep=0.1))
     macs = problem.total
     monkeypatch.setattr(
         problem, "usage", lambda counts: macs("macs", counts)
     )  # as when measuring shows it is out of reach
     assert np.array_equal(
-        RULES.get("greedy")(replace(setting, problem=problem)), problem.lowest / problem.sizes
+        RULES.get("greedy")(replace(context, problem=problem)), problem.lowest / problem.sizes
     )
 
 
-def test_hand_made_rules_slope_as_their_names_say(setting):
-    shallow, deep = (RULES.get(rule)(setting) for rule in ("shallow", "deep"))
+def test_hand_made_rules_slope_as_their_names_say(context):
+    shallow, deep = (RULES.get(rule)(context) for rule in ("shallow", "deep"))
     assert (np.diff(shallow) >= 0).all()
     assert (np.diff(deep) <= 0).all()
 
 
-def test_unknown_agents_are_refused_by_name(setting):
+def test_unknown_agents_are_refused_by_name(context):
     with pytest.raises(
         UsageError, match=r"agent 'sarsa' is not known; allowed are ddpg, galen, evolution"
     ):
-        AGENTS.get("sarsa")(setting)
+        AGENTS.get("sarsa")(context)
 
 
-def test_greedy_gives_up_a_twentieth_at_a_time_also_of_few_choices(setting):
+def test_greedy_gives_up_a_twentieth_at_a_time_also_of_few_choices(context, limited):
     problem = Problem.of(
-        setting.problem.cost_model,
+        context.problem.cost_model,
         Budget.parse("macs<=90%"),
         SearchSpace(min_keep=0.1, multiple=8),
     )
-    few = limited(setting, problem)
+    few = limited(context, problem)
     counts = problem.execute(RULES.get("greedy")(few))
     places = [
         int(np.searchsorted(d.choices, count))

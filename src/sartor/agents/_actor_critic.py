@@ -25,17 +25,28 @@ class ActorCritic:
     """Actor with sigmoid outputs, critic whose second layer sees the action, and their targets.
 
     The targets are copies that follow slowly. The targets of the critic are
-    r + γ Q'(s', μ'(s')), and r alone for terminal transitions.
+    r + γ Q'(s', μ'(s')), and r alone for terminal transitions. With ``last_layer`` the weights of
+    the last layers begin between minus that and that, so that sigmoids begin in their middle.
     """
 
     def __init__(
-        self, features: int, actions: int, hidden: tuple[int, int], seed: int, *, discount: float
+        self,
+        features: int,
+        actions: int,
+        hidden: tuple[int, int],
+        seed: int,
+        *,
+        discount: float,
+        last_layer: float | None = None,
     ) -> None:
         # Layers initialise from the global generator only; this machine's GPUs are left alone.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.actor = Actor(features, actions, hidden)
             self.critic = Critic(features, actions, hidden)
+            if last_layer is not None:
+                _draw_evenly(self.actor.out, last_layer)
+                _draw_evenly(self.critic.out, last_layer)
         self.actor_target = copy.deepcopy(self.actor)
         self.critic_target = copy.deepcopy(self.critic)
         self._actor_optimizer = torch.optim.Adam(self.actor.parameters(), ACTOR_RATE)
@@ -77,17 +88,14 @@ class Actor(nn.Module):
 
     def __init__(self, features: int, actions: int, hidden: tuple[int, int]) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(features, hidden[0]),
-            nn.ReLU(),
-            nn.Linear(*hidden),
-            nn.ReLU(),
-            nn.Linear(hidden[1], actions),
-            nn.Sigmoid(),
-        )
+        self.first = nn.Linear(features, hidden[0])
+        self.second = nn.Linear(*hidden)
+        self.out = nn.Linear(hidden[1], actions)
 
     def forward(self, state: Tensor) -> Tensor:
-        return self.layers(state)
+        first = F.relu(self.first(state))
+        second = F.relu(self.second(first))
+        return torch.sigmoid(self.out(second))
 
 
 class Critic(nn.Module):
@@ -103,6 +111,11 @@ class Critic(nn.Module):
         first = F.relu(self.first(state))
         second = F.relu(self.second(torch.cat([first, action], 1)))
         return self.out(second)
+
+
+def _draw_evenly(layer: nn.Linear, largest: float) -> None:
+    nn.init.uniform_(layer.weight, -largest, largest)
+    nn.init.uniform_(layer.bias, -largest, largest)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import numpy as np
 from sartor.agents._actor_critic import ActorCritic
 from sartor.agents._base import Agent, SearchContext, Trajectory
 from sartor.agents._exploration import disturbed
+from sartor.agents._moments import MovingAverage
 from sartor.agents._replay import Replay
 from sartor.machine import Float32Array
 
@@ -47,7 +48,7 @@ class DdpgAgent(Agent):
         self._memory = Replay(REPLAY, context.features, 1)
         self._rng = np.random.default_rng(context.seed)
         self._episodes = 0
-        self._baseline: float | None = None
+        self._baseline = MovingAverage(BASELINE_RATE)
 
     @property
     def sigma(self) -> float:
@@ -65,14 +66,12 @@ class DdpgAgent(Agent):
         """Store the episode, then do one update per step of it."""
         self._store(trajectory)
         self._episodes += own
-        if self._baseline is None:
-            self._baseline = trajectory.reward
-            return
-        if self._memory.stored >= BATCH:
+        if self._memory.stored >= BATCH and self._baseline.value is not None:
             for _ in trajectory.executed:
                 batch = self._memory.sample(BATCH, self._rng)
-                self._networks.update(replace(batch, reward=batch.reward - self._baseline))
-        self._baseline += BASELINE_RATE * (trajectory.reward - self._baseline)
+                advantage = batch.reward - self._baseline.value
+                self._networks.update(replace(batch, reward=advantage))
+        self._baseline.add(trajectory.reward)
 
     def _store(self, trajectory: Trajectory) -> None:
         actions = trajectory.executed.astype(np.float32)

@@ -16,12 +16,15 @@ from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.agents._degrees import Degrees, layer_steps
 from sartor.agents._exploration import disturbed
 from sartor.agents._layer_state import LayerState
-from sartor.agents._moments import RunningMoments
+from sartor.agents._moments import MovingAverage, RunningMoments
 from sartor.agents._replay import Batch, Replay
 from sartor.machine import FloatArray, IntArray
 
 #: Units of the hidden layers.
 HIDDEN = (400, 300)
+#: The last layers' weights begin between minus this and this (Lillicrap et al. 2016, section 7): the
+#: paper's agents are DDPG, and actors that begin elsewhere end in the corners of the actions.
+LAST_LAYER = 3e-3
 #: Transitions of an update, and of the memory.
 BATCH = 128
 REPLAY = 2000
@@ -56,8 +59,8 @@ class GalenAgent(VectorAgent):
     proposals onto it is a part of the world that the agent acts in. Of episodes of others it knows
     the executed policy only, and learns from the middle of the actions that lead to it.
 
-    The memory holds states and rewards as they are. States are standardised when they are used, by
-    the mean and variance of all states so far; rewards by those of a moving average.
+    The memory holds states and rewards as they are. When they are used, states are standardised by
+    the mean and variance of all states so far, and a moving average is taken off the rewards.
     """
 
     sees_measurements = True
@@ -71,11 +74,16 @@ class GalenAgent(VectorAgent):
         self._layers = LayerState(context, self._steps)
         features = self._layers.features + self._degrees.count
         self._networks = ActorCritic(
-            features, self._degrees.count, HIDDEN, context.seed, discount=GAMMA
+            features,
+            self._degrees.count,
+            HIDDEN,
+            context.seed,
+            discount=GAMMA,
+            last_layer=LAST_LAYER,
         )
         self._memory = Replay(REPLAY, features, self._degrees.count)
         self._state_moments = RunningMoments(features)
-        self._reward_moments = RunningMoments(1, rate=REWARD_RATE)
+        self._mean_reward = MovingAverage(REWARD_RATE)
         self._rng = np.random.default_rng(context.seed)
         self._episodes = 0
         self._proposed: _Walk | None = None
@@ -140,7 +148,7 @@ class GalenAgent(VectorAgent):
         return walk
 
     def _store(self, walk: _Walk, reward: float) -> None:
-        self._reward_moments.add(np.array([reward]))
+        self._mean_reward.add(reward)
         last = len(walk.states) - 1
         for index, state in enumerate(walk.states):
             self._state_moments.add(state)
@@ -157,10 +165,10 @@ class GalenAgent(VectorAgent):
         """States and rewards of a batch as the networks see them."""
         states = self._state_moments.standardise(batch.state.numpy())
         following = self._state_moments.standardise(batch.following.numpy())
-        rewards = self._reward_moments.standardise(batch.reward.numpy())
+        assert self._mean_reward.value is not None
         return replace(
             batch,
             state=torch.from_numpy(states),
             following=torch.from_numpy(following),
-            reward=torch.from_numpy(rewards),
+            reward=batch.reward - self._mean_reward.value,
         )

@@ -257,9 +257,9 @@ class Pipeline:
             evaluator,
             plan,
             record,
-            on_episode or (lambda episode, best: None),
-            omega,
-            latency,
+            on_episode=on_episode or (lambda episode, best: None),
+            sensitivity=omega,
+            latency=latency,
         )
 
     def _settings(self) -> dict[str, Any]:
@@ -289,7 +289,7 @@ class Pipeline:
             custom=self.evaluate,
             deployment=deployment,
         )
-        baselines = {rule: judge.rule(rule, search.context) for rule in self.options.baselines}
+        baselines = {rule: judge.rule(rule, search.prepare()) for rule in self.options.baselines}
         best = finalists(episodes, self.options.finalists)
         candidates = [problem.counts(episode.executed) for episode in best]
         verdict = judge.choose(problem, candidates, problem.latency_ceiling(self.budget))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from sartor.search._study import Episode
+from sartor.search._episode import Episode
 
 #: What accuracy is weighed against: latency where it was measured, else MACs.
 CostAxis = Literal["relative_latency", "macs"]

@@ -54,6 +54,7 @@ class Search:
 
     Attributes:
         stopped: Whether Ctrl-C was pressed during `run`, if only in the last episode.
+        seconds_before: What the episodes took that were recorded before `run`.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Search:
         evaluator: Evaluator,
         plan: SearchPlan,
         record: Record,
+        *,
         on_episode: OnEpisode = _ignore,
         sensitivity: Sensitivity | None = None,
         latency: LayerLatency | None = None,
@@ -74,6 +76,7 @@ class Search:
         self.sensitivity = sensitivity
         self.latency = latency
         self.stopped = False
+        self.seconds_before = 0.0
         self._context: SearchContext | None = None
 
     def prepare(self) -> SearchContext:
@@ -98,6 +101,7 @@ class Search:
         """
         done: list[Episode] = []
         recorded = self.record.episodes()
+        self.seconds_before = sum(episode.seconds for episode in recorded)
         with Interruption() as interruption:
             try:
                 for episode in self._episodes(recorded):
