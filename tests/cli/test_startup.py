@@ -65,6 +65,10 @@ def test_importing_the_package_loads_nothing_heavy():
     assert run("import sartor")[2] == []
 
 
+def test_what_a_search_is_made_of_loads_no_statistics():
+    assert "scipy.stats" not in run("import sartor; sartor.compress")[2]
+
+
 def test_what_is_not_heavy_is_not_said_to_be():
     """The tests above can fail: this is how a module that is loaded is seen."""
     assert run("import sartor; sartor.trace")[2] == ["torch"]

@@ -1,7 +1,6 @@
 """Reports of a small search."""
 
 import csv
-import dataclasses
 import html
 import json
 import re
@@ -11,6 +10,7 @@ import socketserver
 import threading
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +19,7 @@ from sartor.cli import main
 from sartor.errors import RunError
 from sartor.report._card import card
 from sartor.report._page import page
-from sartor.runs import Run, RunConfig
+from sartor.runs import Run, RunConfig, VerifiedRun
 
 
 def payload_of(page):
@@ -140,11 +140,24 @@ def test_a_running_search_is_served_as_it_grows(run, tmp_path):
 
 
 def test_what_is_no_run_is_refused(tmp_path, run):
-    with pytest.raises(RunError, match="is not the folder of a run"):
-        Run(tmp_path)
-    dataclasses.replace(RunConfig(), out=tmp_path).save(tmp_path)
-    with pytest.raises(RunError, match="holds no episode yet"):
-        Run(tmp_path)
+    """Whatever is to be made of it, and before anything is written."""
+
+    def refused(folder):
+        for make in (
+            lambda: report.write(Run(folder), folder / "report"),
+            lambda: report.compare([Run(run), Run(folder)]),
+            lambda: report.server(folder),
+        ):
+            with pytest.raises(RunError) as raised:
+                make()
+            yield str(raised.value)
+
+    for sentence in refused(tmp_path):
+        assert sentence.endswith(f"run.json does not exist; {tmp_path} is not the folder of a run")
+    RunConfig(out=tmp_path).save(tmp_path)
+    for sentence in refused(tmp_path):
+        assert sentence == f"{tmp_path} holds no episode yet; there is nothing to report"
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
 
 def drawn_in(figure):
@@ -160,8 +173,8 @@ def test_an_interrupted_search_is_called_so_and_runs_when_it_goes_on(run, tmp_pa
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True}))
     assert Run(broken).state == "interrupted"
     (broken / "result.json").write_text(json.dumps({**result, "interrupted": True, "episodes": 5}))
-    facts = Run(broken)
-    assert (facts.state, facts.result) == ("unfinished", None), (
+    grown = Run(broken)
+    assert (grown.state, grown.result) == ("unfinished", None), (
         "what was left then is not what is found now"
     )
 
@@ -173,19 +186,15 @@ def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsy
     (missed / "result.json").write_text(
         json.dumps({**result, "budget_met": False, "latencies_unsettled": 3})
     )
-    facts = Run(missed)
-    faulty = {
-        "runtime": "a runtime",
-        "device": "a device",
-        "accuracy": 0.1,
-        "images": 300,
-        "faults": ["accuracy is 10.00 %"],
-    }
+    measured = SimpleNamespace(runtime="a runtime", device="a device", accuracy=0.1, images=300)
+    faulty = VerifiedRun(measured, ("accuracy is 10.00 %",), (), missed)
     sentences = [
         f"the budget {result['budget']} was NOT met",
         "the machine was too busy for 3 of the measurements",
     ]
-    described = card(dataclasses.replace(facts, verified=[faulty]))
+    described_run = Run(missed)
+    described_run.verified = (faulty,)
+    described = card(described_run)
     assert (
         "Run in a runtime on a device: 10.00 % on 300 images. **Not as promised: accuracy is 10.00 %.**"
         in described
@@ -193,8 +202,8 @@ def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsy
     main(["show", str(missed)])
     for text in (
         described,
-        page(facts),
-        report.compare([facts, Run(run)]),
+        page(Run(missed)),
+        report.compare([Run(missed), Run(run)]),
         capsys.readouterr().out.replace("\n", " "),
     ):
         assert all(sentence in html.unescape(text) for sentence in sentences)

@@ -3,67 +3,84 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from sartor.compression import Origin
-from sartor.runs import HEADINGS, Run, cells, tuned_words
+from sartor.runs import HEADINGS, cells, tuned_words
+
+if TYPE_CHECKING:
+    from sartor.pipeline import Report
+    from sartor.runs import Run, VerifiedRun
 
 
-def card(facts: Run) -> str:
+def card(run: Run) -> str:
     """What was compressed, how, and what is left of it."""
-    config, result = facts.config, facts.result
-    tags = [
-        "sartor",
-        "pruning",
-        *(["quantization"] if "quantize" in config.options.methods else []),
+    config = run.config
+    title = f"# {config.model}, {config.budget or 'compressed'}"
+    project = "[sartor](https://pypi.org/project/sartor/)"
+    paragraphs = [
+        title,
+        f"Compressed with {project} from {config.model}, data {config.data}.",
     ]
-    head = [
+    if run.result is not None:
+        paragraphs += _found(run.result)
+    if run.finetuned is not None:
+        place = run.layout.finetuned.name
+        paragraphs.append(f"{tuned_words(run.finetuned)} That network is in `{place}`.")
+    paragraphs += [f"**{sentence}**" for sentence in run.missed]
+    paragraphs += [_verified(verified) for verified in run.verified]
+    paragraphs += _loading(run)
+    return _metadata(run) + "\n" + "\n\n".join(paragraphs) + "\n"
+
+
+def _metadata(run: Run) -> str:
+    tags = ["sartor", "pruning"]
+    if "quantize" in run.config.options.methods:
+        tags.append("quantization")
+    lines = [
         "---",
         "library_name: sartor",
         "pipeline_tag: image-classification",
         "tags:",
         *(f"- {tag}" for tag in tags),
         "---",
-    ]
-    lines = [*head, "", f"# {config.model}, {config.budget or 'compressed'}", ""]
-    lines.append(
-        f"Compressed with [sartor](https://pypi.org/project/sartor/) from {config.model}, data {config.data}."
-    )
-    if result:
-        lines += ["", f"| | {' | '.join(HEADINGS)} |", "|---" * (len(HEADINGS) + 1) + "|"]
-        lines += [
-            f"| {name} | {' | '.join(cells(entry))} |" for name, entry in result.networks.items()
-        ]
-        lines += ["", "## Policy", "", "```json", json.dumps(result["policy"], indent=1), "```"]
-    place = facts.name
-    if facts.finetuned:
-        lines += [
-            "",
-            f"{tuned_words(facts.finetuned)} That network is in `{facts.layout.finetuned.name}`.",
-        ]
-        place = f"{place}/{facts.layout.finetuned.name}"
-    lines += [line for missed in facts.missed for line in ("", f"**{missed}**")]
-    for verified in facts.verified:
-        found = verified.found
-        accuracy = f"{100 * found.accuracy:.2f} % on {found.images:,} images"
-        faults = "".join(f" **Not as promised: {fault}.**" for fault in verified.faults)
-        lines += [
-            "",
-            f"{'Run' if faults else 'Verified'} in {found.runtime} on {found.device}: {accuracy}.{faults}",
-        ]
-    call = (
-        f'sartor.load("{place}")'
-        if Origin(config.model).known
-        else f'sartor.load("{place}", model)  # {config.model}, built by you'
-    )
-    lines += [
-        "",
-        "## How to load it",
-        "",
-        "```python",
-        "import sartor",
-        "",
-        f"network = {call}",
-        "```",
         "",
     ]
     return "\n".join(lines)
+
+
+def _found(report: Report) -> Iterator[str]:
+    """The table of networks and the policy."""
+    lines = [_row("", *HEADINGS), "|---" * (len(HEADINGS) + 1) + "|"]
+    for name, entry in report.networks.items():
+        lines.append(_row(name, *cells(entry)))
+    yield "\n".join(lines)
+    yield "## Policy"
+    policy = json.dumps(report["policy"], indent=1)
+    yield f"```json\n{policy}\n```"
+
+
+def _row(*columns: str) -> str:
+    return f"| {' | '.join(columns)} |"
+
+
+def _verified(verified: VerifiedRun) -> str:
+    found = verified.found
+    begin = "Run" if verified.faults else "Verified"
+    accuracy = f"{100 * found.accuracy:.2f} % on {found.images:,} images"
+    faults = "".join(f" **Not as promised: {fault}.**" for fault in verified.faults)
+    return f"{begin} in {found.runtime} on {found.device}: {accuracy}.{faults}"
+
+
+def _loading(run: Run) -> Iterator[str]:
+    """How to load the network that is delivered."""
+    place = run.name
+    if run.finetuned is not None:
+        place = f"{run.name}/{run.layout.finetuned.name}"
+    model = run.config.model
+    call = f'sartor.load("{place}")'
+    if not Origin(model).known:
+        call = f'sartor.load("{place}", model)  # {model}, built by you'
+    yield "## How to load it"
+    yield f"```python\nimport sartor\n\nnetwork = {call}\n```"

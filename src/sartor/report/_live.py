@@ -16,31 +16,37 @@ _NAMES = ("127.0.0.1", "localhost")
 
 
 def server(folder: Path, *, port: int = 0) -> ThreadingHTTPServer:
-    """A server on the loopback address that draws the run anew at every request; ``port`` 0 takes any that is free.
+    """A server on the loopback address that draws the run anew at every request.
 
     It knows two paths, the page and its numbers, and reads nothing but the folder of the run.
+    Port 0 takes any that is free.
+
+    Raises `RunError` if the folder is not that of a run, or holds no episode yet.
     """
-    Run(folder).require_episodes()  # what cannot be read is said at once
+    Run(folder).require_episodes()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if (
-                self.headers.get("Host", "").partition(":")[0] not in _NAMES
-            ):  # a page elsewhere that was told this is its server
+            # Another host is a page elsewhere that had its name resolved to this machine.
+            host = self.headers.get("Host", "").partition(":")[0]
+            if host not in _NAMES:
                 self.send_error(HTTPStatus.FORBIDDEN)
                 return
             try:
-                if self.path == "/":
-                    self._answer(page(Run(folder), live=True), "text/html")
-                elif self.path == "/payload.json":
-                    self._answer(json.dumps(payload(Run(folder))), "application/json")
-                else:
-                    self.send_error(HTTPStatus.NOT_FOUND)
+                self._answer_path()
             except SartorError as error:
                 self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             """Requests are not printed."""
+
+        def _answer_path(self) -> None:
+            if self.path == "/":
+                self._answer(page(Run(folder), live=True), "text/html")
+            elif self.path == "/payload.json":
+                self._answer(json.dumps(payload(Run(folder))), "application/json")
+            else:
+                self.send_error(HTTPStatus.NOT_FOUND)
 
         def _answer(self, text: str, kind: str) -> None:
             content = text.encode()

@@ -3,141 +3,112 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment
-from markupsafe import Markup
-
-import sartor
 from sartor.machine import require
-from sartor.pipeline import Entry
-from sartor.report._figures import figures
-from sartor.runs import HEADINGS, Run, VerifiedRun, cells, counted, tuned_words
+from sartor.report._figures import CAPTIONS, figures
+from sartor.report._words import how, verified_words
+from sartor.runs import HEADINGS, cells, tuned_words
 
-_CAPTIONS = {
-    "history": "Reward of every episode, and the best so far.",
-    "plane": "Accuracy against cost of every episode scored in full. Line: not beaten by any other. Shapes: scored at the end.",
-    "channels": "Output channels of every layer, before and after.",
-    "macs": "Multiply-accumulates of every layer, before and after.",
-    "latency": "Latency of every layer by the runtime's profiler, before and after.",
-    "bits": "Bits of the weights of every layer, before and after.",
-    "sensitivity": "How far the outputs move when one parameter of one layer is compressed (Ω, nats).",
-}
+if TYPE_CHECKING:
+    from sartor.pipeline import Entry
+    from sartor.report._style import Chart
+    from sartor.runs import Run
+
+_PAGE = "page.html.j2"
+_TABLE = "table.html.j2"
 
 
-def payload(facts: Run) -> dict[str, Any]:
-    """What changes while a search runs: one line of state, the table, the figures."""
-    facts.require_episodes()
-    best = max(facts.episodes, key=lambda episode: episode.reward).outcome.accuracy
-    done = f"{len(facts.episodes)} of {facts.config.options.episodes} episodes"
-    return {
-        "state": f"{facts.state}: {done}, best {100 * best:.2f} % of the reward images",
-        "table": str(_table(facts)),
-        "figures": {
-            name: {"caption": _CAPTIONS[name], "spec": chart.to_dict()}
-            for name, chart in figures(facts).items()
-        },
-    }
+@dataclass(frozen=True)
+class Page:
+    """What a page says.
+
+    Attributes:
+        title: Its first heading.
+        payload: What changes while a search runs: a line of state, a table and figures.
+        delivered: What was fine-tuned, exported and verified, one sentence each.
+        faults: What is not as promised, one sentence each.
+        how: How it was made, by what is said of it.
+        live: Whether the page asks for a new payload every few seconds.
+    """
+
+    title: str
+    payload: Mapping[str, Any]
+    delivered: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    how: Mapping[str, str] = field(default_factory=dict)
+    live: bool = False
+
+    def render(self) -> str:
+        """The HTML. Raises `MissingPackageError` without jinja2 and vl-convert."""
+        vl_convert = require("vl_convert", extra="report")
+        # Neither text nor code may end the element of the page that it stands in.
+        payload_json = json.dumps(self.payload).replace("<", "\\u003c")
+        bundle = vl_convert.javascript_bundle().replace("</script", "<\\/script")
+        return _fill(
+            _PAGE,
+            title=self.title,
+            payload=self.payload,
+            payload_json=payload_json,
+            bundle=bundle,
+            delivered=self.delivered,
+            faults=self.faults,
+            how=self.how,
+            live=self.live,
+        )
 
 
-def page(facts: Run, *, live: bool = False) -> str:
-    """The page. Raises `MissingPackageError` without altair and vl-convert."""
-    return render(
-        f"sartor: {facts.config.model}, {facts.config.budget or 'no budget'} ({facts.name})",
-        payload(facts),
-        delivered=[
-            *map(_verified, facts.verified),
-            *([tuned_words(facts.finetuned)] if facts.finetuned else []),
-        ],
-        faults=[
-            *facts.missed,
-            *(fault for verified in facts.verified for fault in verified.faults),
-        ],
-        how=_how(facts),
-        live=live,
-    )
-
-
-def render(
-    title: str,
-    content: dict[str, Any],
-    *,
-    delivered: list[str],
-    faults: list[str],
-    how: dict[str, str],
-    live: bool = False,
-) -> str:
-    """A page of a line of state, a table and figures (`payload`), and of what does not change."""
-    template = Environment(autoescape=True).from_string(
-        resources.files("sartor.report").joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
-    return template.render(
-        title=title,
-        payload=content,
-        payload_json=json.dumps(content).replace("<", "\\u003c"),  # nothing in it ends the script
-        bundle=require("vl_convert", extra="report")
-        .javascript_bundle()
-        .replace("</script", "<\\/script"),
+def page(run: Run, *, live: bool = False) -> str:
+    """The page of a run. Raises `MissingPackageError` without altair, jinja2 and vl-convert."""
+    delivered = [verified_words(verified) for verified in run.verified]
+    if run.finetuned is not None:
+        delivered.append(tuned_words(run.finetuned))
+    faults = list(run.missed)
+    for verified in run.verified:
+        faults += verified.faults
+    described = Page(
+        title=f"sartor: {run.config.model}, {run.config.budget or 'no budget'} ({run.name})",
+        payload=payload(run),
         delivered=delivered,
         faults=faults,
-        how=how,
+        how=how(run),
         live=live,
     )
+    return described.render()
 
 
-def _table(facts: Run) -> Markup:
-    if not facts.result:
-        return Markup("<p>The search has not ended; what it delivers is scored then.</p>")
-    return table(facts.result.networks)
-
-
-def table(networks: dict[str, Entry]) -> Markup:
-    """Entries of reports by name, one row each."""
-    head = Markup("").join(
-        Markup("<th scope='col'>{}</th>").format(name) for name in ("network", *HEADINGS)
-    )
-    rows = Markup("").join(
-        Markup("<tr>{}</tr>").format(_row(name, entry)) for name, entry in networks.items()
-    )
-    return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, rows)
-
-
-def _row(name: str, entry: Entry) -> Markup:
-    written = (Markup("<td>{}</td>").format(cell) for cell in cells(entry))
-    return Markup("<th scope='row'>{}</th>").format(name) + Markup("").join(written)
-
-
-def _verified(verified: VerifiedRun) -> str:
-    found = verified.found
-    latency = found.latency
-    images = f" of {found.batch} images" if found.batch > 1 else ""
-    memory = "unknown"
-    if found.peak_memory_bytes is not None:
-        memory = f"{found.peak_memory_bytes:,} bytes"
-    return (
-        f"{found.artifact} in {found.runtime} on {found.device}, "
-        f"{counted(found.threads, 'thread')}: "
-        f"accuracy {100 * found.accuracy:.2f} % on {found.images:,} test images "
-        f"(simulated {100 * found.simulated:.2f} %), latency{images} "
-        f"{1e3 * latency.candidate.median_s:.3f} ms, {latency.relative:.3f} of the original's "
-        f"({latency.low:.3f} to {latency.high:.3f}), {found.size_bytes:,} bytes, "
-        f"peak memory {memory}."
-    )
-
-
-def _how(facts: Run) -> dict[str, str]:
-    config, options = facts.config, facts.config.options
-    target = facts.result.target if facts.result else None
-    versions = facts.result.versions if facts.result else {"sartor": sartor.__version__}
+def payload(run: Run) -> dict[str, Any]:
+    """What changes while a search runs: one line of state, the table, the figures."""
+    episodes = run.require_episodes()
+    best = max(episodes, key=lambda episode: episode.reward)
+    accuracy = f"best {100 * best.outcome.accuracy:.2f} % of the reward images"
+    done = f"{len(episodes)} of {run.config.options.episodes} episodes"
+    networks = {} if run.result is None else run.result.networks
     return {
-        "network": f"{config.model}, weights {config.weights}",
-        "data": config.data,
-        "budget": config.budget or "none",
-        "agent": f"{options.agent}, seed {options.seed}, methods {', '.join(options.methods)}",
-        "target": f"{target.runtime}, {target.device}, {counted(target.threads, 'thread')}"
-        if target
-        else "none",
-        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "command": facts.command,
+        "state": f"{run.state}: {done}, {accuracy}",
+        "table": table(networks),
+        "figures": drawn(figures(run), CAPTIONS),
     }
+
+
+def drawn(charts: Mapping[str, Chart], captions: Mapping[str, str]) -> dict[str, Any]:
+    """Charts as the page draws them, each with its caption."""
+    return {
+        name: {"caption": captions[name], "spec": chart.to_dict()} for name, chart in charts.items()
+    }
+
+
+def table(networks: Mapping[str, Entry]) -> str:
+    """The networks of reports by name, one row each; a sentence where there are none yet."""
+    rows = {name: cells(entry) for name, entry in networks.items()}
+    return _fill(_TABLE, headings=HEADINGS, rows=rows)
+
+
+def _fill(template: str, **values: object) -> str:
+    """A template of this package, filled in; all text is escaped that is not marked as safe."""
+    jinja2 = require("jinja2", extra="report")
+    text = resources.files("sartor.report").joinpath(template).read_text(encoding="utf-8")
+    return str(jinja2.Environment(autoescape=True).from_string(text).render(**values))

@@ -1,0 +1,109 @@
+"""Charts of one run. Imported only where altair is known to be installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from sartor.pipeline import Layers
+from sartor.report._style import ACCENT, COLOURS, GREY, Chart, accuracy_axis, colours_by, sized
+from sartor.runs import Run, relative_latency
+from sartor.search import CostAxis, cost_axis, front
+
+#: Area of the dot of an episode.
+_DOT = 44
+#: Area of the mark of a network that was scored at the end.
+_MARK = 120
+#: Up to so many layers have names at the axis.
+_NAMED = 40
+
+
+def history(run: Run) -> Chart:
+    """Rewards of all episodes, and the best so far."""
+    base = alt.Chart(alt.InlineData(run.rows()))
+    points = base.mark_circle(size=_DOT, opacity=0.7).encode(
+        x=alt.X("episode:Q", title="episode", axis=alt.Axis(tickMinStep=1)),
+        y=alt.Y("reward:Q", title="reward", scale=alt.Scale(zero=False)),
+        color=_sources(run),
+        tooltip=[
+            "episode:Q",
+            "source:N",
+            alt.Tooltip("reward:Q", format=".4f"),
+            alt.Tooltip("accuracy:Q", format=".2%"),
+        ],
+    )
+    best = base.mark_line(interpolate="step-after", color=ACCENT)
+    return sized(alt.layer(points, best.encode(x="episode:Q", y="best_reward:Q")))
+
+
+def plane(run: Run) -> Chart:
+    """Accuracy against cost: what was scored, what was not beaten, what was delivered."""
+    field = cost_axis(run.episodes)
+    rows = run.rows()
+    scored = [row for row in rows if row[field] is not None and not row["stopped"]]
+    unbeaten = [rows[episode.number] for episode in front(run.episodes)]
+    x = _cost_axis(field)
+    y = accuracy_axis()
+    tips = [
+        alt.Tooltip(f"{field}:Q", format=".4~f" if field == "relative_latency" else ".4~s"),
+        alt.Tooltip("accuracy:Q", format=".2%"),
+        "source:N",
+    ]
+
+    points = alt.Chart(alt.InlineData(scored)).mark_circle(size=_DOT, opacity=0.6)
+    line = alt.Chart(alt.InlineData(unbeaten)).mark_line(interpolate="step-after", color=ACCENT)
+    layers = [
+        points.encode(x=x, y=y, color=_sources(run), tooltip=["episode:Q", *tips]),
+        line.encode(x=x, y=y),
+    ]
+    marks = _delivered(run, field)
+    if marks:
+        shapes = alt.Chart(alt.InlineData(marks)).mark_point(size=_MARK, filled=True, color=ACCENT)
+        shape = alt.Shape("source:N", title="delivered")
+        layers.append(shapes.encode(x=x, y=y, shape=shape, tooltip=tips))
+    return sized(alt.layer(*layers))
+
+
+def by_layer(layers: Layers, field: str, title: str) -> Chart:
+    """Bars of what is left of every layer in front of bars of what there was."""
+    rows = []
+    for network, entries in (("original", layers.original), ("best", layers.best)):
+        for layer in entries:
+            rows.append({"layer": layer.name, "network": network, field: getattr(layer, field)})
+    names = [layer.name for layer in layers.original]
+    axis = alt.Axis(labels=len(names) <= _NAMED, ticks=False, labelAngle=-60)
+    scale = alt.Scale(domain=["original", "best"], range=[GREY, COLOURS[0]])
+    bars = alt.Chart(alt.InlineData(rows)).mark_bar(opacity=0.85)
+    chart = bars.encode(
+        x=alt.X("layer:N", sort=names, title="layer", axis=axis),
+        y=alt.Y(f"{field}:Q", title=title, stack=None, axis=alt.Axis(format="~s")),
+        color=alt.Color("network:N", title=None, scale=scale),
+        tooltip=["layer:N", "network:N", alt.Tooltip(f"{field}:Q", format=",")],
+    )
+    return sized(alt.layer(chart))
+
+
+def _cost_axis(field: CostAxis) -> alt.X:
+    title = "multiply-accumulates"
+    if field == "relative_latency":
+        title = "latency, relative to the original's"
+    scale = alt.Scale(zero=False)
+    return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format="~s"))
+
+
+def _delivered(run: Run, field: CostAxis) -> list[dict[str, Any]]:
+    """The original, what rules gave and what was found, as scored at the end."""
+    if run.result is None:
+        return []
+    marks = []
+    for name, entry in run.result.networks.items():
+        cost = relative_latency(name, entry) if field == "relative_latency" else entry.macs
+        if cost is not None:
+            marks.append({"source": name, field: cost, "accuracy": entry.validation})
+    return marks
+
+
+def _sources(run: Run) -> alt.Color:
+    names = list(dict.fromkeys(episode.source for episode in run.episodes))
+    return colours_by("source", "proposed by", names)
