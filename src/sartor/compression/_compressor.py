@@ -17,7 +17,7 @@ from sartor.compression._precision_errors import (
     precision_errors,
 )
 from sartor.compression._ranking import Ranking, rank
-from sartor.compression.modules import fastest_dtype, fold, weight_of, with_tensors
+from sartor.compression.modules import fastest_dtype, fold, tie_equal, weight_of, with_tensors
 from sartor.compression.quantizing import REDUCED, Ranges, Scheme, quantize
 from sartor.compression.refitting import (
     Calibration,
@@ -160,6 +160,7 @@ class Compressor:
             _mask_smallest(candidate, densities)
         else:
             self._refit(refitter, candidate, kept, densities)
+        tie_equal(candidate, self.network.shared)
         if self.options.batchnorm and refitter is not None:
             reestimate(candidate, refitter.calibration.inputs)
         return candidate

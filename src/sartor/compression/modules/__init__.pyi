@@ -13,5 +13,7 @@ from ._norms import affine as affine
 from ._norms import keeps_statistics as keeps_statistics
 from ._norms import norms_behind as norms_behind
 from ._norms import own_norms as own_norms
+from ._tied import tie_equal as tie_equal
+from ._tied import untie_different as untie_different
 from ._winograd import winograd_layer as winograd_layer
 from ._winograd import with_winograd as with_winograd

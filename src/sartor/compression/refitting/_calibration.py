@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -63,11 +62,10 @@ class Calibration:
         """
         inputs = (images,) if isinstance(images, Tensor) else images
         _require_inputs(network, inputs)
-        calls = _count_calls(network)
         places = {
             layer.name: _draw_places(layer, positions, generator)
             for layer in network.layers
-            if calls[layer.name] == 1
+            if not _reuse(network, layer)
         }
         calibration = cls(
             network=network,
@@ -112,9 +110,8 @@ class Calibration:
         """Layers that cannot be refitted, with the reason."""
         found = {}
         for layer in self.network.layers:
-            reason = obstacle(self.network.module.get_submodule(layer.name))
-            if layer.name not in self.places:
-                reason = "it is called more than once"
+            module = self.network.module.get_submodule(layer.name)
+            reason = _reuse(self.network, layer) or obstacle(module)
             if reason:
                 found[layer.name] = reason
         return found
@@ -156,9 +153,14 @@ def _require_inputs(network: Network, inputs: tuple[Tensor, ...]) -> None:
         raise DataError("there are no calibration images; at least one is needed")
 
 
-def _count_calls(network: Network) -> Counter[str]:
+def _reuse(network: Network, layer: LayerSpec) -> str:
+    """How the weights of a layer are used more than once; empty if they are not."""
     nodes = network.module.graph.nodes
-    return Counter(str(node.target) for node in nodes if node.op == "call_module")
+    calls = [node for node in nodes if node.op == "call_module" and node.target == layer.name]
+    if len(calls) > 1:
+        return f"it is called {len(calls)} times"
+    others = [*network.shared.values(), *network.shared]
+    return "it shares its weights with another layer" if layer.name in others else ""
 
 
 def _draw_places(layer: LayerSpec, positions: int, generator: torch.Generator) -> Tensor:

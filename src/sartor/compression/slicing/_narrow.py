@@ -10,6 +10,7 @@ from sartor.compression.modules import (
     bias_of,
     own_tensors,
     shallow_copy,
+    tie_equal,
     weight_of,
     with_tensors,
 )
@@ -62,6 +63,7 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
             rows = torch.from_numpy(outgoing)
             new = _narrow_layer(module, slot, columns, rows)
         candidate.set_submodule(slot.name, new)
+    tie_equal(candidate, network.shared)
     return candidate
 
 

@@ -1,0 +1,223 @@
+"""What the folder of a compressed network holds: description, policy, tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, fx, nn
+
+from sartor import models
+from sartor.compression.modules import fold, trainable_copy, untie_different
+from sartor.compression.quantizing import Scheme, quantize
+from sartor.compression.slicing import narrow
+from sartor.errors import PolicyError, RunError, WeightsError
+from sartor.graph import Network, trace
+from sartor.machine import BoolArray, read_json
+from sartor.policy import Policy
+
+SCHEMA = 1
+#: Files of a folder; the tensors are written last.
+DESCRIPTION = "network.json"
+POLICY = "policy.json"
+TENSORS = "model.safetensors"
+
+_OUR_CODE = ("timm:", "sartor.demo:")
+_UNREADABLE = (AttributeError, KeyError, TypeError, ValueError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How to rebuild the original network; empty if only the user can.
+
+    >>> Origin("resnet20", classes=10, pixels=32).known
+    True
+    >>> Origin("mine:build").known
+    False
+
+    Attributes:
+        model: The name that `sartor.models.build` takes.
+        classes: Number of classes.
+        pixels: Height and width of its images.
+    """
+
+    model: str = ""
+    classes: int = 0
+    pixels: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether its name is enough to build it, without running anybody else's code."""
+        if ":" in self.model:
+            return self.model.startswith(_OUR_CODE)
+        return bool(self.model)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredNetwork:
+    """What the folder of a compressed network holds beside its tensors, each file read once.
+
+    Attributes:
+        folder: Where it lies.
+        policy: By which it was made.
+        origin: How the original network can be built by name.
+        inputs: Zeros in the shapes that the original reads, with a batch of one.
+        scheme: How it rounds, where the policy has bits.
+        groups: By name, how many units each group has, and which of them were kept.
+    """
+
+    folder: Path
+    policy: Policy
+    origin: Origin
+    inputs: tuple[Tensor, ...]
+    scheme: Scheme
+    groups: dict[str, tuple[int, list[int]]]
+
+    @classmethod
+    def read(cls, folder: Path) -> StoredNetwork:
+        """What `save_network` wrote.
+
+        Raises `RunError` if there is none, or it is of another version, `PolicyError` if the
+        policy cannot be read.
+        """
+        parts = _read_description(folder)
+        return cls(folder=folder, policy=read_policy(folder), **parts)
+
+    def load(self, model: nn.Module | None = None) -> fx.GraphModule:
+        """The network, as `load_network` gives it."""
+        network = trace(self._original() if model is None else model, self.inputs)
+        candidate = narrow(network, self.kept(network))
+        if self.policy.quantized:
+            candidate = quantize(fold(candidate), self.policy, None, self.scheme)
+        tensors = read_tensors(self.folder)
+        untie_different(candidate, network.shared, tensors)
+        candidate = trainable_copy(candidate)
+        try:
+            candidate.load_state_dict(tensors)
+        except RuntimeError as error:
+            path = self.folder / TENSORS
+            raise WeightsError(f"{path} does not fit the network: {error}") from error
+        return candidate
+
+    def kept(self, network: Network) -> BoolArray:
+        """One flag per unit of the original; groups that are not stored were kept whole."""
+        kept = np.ones(network.units, dtype=np.bool_)
+        sizes = {group.name: group.size for group in network.groups}
+        for name, (size, stay) in self.groups.items():
+            if sizes.get(name) != size:
+                raise PolicyError(
+                    f"{self.folder} was made from another network: group {name!r} has {size} "
+                    f"units there, {sizes.get(name)} here"
+                )
+            units = network.group_by_name[name].units
+            kept[units] = False
+            kept[units[stay]] = True
+        return kept
+
+    def _original(self) -> nn.Module:
+        """The original with fresh weights, where its name is enough to build it."""
+        origin = self.origin
+        if not origin.known:
+            which = f", {origin.model}" if origin.model else ""
+            raise RunError(
+                f"{self.folder} was made from a network of yours{which}; give it as the second "
+                "argument: sartor.load(folder, model)"
+            )
+        return models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
+
+
+def read_policy(folder: Path) -> Policy:
+    """The policy of a folder that `save_network` wrote.
+
+    Raises `RunError` if there is none, `PolicyError` if it cannot be read.
+    """
+    path = folder / POLICY
+    try:
+        return Policy.from_json(path.read_text(encoding="utf-8"), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(f"{path} is missing; it is written by a finished search") from None
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of a folder that `save_network` wrote.
+
+    Raises `RunError` if there are none, `WeightsError` if they cannot be read.
+    """
+    path = folder / TENSORS
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing") from None
+    except SafetensorError as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def describe_inputs(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
+    """What `network.json` says of what a network reads."""
+    return {
+        "inputs": [list(item.shape) for item in inputs],
+        "input_types": [str(item.dtype).removeprefix("torch.") for item in inputs],
+    }
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    """What ``network.json`` holds."""
+    path = folder / DESCRIPTION
+    missing = f"{path} does not exist; it is written by a finished search"
+    content = read_json(path, missing=missing, error=RunError)
+    if content.get("schema") != SCHEMA:
+        raise RunError(f"{path} is not a network of schema {SCHEMA}")
+    found = {}
+    for key, parse in _PARTS.items():
+        try:
+            found[key] = parse(content)
+        except _UNREADABLE as error:
+            raise RunError(f"{path}: {key} cannot be read: {error!r}") from error
+    return found
+
+
+def _parse_dataclass(key: str, kind: Any, content: dict[str, Any]) -> Any:
+    """A dataclass of plain values. Raises `TypeError` for one of another type."""
+    hints = get_type_hints(kind)
+    for name, value in content[key].items():
+        if type(value) is not hints.get(name):
+            raise TypeError(f"{name} is {value!r}")
+    return kind(**content[key])
+
+
+def _parse_inputs(content: dict[str, Any]) -> tuple[Tensor, ...]:
+    shapes = content["inputs"]
+    types = content.get("input_types", ["float32"] * len(shapes))
+    return tuple(
+        torch.zeros(shape, dtype=_dtype(name)) for shape, name in zip(shapes, types, strict=True)
+    )
+
+
+def _dtype(name: str) -> torch.dtype:
+    dtype = getattr(torch, name)
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"{name} is no type of tensors")
+    return dtype
+
+
+def _parse_groups(content: dict[str, Any]) -> dict[str, tuple[int, list[int]]]:
+    return {name: _parse_group(**entry) for name, entry in content["groups"].items()}
+
+
+def _parse_group(size: int, kept: list[int]) -> tuple[int, list[int]]:
+    return size, [range(size).index(unit) for unit in kept]
+
+
+_PARTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "origin": partial(_parse_dataclass, "origin", Origin),
+    "inputs": _parse_inputs,
+    "scheme": partial(_parse_dataclass, "scheme", Scheme),
+    "groups": _parse_groups,
+}
