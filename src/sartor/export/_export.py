@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from sartor.errors import RunError, UsageError
 from sartor.export._format import Format
 from sartor.export._registry import find_format
 
-#: The entry of an artifact that says of which tensors it was made (`sartor.compression.tensor_identity`).
+#: The entry of an artifact that says of which tensors it was made
+#: (`sartor.compression.tensor_identity`).
 NETWORK = "network"
 #: Tracers take a size of 1 for a constant.
 _OPEN_BATCH = 2
@@ -29,27 +31,36 @@ def export(
 ) -> Path:
     """Write a network; ``batch`` images run at a time, any number if it is None.
 
-    ``inputs`` have a batch of one. ``metadata`` and an entry that says of which tensors the artifact
-    was made stand inside it.
+    ``inputs`` have a batch of one. ``metadata`` and an entry that says of which tensors the
+    artifact was made stand inside it.
 
     Raises `UsageError` for an unknown format, a path of another suffix, or an open batch size in a
     format that needs one, `RunError` for a network that the format cannot express.
     """
     chosen = find_format(form)
     _require_path_and_batch(chosen, path, batch)
-    size = _OPEN_BATCH if batch is None else batch
     written = {**(metadata or {}), NETWORK: tensor_identity(network.state_dict())}
+    ready = deployable(network).eval()
+    sized = _of_batch(inputs, _OPEN_BATCH if batch is None else batch)
     try:
-        chosen.write(
-            deployable(network).eval(),
-            _of_batch(inputs, size),
-            path,
-            metadata=written,
-            dynamic=batch is None,
-        )
+        chosen.write(ready, sized, path, metadata=written, dynamic=batch is None)
     except RunError as error:
-        raise RunError(f"{path}: {error}{'' if batch else '; try --batch 1'}") from error
+        hint = ""
+        if batch is None and _can_be_written(chosen, ready, _of_batch(inputs, 1)):
+            hint = "; with --batch 1 it can"
+        raise RunError(f"{path}: {error}{hint}") from error
     return path
+
+
+def _can_be_written(form: Format, network: fx.GraphModule, inputs: Sequence[Tensor]) -> bool:
+    """Whether a format holds a network for batches of a fixed size: tried, not guessed."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"model{form.suffix}"
+        try:
+            form.write(network, inputs, path, metadata={}, dynamic=False)
+        except RunError:
+            return False
+    return True
 
 
 def _require_path_and_batch(form: Format, path: Path, batch: int | None) -> None:

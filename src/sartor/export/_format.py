@@ -1,4 +1,4 @@
-"""What an export format is: how an artifact is written, what belongs to it, what it says of itself."""
+"""What an export format is: how an artifact is written, and what belongs to it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ KEY = "sartor"
 class Format(ABC):
     """A format of artifacts; a new one derives from this and is used by its name.
 
-    Its conformance tests are `sartor.testing.FormatConformance`. A class of a package of your own is
-    named ``package.module:Class``; ``sartor.export.FORMATS.register`` gives it a short name.
+    Its conformance tests are `sartor.testing.FormatConformance`. A class of a package of your own
+    is named ``package.module:Class``; ``sartor.export.FORMATS.register`` gives it a short name.
 
     Attributes:
         name: What the command line calls it.

@@ -13,7 +13,7 @@ from torch import Tensor, fx
 
 from sartor.export._format import KEY, Format, entries
 from sartor.machine import write_atomically
-from sartor.targets import exporter_errors, with_integers
+from sartor.targets import exporting, with_integers
 
 _FILE = f"{KEY}.json"
 
@@ -38,7 +38,7 @@ class Pt2Format(Format):
         if dynamic:
             shapes = tuple({0: torch.export.Dim("batch", min=1)} for _ in inputs)
         lowered = with_integers(network)
-        with exporter_errors("torch.export"), torch.no_grad():
+        with exporting("torch.export"):
             program = torch.export.export(lowered, tuple(inputs), dynamic_shapes=shapes)
         buffer = io.BytesIO()
         torch.export.save(program, buffer, extra_files={_FILE: json.dumps(dict(metadata))})

@@ -7,9 +7,10 @@ from ._command import CommandTarget as CommandTarget
 from ._deployment import SURE as SURE
 from ._deployment import Deployment as Deployment
 from ._executorch import ExecutorchTarget as ExecutorchTarget
-from ._exporter_errors import exporter_errors as exporter_errors
-from ._onnx import BIASED as BIASED
-from ._onnx import write_onnx as write_onnx
+from ._exporting import exporting as exporting
+from ._exporting import running as running
+from ._onnx_file import write_onnx as write_onnx
+from ._onnx_names import BIASED as BIASED
 from ._onnxruntime import OnnxRuntimeTarget as OnnxRuntimeTarget
 from ._openvino import OpenVinoBf16Target as OpenVinoBf16Target
 from ._openvino import OpenVinoTarget as OpenVinoTarget

@@ -1,4 +1,4 @@
-"""What a target is: a runtime on a device that says what it supports, builds candidates for itself and measures them."""
+"""What a target is: a runtime on a device that says what it supports and measures candidates."""
 
 from __future__ import annotations
 
@@ -19,25 +19,46 @@ from sartor.targets._options import TargetOptions
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
 
-Kind = str
+_KINDS = ("conv", "depthwise", "linear")
 
 
 @dataclass(frozen=True)
 class Support:
-    """What a target runs for one kind of layer: pairs of weight and activation bits."""
+    """What a target runs for one kind of layer.
+
+    Attributes:
+        precisions: Pairs of weight and activation bits.
+
+    >>> Support.for_all_layers([(32, 32), (8, 8)])["depthwise"].precisions
+    ((32, 32), (8, 8))
+    """
 
     precisions: tuple[tuple[int, int], ...] = ((FULL_WIDTH, FULL_WIDTH),)
+
+    @classmethod
+    def for_all_layers(cls, precisions: Sequence[tuple[int, int]]) -> dict[str, Self]:
+        """The same for every kind of layer, by kind."""
+        return dict.fromkeys(_KINDS, cls(tuple(precisions)))
 
 
 @dataclass(frozen=True)
 class Description:
-    """Where candidates run. ``measured`` is False for targets that only estimate."""
+    """Where candidates run.
+
+    Attributes:
+        target: Name of the target.
+        device: The processor.
+        runtime: With its version.
+        threads: Of the runtime.
+        supports: What runs there, by kind of layer: conv, depthwise, linear.
+        measured: False for targets that only estimate.
+    """
 
     target: str
     device: str
     runtime: str
     threads: int
-    supports: Mapping[Kind, Support]
+    supports: Mapping[str, Support]
     measured: bool = True
 
 
@@ -50,7 +71,7 @@ class Session(Protocol):
         ...
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
-        """Outputs for a batch of any size."""
+        """Outputs for a batch of any size. Raises `RunError` with what the runtime said."""
         ...
 
     def seconds(self) -> float:
@@ -59,22 +80,32 @@ class Session(Protocol):
 
 
 class Target(ABC):
-    """A runtime on a device. The conformance tests are `sartor.testing.TargetConformance`."""
+    """A runtime on a device; a new one derives from this and is used by its name.
+
+    Its conformance tests are `sartor.testing.TargetConformance`. A class of a package of your own
+    is named ``package.module:Class``; ``sartor.targets.TARGETS.register`` gives it a short name.
+
+    Attributes:
+        name: What messages call it.
+        suffix: How its artifacts end, with the dot.
+        summary: What it is, in a few words.
+        needs: The option of the command line without which it cannot be made, if there is one.
+        runs: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
+        profiles: Whether it can measure the seconds of single layers.
+        formats: Names of the formats of `sartor.export` whose artifacts are verified on it after a
+            search on it.
+        reads_table: Whether the table of latencies in its options is where its numbers come from,
+            not a place to keep what was measured.
+        threads: Of the runtime.
+    """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
-    #: What it is, in a few words.
     summary: ClassVar[str] = ""
-    #: The option of the command line without which it cannot be made, if there is one.
     needs: ClassVar[str] = ""
-    #: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
     runs: ClassVar[bool] = True
-    #: Whether it can measure the seconds of single layers.
     profiles: ClassVar[bool] = False
-    #: Formats of `sartor.export` whose artifacts are verified on it after a search on it.
     formats: ClassVar[tuple[str, ...]] = ()
-    #: Whether the table of latencies in its options is where its numbers come from, not a place to
-    #: keep what was measured.
     reads_table: ClassVar[bool] = False
 
     def __init__(self, threads: int = 1) -> None:
@@ -96,24 +127,30 @@ class Target(ABC):
 
     @abstractmethod
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
-        """Write the artifact of a network, its batch norms folded or quantized, to a new file; return its path.
+        """Write the artifact of a network to a new file; return its path.
 
-        ``inputs`` have a batch of one. The file appears whole or not at all. Raises `RunError` for a network that it cannot
-        hold.
+        The batch norms of the network are folded or quantized, ``inputs`` have a batch of one. The
+        file appears whole or not at all. Raises `RunError` for a network that it cannot hold.
         """
 
     @abstractmethod
     def load(self, artifact: Path, *, threads: int | None = None) -> Session:
-        """Make an artifact ready to run, on the target's number of threads unless another is given."""
+        """Make an artifact ready to run, on the target's threads unless others are given.
+
+        Raises `RunError` for a file that cannot be loaded.
+        """
 
     def profile(self, artifact: Path) -> dict[str, float]:
-        """Median seconds of each layer, by name, from the runtime's own profiler. Raises `UsageError` if it has none."""
+        """Median seconds of each layer, by name, from the runtime's own profiler.
+
+        Raises `UsageError` if it has none.
+        """
         raise UsageError(
             f"target {self.name} has no profiler; give a target that has, such as onnxruntime"
         )
 
     def check(self, network: Network, policy: Policy) -> None:
-        """Raise `PolicyError` naming the first layer whose precision the target lacks, and what it has instead."""
+        """Raise `PolicyError` naming the first layer whose precision the target lacks."""
         supports = self.describe().supports
         for name in policy.quantized:
             layer = network.layer_by_name.get(name)
@@ -121,11 +158,12 @@ class Target(ABC):
                 raise PolicyError(
                     f"the policy quantizes the layer {name!r}, which the network lacks"
                 )
-            if policy.bits(name) not in precisions(supports, layer):
-                allowed = ", ".join(f"{w}/{a}" for w, a in precisions(supports, layer))
+            allowed = precisions(supports, layer)
+            if policy.bits(name) not in allowed:
                 raise PolicyError(
-                    f"target {self.name} cannot run layer {name!r} at {'/'.join(map(str, policy.bits(name)))} bits "
-                    f"(weights/activations); allowed for {layer.kind} layers are {allowed}"
+                    f"target {self.name} cannot run layer {name!r} at {_slashed(policy.bits(name))}"
+                    f" bits (weights/activations); allowed for {layer.kind} layers are "
+                    f"{', '.join(map(_slashed, allowed))}"
                 )
 
     def compare(
@@ -135,12 +173,19 @@ class Target(ABC):
         patience: Patience | None = None,
         gauge: QuietGauge | None = None,
     ) -> Comparison:
-        """Latency of a candidate beside the original's, measured in turns where the target measures; ``gauge`` the original's."""
+        """Latency of a candidate beside the original's; ``gauge`` is the original's.
+
+        Measured in turns where the target measures.
+        """
         if not self.describe().measured:
             return estimated(candidate.seconds(), original.seconds())
         return compare(candidate.seconds, original.seconds, patience or Patience(), gauge=gauge)
 
 
-def precisions(supports: Mapping[Kind, Support], layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+def precisions(supports: Mapping[str, Support], layer: LayerSpec) -> tuple[tuple[int, int], ...]:
     """Weight and activation bits at which a target runs a layer; fp32 where it says nothing."""
     return supports.get(layer.kind, Support()).precisions
+
+
+def _slashed(bits: tuple[int, int]) -> str:
+    return f"{bits[0]}/{bits[1]}"

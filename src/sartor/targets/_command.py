@@ -1,4 +1,4 @@
-"""Any external benchmark program: for phones, boards and whatever else prints how long a network took."""
+"""Any external benchmark program: for phones, boards and what else prints a network's latency."""
 
 from __future__ import annotations
 
@@ -17,20 +17,37 @@ from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Session, Support, Target
-from sartor.targets._onnx import write_onnx
+from sartor.targets._onnx_file import write_onnx
 from sartor.targets._options import NUMBER, TargetOptions
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+#: Characters of what a program prints that are passed on.
+_MOST = 300
 
 
 class CommandTarget(Target):
-    """Runs ``command`` with ``{model}`` replaced by the path of an ONNX file, and reads one number from what it prints.
+    """Runs a program on an ONNX file, and reads one number from what it prints.
 
-    The command is split into words once and never seen by a shell. ``pattern`` is a regular expression whose first group is
-    the number; the last match counts. ``unit`` is s, ms, us or ns. Raises `UsageError` for a template without ``{model}``, a
-    pattern without a group, or an unknown unit.
+    Args:
+        command: The program and its arguments; ``{model}`` is replaced by the path of the file. It
+            is split into words once and never seen by a shell.
+        pattern: A regular expression whose first group is the number; the last match counts.
+        unit: Of the number: s, ms, us or ns.
+        timeout_s: Seconds after which the program is ended.
+        threads: Of the program, for the record.
+        precisions: Pairs of weight and activation bits that it runs.
+        device: Where it runs, for the record.
+
+    Raises `UsageError` for a template without ``{model}``, a pattern without a group, or an unknown
+    unit.
+
+    >>> CommandTarget("benchmark --graph={model}", pattern=r"avg: ([0-9.]+)", unit="us").suffix
+    '.onnx'
+    >>> CommandTarget("benchmark")
+    Traceback (most recent call last):
+    sartor.errors.UsageError: command 'benchmark' has no {model}; the path of the network goes there
     """
 
     name = "command"
@@ -50,25 +67,15 @@ class CommandTarget(Target):
         precisions: Sequence[tuple[int, int]] = ((FULL_WIDTH, FULL_WIDTH), (8, 8)),
         device: str = "",
     ) -> None:
-        try:
-            self._words = shlex.split(command)
-            self._pattern = re.compile(pattern)
-        except (ValueError, re.error) as error:
-            raise UsageError(
-                f"command {command!r} or pattern {pattern!r} cannot be read: {error}"
-            ) from error
-        if not any("{model}" in word for word in self._words):
-            raise UsageError(
-                f"command {command!r} has no {{model}}; the path of the network goes there"
-            )
-        if self._pattern.groups < 1:
-            raise UsageError(f"pattern {pattern!r} has no group; write ( ) around the number")
+        super().__init__(threads)
+        self._words = _words(command)
+        self._pattern = _compiled(pattern)
         if unit not in _UNITS:
             raise UsageError(f"unit {unit!r} is not known; allowed are {', '.join(_UNITS)}")
-        super().__init__(threads)
         self._unit = _UNITS[unit]
         self._timeout_s = timeout_s
-        self._precisions, self._device = tuple(precisions), device
+        self._precisions = tuple(precisions)
+        self._device = device or "where the command runs it"
 
     @classmethod
     def from_options(cls, options: TargetOptions) -> Self:
@@ -82,14 +89,12 @@ class CommandTarget(Target):
 
     def describe(self) -> Description:
         """As much as can be known of a program."""
-        support = Support(self._precisions)
-        device = self._device or "where the command runs it"
         return Description(
-            self.name,
-            device,
-            self._words[0],
-            self.threads,
-            dict.fromkeys(("conv", "depthwise", "linear"), support),
+            target=self.name,
+            device=self._device,
+            runtime=self._words[0],
+            threads=self.threads,
+            supports=Support.for_all_layers(self._precisions),
         )
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
@@ -108,7 +113,10 @@ class CommandTarget(Target):
         patience: Patience | None = None,
         gauge: QuietGauge | None = None,
     ) -> Comparison:
-        """The command in turns for both; it is expected to warm up, repeat and find its cores by itself."""
+        """The command in turns for both.
+
+        It is expected to warm up, repeat and find its cores by itself.
+        """
         patience = replace(patience or Patience(limit_s=60.0), warm_up=0)
         return compare(
             candidate.seconds, original.seconds, patience, runs=1, pin=False, gauge=gauge
@@ -123,15 +131,43 @@ class CommandSession:
     def __init__(
         self, words: list[str], pattern: re.Pattern[str], unit: float, timeout_s: float
     ) -> None:
-        self._words, self._pattern, self._unit, self._timeout_s = words, pattern, unit, timeout_s
+        self._words = words
+        self._pattern = pattern
+        self._unit = unit
+        self._timeout_s = timeout_s
+        self._line = shlex.join(words)
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """Benchmark programs give no outputs."""
         raise UsageError("the target command measures latency only; it gives no outputs")
 
     def seconds(self) -> float:
-        """What the command printed. Raises `RunError` if it fails, takes too long or prints no number."""
-        line = shlex.join(self._words)
+        """What the command printed.
+
+        Raises `RunError` if it fails, takes too long or prints no number.
+        """
+        printed = self._printed()
+        found = self._pattern.findall(printed)
+        if not found:
+            raise RunError(
+                f"command {self._line} printed no number that {self._pattern.pattern!r} finds: "
+                f"{printed.strip()[-_MOST:]!r}"
+            )
+        # of several groups findall gives all
+        number = found[-1][0] if isinstance(found[-1], tuple) else found[-1]
+        try:
+            seconds = float(number) * self._unit
+        except ValueError:
+            raise RunError(f"command {self._line}: {number!r} is not a number") from None
+        if not 0 < seconds < math.inf:
+            raise RunError(
+                f"command {self._line}: {number!r}, which {self._pattern.pattern!r} finds last, "
+                "is no latency; give --command-pattern"
+            )
+        return seconds
+
+    def _printed(self) -> str:
+        """All that the command prints."""
         try:
             done = subprocess.run(  # noqa: S603 - words, not a shell line
                 self._words,
@@ -146,23 +182,30 @@ class CommandSession:
                 f"command {self._words[0]!r} does not exist on this machine"
             ) from None
         except (subprocess.TimeoutExpired, OSError) as error:
-            raise RunError(f"command {line} failed: {error}") from error
+            raise RunError(f"command {self._line} failed: {error}") from error
         if done.returncode:
-            raise RunError(
-                f"command {line} ended with status {done.returncode}: {done.stderr.strip()[-300:]}"
-            )
-        found = self._pattern.findall(done.stdout)
-        if not found:
-            raise RunError(
-                f"command {line} printed no number that {self._pattern.pattern!r} finds: {done.stdout.strip()[-300:]!r}"
-            )
-        number = found[-1][0] if isinstance(found[-1], tuple) else found[-1]
-        try:
-            seconds = float(number) * self._unit
-        except ValueError:
-            raise RunError(f"command {line}: {number!r} is not a number") from None
-        if not 0 < seconds < math.inf:
-            raise RunError(
-                f"command {line}: {number!r}, which {self._pattern.pattern!r} finds last, is no latency; give --command-pattern"
-            )
-        return seconds
+            said = done.stderr.strip()[-_MOST:]
+            raise RunError(f"command {self._line} ended with status {done.returncode}: {said}")
+        return done.stdout
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"command {command!r} cannot be read: {error}") from error
+    if not any("{model}" in word for word in words):
+        raise UsageError(
+            f"command {command!r} has no {{model}}; the path of the network goes there"
+        )
+    return words
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise UsageError(f"pattern {pattern!r} cannot be read: {error}") from error
+    if compiled.groups < 1:
+        raise UsageError(f"pattern {pattern!r} has no group; write ( ) around the number")
+    return compiled

@@ -1,6 +1,7 @@
 """ExecuTorch with its XNNPACK kernels: what runs on phones, run on this machine's processor.
 
-Lowering a network takes seconds, so this target is for finalists: search on another one and measure the result here.
+Lowering a network takes seconds, so this target is for finalists: search on another one and measure
+the result here.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ from sartor.errors import RunError
 from sartor.machine import Float32Array, require, write_atomically
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
-from sartor.targets._exporter_errors import exporter_errors
-from sartor.targets._onnx import processor
+from sartor.targets._exporting import exporting, running
+from sartor.targets._onnx_target import processor
 from sartor.targets._pt2e import with_integers
 
 _PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (8, 8))
 
 
 class ExecutorchTarget(Target):
-    """fp32 and int8 (weights symmetric int8 per channel, activations int8 with a zero point), in any mix of layers."""
+    """fp32 and int8 in any mix of layers.
+
+    Weights are symmetric int8 per channel, activations int8 with a zero point.
+    """
 
     name = "executorch"
     suffix = ".pte"
@@ -41,9 +45,12 @@ class ExecutorchTarget(Target):
 
     def describe(self) -> Description:
         """The processor here."""
-        supports = dict.fromkeys(("conv", "depthwise", "linear"), Support(_PRECISIONS))
         return Description(
-            self.name, processor(), f"executorch {self._version} (XNNPACK)", self.threads, supports
+            target=self.name,
+            device=processor(),
+            runtime=f"executorch {self._version} (XNNPACK)",
+            threads=self.threads,
+            supports=Support.for_all_layers(_PRECISIONS),
         )
 
     def build(
@@ -54,63 +61,91 @@ class ExecutorchTarget(Target):
         *,
         metadata: Mapping[str, str] | None = None,
     ) -> Path:
-        """A program for batches of the size of ``inputs``; its method ``sartor`` returns the metadata as JSON.
+        """A program for batches of the size of ``inputs``.
 
-        Raises `RunError` if ExecuTorch cannot lower the network.
+        Its method ``sartor`` returns the metadata as JSON. Raises `RunError` if ExecuTorch cannot
+        lower the network.
         """
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
-        lowered, constants = with_integers(network), {"sartor": json.dumps(dict(metadata or {}))}
-        with exporter_errors("executorch"), torch.no_grad(), warnings.catch_warnings():
+        lowered = with_integers(network)
+        examples = tuple(item.contiguous() for item in inputs)
+        constants = {"sartor": json.dumps(dict(metadata or {}))}
+        with exporting("executorch"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exported = torch.export.export(lowered, tuple(item.contiguous() for item in inputs))
-            program = to_edge_transform_and_lower(
+            exported = torch.export.export(lowered, examples)
+            edge = to_edge_transform_and_lower(
                 exported, partitioner=[XnnpackPartitioner()], constant_methods=constants
-            ).to_executorch()
+            )
+            program = edge.to_executorch()
         write_atomically(path, lambda temporary: temporary.write_bytes(program.buffer))
         return path
 
     def load(self, artifact: Path, *, threads: int | None = None) -> ExecutorchSession:
-        """A session; sessions with other numbers of threads in one process are each loaded anew when it is their turn."""
-        return ExecutorchSession(artifact, threads or self.threads)
+        """A session.
+
+        The threads are the process's: sessions with other numbers of them are each loaded anew when
+        it is their turn.
+        """
+        # the file may hold another program when this one is loaded anew
+        with running(artifact, self.name, "loaded"):
+            program = artifact.read_bytes()
+        return ExecutorchSession.open(artifact, program, threads or self.threads)
 
 
 class _Pool:
-    """The threads of the process. A program that was loaded on them waits for ever if it runs after they were replaced."""
+    """The threads of the process.
+
+    A program that was loaded on them waits for ever if it runs after they were replaced.
+    """
 
     number: ClassVar[int] = 0
 
     @classmethod
     def of(cls, threads: int) -> int:
-        """Replace them if they are not so many; tells this pool from those before."""
+        """Replace them if they are not so many; the result tells this pool from those before."""
         from executorch.extension.pybindings import portable_lib
 
-        if portable_lib._threadpool_get_thread_count() != threads:
-            portable_lib._unsafe_reset_threadpool(threads)
+        count = getattr(portable_lib, "_threadpool_get_thread_count", None)
+        reset = getattr(portable_lib, "_unsafe_reset_threadpool", None)
+        if count is None or reset is None:
+            raise RunError(
+                "this version of executorch does not let its number of threads be set; install "
+                "one that does, such as 1.5"
+            )
+        if count() != threads:
+            reset(threads)
             cls.number += 1
         return cls.number
 
 
 class ExecutorchSession:
-    """A loaded program."""
+    """A loaded program; made by `open`."""
 
-    def __init__(self, artifact: Path, threads: int) -> None:
-        self._threads, self._pool = threads, -1
-        try:
-            self._program = (
-                artifact.read_bytes()
-            )  # the file may hold another program when this one is loaded anew
-            metadata = self._ready().metadata
-        except Exception as error:
-            raise RunError(f"{artifact} cannot be loaded by executorch: {error}") from error
-        sizes = [
-            metadata.input_tensor_meta(index).sizes() for index in range(metadata.num_inputs())
-        ]
-        self.batch: int = sizes[0][0]
-        self._fixed = [
-            torch.randn(tuple(size), generator=torch.Generator().manual_seed(0)) for size in sizes
-        ]
+    def __init__(self, artifact: Path, program: bytes, threads: int) -> None:
+        self.batch = 1
+        self._artifact = artifact
+        self._program = program
+        self._threads = threads
+        self._pool = -1
+        self._method: Any = None
+        self._fixed: list[Tensor] = []
+
+    @classmethod
+    def open(cls, artifact: Path, program: bytes, threads: int) -> ExecutorchSession:
+        """Load a program and draw what it is timed on. Raises `RunError` if it cannot be loaded."""
+        session = cls(artifact, program, threads)
+        with running(artifact, ExecutorchTarget.name, "loaded"):
+            metadata = session._ready().metadata
+            sizes = []
+            for index in range(metadata.num_inputs()):
+                sizes.append(tuple(metadata.input_tensor_meta(index).sizes()))
+        session.batch = sizes[0][0]
+        for size in sizes:
+            generator = torch.Generator().manual_seed(0)
+            session._fixed.append(torch.randn(size, generator=generator))
+        return session
 
     def _ready(self) -> Any:
         """The method to run, loaded on the threads that there are now."""
@@ -118,26 +153,25 @@ class ExecutorchSession:
 
         pool = _Pool.of(self._threads)
         if pool != self._pool:
-            self._method, self._pool = (
-                Runtime.get().load_program(self._program).load_method("forward"),
-                pool,
-            )
+            self._method = Runtime.get().load_program(self._program).load_method("forward")
+            self._pool = pool
         return self._method
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs, batch by batch."""
-        method, rows = self._ready(), []
-        for start in range(0, len(inputs[0]), self.batch):
-            part = [
-                torch.from_numpy(np.ascontiguousarray(item[start : start + self.batch]))
-                for item in inputs
-            ]
-            rows.append([np.array(output) for output in method.execute(part)])
+        rows = []
+        with running(self._artifact, ExecutorchTarget.name):
+            method = self._ready()
+            for start in range(0, len(inputs[0]), self.batch):
+                parts = [np.ascontiguousarray(item[start : start + self.batch]) for item in inputs]
+                outputs = method.execute([torch.from_numpy(part) for part in parts])
+                rows.append([np.array(output) for output in outputs])
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     def seconds(self) -> float:
         """One run on random numbers."""
-        method = self._ready()
-        started = time.perf_counter()
-        method.execute(self._fixed)
-        return time.perf_counter() - started
+        with running(self._artifact, ExecutorchTarget.name):
+            method = self._ready()
+            started = time.perf_counter()
+            method.execute(self._fixed)
+            return time.perf_counter() - started

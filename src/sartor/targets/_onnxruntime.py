@@ -12,17 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from sartor.errors import RunError
 from sartor.machine import Float32Array, require
-from sartor.targets._onnx import BIASED, CLIPPED, OnnxTarget
+from sartor.targets._exporting import running
+from sartor.targets._onnx_names import BIASED, CLIPPED
+from sartor.targets._onnx_target import OnnxTarget
 
 _PROFILED_RUNS = 50
+#: Only what ends the process is printed: everything else is raised.
+_FATAL = 4
+_KERNEL = "_kernel_time"
 #: What the optimiser adds to the name of a layer whose kernel it replaces.
-_LAYER_OF = re.compile(rf"({CLIPPED}|{BIASED})?(_nchwc)?(_token_\d+)?_kernel_time$")
+_ADDED = re.compile(rf"({CLIPPED}|{BIASED})?(_nchwc)?(_token_\d+)?{_KERNEL}$")
 
 
 class OnnxRuntimeTarget(OnnxTarget):
-    """fp32 and int8 (weights symmetric int8 per channel, activations uint8), in any mix of layers."""
+    """fp32 and int8 in any mix of layers.
+
+    Weights are symmetric int8 per channel, activations uint8.
+    """
 
     name = "onnxruntime"
     summary = "ONNX Runtime on this machine's processor"
@@ -34,71 +41,81 @@ class OnnxRuntimeTarget(OnnxTarget):
         super().__init__(threads, f"onnxruntime {self._runtime.__version__}")
 
     def load(self, artifact: Path, *, threads: int | None = None) -> OnnxRuntimeSession:
-        """A session with pinned threads and no spinning between runs."""
-        return OnnxRuntimeSession(self._runtime, artifact, threads or self.threads)
+        """A session on the processor; several threads sleep between runs, a single one may spin."""
+        options = self._options(threads or self.threads)
+        return OnnxRuntimeSession.open(self._runtime, artifact, options)
 
     def profile(self, artifact: Path) -> dict[str, float]:
-        """Median seconds of every layer, and of all other nodes of the optimised graph by their own names."""
+        """Median seconds of every layer, and of all other nodes of the optimised graph."""
+        options = self._options(self.threads)
+        options.enable_profiling = True
         with tempfile.TemporaryDirectory() as folder:
-            session = OnnxRuntimeSession(
-                self._runtime, artifact, self.threads, profile=Path(folder) / "profile"
-            )
+            options.profile_file_prefix = str(Path(folder) / "profile")
+            session = OnnxRuntimeSession.open(self._runtime, artifact, options)
             for _ in range(_PROFILED_RUNS):
                 session.seconds()
-            events = json.loads(Path(session.session.end_profiling()).read_text(encoding="utf-8"))
-        nodes: dict[str, list[float]] = {}
-        for event in events:
-            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-                nodes.setdefault(event["name"], []).append(event["dur"] * 1e-6)
+            written = Path(session.session.end_profiling())
+            events = json.loads(written.read_text(encoding="utf-8"))
         layers: dict[str, float] = {}
-        for name, times in nodes.items():
-            layer = _LAYER_OF.sub("", name)
+        for node, times in _node_times(events).items():
+            layer = _ADDED.sub("", node)
             layers[layer] = layers.get(layer, 0.0) + float(np.median(times))
         return layers
 
+    def _options(self, threads: int) -> Any:
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = _FATAL
+        spins = "1" if threads == 1 else "0"
+        options.add_session_config_entry("session.intra_op.allow_spinning", spins)
+        return options
+
 
 class OnnxRuntimeSession:
-    """A loaded ONNX file."""
+    """A loaded ONNX file; made by `open`."""
 
-    def __init__(
-        self, runtime: Any, artifact: Path, threads: int, profile: Path | None = None
-    ) -> None:
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.log_severity_level = 3
-        options.add_session_config_entry(
-            "session.intra_op.allow_spinning", "1" if threads == 1 else "0"
-        )
-        if profile is not None:
-            options.enable_profiling, options.profile_file_prefix = True, str(profile)
-        try:
-            self.session = runtime.InferenceSession(
+    def __init__(self, artifact: Path, session: Any) -> None:
+        self.session = session
+        self._artifact = artifact
+        inputs = session.get_inputs()
+        self._names = [item.name for item in inputs]
+        first = inputs[0].shape[0]
+        self.batch: int | None = first if isinstance(first, int) else None
+        rng = np.random.default_rng(0)
+        self._fixed: dict[str, Float32Array] = {}
+        for item in inputs:
+            shape = [size if isinstance(size, int) else 1 for size in item.shape]
+            self._fixed[item.name] = rng.standard_normal(shape).astype(np.float32)
+
+    @classmethod
+    def open(cls, runtime: Any, artifact: Path, options: Any) -> OnnxRuntimeSession:
+        """Load a file. Raises `RunError` with what the runtime says if it cannot."""
+        with running(artifact, OnnxRuntimeTarget.name, "loaded"):
+            session = runtime.InferenceSession(
                 str(artifact), options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:
-            raise RunError(f"{artifact} cannot be loaded by onnxruntime: {error}") from error
-        self._names = [item.name for item in self.session.get_inputs()]
-        first = self.session.get_inputs()[0].shape[0]
-        self.batch: int | None = first if isinstance(first, int) else None
-        shapes = [
-            [size if isinstance(size, int) else 1 for size in item.shape]
-            for item in self.session.get_inputs()
-        ]
-        rng = np.random.default_rng(0)
-        self._fixed = {
-            name: rng.standard_normal(shape).astype(np.float32)
-            for name, shape in zip(self._names, shapes, strict=True)
-        }
+        return cls(artifact, session)
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs."""
-        outputs: list[Float32Array] = self.session.run(
-            None, dict(zip(self._names, inputs, strict=True))
-        )
+        given = dict(zip(self._names, inputs, strict=True))
+        with running(self._artifact, OnnxRuntimeTarget.name):
+            outputs: list[Float32Array] = self.session.run(None, given)
         return outputs
 
     def seconds(self) -> float:
         """One run on random numbers."""
-        started = time.perf_counter()
-        self.session.run(None, self._fixed)
-        return time.perf_counter() - started
+        with running(self._artifact, OnnxRuntimeTarget.name):
+            started = time.perf_counter()
+            self.session.run(None, self._fixed)
+            return time.perf_counter() - started
+
+
+def _node_times(events: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """Seconds of every run of a node's kernel, by what the profiler calls it."""
+    nodes: dict[str, list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            nodes.setdefault(event["name"], []).append(event["dur"] * 1e-6)
+    return nodes

@@ -10,18 +10,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sartor.errors import RunError, UsageError
+from sartor.errors import UsageError
 from sartor.machine import Float32Array, require
-from sartor.targets._onnx import OnnxTarget, processor
+from sartor.targets._exporting import running
+from sartor.targets._onnx_target import OnnxTarget, processor
 
 
 class OpenVinoTarget(OnnxTarget):
-    """fp32 for what is not quantized, int8 in any mix of layers."""
+    """fp32 for what is not quantized, int8 in any mix of layers.
+
+    Attributes:
+        precision: What OpenVINO calls the numbers it computes with where nothing is quantized.
+    """
 
     name = "openvino"
     summary = "OpenVINO on this machine's processor"
     formats = ("openvino",)
-    #: What OpenVINO calls the numbers it computes with where nothing is quantized.
     precision: ClassVar[str] = "f32"
 
     def __init__(self, threads: int = 1) -> None:
@@ -31,7 +35,14 @@ class OpenVinoTarget(OnnxTarget):
 
     def load(self, artifact: Path, *, threads: int | None = None) -> OpenVinoSession:
         """A network compiled for latency when it is timed, for throughput when it is run."""
-        return OpenVinoSession(self._runtime, artifact, threads or self.threads, self.precision)
+        settings: dict[str, int | str] = {
+            "INFERENCE_NUM_THREADS": threads or self.threads,
+            "INFERENCE_PRECISION_HINT": self.precision,
+        }
+        core = self._runtime.Core()
+        with running(artifact, "openvino", "loaded"):
+            model = core.read_model(str(artifact))
+        return OpenVinoSession(artifact, core, model, settings)
 
 
 class OpenVinoBf16Target(OpenVinoTarget):
@@ -53,34 +64,36 @@ class OpenVinoBf16Target(OpenVinoTarget):
 class OpenVinoSession:
     """A network, compiled when it is first needed."""
 
-    def __init__(self, runtime: Any, artifact: Path, threads: int, precision: str) -> None:
-        self._artifact, self._core = artifact, runtime.Core()
-        self._settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
-        try:
-            self._model = self._core.read_model(str(artifact))
-        except Exception as error:
-            raise RunError(f"{artifact} cannot be loaded by openvino: {error}") from error
-        first = self._model.inputs[0].partial_shape[0]
+    def __init__(
+        self, artifact: Path, core: Any, model: Any, settings: dict[str, int | str]
+    ) -> None:
+        self._artifact = artifact
+        self._core = core
+        self._model = model
+        self._settings = settings
+        first = model.inputs[0].partial_shape[0]
         self.batch: int | None = first.get_length() if first.is_static else None
-        rest = [
-            [side.get_max_length() for side in list(item.partial_shape)[1:]]
-            for item in self._model.inputs
-        ]
-        shapes = [[self.batch or 1, *sides] for sides in rest]
         rng = np.random.default_rng(0)
-        self._fixed = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+        self._fixed: list[Float32Array] = []
+        for item in model.inputs:
+            sides = [side.get_max_length() for side in list(item.partial_shape)[1:]]
+            numbers = rng.standard_normal([self.batch or 1, *sides])
+            self._fixed.append(numbers.astype(np.float32))
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs."""
-        self._batches.infer(list(inputs))
-        return [np.array(tensor.data) for tensor in self._batches.output_tensors]
+        request = self._batches
+        with running(self._artifact, "openvino"):
+            request.infer(list(inputs))
+            return [np.array(tensor.data) for tensor in request.output_tensors]
 
     def seconds(self) -> float:
         """One run on random numbers."""
         request = self._single
-        started = time.perf_counter()
-        request.infer(self._fixed)
-        return time.perf_counter() - started
+        with running(self._artifact, "openvino"):
+            started = time.perf_counter()
+            request.infer(self._fixed)
+            return time.perf_counter() - started
 
     @cached_property
     def _batches(self) -> Any:
@@ -88,19 +101,15 @@ class OpenVinoSession:
 
     @cached_property
     def _single(self) -> Any:
-        single = self._core.read_model(str(self._artifact))
-        single.reshape(
-            {
-                item.any_name: list(fixed.shape)
-                for item, fixed in zip(single.inputs, self._fixed, strict=True)
-            }
-        )
+        with running(self._artifact, "openvino", "compiled"):
+            single = self._core.read_model(str(self._artifact))
+            shapes = {}
+            for item, fixed in zip(single.inputs, self._fixed, strict=True):
+                shapes[item.any_name] = list(fixed.shape)
+            single.reshape(shapes)
         return self._compile(single, "LATENCY")
 
     def _compile(self, model: Any, hint: str) -> Any:
-        try:
-            return self._core.compile_model(
-                model, "CPU", {**self._settings, "PERFORMANCE_HINT": hint}
-            ).create_infer_request()
-        except Exception as error:
-            raise RunError(f"{self._artifact} cannot be compiled by openvino: {error}") from error
+        settings = {**self._settings, "PERFORMANCE_HINT": hint}
+        with running(self._artifact, "openvino", "compiled"):
+            return self._core.compile_model(model, "CPU", settings).create_infer_request()

@@ -1,8 +1,12 @@
-"""Fake quantization written as quantize and dequantize operators with integer weights: PyTorch's exported form (PT2E)."""
+"""Fake quantization as quantize and dequantize operators with integer weights.
+
+This is the form of PyTorch's own quantization for exported programs (PT2E).
+"""
 
 from __future__ import annotations
 
 import copy
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,45 +15,73 @@ from torch import Tensor, fx, nn
 
 from sartor.compression import ActivationQuantizer, QuantizedWeight
 from sartor.compression.quantizing import rounded_once
+from sartor.errors import RunError
+from sartor.targets._padding import padding_of
+from sartor.targets._specialized import without_defaults
 
 #: Exported integers are signed.
 _LOWEST = -128
+#: What registers the operators; torch has no public name for it.
+_OPERATORS = "torch.ao.quantization.fx._decomposed"
+#: What may stand between a layer and the rounding of its result.
+_CLIPPING = (nn.ReLU, nn.ReLU6, nn.Identity)
 
 
 def with_integers(network: fx.GraphModule) -> fx.GraphModule:
-    """A copy with pairs of operators of which integer kernels can be made; every reader has its own.
+    """A copy with pairs of operators of which integer kernels can be made, one for each reader.
 
-    A layer whose result is not rounded has no integer kernel: it reads rounded numbers, with rounded weights, in fp32.
+    A layer whose result is not rounded has no integer kernel: it reads rounded numbers, with
+    rounded weights, in fp32. Raises `RunError` where torch has no such operators.
     """
-    from torch.ao.quantization.fx._decomposed import quantized_decomposed_lib  # noqa: F401 - registers the operators
-
-    lowered = copy.deepcopy(network)
-    for node in [node for node in lowered.graph.nodes if node.op == "call_module"]:
+    _require_operators()
+    lowered = without_defaults(copy.deepcopy(network))
+    for node in _calls_of(lowered, QuantizedWeight):
         module = lowered.get_submodule(str(node.target))
-        if isinstance(module, QuantizedWeight):
-            plain = rounded_once(module)
-            layer = _IntegerLayer(module, plain) if _is_rounded(lowered, node) else plain
-            lowered.set_submodule(str(node.target), layer)
-    for node in list(lowered.graph.nodes):
-        if node.op == "call_module" and isinstance(
-            quantizer := lowered.get_submodule(str(node.target)), ActivationQuantizer
-        ):
-            _split(lowered, node, quantizer)
+        assert isinstance(module, QuantizedWeight)
+        layer = rounded_once(module)
+        if _is_rounded(lowered, node):
+            layer = _IntegerLayer(module, layer)
+        lowered.set_submodule(str(node.target), layer)
+    for node in _calls_of(lowered, ActivationQuantizer):
+        _split(lowered, node)
     for parameter in lowered.parameters():
         parameter.data = parameter.data.contiguous()  # other layouts confuse the lowering
     lowered.recompile()
     return lowered
 
 
-def _split(network: fx.GraphModule, node: fx.Node, quantizer: ActivationQuantizer) -> None:
-    """One quantize, and a dequantize for each reader."""
+def _require_operators() -> None:
+    """Make the operators known to torch, or raise `RunError` where they have moved."""
+    try:
+        importlib.import_module(_OPERATORS)
+    except ImportError as error:
+        raise RunError(
+            f"torch {torch.__version__} has no {_OPERATORS}, whose operators exported integers "
+            f"need; install an earlier one"
+        ) from error
+
+
+def _calls_of(network: fx.GraphModule, kind: type[object]) -> list[fx.Node]:
+    """Nodes that call a module of a kind."""
+    found = []
+    for node in network.graph.nodes:
+        if node.op == "call_module":
+            module = network.get_submodule(str(node.target))
+            if isinstance(module, kind):
+                found.append(node)
+    return found
+
+
+def _split(network: fx.GraphModule, node: fx.Node) -> None:
+    """One quantize in place of a quantizer, and a dequantize for each reader."""
+    quantizer = network.get_submodule(str(node.target))
+    assert isinstance(quantizer, ActivationQuantizer)
     operators = torch.ops.quantized_decomposed
-    highest = _LOWEST + 2**quantizer.bits - 1
     numbers = (
         float(quantizer.scale),
         int(quantizer.zero_point) + _LOWEST,
         _LOWEST,
-        highest,
+        _LOWEST + 2**quantizer.bits - 1,
         torch.int8,
     )
     with network.graph.inserting_before(node):
@@ -67,16 +99,14 @@ def _split(network: fx.GraphModule, node: fx.Node, quantizer: ActivationQuantize
 
 def _is_rounded(network: fx.GraphModule, node: fx.Node) -> bool:
     """Whether all that a layer writes, behind its clipping, is rounded."""
-    (*readers,) = node.users
-    if len(readers) != 1 or readers[0].op != "call_module":
-        return (
-            len(readers) == 1
-            and "relu" in str(readers[0].target)
-            and _is_rounded(network, readers[0])
-        )
-    module = network.get_submodule(str(readers[0].target))
-    if isinstance(module, (nn.ReLU, nn.ReLU6, nn.Identity)):
-        return _is_rounded(network, readers[0])
+    if len(node.users) != 1:
+        return False
+    (reader,) = node.users
+    if reader.op != "call_module":
+        return "relu" in str(reader.target) and _is_rounded(network, reader)
+    module = network.get_submodule(str(reader.target))
+    if isinstance(module, _CLIPPING):
+        return _is_rounded(network, reader)
     return isinstance(module, ActivationQuantizer)
 
 
@@ -92,18 +122,24 @@ class _IntegerLayer(nn.Module):
         self.register_buffer("integers", layer.integers())
         self.register_buffer("scale", layer.weight_scale.clone())
         self.register_buffer("zero_point", layer.weight_zero_point.long())
-        self.bias, self._half = plain.bias, 2 ** (layer.weight_bits - 1)
+        self.bias = plain.bias
+        self._half = 2 ** (layer.weight_bits - 1)
         self._call: Callable[..., Tensor] = nn.functional.linear
         self._options: tuple[Any, ...] = ()
         self._around: tuple[list[int], str] | None = None
         if isinstance(plain, (nn.Conv1d, nn.Conv2d)):
-            self._call = (
-                nn.functional.conv1d if isinstance(plain, nn.Conv1d) else nn.functional.conv2d
-            )
-            self._options = (plain.stride, plain.padding, plain.dilation, plain.groups)
-            if plain.padding_mode != "zeros":
-                self._around = (list(plain._reversed_padding_repeated_twice), plain.padding_mode)
-                self._options = (plain.stride, 0, plain.dilation, plain.groups)
+            self._become_convolution(plain)
+
+    def _become_convolution(self, plain: nn.Conv1d | nn.Conv2d) -> None:
+        pads = padding_of(plain)
+        inside: list[int] | int = [before for before, _ in pads]
+        if plain.padding_mode != "zeros" or any(before != after for before, after in pads):
+            mode = "constant" if plain.padding_mode == "zeros" else plain.padding_mode
+            self._around = (_last_side_first(pads), mode)
+            inside = 0
+        is_1d = isinstance(plain, nn.Conv1d)
+        self._call = nn.functional.conv1d if is_1d else nn.functional.conv2d
+        self._options = (plain.stride, inside, plain.dilation, plain.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Output, not rounded."""
@@ -111,5 +147,14 @@ class _IntegerLayer(nn.Module):
             self.integers, self.scale, self.zero_point, 0, -self._half, self._half - 1, torch.int8
         )
         if self._around is not None:
-            x = nn.functional.pad(x, self._around[0], mode=self._around[1])
+            numbers, mode = self._around
+            x = nn.functional.pad(x, numbers, mode=mode)
         return self._call(x, weight, self.bias, *self._options)
+
+
+def _last_side_first(pads: list[tuple[int, int]]) -> list[int]:
+    """What `torch.nn.functional.pad` reads."""
+    numbers: list[int] = []
+    for before, after in reversed(pads):
+        numbers += [before, after]
+    return numbers

@@ -1,4 +1,4 @@
-"""Quiet moments of a machine: making them as far as this process can, and telling them from busy ones."""
+"""Quiet moments of a machine: making them as far as this process can, and knowing them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from sartor.machine import require
 
 #: Seconds to find out which core is least busy.
 _LISTEN = 0.05
-#: How much slower than the fastest that is known the original may be in a quiet moment, and how many comparisons know of it.
-_NEAR, _MEMORY = 0.06, 20
+#: How much slower than the fastest known the original may be in a quiet moment.
+_NEAR = 0.06
+#: How many comparisons are remembered.
+_MEMORY = 20
 
 
 class QuietGauge:
-    """Tells quiet moments from busy ones, by the fastest that the original was in its latest comparisons.
+    """Knows quiet moments from busy ones, by how fast the original was in its latest comparisons.
 
-    A neighbour that shares a core's caches and units may be busy for seconds; then all turns agree, and all are slow.
+    A neighbour that shares a core's caches and units may be busy for seconds; then all turns agree,
+    and all are slow.
+
+    >>> gauge = QuietGauge()
+    >>> gauge.add(1.0)
+    >>> gauge.quiet(1.05), gauge.quiet(1.1)
+    (True, False)
     """
 
     def __init__(self) -> None:
@@ -35,23 +43,20 @@ class QuietGauge:
         return seconds <= (1 + _NEAR) * min(self._latest, default=seconds)
 
     def add(self, seconds: float) -> None:
-        """Remember a comparison's; of a machine that became slower for good, the older ones are forgotten."""
+        """Remember a comparison's.
+
+        Of a machine that became slower for good, the older ones are forgotten after a while.
+        """
         self._latest.append(seconds)
 
 
 @contextmanager
 def quiet(*, pin: bool = True) -> Iterator[None]:
-    """The calling thread stays on the core that is least busy (``pin``), and nothing is collected meanwhile."""
+    """The calling thread stays on the least busy core (``pin``), and no garbage is collected."""
     collecting = gc.isenabled()
     allowed = os.sched_getaffinity(0) if pin and hasattr(os, "sched_getaffinity") else set()
     if len(allowed) > 1:
-        psutil = require("psutil", extra="latency")
-        load = psutil.cpu_percent(
-            interval=_LISTEN, percpu=True
-        )  # of others: this process waits meanwhile
-        os.sched_setaffinity(
-            0, {min(allowed, key=lambda core: load[core] if core < len(load) else 0.0)}
-        )
+        os.sched_setaffinity(0, {_least_busy(allowed)})
     gc.disable()
     try:
         yield
@@ -60,3 +65,10 @@ def quiet(*, pin: bool = True) -> Iterator[None]:
             gc.enable()
         if len(allowed) > 1:
             os.sched_setaffinity(0, allowed)
+
+
+def _least_busy(cores: set[int]) -> int:
+    """The core with the least load of others: this process waits meanwhile."""
+    psutil = require("psutil", extra="latency")
+    load = psutil.cpu_percent(interval=_LISTEN, percpu=True)
+    return min(cores, key=lambda core: load[core] if core < len(load) else 0.0)

@@ -13,20 +13,31 @@ import numpy as np
 from sartor.machine import FloatArray
 from sartor.targets._quiet import QuietGauge, quiet
 
-#: Seconds that the slower network runs before it is the other's turn: short against how long neighbours rest, some tens of ms.
+#: Seconds that the slower network runs before it is the other's turn: short against how long
+#: neighbours rest, some tens of ms.
 _TURN = 0.003
-#: Seconds that each runs unheard first in its turn: until the other's weights are out of the caches, and the core is as fast as
-#: it is for this network. After one run only, ResNet-18 at a tenth of its latency seemed to take a fifth more than it takes.
+#: Seconds that each runs first in its turn, not counted: until the other's weights are out of the
+#: caches, and the core is as fast as it is for this network. After one run only, ResNet-18 at a
+#: tenth of its latency seemed to take a fifth more than it takes.
 _SETTLING = 0.01
 
 
 @dataclass(frozen=True)
 class Patience:
-    """When to stop: once the interval of the relative latency is within ± ``tolerance`` in quiet moments, or at ``limit_s``.
+    """When to stop measuring.
 
-    ``fastest`` turns are what a relative latency rests on, of at least twice as many; of fewer turns, the faster half.
-    Not before ``least_s``: a machine that is busy for seconds has no undisturbed turn in them. Not before ``least_turns`` either,
-    however slow they are: of fewer than three none can be told to be an outlier, such as one in which the machine slept.
+    That is once the interval of the relative latency is within ± ``tolerance`` in quiet moments,
+    or at ``limit_s``; not before ``least_s`` and ``least_turns``.
+
+    Attributes:
+        tolerance: Half the width of the interval, relative to its middle.
+        limit_s: Seconds after which measuring ends in any case.
+        warm_up: Runs of each side before the first turn.
+        least_s: A machine that is busy for seconds has no undisturbed turn in them.
+        least_turns: Of fewer than three none can be found to be an outlier, such as one in which
+            the machine slept; so they are taken however slow they are.
+        fastest: How many turns a relative latency rests on, of at least twice as many; of fewer
+            turns it is the faster half.
     """
 
     tolerance: float = 0.02
@@ -39,7 +50,15 @@ class Patience:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of one run with a batch of one: median, its 95 % confidence interval, and how many runs it rests on."""
+    """Seconds of one run with a batch of one.
+
+    Attributes:
+        median_s: Median.
+        low_s: Lower end of its 95 % confidence interval.
+        high_s: Upper end.
+        samples: How many runs it rests on.
+        measured: False if it is an estimate.
+    """
 
     median_s: float
     low_s: float
@@ -50,10 +69,19 @@ class Latency:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate's latency relative to the original's, where nothing disturbs them: of the fastest turns of both.
+    """A candidate's latency relative to the original's, where nothing disturbs them.
 
-    ``low`` to ``high`` is what these turns allow: the fastest of one against the slowest chosen of the other. ``settled`` says
-    whether measuring ended before its limit; if not, the machine was too busy, and the latency is likely smaller.
+    It is that of the fastest turns of both.
+
+    Attributes:
+        relative: The likely ratio.
+        low: What these turns allow at least: the fastest of the candidate's against the slowest
+            chosen of the original's.
+        high: What they allow at most.
+        candidate: Of typical turns.
+        original: Of typical turns.
+        settled: Whether measuring ended before its limit; if not, the machine was too busy, and
+            the latency is likely smaller.
     """
 
     relative: float
@@ -75,93 +103,141 @@ def compare(
 ) -> Comparison:
     """Run both in turns; each call runs a network once and returns its seconds.
 
-    A turn has ``runs`` or, after 10 ms of either that do not count, as many as the slower one has in 3 ms. A neighbour on the
-    same core slows int8 more than fp32, so that ratios of typical turns depend on how busy the machine is; the fastest turns do
-    not. Both must have had several that agree, in moments that ``gauge`` finds quiet, or measuring goes on. Both run equally
-    often: of more runs the fastest would be faster.
+    A turn has ``runs`` or, after 10 ms of either that do not count, as many as the slower one has
+    in 3 ms. A neighbour on the same core slows int8 more than fp32, so that ratios of typical turns
+    depend on how busy the machine is; the fastest turns do not. Both must have had several that
+    agree, in moments that ``gauge`` finds quiet, or measuring goes on. Both run equally often: of
+    more runs the fastest would be faster.
+
+    >>> compare(lambda: 2e-3, lambda: 4e-3, Patience(limit_s=0.0), runs=1, pin=False).relative
+    0.5
     """
     gauge = gauge or QuietGauge()
     if patience.warm_up:
-        (
-            candidate(),
-            original(),
-        )  # what is compiled at the first run starts its threads before this one is pinned
+        # what is compiled at the first run starts its threads before this one is pinned
+        candidate()
+        original()
     with quiet(pin=pin):
-        usual = [_warm_up(call, patience.warm_up) for call in (candidate, original)]
-        each = runs or max(1, round(_TURN / max(usual)))
-        unheard = [0 if runs else max(1, round(_SETTLING / seconds)) for seconds in usual]
+        mine, theirs = _sides(candidate, original, patience, runs)
         started = time.perf_counter()
-        mine, theirs = _Turns(candidate, each, unheard[0]), _Turns(original, each, unheard[1])
         while True:
             mine.take()
             theirs.take()
-            elapsed, taken = time.perf_counter() - started, len(mine.fastest)
+            elapsed = time.perf_counter() - started
+            taken = len(mine.fastest)
             count = min(patience.fastest, (taken + 1) // 2)
-            low, relative, high = _ratio(mine.fastest[:count], theirs.fastest[:count])
-            agreed = max(high - relative, relative - low) <= patience.tolerance * relative
-            enough = (
+            ratio = Ratio.of(mine.fastest[:count], theirs.fastest[:count])
+            settled = (
                 taken >= max(2 * patience.fastest, patience.least_turns)
                 and elapsed >= patience.least_s
+                and ratio.within(patience.tolerance)
+                and gauge.quiet(theirs.fastest[count - 1])
             )
-            settled = enough and agreed and gauge.quiet(theirs.fastest[count - 1])
             if settled or (elapsed > patience.limit_s and taken >= patience.least_turns):
                 break
     gauge.add(float(np.mean(theirs.fastest[:count])))
-    return Comparison(relative, low, high, mine.latency(), theirs.latency(), settled)
-
-
-def _ratio(candidate: Sequence[float], original: Sequence[float]) -> tuple[float, float, float]:
-    """Lowest, likely and highest ratio of some sorted turns of both."""
-    return (
-        candidate[0] / original[-1],
-        float(np.mean(candidate) / np.mean(original)),
-        candidate[-1] / original[0],
+    return Comparison(
+        ratio.likely, ratio.low, ratio.high, mine.latency(), theirs.latency(), settled
     )
 
 
 def estimated(candidate_s: float, original_s: float) -> Comparison:
     """A comparison of two estimates, which need no second look."""
-    candidate, original = (
-        Latency(seconds, seconds, seconds, samples=1, measured=False)
-        for seconds in (candidate_s, original_s)
-    )
     relative = candidate_s / original_s
-    return Comparison(relative, relative, relative, candidate, original)
+    return Comparison(
+        relative=relative,
+        low=relative,
+        high=relative,
+        candidate=_estimate(candidate_s),
+        original=_estimate(original_s),
+    )
 
 
 def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
-    """Confidence interval of the median from order statistics; assumes nothing about the distribution."""
-    # Takes a second to import, so not before anything is measured.
+    """Confidence interval of the median; assumes nothing about the distribution.
+
+    Its ends are order statistics: as many values lie below the median as heads among as many coins.
+    """
+    # takes a second to import, so not before anything is measured
     from scipy.stats import binom
 
     ordered = np.sort(values)
-    below = int(binom.ppf((1 - confidence) / 2, len(ordered), 0.5))
-    below = max(0, below - 1)
-    return float(ordered[below]), float(ordered[len(ordered) - 1 - below])
+    last = len(ordered) - 1
+    tail = (1 - confidence) / 2
+    beyond = max(0, int(binom.ppf(tail, len(ordered), 0.5)) - 1)
+    return float(ordered[beyond]), float(ordered[last - beyond])
 
 
-def _warm_up(call: Callable[[], float], runs: int) -> float:
-    return max(float(np.median([call() for _ in range(max(1, runs))])), 1e-7)
+@dataclass(frozen=True)
+class Ratio:
+    """Lowest, likely and highest ratio of some turns of both sides."""
+
+    low: float
+    likely: float
+    high: float
+
+    @classmethod
+    def of(cls, candidate: Sequence[float], original: Sequence[float]) -> Ratio:
+        """Of turns in the order of their seconds."""
+        return cls(
+            low=candidate[0] / original[-1],
+            likely=float(np.mean(candidate) / np.mean(original)),
+            high=candidate[-1] / original[0],
+        )
+
+    def within(self, tolerance: float) -> bool:
+        """Whether both ends are as near to the middle, relative to it."""
+        farthest = max(self.high - self.likely, self.likely - self.low)
+        return farthest <= tolerance * self.likely
 
 
 class _Turns:
-    """One side's turns of ``runs``; ``unheard`` runs come first in each and find a cold cache."""
+    """One side's turns of ``runs``; ``uncounted`` ones come first in each and find a cold cache."""
 
-    def __init__(self, call: Callable[[], float], runs: int, unheard: int) -> None:
-        self._call, self._runs, self._unheard = call, runs, unheard
+    def __init__(self, call: Callable[[], float], runs: int, uncounted: int) -> None:
+        self._call = call
+        self._runs = runs
+        self._uncounted = uncounted
         self._medians: list[float] = []
         #: Least seconds of each turn, sorted.
         self.fastest: list[float] = []
 
     def take(self) -> None:
         """One more turn."""
-        times = [self._call() for _ in range(self._unheard + self._runs)][self._unheard :]
+        times = [self._call() for _ in range(self._uncounted + self._runs)][self._uncounted :]
         self._medians.append(statistics.median(times))
         insort(self.fastest, min(times))
 
     def latency(self) -> Latency:
         """Of typical turns."""
         turns = np.array(self._medians)
-        return Latency(
-            float(np.median(turns)), *median_interval(turns), samples=len(turns) * self._runs
-        )
+        low, high = median_interval(turns)
+        return Latency(float(np.median(turns)), low, high, samples=len(turns) * self._runs)
+
+
+def _sides(
+    candidate: Callable[[], float],
+    original: Callable[[], float],
+    patience: Patience,
+    runs: int | None,
+) -> tuple[_Turns, _Turns]:
+    """Both sides warmed up, with as many runs a turn as both need."""
+    mine_s = _warm_up(candidate, patience.warm_up)
+    theirs_s = _warm_up(original, patience.warm_up)
+    if runs:
+        return _Turns(candidate, runs, 0), _Turns(original, runs, 0)
+    each = max(1, round(_TURN / max(mine_s, theirs_s)))
+    return (
+        _Turns(candidate, each, max(1, round(_SETTLING / mine_s))),
+        _Turns(original, each, max(1, round(_SETTLING / theirs_s))),
+    )
+
+
+def _warm_up(call: Callable[[], float], runs: int) -> float:
+    """Median seconds of some runs."""
+    times = [call() for _ in range(max(1, runs))]
+    return max(float(np.median(times)), 1e-7)
+
+
+def _estimate(seconds: float) -> Latency:
+    return Latency(seconds, seconds, seconds, samples=1, measured=False)

@@ -1,0 +1,119 @@
+"""Networks as ONNX files."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from sartor.compression import ActivationQuantizer, QuantizedWeight
+from sartor.errors import RunError, UsageError
+from sartor.machine import require, write_atomically
+from sartor.targets._exporting import exporting
+from sartor.targets._onnx_graph import explicit_pads, store_integers
+from sartor.targets._onnx_names import name_layers
+from sartor.targets._specialized import without_defaults
+
+#: Versions that both runtimes read and whose QuantizeLinear has an axis.
+_OPSET = 17
+#: Bits that QuantizeLinear and DequantizeLinear have.
+BITS = 8
+
+
+def write_onnx(
+    network: fx.GraphModule,
+    inputs: Sequence[Tensor],
+    path: Path,
+    *,
+    dynamic_batch: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
+    """Write a network; its layers' names are the nodes', ``metadata`` the model's properties.
+
+    Fake quantization becomes QuantizeLinear and DequantizeLinear, weights are stored as integers.
+    The batch is as large as that of ``inputs``, or of any size.
+
+    Raises `UsageError` for other widths than the 8 bits that these operators have, `RunError` for a
+    network that ONNX lacks operators for.
+    """
+    onnx = require("onnx", extra="onnxruntime")
+    _require_width(network, path)
+
+    def fill(temporary: Path) -> None:
+        _trace_into(temporary, without_defaults(network), inputs, dynamic_batch=dynamic_batch)
+        model = onnx.load(temporary)
+        _require_operators(model)
+        explicit_pads(model)
+        store_integers(model)
+        name_layers(model, network)
+        onnx.helper.set_model_props(model, dict(metadata or {}))
+        onnx.save(model, temporary)
+
+    write_atomically(path, fill)
+    return path
+
+
+def _require_width(network: fx.GraphModule, path: Path) -> None:
+    for name, module in network.named_modules():
+        bits = BITS
+        if isinstance(module, QuantizedWeight):
+            bits = module.weight_bits
+        elif isinstance(module, ActivationQuantizer):
+            bits = module.bits
+        if bits != BITS:
+            raise UsageError(
+                f"{path}: {name} has {bits} bits, an ONNX file holds {BITS}; "
+                "sartor.load and pt2 hold every width"
+            )
+
+
+def _trace_into(
+    path: Path, network: fx.GraphModule, inputs: Sequence[Tensor], *, dynamic_batch: bool
+) -> None:
+    """PyTorch's exporter by tracing: twenty times faster than its successor.
+
+    Operators that ONNX lacks are left in the file, because the exporter prints the whole network
+    before it refuses one.
+    """
+    _require_tracing_exporter()
+    names = ["input"]
+    if len(inputs) > 1:
+        names = [f"input_{index}" for index in range(len(inputs))]
+    axes = {name: {0: "batch"} for name in (*names, "output")}
+    with exporting("ONNX"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is called deprecated
+        torch.onnx.export(
+            network,
+            tuple(inputs),
+            path,
+            opset_version=_OPSET,
+            dynamo=False,
+            operator_export_type=torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
+            input_names=names,
+            output_names=["output"],
+            dynamic_axes=axes if dynamic_batch else None,
+        )
+
+
+def _require_tracing_exporter() -> None:
+    """Raise `RunError` where PyTorch has given up the exporter that is called deprecated."""
+    known = inspect.signature(torch.onnx.export).parameters
+    if not {"dynamo", "dynamic_axes", "operator_export_type"} <= known.keys():
+        raise RunError(
+            f"torch {torch.__version__} has no ONNX exporter by tracing; install an earlier one"
+        )
+
+
+def _require_operators(model: Any) -> None:
+    """Raise `RunError` naming an operator that is none of ONNX's."""
+    for node in model.graph.node:
+        if node.domain:
+            raise RunError(
+                f"ONNX cannot express the network: it has no operator for "
+                f"{node.domain.removeprefix('org.pytorch.')}::{node.op_type}"
+            )

@@ -1,0 +1,89 @@
+"""Nodes of an ONNX file bear the names of layers, so that runtimes speak of those."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import fx, nn
+
+#: What exported layers become.
+_LAYER_OPERATORS = ("Conv", "Gemm", "MatMul")
+#: What runtimes let the kernels of layers do as well.
+_CLIPPING = ("Relu", "Clip")
+#: Ends the name of what is written by a layer's clipping.
+CLIPPED = ":clipped"
+#: Ends the name of the addition of a layer's bias, where that is a node of its own.
+BIASED = ":biased"
+
+
+def name_layers(model: Any, network: fx.GraphModule) -> None:
+    """Call nodes of layers, what they write and the clipping behind them after their layers.
+
+    What a layer writes keeps its name where the layer's is taken: that of an input, say. Nothing is
+    named where the file has other operators of these kinds than the network has layers.
+    """
+    layers = _layers(network)
+    nodes = [node for node in model.graph.node if node.op_type in _LAYER_OPERATORS]
+    if len(layers) != len(nodes) or len(set(layers)) != len(layers):
+        return
+    names = _Names(model)
+    for layer, node in zip(layers, nodes, strict=True):
+        node.name = layer
+        bias = names.bias_after(node)
+        if bias is not None:
+            bias.name = f"{layer}{BIASED}"
+        readers = names.rename(bias or node, layer)
+        if len(readers) == 1 and readers[0].op_type in _CLIPPING:
+            readers[0].name = f"{layer}{CLIPPED}"
+            names.rename(readers[0], f"{layer}{CLIPPED}")
+
+
+def _layers(network: fx.GraphModule) -> list[str]:
+    """Names of the layers that become one node each, in the order in which they run."""
+    found = []
+    for node in network.graph.nodes:
+        if node.op == "call_module":
+            module = network.get_submodule(str(node.target))
+            if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+                found.append(str(node.target))
+    return found
+
+
+class _Names:
+    """The names of a file's tensors, and who reads them."""
+
+    def __init__(self, model: Any) -> None:
+        graph = model.graph
+        self._graph = graph
+        self._results = {item.name for item in graph.output}
+        self._constants = {item.name for item in graph.initializer}
+        self._taken = {item.name for item in (*graph.input, *graph.output, *graph.initializer)}
+        for node in graph.node:
+            self._taken.update(node.output)
+
+    def readers(self, tensor: str) -> list[Any]:
+        return [node for node in self._graph.node if tensor in node.input]
+
+    def bias_after(self, node: Any) -> Any | None:
+        """The addition of a constant that a linear layer on several positions ends with."""
+        readers = self.readers(node.output[0])
+        if node.op_type != "MatMul" or len(readers) != 1 or readers[0].op_type != "Add":
+            return None
+        return readers[0] if self._constants.intersection(readers[0].input) else None
+
+    def rename(self, node: Any, name: str) -> list[Any]:
+        """Give what a node writes a name; return its readers.
+
+        It keeps its own where the name is taken or where it is a result of the network.
+        """
+        old = node.output[0]
+        readers = self.readers(old)
+        if name in self._taken or old in self._results:
+            return readers
+        node.output[0] = name
+        self._taken.add(name)
+        for reader in readers:
+            for index, item in enumerate(reader.input):
+                if item == old:
+                    reader.input[index] = name
+        return readers

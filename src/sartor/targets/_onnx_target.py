@@ -1,0 +1,61 @@
+"""What the runtimes that read ONNX files have in common."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+
+from torch import Tensor, fx
+
+from sartor.compression import INTEGER, REDUCED, Scheme
+from sartor.policy import FULL_WIDTH
+from sartor.targets._base import Description, Support, Target
+from sartor.targets._onnx_file import BITS, write_onnx
+from sartor.targets._saturation import saturates
+
+_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (BITS, BITS))
+
+
+class OnnxTarget(Target):
+    """A runtime for ONNX files on this machine's processor.
+
+    It runs int8 and what is not quantized in any mix of layers.
+    """
+
+    suffix = ".onnx"
+
+    def __init__(self, threads: int, runtime: str) -> None:
+        super().__init__(threads)
+        self._described = runtime
+
+    @cached_property
+    def scheme(self) -> Scheme:
+        """Symmetric weights, in half of their range where the kernels here lose large sums."""
+        return REDUCED if saturates(self) else INTEGER
+
+    def describe(self) -> Description:
+        """The processor here."""
+        return Description(
+            target=self.name,
+            device=processor(),
+            runtime=self._described,
+            threads=self.threads,
+            supports=Support.for_all_layers(_PRECISIONS),
+        )
+
+    def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
+        """An ONNX file with a free batch size."""
+        return write_onnx(network, inputs, path, dynamic_batch=True)
+
+
+@cache
+def processor() -> str:
+    """Name of this machine's processor."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
