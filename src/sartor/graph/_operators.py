@@ -76,7 +76,8 @@ _FUNCTIONS = {
     """,
     Effect.FREE: """
         softmax log_softmax layer_norm group_norm normalize glu
-        cumsum argmax topk sort
+        cumsum max min argmax argmin argsort sort topk
+        zeros_like ones_like full_like empty_like new_zeros new_ones new_full
     """,
 }
 

@@ -21,7 +21,7 @@ from sartor.graph._prepare import require_finite, traceable_copy, unwrapped
 from sartor.graph._propagation import LabelPropagation
 from sartor.graph._rewire import Rewiring, find_rigid
 from sartor.graph._select import ChannelSelect
-from sartor.graph._tracer import SizeError, SizeTracer, place_of
+from sartor.graph._tracer import SizeTracer, place_of
 from sartor.machine import IntArray
 
 #: Largest difference between a network and its trace, relative to the largest output.
@@ -49,11 +49,9 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     inputs = _examples(example_inputs)
     model = unwrapped(model)
     require_finite(model)
-    module = _symbolic(model, inputs)
-    try:
-        labelled = LabelPropagation(module).run(*inputs)
-    except Exception as error:  # somebody's forward pass may raise anything
-        raise _failed(model, inputs, error) from error
+    with torch.random.fork_rng(devices=[]):
+        module = _symbolic(model, inputs)
+        labelled = _labelled(model, module, inputs)
     unit_of, units = unit_table(labelled)
     layers = _layers(labelled)
     slots = _slots(labelled, unit_of)
@@ -90,30 +88,21 @@ def _examples(given: Any) -> tuple[Tensor, ...]:
     return tuple(inputs)
 
 
+def _labelled(
+    model: nn.Module, module: fx.GraphModule, inputs: Sequence[Tensor]
+) -> LabelPropagation:
+    try:
+        return LabelPropagation(module).run(*inputs)
+    except Exception as error:  # what a forward pass does may fail on a batch of one
+        raise _failed(model, inputs, error) from error
+
+
 def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """The graph of what runs, without in-place operators; held against the network it is of."""
     name = type(model).__name__
     duplicate = traceable_copy(model)
     proofs, expected = _proofs(duplicate, inputs)
-    tracer = SizeTracer(inputs)
-    try:
-        graph = tracer.trace(duplicate, concrete_args=_defaults(duplicate, len(inputs)))
-    except SizeError as error:
-        raise TraceError(
-            f"{name} cannot be traced: its forward pass {error}{place_of(error)}"
-        ) from error
-    except Exception as error:  # fx raises many kinds, and so may somebody's forward pass
-        raise TraceError(f"{name} cannot be traced: {_in_words(error)}{place_of(error)}") from error
-    without_in_place(duplicate, graph)
-    for node in graph.nodes:
-        # Fails on channels-last tensors; reshape is the same otherwise.
-        if node.op == "call_method" and node.target == "view":
-            node.target = "reshape"
-    module = fx.GraphModule(duplicate, graph)
-    # What does not run, such as a head for training, is neither counted nor decided on.
-    module.graph.eliminate_dead_code()
-    module.delete_all_unused_submodules()
-    module.recompile()
+    module = _ordinary(duplicate, _graph(duplicate, inputs))
     try:
         different = differ(_run(module, proofs), expected, _TOLERANCE)
     except Exception as error:
@@ -126,6 +115,37 @@ def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
             f"{name} cannot be traced: its trace computes something else than the network; "
             "an in-place operator on a part of a tensor is a usual cause"
         )
+    return module
+
+
+def _graph(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+    """Operators in the order in which the forward pass calls them."""
+    tracer = SizeTracer(inputs)
+    problem: Exception | None = None
+    try:
+        graph = tracer.trace(model, concrete_args=_defaults(model, len(inputs)))
+    except Exception as error:  # fx raises many kinds, and so may somebody's forward pass
+        problem = error
+    start = f"{type(model).__name__} cannot be traced: "
+    if tracer.refusal is not None:
+        raise TraceError(f"{start}{tracer.refusal}") from tracer.refusal
+    if problem is not None:
+        raise TraceError(start + _in_words(problem) + place_of(problem)) from problem
+    return graph
+
+
+def _ordinary(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
+    """A network of a graph, without operators that change their inputs or are of no use."""
+    without_in_place(model, graph)
+    for node in graph.nodes:
+        # Fails on channels-last tensors; reshape is the same otherwise.
+        if node.op == "call_method" and node.target == "view":
+            node.target = "reshape"
+    module = fx.GraphModule(model, graph)
+    # What does not run, such as a head for training, is neither counted nor decided on.
+    module.graph.eliminate_dead_code()
+    module.delete_all_unused_submodules()
+    module.recompile()
     return module
 
 
@@ -186,9 +206,8 @@ def _finite(output: Any) -> bool:
 @torch.no_grad()
 def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
     """Outputs; what is drawn in a forward pass is drawn alike each time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return module(*(item.clone() for item in inputs))
+    torch.manual_seed(0)
+    return module(*(item.clone() for item in inputs))
 
 
 def _shapes(inputs: Sequence[Tensor]) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from operator import index
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -22,6 +23,8 @@ from sartor.graph._walk import Walk
 
 #: How often the examples are repeated for the second batch size.
 _REPEATS = 3
+#: What a forward pass does that needs a number.
+_AS_A_NUMBER = "takes {} as a fixed number"
 #: Where frames lie that are nobody's forward pass.
 _LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
@@ -38,6 +41,8 @@ class SizeTracer(fx.Tracer):
         self._inputs = tuple(inputs)
         self._walks: list[Walk] = []
         self._computing = False
+        #: Why what was traced is not what runs.
+        self.refusal: SizeError | None = None
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Modules whose effect was declared are not looked into."""
@@ -68,33 +73,38 @@ class SizeTracer(fx.Tracer):
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Which way a branch goes."""
-        return self.number(obj, bool, "branches on")
+        return bool(self.number(obj, bool, "branches on {}"))
 
     def iter(self, obj: fx.Proxy) -> Iterator[Any]:
         """The parts of a tensor or tuple; as many as the examples have, each of them symbolic."""
         length = self.length(obj)
-        return iter([cast("Any", obj)[index] for index in range(length)])
+        return iter([cast("Any", obj)[part] for part in range(length)])
 
     def length(self, obj: fx.Proxy) -> int:
         """Number of parts of a tensor or tuple."""
         lengths = {len(value) for value in self._values(obj.node)}
         if len(lengths) > 1:
-            raise SizeError("takes the batch size as a fixed number")
+            self._refuse(_AS_A_NUMBER.format("the batch size"))
         return lengths.pop()
 
     def number(self, obj: fx.Proxy, convert: Callable[[Any], Any], deed: str) -> Any:
         """What a proxy is as a number (or as true or false), if only sizes tell.
 
-        Raises `SizeError`, with what the forward pass does (``deed``), if the values of a tensor
-        tell, and if it differs from one batch size to another.
+        Raises `SizeError`, with what the forward pass does with it (``deed``), if the values of a
+        tensor tell, and if it differs from one batch size to another.
         """
         values = self._values(obj.node)
         if not self._comes_of_sizes(obj.node):
-            raise SizeError(f"{deed} the value of a tensor")
+            self._refuse(deed.format("the value of a tensor"))
         numbers = {convert(value) for value in values}
         if len(numbers) > 1:
-            raise SizeError(f"{deed} the batch size")
+            self._refuse(deed.format("the batch size"))
         return numbers.pop()
+
+    def _refuse(self, deed: str) -> NoReturn:
+        # Kept, for the forward pass may catch it.
+        self.refusal = SizeError(f"its forward pass {deed}{_place(traceback.extract_stack())}")
+        raise self.refusal
 
     def _values(self, node: fx.Node) -> list[Any]:
         """What a node gives on the examples, at each batch size."""
@@ -134,17 +144,16 @@ class SizedProxy(fx.Proxy):
         return SizedAttribute(self, k)
 
     def __int__(self) -> int:
-        return int(self.tracer.number(self, int, "takes as a fixed number"))
+        return int(self.tracer.number(self, int, _AS_A_NUMBER))
 
     def __index__(self) -> int:
-        return int(self.tracer.number(self, int, "takes as a fixed number"))
+        return int(self.tracer.number(self, index, _AS_A_NUMBER))
 
     def __float__(self) -> float:
-        return float(self.tracer.number(self, float, "takes as a fixed number"))
+        return float(self.tracer.number(self, float, _AS_A_NUMBER))
 
     def __round__(self, digits: int | None = None) -> Any:
-        number = self.tracer.number(self, float, "takes as a fixed number")
-        return round(number, digits)
+        return round(float(self), digits)
 
     def __len__(self) -> int:
         return self.tracer.length(self)
@@ -156,7 +165,12 @@ class SizedAttribute(SizedProxy, Attribute):
 
 def place_of(error: BaseException) -> str:
     """Where in the user's own code an error arose: `` at FILE:LINE (CODE)``, or nothing."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    return _place(traceback.extract_tb(error.__traceback__))
+
+
+def _place(frames: Sequence[traceback.FrameSummary]) -> str:
+    """The innermost frame outside torch and this room."""
+    for frame in reversed(frames):
         if frame.filename.startswith(("<", *_LIBRARIES)):
             continue
         return f" at {frame.filename}:{frame.lineno} ({frame.line})"
