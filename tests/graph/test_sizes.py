@@ -210,8 +210,8 @@ def test_a_forward_pass_that_fails_by_itself_is_named_with_its_line():
     with pytest.raises(TraceError) as caught:
         trace(Two(fails), torch.randn(1, 3, 8, 8))
     assert str(caught.value) == (
-        "Two cannot be traced: its forward pass fails on inputs of shape (1, 3, 8, 8): "
-        f'this is mine at {__file__}:{line} (raise RuntimeError("this is mine\\nand has two lines"))'
+        "Two cannot be traced: its forward pass fails on inputs of shape (1, 3, 8, 8): this is "
+        f'mine at {__file__}:{line} (raise RuntimeError("this is mine\\nand has two lines"))'
     )
 
 
@@ -283,7 +283,12 @@ def test_a_network_that_gives_nan_on_its_example_is_refused():
 
 @pytest.mark.parametrize(
     ("given", "what"),
-    [("image", "str"), (3, "int"), (torch.tensor(1.0), r"shape \(\)"), ([torch.ones(0, 3)], "0, 3")],
+    [
+        ("image", "str"),
+        (3, "int"),
+        (torch.tensor(1.0), r"shape \(\)"),
+        ([torch.ones(0, 3)], "0, 3"),
+    ],
 )
 def test_examples_that_are_none_are_refused(given, what):
     with pytest.raises(TraceError, match=rf"example inputs must be tensors .*, not .*{what}"):

@@ -184,7 +184,9 @@ def _name_of(hook: Callable[..., Any]) -> str:
 def _remove(module: nn.Module, name: str) -> None:
     """Make a computed weight a stored one."""
     if parametrize.is_parametrized(module, name):
-        parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+        # torch's own removal would change the class, which the copy has in common with the model.
+        module.__class__ = parametrize.type_before_parametrizations(module)
+        del module.parametrizations
         return
     for hook in _weight_hooks(module):
         if _name_of(hook) != name:
