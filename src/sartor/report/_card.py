@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sartor.compression import Origin
-from sartor.runs import HEADINGS, cells, tuned_words
+from sartor.runs import HEADINGS, cells, percent, tuned_words
 
 if TYPE_CHECKING:
     from sartor.pipeline import Report
@@ -68,7 +68,7 @@ def _row(*columns: str) -> str:
 def _verified(verified: VerifiedRun) -> str:
     found = verified.found
     begin = "Run" if verified.faults else "Verified"
-    accuracy = f"{100 * found.accuracy:.2f} % on {found.images:,} images"
+    accuracy = f"{percent(found.accuracy)} on {found.images:,} images"
     faults = "".join(f" **Not as promised: {fault}.**" for fault in verified.faults)
     return f"{begin} in {found.runtime} on {found.device}: {accuracy}.{faults}"
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
 from sartor.machine import require
+from sartor.report._how import how_briefly
 from sartor.report._page import Page, drawn, table
-from sartor.report._words import how_briefly, verified_briefly
-from sartor.runs import counted
+from sartor.runs import counted, verified_briefly
 
 if TYPE_CHECKING:
     from sartor.runs import Run

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from sartor.machine import require
 from sartor.report._figures import CAPTIONS, figures
-from sartor.report._words import how, verified_words
-from sartor.runs import HEADINGS, cells, tuned_words
+from sartor.report._how import how
+from sartor.runs import HEADINGS, cells, percent, tuned_words, verified_words
 
 if TYPE_CHECKING:
     from sartor.pipeline import Entry
@@ -84,7 +84,7 @@ def payload(run: Run) -> dict[str, Any]:
     """What changes while a search runs: one line of state, the table, the figures."""
     episodes = run.require_episodes()
     best = max(episodes, key=lambda episode: episode.reward)
-    accuracy = f"best {100 * best.outcome.accuracy:.2f} % of the reward images"
+    accuracy = f"best {percent(best.outcome.accuracy)} of the reward images"
     done = f"{len(episodes)} of {run.config.options.episodes} episodes"
     networks = {} if run.result is None else run.result.networks
     return {

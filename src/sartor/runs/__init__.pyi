@@ -18,9 +18,14 @@ from ._subject import Subject as Subject
 from ._summary import HEADINGS as HEADINGS
 from ._summary import accuracy_words as accuracy_words
 from ._summary import cells as cells
-from ._summary import counted as counted
 from ._summary import members_words as members_words
 from ._summary import missed_words as missed_words
 from ._summary import relative_latency as relative_latency
 from ._summary import tuned_words as tuned_words
+from ._summary import verified_briefly as verified_briefly
+from ._summary import verified_words as verified_words
+from ._units import counted as counted
+from ._units import in_bytes as in_bytes
+from ._units import milliseconds as milliseconds
+from ._units import percent as percent
 from ._verify import VerifiedRun as VerifiedRun

@@ -6,21 +6,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sartor.pipeline import Entry, Report
+from sartor.runs._units import counted, in_bytes, milliseconds, percent
 
 if TYPE_CHECKING:
     from sartor.runs._finetune import FinetuneReport, TestAccuracy, ValidationAccuracy
+    from sartor.runs._verify import VerifiedRun
 
 #: Headings of `cells`; the last only where something was measured.
 HEADINGS = ("validation", "test", "MACs", "parameters", "size", "latency")
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things.
-
-    >>> counted(1, "thread"), counted(1200, "image")
-    ('1 thread', '1,200 images')
-    """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def relative_latency(name: str, entry: Entry) -> float | None:
@@ -33,19 +26,16 @@ def relative_latency(name: str, entry: Entry) -> float | None:
 def cells(entry: Entry) -> list[str]:
     """Accuracies, MACs, parameters, bytes and latency of a network, with their ratios."""
     ratio = entry.ratio
-    test = "–"
-    if entry.test is not None:
-        test = f"{100 * entry.test:.2f} %"
     latency = "–"
     if entry.latency is not None:
-        milliseconds = 1e3 * entry.latency.candidate.median_s
-        latency = f"{milliseconds:.3f} ms ({100 * entry.latency.relative:.1f} %)"
+        measured = milliseconds(entry.latency.candidate.median_s)
+        latency = f"{measured} ({percent(entry.latency.relative, 1)})"
     return [
-        f"{100 * entry.validation:.2f} %",
-        test,
-        f"{entry.macs / 1e6:.2f} M ({100 * ratio.macs:.1f} %)",
-        f"{entry.params / 1e3:.1f} K ({100 * ratio.params:.1f} %)",
-        f"{entry.size / 1e3:.1f} KB ({100 * ratio.size:.1f} %)",
+        percent(entry.validation),
+        percent(entry.test),
+        f"{entry.macs / 1e6:.2f} M ({percent(ratio.macs, 1)})",
+        f"{entry.params / 1e3:.1f} K ({percent(ratio.params, 1)})",
+        f"{entry.size / 1e3:.1f} KB ({percent(ratio.size, 1)})",
         latency,
     ]
 
@@ -79,7 +69,33 @@ def tuned_words(report: FinetuneReport) -> str:
 
 def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:
     """Accuracies by name: of the original if that was tested, before and after fine-tuning."""
-    return ", ".join(f"{name} {100 * value:.2f} %" for name, value in vars(accuracy).items())
+    return ", ".join(f"{name} {percent(value)}" for name, value in vars(accuracy).items())
+
+
+def verified_words(verified: VerifiedRun) -> str:
+    """What was measured of an exported file, in one sentence."""
+    found = verified.found
+    latency = found.latency
+    of_batch = f" of {found.batch} images" if found.batch > 1 else ""
+    where = f"{found.runtime} on {found.device}, {counted(found.threads, 'thread')}"
+    simulated = percent(found.simulated)
+    parts = (
+        f"accuracy {percent(found.accuracy)} on {found.images:,} test images "
+        f"(simulated {simulated})",
+        f"latency{of_batch} {milliseconds(latency.candidate.median_s)}",
+        f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
+        in_bytes(found.size_bytes),
+        f"peak memory {in_bytes(found.peak_memory_bytes)}.",
+    )
+    return f"{found.artifact} in {where}: {', '.join(parts)}"
+
+
+def verified_briefly(verified: VerifiedRun) -> str:
+    """Accuracy and latency of an exported file."""
+    found = verified.found
+    accuracy = f"accuracy {percent(found.accuracy)}"
+    latency = f"latency {found.latency.relative:.3f} of the original's"
+    return f"{found.artifact} in {found.runtime}, {accuracy}, {latency}"
 
 
 def members_words(members: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ from sartor.machine import read_json, structure, write_text
 from sartor.pipeline import Report
 from sartor.runs._config import RunConfig
 from sartor.runs._layout import verification_of
-from sartor.runs._summary import counted
+from sartor.runs._units import counted
 
 _ADDED = ("faults", "unchecked")
 

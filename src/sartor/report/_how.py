@@ -1,0 +1,50 @@
+"""How a run was made, in words."""
+
+from __future__ import annotations
+
+import sartor
+from sartor.pipeline import Report
+from sartor.runs import Run, counted
+
+
+def how(run: Run) -> dict[str, str]:
+    """How a run was made, by what is said of it."""
+    config = run.config
+    options = config.options
+    methods = ", ".join(options.methods)
+    return {
+        "network": f"{config.model}, weights {config.weights}",
+        "data": config.data,
+        "budget": config.budget or "none",
+        "agent": f"{options.agent}, seed {options.seed}, methods {methods}",
+        "target": _target(run.result),
+        "versions": _versions(run.result),
+        "command": run.command,
+    }
+
+
+def how_briefly(run: Run) -> str:
+    """How a run was made, in one line."""
+    config = run.config
+    options = config.options
+    parts = (
+        config.model,
+        config.budget or "no budget",
+        f"{options.agent} for {counted(options.episodes, 'episode')}",
+        ", ".join(options.methods),
+        f"seed {options.seed}",
+        f"target {options.target or 'none'}",
+    )
+    return ", ".join(parts)
+
+
+def _target(report: Report | None) -> str:
+    if report is None or report.target is None:
+        return "none"
+    target = report.target
+    return f"{target.runtime}, {target.device}, {counted(target.threads, 'thread')}"
+
+
+def _versions(report: Report | None) -> str:
+    versions = {"sartor": sartor.__version__} if report is None else report.versions
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
