@@ -70,6 +70,11 @@ def _sentences(report: Report, folder: Path) -> Iterator[str]:
 
     for item in report.kept_whole:
         yield f"kept whole: {item.channels} output channels of {item.layer} ({item.reason})"
+    for reason in dict.fromkeys(report.not_refitted.values()):
+        layers = [name for name, why in report.not_refitted.items() if why == reason]
+        yield f"not refitted: {', '.join(layers)} ({reason})"
+    for layer, owner in report.shared.items():
+        yield f"counted once: the weights of {layer} are those of {owner}"
     for operator in report.unknown_operators:
         yield f"not counted: the MACs of {operator} are unknown"
     error = report.latency_prediction_error

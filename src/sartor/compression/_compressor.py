@@ -91,13 +91,14 @@ class Compressor:
         """Which units of each group go first, and the error this causes."""
         return rank(self.network, self.refitter, self.options.select)
 
-    @property
-    def not_refitted(self) -> dict[str, str]:
-        """Layers whose weights are never fitted anew, with the reason.
+    def not_refitted(self, policy: Policy) -> dict[str, str]:
+        """Layers whose weights a policy leaves as they are, with the reason.
 
-        Empty where nothing is to be refitted.
+        Empty for a policy that prunes nothing, and where nothing is to be refitted.
         """
-        if self.refitter is None or self.options.refit == "none":
+        ratios = [*policy.channels.values(), *policy.weights.values()]
+        prunes = any(ratio < 1 for ratio in ratios)
+        if not prunes or self.refitter is None or self.options.refit == "none":
             return {}
         return dict(self.refitter.calibration.obstacles)
 

@@ -336,6 +336,8 @@ class Pipeline:
             seconds_per_episode=_mean_seconds(episodes),
             policy=judged.verdict.policy,
             kept_whole=network.kept_whole,
+            not_refitted=self.compressor.not_refitted(judged.verdict.policy),
+            shared=network.shared,
             unknown_operators=network.unknown_operators,
             versions=_versions(),
         )

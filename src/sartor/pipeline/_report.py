@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sartor.errors import RunError
@@ -155,6 +155,8 @@ class Report:
         seconds_per_episode: Where they went.
         policy: What was decided.
         kept_whole: Channels that could not be removed, and why.
+        not_refitted: Layers whose weights were not fitted anew, with the reason.
+        shared: Layers whose weights are those of an earlier one, and count once.
         unknown_operators: Operators whose MACs are not counted.
         versions: Of sartor, torch and Python.
     """
@@ -183,6 +185,8 @@ class Report:
     seconds_per_episode: EpisodeSeconds
     policy: Policy
     kept_whole: tuple[KeptWhole, ...]
+    not_refitted: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[str, str] = field(default_factory=dict)
     unknown_operators: tuple[str, ...]
     versions: Mapping[str, str]
 
