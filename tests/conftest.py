@@ -10,22 +10,26 @@ from sartor import demo
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-SHARED = Path(__file__).parents[2] / "shared"
+#: The variable that asks for the tests with real data and trained networks, and says where they are.
+SHARED = "SARTOR_SHARED"
+
+
+def pytest_collection_modifyitems(items):
+    """What asks for the fixture `shared` bears the marker of the same name: ``-m 'not shared'``."""
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.shared)
 
 
 @pytest.fixture(scope="session")
-def missing():
-    """Ends a test that needs what is not here, with the reason: skipped, but failed in CI (``CI=true``)."""
-    return pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-
-
-@pytest.fixture(scope="session")
-def shared(missing):
+def shared():
     """Folder with real data and trained networks."""
-    for folder in (SHARED / "data/cifar10", SHARED / "models"):
-        if not folder.is_dir():
-            missing(f"{folder} is not here (CIFAR-10 and trained networks)")
-    return SHARED
+    if SHARED not in os.environ:
+        pytest.skip(f"needs CIFAR-10 and trained networks: name their folder in {SHARED}")
+    folder = Path(os.environ[SHARED])
+    for part in ("data/cifar10", "models"):
+        assert (folder / part).is_dir(), f"{SHARED} is {folder}, which has no {part}"
+    return folder
 
 
 @pytest.fixture(autouse=True)
