@@ -1,5 +1,4 @@
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,7 @@ import torch
 import sartor
 from sartor import demo
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-#: The variable that asks for the tests with real data and trained networks, and says where they are.
+#: The variable that says where real data and trained networks are, and asks for their tests.
 SHARED = "SARTOR_SHARED"
 
 
