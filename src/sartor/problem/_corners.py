@@ -25,10 +25,12 @@ def combine(decisions: Sequence[Decision], *, widths: IntArray, bits: IntArray) 
 
 def corners(decisions: Sequence[Decision], widths: Sequence[IntArray]) -> list[IntArray]:
     """Each of some ``widths`` with all bits at their coarsest, then each at their finest."""
-    coarsest, finest = ends(decisions)
-    coarse = [combine(decisions, widths=width, bits=coarsest) for width in widths]
-    fine = [combine(decisions, widths=width, bits=finest) for width in widths]
-    return coarse + fine
+    found = []
+    for bits in ends(decisions):
+        for width in widths:
+            corner = combine(decisions, widths=width, bits=bits)
+            found.append(corner)
+    return found
 
 
 def cheapest(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArray]) -> IntArray:

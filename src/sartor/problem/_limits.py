@@ -130,7 +130,8 @@ class BudgetLimits:
         """What is used up of every bound (bounds, policies)."""
         shares = np.empty((len(self._values), len(counts)))
         for row, (bound, limit) in enumerate(self._values.items()):
-            shares[row] = self._total(bound.quantity, counts) / limit
+            used = self._total(bound.quantity, counts)
+            shares[row] = used / limit
         return shares
 
     def _smallest(self, quantity: Bounded) -> float:

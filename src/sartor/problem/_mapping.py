@@ -24,8 +24,10 @@ class DecisionMap:
         network = cost_model.network
         self._decisions = decisions
         self._base = base
-        self._group_columns = {group.name: column for column, group in enumerate(network.groups)}
-        self._layer_columns = {layer.name: column for column, layer in enumerate(network.layers)}
+        groups = [group.name for group in network.groups]
+        layers = [layer.name for layer in network.layers]
+        self._group_columns = _columns(groups)
+        self._layer_columns = _columns(layers)
 
         counts, settings = cost_model.row(base)
         prunes_weights = bool(base.weights) or _any(decisions, WeightDecision)
@@ -66,6 +68,10 @@ class DecisionMap:
 
 def _repeat(row: npt.NDArray[Number] | None, count: int) -> npt.NDArray[Number] | None:
     return None if row is None else np.repeat(row, count, axis=0)
+
+
+def _columns(names: Sequence[str]) -> dict[str, int]:
+    return {name: column for column, name in enumerate(names)}
 
 
 def _any(decisions: Sequence[Decision], kind: type[Decision]) -> bool:

@@ -224,21 +224,30 @@ class Problem:
         nearest. Where all waste it, the largest that fits; where none fits, the least excess.
         """
         decision = self.decisions[len(decided)]
-        wanted = int(decision.nearest(np.array([ratio * decision.size]))[0])
-        if not self._limits:
-            return int(decision.choices[wanted])
+        wanted = np.array([ratio * decision.size])
+        (place,) = decision.nearest(wanted)
+        if self._limits:
+            place = self._affordable_place(decided, place)
+        return int(decision.choices[place])
 
+    def _affordable_place(self, decided: IntArray, wanted: int) -> int:
+        """Place of the choice that is executed where the place ``wanted`` is the nearest."""
         frugal = self._completed(decided, self.cheapest())
         fits = self.fits(frugal)
         if not fits.any():
-            return int(decision.choices[self._limits.excess(frugal).argmin()])
+            excess = self._limits.excess(frugal)
+            return int(excess.argmin())
 
+        decision = self.decisions[len(decided)]
         lavish = self._completed(decided, self.highest)
-        allowed = np.flatnonzero(fits & _wastes_nothing(decision, self.usage(lavish)))
+        wastes_nothing = _wastes_nothing(decision, self.usage(lavish))
+        allowed = np.flatnonzero(fits & wastes_nothing)
         if not len(allowed):
-            return int(decision.choices[np.flatnonzero(fits)[-1]])
+            fitting = np.flatnonzero(fits)
+            return int(fitting[-1])
         distances = np.abs(allowed - wanted)
-        return int(decision.choices[allowed[distances.argmin()]])
+        nearest = distances.argmin()
+        return int(allowed[nearest])
 
     def _completed(self, decided: IntArray, later: IntArray) -> IntArray:
         """Policies (choices, decisions), one for each choice of the decision that is next.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sartor.data import Data, Images
+from sartor.data import Data
 from sartor.errors import DataError, UsageError
 
 
@@ -67,7 +67,7 @@ def require_classes(shape: Sequence[int], labels: Tensor) -> int:
     """Number of classes of outputs of a ``shape`` (without the batch), to which ``labels`` belong.
 
     Raises `UsageError` for outputs that are no scores of at least two classes, `DataError` for
-    labels that are no class numbers of these.
+    labels that are none of these.
 
     >>> require_classes((10,), torch.tensor([0, 9, 3]))
     10
@@ -79,7 +79,6 @@ def require_classes(shape: Sequence[int], labels: Tensor) -> int:
             "compress(model, evaluate=...)"
         )
     (classes,) = shape
-    _require_class_numbers(labels)
     low = int(labels.min())
     high = int(labels.max())
     if low < 0 or high >= classes:
@@ -90,31 +89,14 @@ def require_classes(shape: Sequence[int], labels: Tensor) -> int:
     return classes
 
 
-def _require_class_numbers(labels: Tensor) -> None:
-    if labels.dim() != 1:
-        advice = "; of one-hot labels take labels.argmax(1)" if labels.dim() == 2 else ""
-        raise DataError(
-            f"labels have shape {tuple(labels.shape)}; allowed is one class number for each image, "
-            f"shape (images,){advice}"
-        )
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise DataError(
-            f"labels are {labels.dtype}; allowed are whole numbers, such as labels.long()"
-        )
-
-
 def require_scorable(network: nn.Module, data: Data) -> None:
-    """Check that a network answers every image that will be scored with scores of its classes.
+    """Check that a network answers images with scores of classes to which all labels belong.
 
     To be asked before anything is computed that takes long. The network is in evaluation mode
     afterwards. Raises `UsageError` and `DataError` as `output_shape` and `require_classes` do.
     """
-    for split in (data.validation, data.test):
-        if split is not None:
-            _require_scorable_split(network, split)
-
-
-def _require_scorable_split(network: nn.Module, images: Images) -> None:
-    few = images.slice(0, 2).normalized()
+    few = data.validation.slice(0, 2).normalized()
     shape = output_shape(network, few, "the network")
-    require_classes(shape, images.labels)
+    require_classes(shape, data.validation.labels)
+    if data.test is not None:
+        require_classes(shape, data.test.labels)

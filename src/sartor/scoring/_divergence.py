@@ -16,8 +16,9 @@ def divergences(candidate: Tensor, original: Tensor) -> Tensor:
     """
     mine = candidate.float().log_softmax(-1)
     theirs = original.float().log_softmax(-1)
-    distances = (mine.exp() * (mine - theirs)).sum(-1)
-    return distances.nan_to_num(_NO_ANSWER).clamp_max(_NO_ANSWER)
+    terms = mine.exp() * (mine - theirs)
+    distances = terms.sum(-1).nan_to_num(_NO_ANSWER)
+    return distances.clamp_max(_NO_ANSWER)
 
 
 def divergence(candidate: Tensor, original: Tensor) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -23,7 +24,7 @@ _BATCH = 100
 _LOOKS = (8, 4, 2)
 
 #: Outputs for images from … to.
-Run = Callable[[int, int], Tensor]
+Run = Callable[[int, int], Any]
 
 
 class ImageScorer:
@@ -121,8 +122,9 @@ class ImageScorer:
         """
         require_classes(outputs.shape[1:], self._images.labels)
         count = len(outputs)
-        correct = outputs.argmax(-1) == self._images.labels[:count]
-        correct &= outputs.isfinite().all(-1)
+        labels = self._images.labels[:count]
+        is_number = outputs.isfinite().all(-1)
+        correct = (outputs.argmax(-1) == labels) & is_number
         accuracy = float(correct.float().mean())
         if self._original is None:
             return Score(accuracy, count, correct=correct)
@@ -132,20 +134,32 @@ class ImageScorer:
 
     def _runner(self, network: fx.GraphModule) -> Run:
         """What runs a network in the form that the processor, or the target, runs fastest."""
-        if is_quantized(network):
-            forward = network if self._deployment is None else self._deployment.forward(network)
-            return lambda start, stop: forward(self._exact_pixels[start:stop])
-        folded = fold(network, self._dtype)
-        return lambda start, stop: folded(self._pixels[start:stop])
+        forward: Callable[[Tensor], Any]
+        if not is_quantized(network):
+            pixels = self._pixels
+            forward = fold(network, self._dtype)
+        elif self._deployment is None:
+            pixels = self._exact_pixels
+            forward = network
+        else:
+            pixels = self._exact_pixels
+            forward = self._deployment.forward(network)
+        return lambda start, stop: forward(pixels[start:stop])
 
     @cached_property
     def _images(self) -> Images:
         """The images that are used, in the order in which they are looked at."""
-        generator = torch.Generator().manual_seed(self._seed)
-        order = torch.randperm(len(self._all), generator=generator)[: self._limit]
-        pixels = self._all.pixels[order]
-        labels = self._all.labels[order]
-        return Images(pixels, labels, self._all.mean, self._all.std)
+        given = self._all
+        generator = torch.Generator()
+        generator.manual_seed(self._seed)
+        order = torch.randperm(len(given), generator=generator)
+        chosen = order[: self._limit]
+        return Images(
+            given.pixels[chosen],
+            given.labels[chosen],
+            given.mean,
+            given.std,
+        )
 
     @cached_property
     def _looks(self) -> list[int]:

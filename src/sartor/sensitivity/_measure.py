@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -134,12 +135,15 @@ def _without_channels(
     compressor: Compressor, runner: SuffixRunner, group: str, keep: float
 ) -> dict[str, nn.Module]:
     """The readers of a group, for which the channels that are not kept are zero."""
-    kept = compressor.kept(Policy(channels={group: keep}))
+    network = compressor.network
+    policy = Policy(channels={group: keep})
+    kept = compressor.kept(policy)
     if kept.all():
         return {}
-    masked = fold(mask(compressor.network, kept), runner.dtype)
-    readers = compressor.network.group_by_name[group].consumers
-    return {name: masked.get_submodule(name) for name in readers}
+    masked = mask(network, kept)
+    folded = fold(masked, runner.dtype)
+    readers = network.group_by_name[group].consumers
+    return {name: folded.get_submodule(name) for name in readers}
 
 
 def _with_coarse_weights(
@@ -148,17 +152,22 @@ def _with_coarse_weights(
     module = runner.network.get_submodule(layer)
     weight = module.get_parameter("weight")
     exact = with_tensors(module, {"weight": weight.float()})
-    quantized = cast("QuantizedWeight", with_rounded_weight(exact, int(bits), scheme))
-    rounded = quantized.rounded().to(weight.dtype)
-    return {layer: with_tensors(module, {"weight": rounded})}
+    quantized = with_rounded_weight(exact, int(bits), scheme)
+    rounded = cast("QuantizedWeight", quantized).rounded()
+    changed = with_tensors(module, {"weight": rounded.to(weight.dtype)})
+    return {layer: changed}
 
 
 def _with_coarse_input(runner: SuffixRunner, layer: str, bits: float) -> dict[str, nn.Module]:
-    ranges = [find_range(batch, int(bits), "minmax") for batch in runner.inputs_of(layer)]
-    low = min(low for low, _ in ranges)
-    high = max(high for _, high in ranges)
+    low = math.inf
+    high = -math.inf
+    for batch in runner.inputs_of(layer):
+        batch_low, batch_high = find_range(batch, int(bits), "minmax")
+        low = min(low, batch_low)
+        high = max(high, batch_high)
     quantizer = ActivationQuantizer(int(bits), low, high)
-    return {layer: _QuantizedInput(quantizer, runner.fast.get_submodule(layer))}
+    module = runner.fast.get_submodule(layer)
+    return {layer: _QuantizedInput(quantizer, module)}
 
 
 class _QuantizedInput(nn.Module):

@@ -61,9 +61,12 @@ class SuffixRunner:
         if not replaced:
             return 0.0
         fast = {name: winograd_layer(module) for name, module in replaced.items()}
-        batches = map_on_threads(partial(self._divergence_of_batch, fast), self.values)
-        count = sum(images for images, _ in batches)
-        total = sum(images * mean for images, mean in batches)
+        of_batch = partial(self._divergence_of_batch, fast)
+        count = 0
+        total = 0.0
+        for images, mean in map_on_threads(of_batch, self.values):
+            count += images
+            total += images * mean
         return max(0.0, total / count)  # rounding may leave a negative zero
 
     @torch.no_grad()
@@ -71,10 +74,12 @@ class SuffixRunner:
         self, replaced: Mapping[str, Callable[..., Any]], values: Values
     ) -> tuple[int, float]:
         """Images of a batch and their mean divergence."""
-        changed = Walk(self.fast, [], replaced=replaced, known=values).run()
-        output = next(iter(reversed(self.fast.graph.nodes)))
+        walk = Walk(self.fast, [], replaced=replaced, known=values)
+        changed = logits(walk.run())
+        *_, output = self.fast.graph.nodes
         original = logits(values[output])
-        return len(original), divergence(logits(changed), original)
+        mean = divergence(changed, original)
+        return len(original), mean
 
 
 @torch.no_grad()
