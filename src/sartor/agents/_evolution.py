@@ -1,57 +1,66 @@
-"""Evolution of whole policies, led by a surrogate: of many mutants the one that promises most improvement is scored.
+"""Evolution of whole policies, led by a surrogate.
 
-A policy is mutated by moving units between decisions (EvoPress's swaps, Sieberling et al. 2025), by crossing it with another
-good one, or by decoding new coefficients of the error curves with the exact allocation (SPDY, Frantar & Alistarh 2022). All
-mutants lie on the budget, so nothing is wasted. Scoring one costs as much as predicting thousands: a Gaussian process fitted
-to all episodes chooses among them by expected improvement.
+A policy is mutated by moving units between decisions (EvoPress's swaps, Sieberling et al. 2025),
+by crossing it with another good one, or by decoding new coefficients of the error curves with the
+exact allocation (SPDY, Frantar & Alistarh 2022). All mutants lie on the budget, so nothing is
+wasted. Scoring one costs as much as predicting thousands: a Gaussian process fitted to all episodes
+chooses the mutant of the largest expected improvement.
 
-A search of channels and bits together holds the searches of each alone: where one kind meets the budget without the other, it
-has a line of its own, which is given up once what it found is not the best.
+A search of channels and bits together holds the searches of each alone: where one kind meets the
+budget without the other, it has a lineage of its own, which is given up once what it found is not
+the best.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from sartor.agents._allocation import knapsack
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.agents._lineage import Lineage
-from sartor.agents._rules import knapsack, uniform
+from sartor.agents._profiles import uniform
 from sartor.machine import FloatArray
 
-#: Proposals of a line of one kind before it may be given up.
+#: Proposals of a lineage of one kind before it may be given up.
 _TRIAL = 12
 
 
 class EvolutionAgent(VectorAgent):
-    """Elitist evolution with a surrogate; starts from the exact allocation or from whatever policies it is shown."""
+    """Elitist evolution with a surrogate.
+
+    Starts from the exact allocation, or from whatever policies it is shown.
+    """
 
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
+        problem = context.problem
         alone = Lineage.of_kinds(context)
-        start = alone[0].start if alone else context.problem.execute(uniform(context))
-        self._all = Lineage(context, np.ones(len(context.problem), dtype=np.bool_), start)
-        self._lines = [self._all, *alone]
-        self._turn = self._all
-        self._untried = [line.start for line in alone]
+        start = alone[0].start if alone else problem.execute(uniform(context))
+        everything = np.ones(len(problem), dtype=np.bool_)
+        self._whole = Lineage(context, everything, start)
+        self._lineages = [self._whole, *alone]
+        self._turn = self._whole
+        self._untried = [lineage.start for lineage in alone]
 
     def propose(self) -> FloatArray:
-        """Of the line whose turn it is."""
+        """Of the lineage whose turn it is: the one that has proposed least."""
         sizes = self.context.problem.sizes
-        if not self._all.size:
+        if not self._whole.size:
             return knapsack(self.context)
         if self._untried:
             return self._untried.pop(0) / sizes
-        self._turn = min(self._lines, key=lambda line: line.proposed)
+        self._turn = min(self._lineages, key=lambda lineage: lineage.proposed)
         return self._turn.propose() / sizes
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
-        """Remember the executed policy, whoever proposed it; go on with the lines that are worth it."""
-        counts = np.rint(trajectory.executed * self.context.problem.sizes).astype(np.int64)
+        """Remember the executed policy, whoever proposed it; drop lineages not worth it."""
+        sizes = self.context.problem.sizes
+        counts = np.rint(trajectory.executed * sizes).astype(np.int64)
         self._turn.proposed += own
-        for line in self._lines:
-            line.learn(counts, trajectory.reward)
-        self._lines = [line for line in self._lines if line is self._all or self._goes_on(line)]
+        for lineage in self._lineages:
+            lineage.learn(counts, trajectory.reward)
+        self._lineages = [lineage for lineage in self._lineages if self._goes_on(lineage)]
 
-    def _goes_on(self, line: Lineage) -> bool:
-        """Whether a line of one kind is on trial still, or holds the best policy of all."""
-        return line.proposed < _TRIAL or line.best >= self._all.best
+    def _goes_on(self, lineage: Lineage) -> bool:
+        """Whether a lineage is on trial still, or holds the best policy of all."""
+        return lineage.proposed < _TRIAL or lineage.best >= self._whole.best

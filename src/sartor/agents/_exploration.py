@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import truncnorm
 
 from sartor.machine import Float32Array, FloatArray
 
@@ -25,6 +24,8 @@ def disturbed(means: Float32Array, sigma: float, rng: np.random.Generator) -> Fl
 
 
 def _draw(mean: float, sigma: float, rng: np.random.Generator) -> float:
+    from scipy.stats import truncnorm
+
     lowest = (0 - mean) / sigma
     highest = (1 - mean) / sigma
     share = rng.uniform()

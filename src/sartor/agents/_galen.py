@@ -22,8 +22,8 @@ from sartor.machine import FloatArray, IntArray
 
 #: Units of the hidden layers.
 HIDDEN = (400, 300)
-#: The last layers' weights begin between minus this and this (Lillicrap et al. 2016, section 7): the
-#: paper's agents are DDPG, and actors that begin elsewhere end in the corners of the actions.
+#: The last layers' weights begin between minus this and this (Lillicrap et al. 2016, section 7):
+#: actors that begin elsewhere soon end in the corners of the actions.
 LAST_LAYER = 3e-3
 #: Transitions of an update, and of the memory.
 BATCH = 128

@@ -56,11 +56,16 @@ class LayerState:
         return np.concatenate([self._static[index], dynamic])
 
     def _around(self, layers: Sequence[LayerCost], place: int) -> list[float]:
+        """MACs and BOPs before and after a layer, as shares of the original's."""
         original = self._problem.original
-        macs = np.array([layer.macs for layer in layers], dtype=np.float64) / original.macs
-        bops = np.array([_bops(layer) for layer in layers], dtype=np.float64) / original.bops
-        parts = (macs[:place], macs[place + 1 :], bops[:place], bops[place + 1 :])
-        return [float(part.sum()) for part in parts]
+        before = layers[:place]
+        after = layers[place + 1 :]
+        return [
+            sum(layer.macs for layer in before) / original.macs,
+            sum(layer.macs for layer in after) / original.macs,
+            sum(map(_bops, before)) / original.bops,
+            sum(map(_bops, after)) / original.bops,
+        ]
 
 
 def _of_layer(layer: LayerCost) -> list[float]:

@@ -3,68 +3,73 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
+from sartor.agents._allocation import allocate
 from sartor.agents._base import SearchContext
 from sartor.agents._mutants import Breeder
-from sartor.agents._rules import allocate
 from sartor.agents._surrogate import Surrogate
 from sartor.machine import BoolArray, FloatArray, IntArray
-from sartor.problem import Decision, cheapest
+from sartor.problem import Decision, Problem, cheapest
 
-#: Mutants per generation, and generations bred on predictions alone, for each proposal.
-_MUTANTS, _GENERATIONS = 96, 3
+#: Mutants of a generation, and generations bred on predictions alone, for each proposal.
+_MUTANTS = 96
+_GENERATIONS = 3
 #: Policies that may be parents.
 _PARENTS = 8
-#: Policies scored before the surrogate leads.
+#: Policies proposed before the surrogate leads.
 _BLIND = 8
-#: New hyperparameters every so many proposals.
+#: Every so many proposals the surrogate's hyperparameters are chosen anew.
 _TUNE = 10
+#: Of the proposals before the surrogate leads, every fourth may be anywhere; the others disturb
+#: the error curves by factors of this spread in turn.
+_ANYWHERE = 4
+_SPREADS = (0.7, 0.35)
 
 
 class Lineage:
-    """Proposes policies that differ in ``free`` decisions (decisions) only and leave the others whole.
+    """Proposes policies that differ in ``free`` decisions only and leave the others whole.
 
-    ``start`` is what its exact allocations begin with. ``proposed`` counts its own proposals that were executed, ``best`` is the
-    largest reward among all policies it was shown.
+    Attributes:
+        free: Which decisions may differ (decisions,).
+        start: What its exact allocations begin with (decisions,).
+        proposed: How many of its own proposals were carried out.
+        best: The largest reward among the policies it was shown and could have proposed.
     """
 
     def __init__(self, context: SearchContext, free: BoolArray, start: IntArray) -> None:
-        self.context, self._free, self.start = context, free, start
-        self.proposed, self.best = 0, -np.inf
+        self.context = context
+        self.free = free
+        self.start = start
+        self.proposed = 0
+        self.best = -np.inf
         self._rng = np.random.default_rng(context.seed)
         self._breeder = Breeder(context.problem, self._rng, free)
         self._surrogate = Surrogate()
-        self._errors = _errors(context, free)
+        self._errors = _free_errors(context.errors, free)
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
         self._seen: set[bytes] = set()
 
     @classmethod
     def of_kinds(cls, context: SearchContext) -> list[Lineage]:
-        """One line for every kind of decision that meets the budget alone; none where all decisions are of one kind.
+        """One for every kind of decision that meets the budget alone.
 
-        Each begins with its exact allocation. Errors are estimates, and those of pruning and of rounding need not be wrong by
-        the same factor: whoever allocates both by them may prune hard what could have been rounded for nothing.
+        None where all decisions are of one kind. Each begins with its exact allocation. Errors are
+        estimates, and those of pruning and of rounding need not be wrong by the same factor: an
+        allocation of both may prune hard what could have been rounded for nothing.
         """
         problem = context.problem
-        found = []
+        lineages = []
         for free in problem.kinds:
-            start = np.where(free, problem.lowest, problem.highest)
-            if (
-                problem.budget.bounds_latency and not problem.fits(start[None])[0]
-            ):  # the least is not always the fastest
-                start = cheapest(
-                    [
-                        d if may else _whole(d)
-                        for d, may in zip(problem.decisions, free, strict=True)
-                    ],
-                    problem.usage,
-                )
-            if not free.all() and problem.budget.bounds and problem.fits(start[None])[0]:
-                found.append(cls(context, free, allocate(problem, _errors(context, free), start)))
-        return found
+            start = _least(problem, free)
+            meets_budget = problem.budget.bounds and problem.fits(start[None])[0]
+            if meets_budget and not free.all():
+                errors = _free_errors(context.errors, free)
+                lineages.append(cls(context, free, allocate(problem, errors, start)))
+        return lineages
 
     @property
     def size(self) -> int:
@@ -72,84 +77,96 @@ class Lineage:
         return len(self._counts)
 
     def propose(self) -> IntArray:
-        """The most promising of all mutants; the first are made without asking what is promising."""
+        """The most promising of all mutants; the first are made without asking the surrogate."""
         if self.proposed < _BLIND or not self.size:
             return self._blind()
         problem = self.context.problem
-        features, rewards = self._features(np.array(self._counts)), np.array(self._rewards)
-        self._surrogate.fit(
-            features, rewards, tune=self.proposed % _TUNE == 0 or self.proposed == _BLIND
-        )
-        parents = np.array(self._counts)[
-            np.argsort(self._surrogate.predict(features)[0])[::-1][:_PARENTS]
-        ]
-        pool = self._breeder.breed(parents, _MUTANTS)
-        for _ in range(_GENERATIONS):
-            pool = self._by_promise(pool)[:_PARENTS]
-            pool = np.concatenate([pool, self._breeder.breed(pool, _MUTANTS)])
-        for counts in self._breeder.distinct(self._by_promise(pool)):
+        for counts in self._promising():
             executed = problem.execute(counts / problem.sizes)
             if executed.tobytes() not in self._seen:
                 return executed
         return self._breeder.anywhere()
 
     def learn(self, counts: IntArray, reward: float) -> None:
-        """Remember an executed policy, whoever proposed it, if this line could have."""
-        problem = self.context.problem
-        if counts.tobytes() in self._seen or (counts != problem.highest)[~self._free].any():
+        """Remember an executed policy, whoever proposed it, if this lineage could have."""
+        changed = counts != self.context.problem.highest
+        foreign = changed[~self.free].any()
+        if foreign or counts.tobytes() in self._seen:
             return
         self._seen.add(counts.tobytes())
         self._counts.append(counts)
         self._rewards.append(reward)
         self.best = max(self.best, reward)
 
+    def _promising(self) -> IntArray:
+        """Mutants of some generations (policies, decisions), those of most promise first."""
+        known = np.array(self._counts)
+        features = self._features(known)
+        tune = self.proposed % _TUNE == 0 or self.proposed == _BLIND
+        self._surrogate.fit(features, np.array(self._rewards), tune=tune)
+
+        expected, _ = self._surrogate.predict(features)
+        parents = known[np.argsort(expected)[::-1][:_PARENTS]]
+        pool = self._breeder.breed(parents, _MUTANTS)
+        for _ in range(_GENERATIONS):
+            pool = self._by_promise(pool)[:_PARENTS]
+            pool = np.concatenate([pool, self._breeder.breed(pool, _MUTANTS)])
+        return self._breeder.distinct(self._by_promise(pool))
+
     def _by_promise(self, pool: IntArray) -> IntArray:
         """Policies in the order of their expected improvement."""
-        order = np.argsort(-self._surrogate.improvement(self._features(pool)), kind="stable")
-        return pool[order]
+        improvement = self._surrogate.improvement(self._features(pool))
+        return pool[np.argsort(-improvement, kind="stable")]
 
     def _blind(self) -> IntArray:
         """Something to learn from: near the exact allocation, further away, or anywhere."""
-        return (
-            self._breeder.anywhere()
-            if self.proposed % 4 == 3
-            else self._decode(0.35 if self.proposed % 2 else 0.7)
-        )
+        if self.proposed % _ANYWHERE == _ANYWHERE - 1:
+            return self._breeder.anywhere()
+        return self._decode(_SPREADS[self.proposed % len(_SPREADS)])
 
-    def _decode(self, sigma: float) -> IntArray:
-        """Exact allocation over error curves with disturbed coefficients."""
-        coefficients = np.exp(self._rng.normal(0, sigma, len(self.context.problem)))
-        disturbed = [
-            error * coefficient
-            for error, coefficient in zip(self._errors, coefficients, strict=True)
-        ]
-        return allocate(self.context.problem, disturbed, self.start, rounds=2)
+    def _decode(self, spread: float) -> IntArray:
+        """Exact allocation over error curves times log-normal factors."""
+        problem = self.context.problem
+        factors = np.exp(self._rng.normal(0, spread, len(problem)))
+        curves = [curve * factor for curve, factor in zip(self._errors, factors, strict=True)]
+        return allocate(problem, curves, self.start, rounds=2)
 
     def _features(self, counts: IntArray) -> FloatArray:
-        """Square roots of the errors of policies (policies, free decisions): rewards are smoother in them than in widths."""
-        problem = self.context.problem
-        columns = [
-            np.sqrt(
-                self._errors[index][
-                    np.searchsorted(decision.choices, counts[:, index]).clip(
-                        max=len(decision.choices) - 1
-                    )
-                ]
-            )
-            for index, decision in enumerate(problem.decisions)
-            if self._free[index]
-        ]
+        """Square roots of the errors of policies (policies, free decisions).
+
+        Rewards are smoother in them than in widths.
+        """
+        columns = []
+        for index in np.flatnonzero(self.free):
+            choices = self.context.problem.decisions[index].choices
+            places = np.searchsorted(choices, counts[:, index])
+            last = len(choices) - 1
+            columns.append(np.sqrt(self._errors[index][places.clip(max=last)]))
         return np.stack(columns, axis=1)
 
 
-def _whole(decision: Decision) -> Decision:
-    """Without a choice: all of it is kept."""
-    return dataclasses.replace(decision, choices=decision.choices[-1:])
+def _least(problem: Problem, free: BoolArray) -> IntArray:
+    """Counts that use up least of the budget where only ``free`` decisions give anything up."""
+    smallest = np.where(free, problem.lowest, problem.highest)
+    # What is smallest is not always fastest.
+    if problem.budget.bounds_latency and not problem.fits(smallest[None])[0]:
+        return cheapest(_without_choice(problem.decisions, ~free), problem.usage)
+    return smallest
 
 
-def _errors(context: SearchContext, free: BoolArray) -> list[FloatArray]:
-    """Estimated errors by decision and choice; without end where a decision that is not free is less than whole."""
+def _without_choice(decisions: Sequence[Decision], fixed: BoolArray) -> list[Decision]:
+    """The decisions, of which those that are ``fixed`` keep everything."""
     return [
-        error if may else np.append(np.full(len(error) - 1, np.inf), 0.0)
-        for error, may in zip(context.errors, free, strict=True)
+        dataclasses.replace(decision, choices=decision.choices[-1:]) if is_fixed else decision
+        for decision, is_fixed in zip(decisions, fixed, strict=True)
     ]
+
+
+def _free_errors(errors: Sequence[FloatArray], free: BoolArray) -> list[FloatArray]:
+    """Errors of all choices; infinite where a decision that is not free is less than whole."""
+    found = []
+    for curve, is_free in zip(errors, free, strict=True):
+        only_whole = np.full(len(curve), np.inf)
+        only_whole[-1] = 0.0
+        found.append(curve if is_free else only_whole)
+    return found

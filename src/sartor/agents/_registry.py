@@ -15,11 +15,11 @@ Rule = Callable[[SearchContext], FloatArray]
 RULES: Registry[Rule] = Registry(
     "rule",
     {
-        "uniform": "sartor.agents._rules:uniform",
-        "shallow": "sartor.agents._rules:shallow",
-        "deep": "sartor.agents._rules:deep",
-        "greedy": "sartor.agents._rules:greedy",
-        "knapsack": "sartor.agents._rules:knapsack",
+        "uniform": "sartor.agents._profiles:uniform",
+        "shallow": "sartor.agents._profiles:shallow",
+        "deep": "sartor.agents._profiles:deep",
+        "greedy": "sartor.agents._greedy:greedy",
+        "knapsack": "sartor.agents._allocation:knapsack",
     },
 )
 

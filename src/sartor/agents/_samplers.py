@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import optuna
 
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
-from sartor.machine import FloatArray, require
+from sartor.machine import FloatArray, quiet_logger, require
 from sartor.problem import Problem
+
+#: Spread of the first generation of CMA-ES.
+_SPREAD = 0.2
 
 
 class RandomAgent(VectorAgent):
@@ -21,86 +23,107 @@ class RandomAgent(VectorAgent):
 
     def propose(self) -> FloatArray:
         """A random policy."""
-        return self._rng.uniform(*_box(self.context.problem))
+        low, high = _box(self.context.problem)
+        return self._rng.uniform(low, high)
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Random search does not learn."""
 
 
 class TpeAgent(VectorAgent):
-    """Tree-structured Parzen estimator (Bergstra et al. 2011), as Optuna ships it; it is told the executed ratios."""
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), as Optuna ships it.
+
+    It learns from the executed ratios.
+    """
 
     def __init__(self, context: SearchContext) -> None:
+        import optuna
+
         super().__init__(context)
+        ranges = zip(*_box(context.problem), strict=True)
         self._space: dict[str, optuna.distributions.BaseDistribution] = {
             f"{index:04d}": optuna.distributions.FloatDistribution(float(low), float(high))
-            for index, (low, high) in enumerate(zip(*_box(context.problem), strict=True))
+            for index, (low, high) in enumerate(ranges)
         }
         sampler = optuna.samplers.TPESampler(seed=context.seed)
-        self._study = optuna.create_study(direction="maximize", sampler=sampler)
+        with quiet_logger("optuna"):
+            self._study = optuna.create_study(direction="maximize", sampler=sampler)
 
     def propose(self) -> FloatArray:
         """The sampler's next suggestion."""
+        from optuna.trial import TrialState
+
         trial = self._study.ask(self._space)
-        ratios = np.array([trial.params[name] for name in self._space])
-        self._study.tell(
-            trial, state=optuna.trial.TrialState.FAIL
-        )  # replaced by what was executed, below
-        return ratios
+        # What is executed may be another policy: `learn` adds that one instead.
+        self._study.tell(trial, state=TrialState.FAIL)
+        return np.array([trial.params[name] for name in self._space])
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Add the executed policy to the sampler's history."""
-        params = dict(zip(self._space, trajectory.executed.tolist(), strict=True))
-        trial = optuna.trial.create_trial(
-            params=params, distributions=self._space, value=trajectory.reward
+        from optuna.trial import create_trial
+
+        ratios = trajectory.executed.tolist()
+        trial = create_trial(
+            params=dict(zip(self._space, ratios, strict=True)),
+            distributions=self._space,
+            value=trajectory.reward,
         )
         self._study.add_trial(trial)
 
 
 class CmaEsAgent(VectorAgent):
-    """CMA-ES (Hansen 2016) in the box of keep ratios; starts at the best policy it is shown, else in the middle."""
+    """CMA-ES (Hansen 2016) in the box of keep ratios.
+
+    Starts at the best policy it is shown, else in the middle. Raises `MissingPackageError` without
+    the package cmaes.
+    """
 
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
         low, high = _box(context.problem)
-        self._open = high > low  # decisions with a choice
-        self._fixed, self._bounds = high, np.stack([low, high], axis=1)[self._open]
+        self._has_choice = high > low
+        self._fixed = high
+        self._bounds = np.stack([low, high], axis=1)[self._has_choice]
         self._start = self._bounds.mean(1)
         self._best_shown = -np.inf
+        self._library = require("cmaes", extra="agents")
         self._optimizer: Any = None
         self._sample: FloatArray = np.empty(0)
-        self._told: list[tuple[FloatArray, float]] = []
+        self._generation: list[tuple[FloatArray, float]] = []
 
     def propose(self) -> FloatArray:
         """A sample of the current distribution."""
-        if not self._open.any():
+        if not self._has_choice.any():
             return self._fixed
         if self._optimizer is None:
-            self._optimizer = require("cmaes", extra="agents").CMA(
-                mean=self._start, sigma=0.2, bounds=self._bounds, seed=self.context.seed
+            self._optimizer = self._library.CMA(
+                mean=self._start, sigma=_SPREAD, bounds=self._bounds, seed=self.context.seed
             )
         self._sample = self._optimizer.ask()
         ratios = self._fixed.copy()
-        ratios[self._open] = self._sample
+        ratios[self._has_choice] = self._sample
         return ratios
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Collect a generation, then update the distribution."""
         if not own:
-            if trajectory.reward > self._best_shown and self._optimizer is None:
-                self._best_shown = trajectory.reward
-                self._start = np.clip(
-                    trajectory.executed[self._open], self._bounds[:, 0], self._bounds[:, 1]
-                )
-            return
-        if self._optimizer is None:  # nothing to choose
-            return
-        self._told.append((self._sample, -trajectory.reward))
-        if len(self._told) == self._optimizer.population_size:
-            self._optimizer.tell(self._told)
-            self._told = []
+            self._start_from(trajectory)
+        elif self._optimizer is not None:
+            self._generation.append((self._sample, -trajectory.reward))
+            if len(self._generation) == self._optimizer.population_size:
+                self._optimizer.tell(self._generation)
+                self._generation = []
+
+    def _start_from(self, shown: Trajectory) -> None:
+        """Begin at a policy, if there is a beginning still and none better was shown."""
+        if self._optimizer is None and shown.reward > self._best_shown:
+            self._best_shown = shown.reward
+            ratios = shown.executed[self._has_choice]
+            self._start = np.clip(ratios, self._bounds[:, 0], self._bounds[:, 1])
 
 
 def _box(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Smallest and largest ratio of every decision."""
-    return problem.lowest / problem.sizes, problem.highest / problem.sizes
+    low = problem.lowest / problem.sizes
+    high = problem.highest / problem.sizes
+    return low, high

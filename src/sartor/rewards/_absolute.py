@@ -22,7 +22,7 @@ class AbsoluteReward(Reward):
     enforces_budget = False
 
     def __call__(self, outcome: Outcome, ceiling: float | None) -> float:
-        """At most 1. Raises `UsageError` where there is no bound on latency or none was measured."""
+        """At most 1. Raises `UsageError` without a bound on latency, or if none was measured."""
         if ceiling is None or outcome.relative_latency is None:
             raise UsageError(
                 "reward 'absolute' needs a budget on latency and a target, such as latency<=0.3 "

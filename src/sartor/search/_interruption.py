@@ -1,4 +1,7 @@
-"""Ctrl-C, heard between episodes: an exception could be raised anywhere, even where Python has to ignore it."""
+"""Ctrl-C between episodes.
+
+An exception could be raised anywhere, even where Python has to ignore it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 
 class Interruption:
-    """While it is entered, the first Ctrl-C is only noted; a second one raises `KeyboardInterrupt` at once.
+    """While it is entered, the first Ctrl-C is noted; a second one raises `KeyboardInterrupt`.
 
     Outside the main thread, where Python delivers no signals, it does nothing.
     """

@@ -1,0 +1,73 @@
+"""Greedy removal: what adds least error for what it saves goes first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sartor.agents._base import SearchContext
+from sartor.machine import FloatArray, IntArray
+from sartor.problem import Decision, Problem
+
+#: At most this share of a decision's size is given up at a time.
+_STEP = 0.05
+#: The least saving that errors are divided by, as a share of the budget.
+_LEAST_SAVING = 1e-12
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A decision goes from one of its choices to a smaller one, both by their places."""
+
+    decision: int
+    before: int
+    after: int
+
+
+def greedy(context: SearchContext) -> FloatArray:
+    """Keep ratios (decisions,) of the first policy on the way down that meets the budget.
+
+    One decision at a time gives up a twentieth of its size, or one choice if they are further
+    apart: the one that adds least estimated error for what it saves (like NetAdapt, Yang et al.
+    2018).
+    """
+    problem = context.problem
+    places = [len(decision.choices) - 1 for decision in problem.decisions]
+    counts = problem.highest
+    while any(places) and not problem.fits(counts[None])[0]:
+        moves = _moves(problem, places)
+        rows = np.stack([_after(problem, counts, move) for move in moves])
+        saved = problem.usage(counts[None])[0] - problem.usage(rows)
+        added = np.array([_added(context.errors, move) for move in moves])
+        best = int(np.argmin(added / np.maximum(saved, _LEAST_SAVING)))
+        places[moves[best].decision] = moves[best].after
+        counts = rows[best]
+    return counts / problem.sizes
+
+
+def _moves(problem: Problem, places: list[int]) -> list[_Move]:
+    moves = []
+    for index, place in enumerate(places):
+        if place > 0:
+            after = _below(problem.decisions[index], place)
+            moves.append(_Move(index, place, after))
+    return moves
+
+
+def _below(decision: Decision, place: int) -> int:
+    """The place of the least choice within a step of the present one, or of the next below it."""
+    step = max(1, int(np.ceil(_STEP * decision.size)))
+    least = decision.choices[place] - step
+    return min(place - 1, int(np.searchsorted(decision.choices, least)))
+
+
+def _after(problem: Problem, counts: IntArray, move: _Move) -> IntArray:
+    moved = counts.copy()
+    moved[move.decision] = problem.decisions[move.decision].choices[move.after]
+    return moved
+
+
+def _added(errors: list[FloatArray], move: _Move) -> float:
+    curve = errors[move.decision]
+    return float(curve[move.after] - curve[move.before])
