@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shlex
 import sys
@@ -18,7 +19,7 @@ from sartor import demo
 from sartor.cli import main, parse
 from sartor.finetune import Teacher
 from sartor.graph import trace
-from sartor.runs import RunConfig
+from sartor.runs import Run, RunConfig
 
 
 class Branching(nn.Module):
@@ -129,7 +130,7 @@ BAD_INPUT = {
     "a file instead of a run": lambda f, w: (
         ["show", str(f / "torn.safetensors")],
         1,
-        "the run is not finished",
+        "is not the folder of a run",
     ),
     "a data folder that does not exist": lambda f, w: (
         search(f, w, data=f / "nowhere"),
@@ -207,7 +208,7 @@ BAD_INPUT = {
         "allowed are macs, params, size, bops",
     ),
     "an impossible budget": lambda f, w: (
-        search(f, w, budget="params<=5"),
+        search(f, w, budget="params<=1%"),
         2,
         r"the smallest reachable value is params<=\d+",
     ),
@@ -337,7 +338,7 @@ BAD_INPUT = {
     "nothing to show": lambda f, w: (
         ["show", str(f / "run")],
         1,
-        "the run is not finished. Resume it with",
+        r"run\.json does not exist; .* is not the folder of a run",
     ),
 }
 
@@ -423,6 +424,65 @@ def test_the_demonstration_searches_and_goes_on(tmp_path, capsys):
     assert len(Run(tmp_path).episodes) == 4
 
 
+NET = """
+from torch import nn
+
+def build():
+    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+"""
+
+
+def test_a_module_of_the_current_folder_is_found_after_those_that_are_installed(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "net_of_mine.py").write_text(NET)
+    (tmp_path / "rich.py").write_text("raise ImportError('not the one that was installed')")
+    elsewhere = [place for place in sys.path if place not in ("", os.getcwd())]
+    monkeypatch.setattr(sys, "path", list(elsewhere))
+    monkeypatch.chdir(tmp_path)
+    main(
+        [
+            *("sensitivity", "--model=net_of_mine:build", "--data=digits", "--out=found"),
+            *("--images=8", "--keep=0.5,1.0", "--bits=8"),
+        ]
+    )
+    assert (tmp_path / "found/sensitivity.json").exists()
+    assert sys.path == [*elsewhere, str(tmp_path)]
+    main(["--version"])
+    assert sys.path == [*elsewhere, str(tmp_path)], "once is enough"
+
+
+def test_what_was_done_with_a_run_is_shown_and_what_comes_next(
+    weights, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    main(search(tmp_path / "my runs", weights, images=16, final_images=16, finalists=1))
+    folder = tmp_path / "my runs/run"
+    written = shlex.quote(str(folder))
+    steps = [f"sartor {command} {written}" for command in ("show", "finetune", "export")]
+    said = capsys.readouterr().out
+    assert said.endswith(f"next: {steps[0]}\n      {steps[1]}\n      {steps[2]}\n")
+
+    main(["finetune", str(folder), "--epochs=1"])
+    said = capsys.readouterr().out
+    assert said.endswith(f"next: sartor export {written}\n      sartor report {written}\n")
+    main(["export", str(folder)])
+    verify = f"sartor verify {written} --format onnx"
+    assert capsys.readouterr().out.endswith(f"next: {verify}\n")
+    main(shlex.split(verify)[1:])
+    assert capsys.readouterr().out.endswith(f"next: sartor report {written}\n")
+
+    main(["show", str(folder)])
+    shown = capsys.readouterr().out
+    tuned = Run(folder).finetuned
+    assert "Fine-tuned for 1 epoch, learning from sartor.demo:DigitsNet: validation" in shown
+    assert f"after {100 * tuned.validation.after:.2f} %" in shown
+    assert f"It is in {folder / 'finetuned'}." in shown
+    assert re.search(r"model\.onnx in onnxruntime .*1 thread: accuracy", shown)
+    main(["export", str(folder), "--format=pt2"])
+    assert "next:" not in capsys.readouterr().out, "no runtime reads it"
+
+
 def test_ctrl_c_ends_with_status_130(capsys, monkeypatch):
     def interrupted(console):
         raise KeyboardInterrupt
@@ -449,7 +509,7 @@ def test_a_second_run_does_not_overwrite_the_first(weights, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(search(tmp_path, weights))
     assert stop.value.code == 1
-    assert "already holds a run; resume it with --resume" in capsys.readouterr().err
+    assert "already holds a run; resume it with: sartor search --resume" in capsys.readouterr().err
     assert (tmp_path / "run/result.json").read_text() == result
 
 
@@ -505,7 +565,7 @@ def test_the_command_of_a_run_says_all_of_its_options(tmp_path):
         tmp_path,
         options=options,
     )
-    program, *arguments = shlex.split(config.command())
+    program, *arguments = shlex.split(config.command)
     assert program == "sartor"
     assert parse(arguments).search == config
 

@@ -33,4 +33,4 @@ class Compare:
 
         page = report.compare([Run(folder) for folder in self.folders])
         write_text(self.out, page)
-        console.print(f"page in {self.out}", highlight=False)
+        console.print(f"page in {self.out}")

@@ -41,7 +41,7 @@ class Demo:
                 f"--out {self.out} holds a run with other options; "
                 "choose another folder, or remove it"
             )
-        console.print("training a small network on 1,197 images of digits", highlight=False)
+        console.print("training a small network on 1,197 images of digits")
         demo.train(self._weights, seed=self.seed)
         search(config, console, resume=True)
 

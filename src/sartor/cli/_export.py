@@ -37,6 +37,6 @@ class Export:
 
         path = Run(self.folder).export(self.format, batch=self.batch, out=self.out)
         form = find_format(self.format)
-        console.print(f"{path}: {form.size_bytes(path):,} bytes", highlight=False)
+        console.print(f"{path}: {form.size_bytes(path):,} bytes")
         if form.runtime:
-            console.print(after_export(self.folder, self.format, self.out), highlight=False)
+            console.print(after_export(self.folder, self.format, self.out))

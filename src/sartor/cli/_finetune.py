@@ -49,13 +49,12 @@ class Finetune:
                 threads=self.threads,
                 on_epoch=show,
             )
-        console.print(f"validation: {accuracy_words(report.validation)}", highlight=False)
+        console.print(f"validation: {accuracy_words(report.validation)}")
         if report.test is not None:
-            console.print(f"test: {accuracy_words(report.test)}", highlight=False)
-        console.print(members_words(report.members), highlight=False)
+            console.print(f"test: {accuracy_words(report.test)}")
+        console.print(members_words(report.members))
         console.print(
             f"{len(report.epochs)} epochs in {report.seconds:.0f} s, "
-            f"results in {run.layout.finetuned}",
-            highlight=False,
+            f"results in {run.layout.finetuned}"
         )
-        console.print(after_finetune(self.folder), highlight=False)
+        console.print(after_finetune(self.folder))

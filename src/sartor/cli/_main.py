@@ -46,7 +46,13 @@ def _run(arguments: list[str]) -> None:
 
     command = parse(arguments or ["--help"])
     # Text is printed to the letter: paths may hold brackets, and words between colons.
-    console = Console(soft_wrap=True, markup=False, emoji=False, quiet=not is_main())
+    console = Console(
+        soft_wrap=True,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        quiet=not is_main(),
+    )
     command.run(console)
 
 

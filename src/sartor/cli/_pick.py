@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from sartor.cli._next import after_pick, command
+from sartor.cli._next import after_pick, choose_episode
 from sartor.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class Pick:
             )
         if self.finetuned or self.episode is not None:
             out = self._deliver()
-            console.print(f"network in {out}", highlight=False)
-            console.print(after_pick(out), highlight=False)
+            console.print(f"network in {out}")
+            console.print(after_pick(out))
             return
 
         from sartor.runs import Run
@@ -52,7 +52,7 @@ class Pick:
         if not episodes:
             raise RunError(f"{self.folder} holds no episodes")
         console.print(_table(episodes))
-        console.print(f"next: {command('pick', self.folder, '--episode')} N", highlight=False)
+        console.print(choose_episode(self.folder))
 
     def _deliver(self) -> Path:
         from sartor.runs import Run
@@ -66,21 +66,19 @@ def _table(episodes: Sequence[Episode]) -> Table:
     """The episodes that none beats in both accuracy and cost."""
     from rich.table import Table
 
-    from sartor.search import cost_axis, cost_of, front
+    from sartor.runs import percent
+    from sartor.search import cost_axis, front
 
-    axis = cost_axis(episodes)
-    timed = axis == "relative_latency"
+    timed = cost_axis(episodes) == "relative_latency"
     table = Table(title=f"not beaten in both accuracy and {'latency' if timed else 'MACs'}")
     table.add_column("episode", justify="right")
     table.add_column("proposed by")
     table.add_column("accuracy", justify="right")
     table.add_column("relative latency" if timed else "MACs", justify="right")
     for episode in front(episodes):
-        cost = cost_of(episode, axis) or 0.0
-        table.add_row(
-            str(episode.number),
-            episode.source,
-            f"{100 * episode.outcome.accuracy:.2f} %",
-            f"{cost:.3f}" if timed else f"{cost / 1e6:.2f} M",
-        )
+        cost = f"{episode.outcome.cost.macs / 1e6:.2f} M"
+        if timed:
+            cost = f"{episode.outcome.relative_latency:.3f}"
+        accuracy = percent(episode.outcome.accuracy)
+        table.add_row(str(episode.number), episode.source, accuracy, cost)
     return table

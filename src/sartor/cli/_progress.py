@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from sartor.runs import percent
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -55,7 +57,7 @@ def search_progress(
             text = f"{best_words(best)} at {macs:.2f} M MACs ({best.source})"
             advance(done, episodes, text)
             if not console.is_terminal and done % tenth == 0:
-                console.print(f"episode {done}/{episodes}: {text}", highlight=False)
+                console.print(f"episode {done}/{episodes}: {text}")
 
         yield show
 
@@ -74,17 +76,18 @@ def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
             text = epoch_words(epoch)
             advance(done, epochs, text)
             if not console.is_terminal:
-                console.print(f"epoch {done}/{epochs}: {text}", highlight=False)
+                console.print(f"epoch {done}/{epochs}: {text}")
 
         yield show
 
 
 def best_words(best: Episode) -> str:
     """How good the best episode so far is."""
-    return f"best {100 * best.outcome.accuracy:.2f} % of the reward images"
+    return f"best {percent(best.outcome.accuracy)} of the reward images"
 
 
 def epoch_words(epoch: Epoch) -> str:
     """What came of an epoch."""
-    validation = f"validation {100 * epoch.validation:.2f} %"
-    return f"loss {epoch.loss:.3f}, {validation}, best {100 * epoch.best:.2f} %"
+    validation = percent(epoch.validation)
+    best = percent(epoch.best)
+    return f"loss {epoch.loss:.3f}, validation {validation}, best {best}"

@@ -38,16 +38,16 @@ class WriteReport:
 
         if not self.live:
             page = Run(self.folder).report()
-            console.print(f"report in {page}", highlight=False)
+            console.print(f"report in {page}")
             return
 
         with self._server() as server:
             place = f"http://127.0.0.1:{server.server_port}/"
-            console.print(f"{place} until Ctrl-C", highlight=False)
+            console.print(f"{place} until Ctrl-C")
             try:
                 server.serve_forever()
             except KeyboardInterrupt:
-                console.print("served no longer", highlight=False)
+                console.print("served no longer")
 
     def _server(self) -> HTTPServer:
         from sartor import report

@@ -58,8 +58,8 @@ class RunSchedule:
         console.print(stages_table(reports))
         assert schedule.search.out is not None
         last = ScheduleLayout(schedule.search.out).stage(len(reports))
-        console.print(f"the network is in {Layout(last).finetuned}", highlight=False)
-        console.print(after_finetune(last), highlight=False)
+        console.print(f"the network is in {Layout(last).finetuned}")
+        console.print(after_finetune(last))
 
     def _schedule(self) -> Schedule:
         """What the options say, on top of what the folder to resume holds."""
@@ -84,7 +84,7 @@ def _observer(console: Console, episodes: int) -> Observer:
     tenth = max(1, episodes // 10)
 
     def say(line: str) -> None:
-        console.print(line, highlight=False)
+        console.print(line)
 
     def on_stage(number: int, budget: str) -> None:
         say(f"stage {number}: {budget}")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from sartor.cli._next import after_search, command
-from sartor.runs import RunConfig
+from sartor.cli._next import after_search
+from sartor.runs import RunConfig, command_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,13 +60,13 @@ def search(config: RunConfig, console: Console, *, resume: bool = False) -> None
         result = Run.of(config).search(show, resume=resume)
     console.print(results_table(result.report))
     for sentence in _sentences(result.report, config.out):
-        console.print(sentence, highlight=False)
-    console.print(after_search(config.out), highlight=False)
+        console.print(sentence)
+    console.print(after_search(config.out))
 
 
 def _sentences(report: Report, folder: Path) -> Iterator[str]:
     """What is to be known of a search beside its table."""
-    from sartor.runs import missed_words
+    from sartor.runs import missed_words, percent
 
     for item in report.kept_whole:
         yield f"kept whole: {item.channels} output channels of {item.layer} ({item.reason})"
@@ -79,9 +79,9 @@ def _sentences(report: Report, folder: Path) -> Iterator[str]:
         yield f"not counted: the MACs of {operator} are unknown"
     error = report.latency_prediction_error
     if error is not None:
-        yield f"latency of whole networks was predicted within {100 * error:.1f} % (median)"
+        yield f"latency of whole networks was predicted within {percent(error, 1)} (median)"
     yield from missed_words(report)
     if report.interrupted:
-        again = command("search", "--resume", folder)
+        again = command_line("search", "--resume", folder)
         yield f"stopped after {report.episodes} episodes; go on with: {again}"
     yield f"{report.episodes} episodes in {report.seconds:.0f} s, results in {folder}"

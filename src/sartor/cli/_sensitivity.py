@@ -53,14 +53,16 @@ class MeasureSensitivity:
 
         from sartor import sensitivity
         from sartor.cli._tables import sensitivity_table
+        from sartor.machine import torch_threads
 
-        found = self._measure(console)
+        with torch_threads(self.threads):
+            found = self._measure(console)
         for parameter in found.table:
             console.print(sensitivity_table(found, parameter))
-        console.print(f"Ω in {self._path}", highlight=False)
+        console.print(f"Ω in {self._path}")
         figure = sensitivity.draw(found, self.out)
         if figure is not None:
-            console.print(f"figure in {figure}", highlight=False)
+            console.print(f"figure in {figure}")
 
     @property
     def _path(self) -> Path:
@@ -81,16 +83,12 @@ class MeasureSensitivity:
         require_threads(self.threads)
 
     def _measure(self, console: Console) -> Sensitivity:
-        import torch
-
         from sartor import sensitivity
         from sartor.cli._progress import bar
         from sartor.compression import CompressOptions, Compressor, keep_safe_groups
         from sartor.graph import trace
         from sartor.runs import Source
 
-        if self.threads:
-            torch.set_num_threads(self.threads)
         source = Source(self.model, self.weights, self.data, self.seed)
         subject, data = source.load_both(self.images)
         images = data.calibration.normalized()

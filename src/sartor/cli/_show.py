@@ -1,4 +1,4 @@
-"""``sartor show``: what a run found."""
+"""``sartor show``: what a run found, and what became of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Show:
-    """Show what a finished run found, and what became of it.
+    """Show what a finished run found; then what was fine-tuned, exported and verified.
 
     Attributes:
         folder: Folder of the run.
@@ -23,12 +23,19 @@ class Show:
     folder: tyro.conf.Positional[Path]
 
     def run(self, console: Console) -> None:
-        """Print its tables."""
+        """Print its tables and a sentence on everything that was done since."""
         from sartor.cli._tables import policy_table, results_table
-        from sartor.runs import Run
+        from sartor.runs import Run, tuned_words, verified_words
 
         run = Run(self.folder)
         report = run.require_result()
-        console.print(results_table(report), policy_table(report.policy))
-        for missed in run.missed:
-            console.print(missed, highlight=False)
+        console.print(results_table(report))
+        console.print(policy_table(report.policy))
+        for sentence in run.missed:
+            console.print(sentence)
+        if run.finetuned is not None:
+            console.print(f"{tuned_words(run.finetuned)} It is in {run.layout.finetuned}.")
+        for verified in run.verified:
+            console.print(verified_words(verified))
+            for fault in verified.faults:
+                console.print(f"not as promised: {fault}")

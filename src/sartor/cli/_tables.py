@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sartor.pipeline import Report
 from sartor.policy import Policy
-from sartor.runs import HEADINGS, StageReport, cells
+from sartor.runs import HEADINGS, StageReport, cells, percent
 from sartor.sensitivity import Parameter, Sensitivity
 
 _BAR = 20
@@ -70,14 +70,14 @@ def stages_table(reports: Sequence[StageReport]) -> Table:
     for report in reports:
         row = [
             report.budget,
-            _percent(report.ratio.macs, digits=1),
-            _percent(report.ratio.params, digits=1),
+            percent(report.ratio.macs, 1),
+            percent(report.ratio.params, 1),
         ]
         for scores in (report.validation, report.test):
             if scores is None:
-                row += [_percent(None), _percent(None)]
+                row += [percent(None), percent(None)]
             else:
-                row += [_percent(scores.before), _percent(scores.after)]
+                row += [percent(scores.before), percent(scores.after)]
         table.add_row(*row)
     return table
 
@@ -104,7 +104,7 @@ def _share(ratio: float | None) -> tuple[str, str]:
     """A keep ratio as a number and as a bar."""
     if ratio is None:
         return "–", ""
-    return f"{100 * ratio:.0f} %", "█" * round(_BAR * ratio)
+    return percent(ratio, 0), "█" * round(_BAR * ratio)
 
 
 def _bits(policy: Policy, name: str) -> str:
@@ -112,7 +112,3 @@ def _bits(policy: Policy, name: str) -> str:
         return "–"
     weight_bits, activation_bits = policy.bits(name)
     return f"{weight_bits}/{activation_bits}"
-
-
-def _percent(share: float | None, digits: int = 2) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f} %"

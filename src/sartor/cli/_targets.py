@@ -36,7 +36,7 @@ class ListTargets:
                 missing.append(f"{name} is not usable here: {error}")
         console.print(table)
         for line in missing:
-            console.print(line, highlight=False)
+            console.print(line)
 
 
 def _row(name: str) -> tuple[str, ...]:

@@ -48,40 +48,31 @@ class Verify:
         checked = run.verify(self.format, artifact=self.artifact, threads=self.threads)
         console.print(_table(checked.found))
         for sentence in checked.unchecked:
-            console.print(sentence, highlight=False)
-        console.print(f"report in {checked.report}", highlight=False)
+            console.print(sentence)
+        console.print(f"report in {checked.report}")
         if checked.faults:
             raise VerificationError("; ".join(checked.faults))
-        console.print(after_verify(self.folder), highlight=False)
+        console.print(after_verify(self.folder))
 
 
 def _table(found: Verification) -> Table:
     from rich.table import Table
 
-    from sartor.runs import counted
+    from sartor.runs import counted, in_bytes, milliseconds, percent
+
+    latency = found.latency
+    interval = f"{latency.low:.3f} to {latency.high:.3f}"
+    of_batch = f" of {found.batch} images" if found.batch > 1 else ""
 
     threads = counted(found.threads, "thread")
     table = Table(title=f"{found.artifact} in {found.runtime}, {threads}")
     table.add_column("")
     table.add_column("measured", justify="right")
-    for name, value in _rows(found):
-        table.add_row(name, value)
+    table.add_row(f"accuracy on {found.images:,} test images", percent(found.accuracy))
+    table.add_row("the same, simulated in PyTorch", percent(found.simulated))
+    table.add_row(f"latency{of_batch}", milliseconds(latency.candidate.median_s))
+    table.add_row("relative to the original's", f"{latency.relative:.3f} ({interval})")
+    table.add_row("size", in_bytes(found.size_bytes))
+    table.add_row("relative to the original's", f"{found.relative_size:.3f}")
+    table.add_row("peak memory", in_bytes(found.peak_memory_bytes))
     return table
-
-
-def _rows(found: Verification) -> list[tuple[str, str]]:
-    latency = found.latency
-    relative = f"{latency.relative:.3f} ({latency.low:.3f} to {latency.high:.3f})"
-    of_batch = f" of {found.batch} images" if found.batch > 1 else ""
-    memory = "unknown"
-    if found.peak_memory_bytes is not None:
-        memory = f"{found.peak_memory_bytes:,} bytes"
-    return [
-        (f"accuracy on {found.images:,} test images", f"{100 * found.accuracy:.2f} %"),
-        ("the same, simulated in PyTorch", f"{100 * found.simulated:.2f} %"),
-        (f"latency{of_batch}", f"{1e3 * latency.candidate.median_s:.3f} ms"),
-        ("relative to the original's", relative),
-        ("size", f"{found.size_bytes:,} bytes"),
-        ("relative to the original's", f"{found.relative_size:.3f}"),
-        ("peak memory", memory),
-    ]

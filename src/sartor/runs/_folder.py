@@ -61,6 +61,13 @@ class RunFolder:
         """Whether the folder is that of a run."""
         return self.layout.config.exists()
 
+    def require_run(self) -> None:
+        """Raise `RunError` if the folder is not that of a run."""
+        if not self.exists:
+            raise RunError(
+                f"{self.layout.config} does not exist; {self.folder} is not the folder of a run"
+            )
+
     @cached_property
     def network(self) -> StoredNetwork:
         """The network that was found. Raises `RunError` if there is none yet."""
@@ -78,10 +85,7 @@ class RunFolder:
 
     def require_episodes(self) -> tuple[Episode, ...]:
         """Every policy scored. Raises `RunError` if there is none yet, or no run."""
-        if not self.exists:
-            raise RunError(
-                f"{self.layout.config} does not exist; {self.folder} is not the folder of a run"
-            )
+        self.require_run()
         if not self.episodes:
             raise RunError(f"{self.folder} holds no episode yet; there is nothing to report")
         return self.episodes
@@ -99,6 +103,7 @@ class RunFolder:
     def require_result(self) -> Report:
         """What was found. Raises `RunError`, with the command that goes on, if nothing was yet."""
         if self.result is None:
+            self.require_run()
             raise RunError(
                 f"{self.layout.result} does not exist; the run is not finished. Resume it with: "
                 f"{command_line('search', '--resume', self.folder)}"
