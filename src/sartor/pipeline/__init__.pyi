@@ -1,9 +1,9 @@
+from ._found import Found as Found
+from ._found import OnEpisode as OnEpisode
+from ._found import SearchFiles as SearchFiles
 from ._options import Measurement as Measurement
 from ._options import SearchOptions as SearchOptions
-from ._pipeline import Found as Found
-from ._pipeline import OnEpisode as OnEpisode
 from ._pipeline import Pipeline as Pipeline
-from ._pipeline import SearchFiles as SearchFiles
 from ._report import SCHEMA as SCHEMA
 from ._report import Entry as Entry
 from ._report import EpisodeSeconds as EpisodeSeconds
@@ -14,3 +14,4 @@ from ._report import Report as Report
 from ._setup import make_compressor as make_compressor
 from ._setup import make_problem as make_problem
 from ._setup import make_target as make_target
+from ._setup import read_base as read_base

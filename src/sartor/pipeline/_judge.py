@@ -1,4 +1,8 @@
-"""The last word on candidates: scored on all validation images in fp32, measured on the target until it is sure, tested once."""
+"""The last word on candidates, and what is reported of them.
+
+They are scored on all validation images in fp32, measured on the target until that is sure, and
+tested once.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ from sartor.rewards import Reward
 from sartor.scoring import ImageScorer, Outcome, Scorer
 from sartor.targets import SURE, Comparison, Deployment
 
-#: Times the finalists are projected onto a tighter budget because all of them were slower than predicted.
+#: Times the finalists are projected onto a tighter budget because all were slower than predicted.
 _ROUNDS = 6
 #: Aimed at beyond what was missed, so that measuring again does not miss by a hair.
 _MARGIN = 1.01
@@ -29,7 +33,15 @@ _MARGIN = 1.01
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """A candidate as it would be delivered. ``met`` says whether its latency is under the ceiling for certain."""
+    """A candidate as it would be delivered.
+
+    Attributes:
+        policy: By which it was made.
+        network: The candidate.
+        reward: What it is worth.
+        latency: Beside the original's; None where there is no target.
+        met: Whether its latency is under the ceiling for certain.
+    """
 
     policy: Policy
     network: fx.GraphModule
@@ -37,9 +49,23 @@ class Verdict:
     latency: Comparison | None
     met: bool = True
 
+    @property
+    def slowest(self) -> float:
+        """The relative latency that it has at most; 0 where nothing was measured."""
+        return 0.0 if self.latency is None else self.latency.high
+
 
 class Judge:
-    """Scores and measures what may be delivered."""
+    """Scores and measures what may be delivered.
+
+    Args:
+        compressor: Builds the candidates.
+        scorer: Gives the reward where there are no images, or a measure of the user's own.
+        data: Images.
+        reward: What is maximised.
+        custom: A measure of the user's own.
+        deployment: Builds and measures candidates on the target.
+    """
 
     def __init__(
         self,
@@ -51,47 +77,52 @@ class Judge:
         custom: Callable[[nn.Module], float] | None = None,
         deployment: Deployment | None = None,
     ) -> None:
-        self.compressor, self.deployment, self.reward = compressor, deployment, reward
+        self.compressor = compressor
+        self.deployment = deployment
+        self.reward = reward
         self.validation: Scorer = scorer
         self.test: Scorer | None = None
-        if data is not None and custom is None:
-            original = compressor.network.module if reward.needs_images else None
-            exact = functools.partial(ImageScorer, dtype=torch.float32, deployment=deployment)
-            self.validation = exact(data.validation, original=original)
-            self.test = exact(data.test) if data.test is not None else None
+        if data is None or custom is not None:
+            return
+
+        exact = functools.partial(ImageScorer, dtype=torch.float32, deployment=deployment)
+        original = compressor.network.module if reward.needs_images else None
+        self.validation = exact(data.validation, original=original)
+        if data.test is not None:
+            self.test = exact(data.test)
 
     def choose(
         self, problem: Problem, candidates: Sequence[IntArray], ceiling: float | None
     ) -> Verdict:
-        """The policy (counts) with the largest reward among those that meet the ceiling on latency when measured.
+        """The policy (counts) with the largest reward among those under the ceiling on latency.
 
-        What is returned met it twice, the second time after all were scored: a machine can be kind for as long as one
-        measurement takes. If none does and the budget of the problem bounds latency, all are projected onto a tighter one, a few
-        times; after that the fastest is returned, not ``met``.
+        What is returned met it twice, the second time after all were scored: a machine can be kind
+        for as long as one measurement takes. If none does and the budget of the problem bounds
+        latency, all are projected onto a tighter one, a few times; after that the fastest is
+        returned, not ``met``.
         """
-        bounded = problem.budget.bounds_latency
+        if ceiling is None or not problem.budget.bounds_latency:
+            return max(self._verdicts(problem, candidates, ceiling), key=lambda one: one.reward)
+
         for _ in range(_ROUNDS):
-            verdicts = [
-                self._verdict(problem, counts, ceiling, bounded=bounded)
-                for counts in _different(candidates)
-            ]
+            verdicts = self._verdicts(problem, candidates, ceiling)
             verdicts.sort(key=lambda verdict: -verdict.reward)
             for place, verdict in enumerate(verdicts):
-                if bounded and verdict.met:
+                if verdict.met:
                     verdicts[place] = self._confirm(verdict, ceiling)
-                if verdicts[place].met or not bounded:
+                if verdicts[place].met:
                     return verdicts[place]
-            assert ceiling is not None
-            missed = (
-                min(verdict.latency.high for verdict in verdicts if verdict.latency is not None)
-                / ceiling
-            )
+
+            missed = min(verdict.slowest for verdict in verdicts) / ceiling
             problem.tighten(missed * _MARGIN)
             candidates = [problem.execute(counts / problem.sizes) for counts in candidates]
-        return min(
-            verdicts,
-            key=lambda verdict: verdict.latency.high if verdict.latency is not None else 0.0,
-        )
+        return min(verdicts, key=lambda verdict: verdict.slowest)
+
+    def _verdicts(
+        self, problem: Problem, candidates: Sequence[IntArray], ceiling: float | None
+    ) -> list[Verdict]:
+        distinct = {counts.tobytes(): counts for counts in candidates}
+        return [self._verdict(problem, counts, ceiling) for counts in distinct.values()]
 
     def rule(self, rule: str, context: SearchContext) -> Entry:
         """Entry of a rule's policy, refitted like the finalists."""
@@ -123,41 +154,33 @@ class Judge:
         costs = self.compressor.cost_model.by_layer(policy)
         return tuple(LayerEntry(**asdict(cost), seconds=seconds.get(cost.name)) for cost in costs)
 
-    def _verdict(
-        self, problem: Problem, counts: IntArray, ceiling: float | None, *, bounded: bool
-    ) -> Verdict:
+    def _verdict(self, problem: Problem, counts: IntArray, ceiling: float | None) -> Verdict:
         policy = problem.policy(counts)
         network = self.compressor.candidate(policy, final=True)
         latency = self._measure(network)
         if latency is not None and latency.settled:
             problem.correct(counts, latency.relative)
         met = ceiling is None or (latency is not None and latency.high <= ceiling)
-        if bounded and not met:
+        if problem.budget.bounds_latency and not met:
             return Verdict(policy, network, -math.inf, latency, met)
+
         score = self.validation.score(network)
-        relative = None if latency is None else latency.relative
-        cost = self.compressor.cost_model.cost(policy)
         outcome = Outcome(
-            score.accuracy,
-            score.images,
-            False,
-            cost,
+            accuracy=score.accuracy,
+            images=score.images,
+            stopped=False,
+            cost=self.compressor.cost_model.cost(policy),
             divergence=score.divergence,
-            relative_latency=relative,
+            relative_latency=None if latency is None else latency.relative,
         )
         return Verdict(policy, network, self.reward(outcome, ceiling), latency, met)
 
-    def _confirm(self, verdict: Verdict, ceiling: float | None) -> Verdict:
+    def _confirm(self, verdict: Verdict, ceiling: float) -> Verdict:
         """The same, measured again; the slower of both measurements counts."""
-        latency = self._measure(verdict.network)
-        if latency is None or verdict.latency is None or ceiling is None:
+        again = self._measure(verdict.network)
+        if again is None or again.high <= verdict.slowest:
             return verdict
-        slower = max(latency, verdict.latency, key=lambda found: found.high)
-        return replace(verdict, latency=slower, met=slower.high <= ceiling)
+        return replace(verdict, latency=again, met=again.high <= ceiling)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
         return None if self.deployment is None else self.deployment.measure(network, SURE)
-
-
-def _different(candidates: Sequence[IntArray]) -> list[IntArray]:
-    return list({counts.tobytes(): counts for counts in candidates}.values())

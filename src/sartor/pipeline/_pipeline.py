@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import platform
-import statistics
+import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -11,17 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
-import sartor
 from sartor.agents import AgentFactory, name_of
 from sartor.budget import Budget
 from sartor.compression import Compressor
 from sartor.compression.modules import trainable_copy
 from sartor.data import Data
 from sartor.errors import UsageError
-from sartor.graph import Network
 from sartor.pipeline._choices import (
     choose_agent,
     choose_budget,
@@ -29,20 +25,19 @@ from sartor.pipeline._choices import (
     choose_target,
     with_names,
 )
+from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
+from sartor.pipeline._found import Found, OnEpisode, SearchFiles
 from sartor.pipeline._judge import Judge, Verdict
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._options import SearchOptions
-from sartor.pipeline._report import Entry, EpisodeSeconds, Layers, Report
-from sartor.pipeline._setup import make_compressor, make_problem, make_scorer
+from sartor.pipeline._report import Entry, Layers, Report
+from sartor.pipeline._setup import make_compressor, make_problem, make_scorer, read_base
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.rewards import Reward
 from sartor.scoring import Evaluator, Scorer
 from sartor.search import Episode, MemoryRecord, Search, SearchPlan, Study, finalists
 from sartor.targets import Deployment, Target
-
-#: Called after every episode, with it and the best so far.
-OnEpisode = Callable[[Episode, Episode], None]
 
 #: Options of a search that may be others when it goes on; files may have been moved.
 _MAY_CHANGE = (
@@ -55,48 +50,6 @@ _MAY_CHANGE = (
     "table",
     "command",
 )
-
-
-@dataclass(frozen=True)
-class SearchFiles:
-    """Where a search keeps what it need not do twice; nowhere what is None.
-
-    Attributes:
-        episodes: Every policy scored; a search that was interrupted goes on from it.
-        latencies: Latencies of single layers.
-        profile: Shares of layers in the whole latency.
-        sensitivity: How sensitive each layer is.
-    """
-
-    episodes: Path | None = None
-    latencies: Path | None = None
-    profile: Path | None = None
-    sensitivity: Path | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Found:
-    """What a search found.
-
-    Attributes:
-        policy: What was decided.
-        model: The compressed network, in evaluation mode: a plain `torch.nn.Module`.
-        report: How accurate it is and what it costs, beside the original and the rules.
-        stopped: Whether Ctrl-C was pressed, if only in the last episode: callers that have more
-            to do should not.
-        compressor: What built it.
-    """
-
-    policy: Policy
-    model: fx.GraphModule
-    report: Report
-    stopped: bool
-    compressor: Compressor
-
-    @property
-    def network(self) -> Network:
-        """The original, traced."""
-        return self.compressor.network
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +76,7 @@ class Pipeline:
         agent: Who decides.
         reward: What is maximised.
         target: Where candidates are measured.
+        base: What an earlier run has decided.
         started: When it began, by `time.perf_counter`.
     """
 
@@ -134,6 +88,7 @@ class Pipeline:
     agent: str | AgentFactory
     reward: Reward
     target: Target | None
+    base: Policy | None
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
@@ -167,8 +122,9 @@ class Pipeline:
             raise UsageError("compress needs data, or both evaluate and example_inputs")
 
         where = choose_target(target, options)
+        base = read_base(options)
         compressor = make_compressor(model, examples, calibration, options, where)
-        return cls(compressor, bounds, data, evaluate, options, who, rewarded, where, started)
+        return cls(compressor, bounds, data, evaluate, options, who, rewarded, where, base, started)
 
     def run(self, files: SearchFiles | None = None, on_episode: OnEpisode | None = None) -> Found:
         """Search, judge the best, report.
@@ -212,6 +168,7 @@ class Pipeline:
             self.budget,
             self.options,
             self.target,
+            base=self.base,
             deployment=deployment,
             latencies=files.latencies,
             enforced=self.reward.enforces_budget,
@@ -269,8 +226,13 @@ class Pipeline:
         }
         settings["compress"].pop("final_images")
         settings["agent"] = name_of(self.agent)
+        settings["target"] = "" if self.target is None else self.options.target or self.target.name
         settings["reward"] = self.reward.name
         settings["budget"] = str(self.budget)
+        if self.base is not None:
+            # The folder may have been moved; what it holds must be the same.
+            text = self.base.to_json()
+            settings["policy of the base"] = hashlib.sha256(text.encode()).hexdigest()[:12]
         return settings
 
     def _judge(
@@ -325,7 +287,7 @@ class Pipeline:
             seed=options.seed,
             target=None if self.target is None else self.target.describe(),
             latency_prediction_error=problem.latency.error() if problem.latency else None,
-            latencies_unsettled=sum(map(_is_unsettled, episodes)),
+            latencies_unsettled=sum(map(is_unsettled, episodes)),
             baselines=judged.baselines,
             original=judged.original,
             best=judged.best,
@@ -333,41 +295,11 @@ class Pipeline:
             episodes=len(episodes),
             interrupted=search.stopped and len(episodes) < options.episodes,
             seconds=round(seconds, 3),
-            seconds_per_episode=_mean_seconds(episodes),
+            seconds_per_episode=mean_seconds(episodes),
             policy=judged.verdict.policy,
             kept_whole=network.kept_whole,
             not_refitted=self.compressor.not_refitted(judged.verdict.policy),
             shared=network.shared,
             unknown_operators=network.unknown_operators,
-            versions=_versions(),
+            versions=versions(),
         )
-
-
-def _is_unsettled(episode: Episode) -> bool:
-    """Whether the machine was too busy for the measurement of an episode's latency."""
-    return episode.outcome.seconds_latency > 0 and not episode.outcome.latency_settled
-
-
-def _mean_seconds(episodes: Sequence[Episode]) -> EpisodeSeconds:
-    count = len(episodes)
-    total = sum(episode.seconds for episode in episodes) / count
-    parts = {
-        "refit": sum(episode.outcome.seconds_build for episode in episodes) / count,
-        "evaluate": sum(episode.outcome.seconds_score for episode in episodes) / count,
-        "latency": sum(episode.outcome.seconds_latency for episode in episodes) / count,
-        "agent": sum(episode.seconds_agent for episode in episodes) / count,
-    }
-    rest = max(0.0, total - sum(parts.values()))
-    median = statistics.median(episode.seconds for episode in episodes)
-    rounded = {name: round(value, 4) for name, value in parts.items()}
-    return EpisodeSeconds(
-        total=round(total, 4), **rounded, rest=round(rest, 4), median=round(median, 4)
-    )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "sartor": sartor.__version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }

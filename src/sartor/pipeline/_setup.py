@@ -56,6 +56,11 @@ def make_target(options: SearchOptions) -> Target | None:
     return targets.make(options.target, options.target_options)
 
 
+def read_base(options: SearchOptions) -> Policy | None:
+    """The policy of the earlier run that a search is based on. Raises `RunError` if it is gone."""
+    return None if options.base is None else read_policy(options.base)
+
+
 def _require_precisions(options: SearchOptions, target: Target | None) -> None:
     if "quantize" in options.methods and target is None:
         raise UsageError(
@@ -83,18 +88,19 @@ def make_problem(
     options: SearchOptions,
     target: Target | None,
     *,
+    base: Policy | None = None,
     deployment: Deployment | None = None,
     latencies: Path | None = None,
     enforced: bool = True,
 ) -> Problem:
     """Decisions that the methods leave open, with the precisions of the target.
 
+    What ``base`` has decided and the methods do not stays as it is.
     A budget on latency needs its ``deployment``, and keeps latencies of layers in a file; unless
     it is ``enforced`` (`Reward.enforces_budget`), proposals are not projected onto it.
     """
     _require_precisions(options, target)
     network = compressor.network
-    base = read_policy(options.base) if options.base else None
     if base is not None and target is not None:
         target.check(network, base)
 

@@ -92,7 +92,7 @@ class RunFolder:
 
     @cached_property
     def result(self) -> Report | None:
-        """What was found; None until the search ends, and while one that was interrupted goes on."""
+        """What was found; None until the search ends, and while an interrupted one goes on."""
         path = self.layout.result
         if not path.is_file():
             return None

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import torch
-from torch import fx, nn
-
-import sartor
 from sartor.budget import Budget
 from sartor.compression import Origin, copy_network, holds_network, save_network
-from sartor.data import ALL, Data
-from sartor.errors import DataError, RunError, UsageError
-from sartor.export import export, find_format, verify, verifying_target
+from sartor.data import ALL
+from sartor.errors import RunError, UsageError
 from sartor.finetune import Epoch, FinetuneOptions, Teacher
-from sartor.graph import trace
 from sartor.machine import alone_in, torch_threads, write_text
 from sartor.pipeline import (
     Found,
@@ -30,14 +23,13 @@ from sartor.pipeline import (
     make_compressor,
     make_problem,
     make_target,
+    read_base,
 )
 from sartor.registry import import_object
+from sartor.runs._artifacts import RunArtifacts
 from sartor.runs._config import RunConfig, command_line, require_threads
 from sartor.runs._finetune import FinetuneReport, Finetuning
-from sartor.runs._folder import RunFolder
-from sartor.runs._layout import verification_of
-from sartor.runs._subject import Source, Subject
-from sartor.runs._verify import VerifiedRun, hold_against
+from sartor.runs._subject import Subject
 from sartor.search import Episode
 from sartor.targets import Target
 from sartor.track import trackers
@@ -106,7 +98,7 @@ class Result(Found):
         return run
 
 
-class Run(RunFolder):
+class Run(RunArtifacts):
     """The folder of a run, and everything that can be done with it.
 
     A run is the same from Python and from the command line. Its network and data are found by the
@@ -123,22 +115,6 @@ class Run(RunFolder):
     >>> Run("runs/none").state
     'unfinished'
     """
-
-    def __init__(
-        self,
-        folder: str | Path,
-        *,
-        model: nn.Module | str | None = None,
-        weights: str | Path | None = None,
-        data: Data | str | Path | None = None,
-        target: Target | None = None,
-        config: RunConfig | None = None,
-    ) -> None:
-        super().__init__(folder, config=config)
-        self._model = model
-        self._weights = Path(weights) if weights else None
-        self._data = str(data) if isinstance(data, Path) else data
-        self._target = target
 
     @classmethod
     def of(cls, config: RunConfig) -> Run:
@@ -166,23 +142,6 @@ class Run(RunFolder):
         """The run at the beginning of a chain of bases, whose original is that of all of them."""
         base = self.base
         return self if base is None else base.first
-
-    def load(self) -> fx.GraphModule:
-        """The latest network: what was fine-tuned, else what was found.
-
-        Raises `RunError` if there is none.
-        """
-        stored = self.latest
-        return stored.load(self._source().build(stored.origin))
-
-    def subject(self, *, calibration: int = 1) -> Subject:
-        """The original network and its data, from what is at hand or by name.
-
-        Images that are read by name have ``calibration`` for calibration. Raises `RunError` if
-        neither is known.
-        """
-        origin = self.network.origin if holds_network(self.folder) else None
-        return self._source().load(calibration=calibration, origin=origin)
 
     def search(self, on_episode: OnEpisode | None = None, *, resume: bool = False) -> Result:
         """Search and save; everything is in the folder when this returns.
@@ -341,7 +300,7 @@ class Run(RunFolder):
             calibration = images.calibration.normalized()
             target = self._target or make_target(options)
             compressor = make_compressor(subject.model, calibration, calibration, options, target)
-            problem = make_problem(compressor, Budget(()), options, target)
+            problem = make_problem(compressor, Budget(()), options, target, base=read_base(options))
             policy = problem.policy(problem.counts(episodes[number].executed))
             candidate = compressor.candidate(policy, final=True)
 
@@ -380,84 +339,6 @@ class Run(RunFolder):
         copy_network(further.folder, self.layout.finetuned)
         return further
 
-    def export(
-        self,
-        format: str = "onnx",  # noqa: A002 - what everybody calls it
-        *,
-        batch: int | None = None,
-        out: str | Path | None = None,
-    ) -> Path:
-        """Write the latest network in the format of a runtime; returns the file.
-
-        Args:
-            format: onnx, openvino, executorch or pt2.
-            batch: Images per run; any number if not given.
-            out: The file; ``export/model`` with the format's suffix if not given.
-
-        Raises `UsageError` for a format that is not known, `RunError` if there is no network yet.
-        """
-        suffix = find_format(format).suffix
-        stored = self.latest
-        path = Path(out) if out else self.layout.artifact(suffix)
-        metadata = {
-            "policy": stored.policy.to_json(),
-            "budget": self.config.budget,
-            "seed": str(self.config.options.seed),
-            "finetuned": json.dumps(stored.folder == self.layout.finetuned),
-            "versions": json.dumps({"sartor": sartor.__version__, "torch": str(torch.__version__)}),
-            "command": self.command,
-        }
-        network = stored.load(self._source().build(stored.origin))
-        export(network, stored.inputs, path, format, metadata=metadata, batch=batch)
-        verification_of(path).unlink(missing_ok=True)
-        self.refresh()
-        return path
-
-    def verify(
-        self,
-        format: str = "onnx",  # noqa: A002 - what everybody calls it
-        *,
-        artifact: str | Path | None = None,
-        threads: int | None = None,
-    ) -> VerifiedRun:
-        """Run an exported file in its own runtime and hold it against what the run promised.
-
-        It runs on the target of the search if that reads it, else on the usual one of its format.
-
-        Args:
-            format: What it was exported as.
-            artifact: The file, if it is not where `export` writes it.
-            threads: Threads of the runtime; those of the search if not given.
-
-        Raises `RunError` if it was not exported, `DataError` if there are no test images.
-        """
-        require_threads(threads)
-        stored = self.latest
-        path = Path(artifact) if artifact else self.layout.artifact(find_format(format).suffix)
-        if not path.exists():
-            again = command_line("export", self.folder, "--format", format)
-            raise RunError(f"{path} does not exist; make it with: {again}")
-        subject, images = self._source().load_both(1, stored.origin)
-        if images.test is None:
-            raise DataError(f"the data of {self.folder} has no test images to verify on")
-
-        original = trace(subject.model, images.calibration.slice(0, 1).normalized()).module
-        options = self.config.options
-        target = verifying_target(format, options.target)
-        found = verify(
-            path,
-            format,
-            stored.load(subject.model),
-            original,
-            images.test,
-            threads=threads or options.target_threads,
-            target=target,
-        )
-        verified = hold_against(found, path, self.config, self.result, target)
-        verified.save()
-        self.refresh()
-        return verified
-
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report: a page that works offline, figures, episodes as CSV, a model card.
 
@@ -466,27 +347,6 @@ class Run(RunFolder):
         """
         write = cast("Callable[[Run, Path], Path]", import_object(_REPORT, "report"))
         return write(self, Path(out) if out else self.layout.report)
-
-    def _around(self, folder: Path) -> Run:
-        """Another folder with the same objects at hand."""
-        return Run(
-            folder,
-            model=self._model,
-            weights=self._weights,
-            data=self._data,
-            target=self._target,
-        )
-
-    def _source(self, weights: Path | None = None) -> Source:
-        """Where the network and the data come from: what is at hand, or names."""
-        config = self.config
-        return Source(
-            model=self._model or config.model,
-            weights=self._weights or weights or config.weights,
-            data=self._data or config.data,
-            seed=config.options.seed,
-            folder=self.folder,
-        )
 
 
 def calibration_count(options: SearchOptions) -> int:

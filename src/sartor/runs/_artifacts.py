@@ -1,0 +1,168 @@
+"""The network of a run, with what it was made from at hand: loaded, exported, verified."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import fx, nn
+
+import sartor
+from sartor.compression import holds_network
+from sartor.data import Data
+from sartor.errors import DataError, RunError
+from sartor.export import export, find_format, verify, verifying_target
+from sartor.graph import trace
+from sartor.runs._config import RunConfig, command_line, require_threads
+from sartor.runs._folder import RunFolder
+from sartor.runs._layout import verification_of
+from sartor.runs._subject import Source, Subject
+from sartor.runs._verify import VerifiedRun, hold_against
+from sartor.targets import Target
+
+
+class RunArtifacts(RunFolder):
+    """The network of a run, and the files that are made of it.
+
+    Args:
+        folder: Where it is, or will be.
+        model: The original network or its name, if it is not the one that ``run.json`` names.
+        weights: Its trained weights, if it has another name.
+        data: Images or their name, if they are not those that ``run.json`` names.
+        target: What to build candidates for, if that was given to the search as an object.
+        config: What the run is asked to do; if not given, what ``run.json`` holds.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *,
+        model: nn.Module | str | None = None,
+        weights: str | Path | None = None,
+        data: Data | str | Path | None = None,
+        target: Target | None = None,
+        config: RunConfig | None = None,
+    ) -> None:
+        super().__init__(folder, config=config)
+        self._model = model
+        self._weights = Path(weights) if weights else None
+        self._data = str(data) if isinstance(data, Path) else data
+        self._target = target
+
+    def load(self) -> fx.GraphModule:
+        """The latest network: what was fine-tuned, else what was found.
+
+        Raises `RunError` if there is none.
+        """
+        stored = self.latest
+        return stored.load(self._source().build(stored.origin))
+
+    def subject(self, *, calibration: int = 1) -> Subject:
+        """The original network and its data, from what is at hand or by name.
+
+        Images that are read by name have ``calibration`` for calibration. Raises `RunError` if
+        neither is known.
+        """
+        origin = self.network.origin if holds_network(self.folder) else None
+        return self._source().load(calibration=calibration, origin=origin)
+
+    def export(
+        self,
+        format: str = "onnx",  # noqa: A002 - what everybody calls it
+        *,
+        batch: int | None = None,
+        out: str | Path | None = None,
+    ) -> Path:
+        """Write the latest network in the format of a runtime; returns the file.
+
+        Args:
+            format: onnx, openvino, executorch or pt2.
+            batch: Images per run; any number if not given.
+            out: The file; ``export/model`` with the format's suffix if not given.
+
+        Raises `UsageError` for a format that is not known, `RunError` if there is no network yet.
+        """
+        suffix = find_format(format).suffix
+        stored = self.latest
+        path = Path(out) if out else self.layout.artifact(suffix)
+        metadata = {
+            "policy": stored.policy.to_json(),
+            "budget": self.config.budget,
+            "seed": str(self.config.options.seed),
+            "finetuned": json.dumps(stored.folder == self.layout.finetuned),
+            "versions": json.dumps({"sartor": sartor.__version__, "torch": str(torch.__version__)}),
+            "command": self.command,
+        }
+        network = stored.load(self._source().build(stored.origin))
+        export(network, stored.inputs, path, format, metadata=metadata, batch=batch)
+        verification_of(path).unlink(missing_ok=True)
+        self.refresh()
+        return path
+
+    def verify(
+        self,
+        format: str = "onnx",  # noqa: A002 - what everybody calls it
+        *,
+        artifact: str | Path | None = None,
+        threads: int | None = None,
+    ) -> VerifiedRun:
+        """Run an exported file in its own runtime and hold it against what the run promised.
+
+        It runs on the target of the search if that reads it, else on the usual one of its format.
+
+        Args:
+            format: What it was exported as.
+            artifact: The file, if it is not where `export` writes it.
+            threads: Threads of the runtime; those of the search if not given.
+
+        Raises `RunError` if it was not exported, `DataError` if there are no test images.
+        """
+        require_threads(threads)
+        stored = self.latest
+        path = Path(artifact) if artifact else self.layout.artifact(find_format(format).suffix)
+        if not path.exists():
+            again = command_line("export", self.folder, "--format", format)
+            raise RunError(f"{path} does not exist; make it with: {again}")
+        subject, images = self._source().load_both(1, stored.origin)
+        if images.test is None:
+            raise DataError(f"the data of {self.folder} has no test images to verify on")
+
+        original = trace(subject.model, images.calibration.slice(0, 1).normalized()).module
+        options = self.config.options
+        target = verifying_target(format, options.target)
+        found = verify(
+            path,
+            format,
+            stored.load(subject.model),
+            original,
+            images.test,
+            threads=threads or options.target_threads,
+            target=target,
+        )
+        verified = hold_against(found, path, self.config, self.result, target)
+        verified.save()
+        self.refresh()
+        return verified
+
+    def _around(self, folder: Path) -> Self:
+        """Another folder with the same objects at hand."""
+        return type(self)(
+            folder,
+            model=self._model,
+            weights=self._weights,
+            data=self._data,
+            target=self._target,
+        )
+
+    def _source(self, weights: Path | None = None) -> Source:
+        """Where the network and the data come from: what is at hand, or names."""
+        config = self.config
+        return Source(
+            model=self._model or config.model,
+            weights=self._weights or weights or config.weights,
+            data=self._data or config.data,
+            seed=config.options.seed,
+            folder=self.folder,
+        )
