@@ -12,10 +12,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import onnx
 import tyro
+from onnx import numpy_helper
 
 from sartor.runs import Run
-from sartor.testing import break_scale
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,21 @@ class Broken:
             f"| {name} | {100 * checked.found.accuracy:.2f} | {'; '.join(checked.faults) or 'as promised'} |",
             flush=True,
         )
+
+
+def break_scale(artifact: Path, layer: str, broken: Path, factor: float) -> None:
+    """Write an ONNX file like another, but for the scale of the weights of one layer."""
+    model = onnx.load(artifact)
+    node = next(node for node in model.graph.node if node.name == layer)
+    dequantize = next(other for other in model.graph.node if node.input[1] in other.output)
+    tensors = {item.name: item for item in model.graph.initializer}
+    for other in model.graph.node:
+        if other.op_type == "Constant":
+            tensors[other.output[0]] = other.attribute[0].t
+    scale = tensors[dequantize.input[1]]
+    changed = (factor * numpy_helper.to_array(scale)).astype(np.float32)
+    scale.CopyFrom(numpy_helper.from_array(changed, scale.name))
+    onnx.save(model, broken)
 
 
 if __name__ == "__main__":

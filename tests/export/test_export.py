@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -21,7 +22,6 @@ from sartor.export import FORMATS, export, find_format, verify
 from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.testing import break_scale
 
 METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
 
@@ -303,12 +303,27 @@ def test_an_artifact_of_another_network_is_not_verified(form, quantized, data, t
         verify(path, form, candidate, network.module, data.test)
 
 
+def break_scale(path, layer, factor=1.5):
+    """Change the scale that dequantizes the weights of one layer of an ONNX file."""
+    model = onnx.load(path)
+    node = next(node for node in model.graph.node if node.name == layer)
+    dequantize = next(other for other in model.graph.node if node.input[1] in other.output)
+    tensors = {item.name: item for item in model.graph.initializer}
+    for other in model.graph.node:
+        if other.op_type == "Constant":
+            tensors[other.output[0]] = other.attribute[0].t
+    scale = tensors[dequantize.input[1]]
+    broken = (factor * onnx.numpy_helper.to_array(scale)).astype(np.float32)
+    scale.CopyFrom(onnx.numpy_helper.from_array(broken, scale.name))
+    onnx.save(model, path)
+
+
 @pytest.mark.parametrize("index", [1, 2])
 def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index):
     network, candidate = quantized
     path = export(candidate, (data.test.normalized()[:1],), tmp_path / "model.onnx", "onnx")
     broken = network.layers[index].name
-    break_scale(path, broken, path)
+    break_scale(path, broken)
     faults = verify(path, "onnx", candidate, network.module, data.test).faults()
     (named,) = [fault for fault in faults if fault.startswith("layer")]
     assert re.match(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
+from sartor.errors import RunError
 from sartor.export._drift import Drift
-from sartor.targets import Comparison, Latency
+from sartor.machine import structure
+from sartor.targets import Comparison
 
 #: Accuracy by which an artifact may differ from the network it was made from.
 TOLERANCE = 0.002
@@ -62,20 +64,9 @@ class Verification:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
-        """From an object in JSON that has at least all fields; others are ignored."""
-        content: dict[str, Any] = json.loads(text)
-        values = {item.name: content[item.name] for item in dataclasses.fields(cls)}
-        latency = values["latency"]
-        values["latency"] = Comparison(
-            **{
-                **latency,
-                "candidate": Latency(**latency["candidate"]),
-                "original": Latency(**latency["original"]),
-            }
-        )
-        values["drift"] = [Drift(**item) for item in values["drift"]]
-        return cls(**values)
+    def from_json(cls, text: str, place: str = "verification") -> Self:
+        """What `to_json` wrote. Raises `RunError`, naming ``place``, for anything else."""
+        return structure(cls, json.loads(text), place, RunError)
 
     def faults(self, *, latency: float | None = None, size: float | None = None) -> list[str]:
         """One sentence for everything that is not as promised.

@@ -1,5 +1,5 @@
-from ._conformance import AgentConformance as AgentConformance
-from ._conformance import FakeTarget as FakeTarget
-from ._conformance import TargetConformance as TargetConformance
-from ._conformance import break_scale as break_scale
-from ._conformance import example_network as example_network
+from ._agents import AgentConformance as AgentConformance
+from ._example import example_network as example_network
+from ._fake import FakeTarget as FakeTarget
+from ._formats import FormatConformance as FormatConformance
+from ._targets import TargetConformance as TargetConformance

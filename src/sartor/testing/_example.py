@@ -1,0 +1,23 @@
+"""A network that conformance tests use."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sartor import models
+from sartor.graph import Network, trace
+
+
+def example_network() -> tuple[Network, Tensor]:
+    """A small residual network with random weights, and eight images of 16 × 16 pixels.
+
+    >>> network, images = example_network()
+    >>> len(network.layers), tuple(images.shape)
+    (10, (8, 3, 16, 16))
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = models.build("resnet8", classes=10, pixels=16).eval()
+        images = torch.randn(8, 3, 16, 16)
+    return trace(model, images[:1]), images

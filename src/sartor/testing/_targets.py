@@ -1,0 +1,93 @@
+"""The contract of targets, as tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, fx
+
+from sartor.compression import fold, quantize
+from sartor.errors import PolicyError
+from sartor.graph import Network
+from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets import Patience, Target, TargetOptions, precisions
+from sartor.testing._example import example_network
+
+#: Errors that are allowed, relative to the largest output: of fp32, and of two steps of rounding.
+_EXACT = 1e-3
+_ROUNDED = 2e-2
+
+
+class TargetConformance:
+    """What every target must do.
+
+    A new one inherits this as a test class and supplies the fixture ``target``, which returns one;
+    ``tmp_path`` is pytest's.
+    """
+
+    def test_it_describes_itself(self, target: Target) -> None:
+        """Names, threads and fp32 for convolutions."""
+        description = target.describe()
+        assert description.target == target.name
+        assert description.threads == target.threads >= 1
+        assert (FULL_WIDTH, FULL_WIDTH) in description.supports["conv"].precisions
+
+    def test_options_give_its_threads(self, target: Target) -> None:
+        """A target that needs no option of its own is made from threads alone."""
+        if not target.needs:
+            made = type(target).from_options(TargetOptions(threads=2))
+            assert made.describe().threads == 2
+
+    def test_artifacts_compute_what_the_network_computes(
+        self, target: Target, tmp_path: Path
+    ) -> None:
+        """fp32 within 1e-3 of the largest output; quantized within two steps of rounding."""
+        if not target.runs:
+            pytest.skip("it gives no outputs")
+        network, images = example_network()
+        exact = fold(network.module)
+        _require_outputs(target, exact, images, tmp_path / "fp32", _EXACT)
+        rounded = _in_8_bits(target, network, images)
+        _require_outputs(target, rounded, images, tmp_path / "int8", _ROUNDED)
+
+    def test_latency_is_relative_to_the_original(self, target: Target, tmp_path: Path) -> None:
+        """A network is about as fast as itself; intervals hold the middle."""
+        network, images = example_network()
+        folded = fold(network.module)
+        first = target.build(folded, (images[:1],), tmp_path / f"a{target.suffix}")
+        second = target.build(folded, (images[:1],), tmp_path / f"b{target.suffix}")
+        patience = Patience(tolerance=0.1, limit_s=2)
+        comparison = target.compare(target.load(first), target.load(second), patience)
+        assert comparison.low <= comparison.relative <= comparison.high
+        assert 0.5 < comparison.relative < 2
+        assert comparison.candidate.samples >= 1
+
+    def test_unsupported_widths_are_refused(self, target: Target) -> None:
+        """By name of layer and target."""
+        network, _ = example_network()
+        name = network.layers[0].name
+        refused = f"{target.name} cannot run layer '{name}' at 5/7 bits"
+        with pytest.raises(PolicyError, match=refused):
+            target.check(network, Policy(weight_bits={name: 5}, activation_bits={name: 7}))
+
+
+def _in_8_bits(target: Target, network: Network, images: Tensor) -> fx.GraphModule:
+    """All layers that the target runs at 8 bits quantized to them."""
+    supports = target.describe().supports
+    layers = [layer.name for layer in network.layers if (8, 8) in precisions(supports, layer)]
+    bits = dict.fromkeys(layers, 8)
+    policy = Policy(weight_bits=bits, activation_bits=bits)
+    return quantize(fold(network.module), policy, (images,), target.scheme)
+
+
+def _require_outputs(
+    target: Target, network: fx.GraphModule, images: Tensor, path: Path, tolerance: float
+) -> None:
+    artifact = target.build(network, (images[:1],), path.with_suffix(target.suffix))
+    with torch.no_grad():
+        expected = network(images).numpy()
+    (outputs,) = target.load(artifact).run([images.numpy()])
+    assert np.abs(outputs - expected).max() <= tolerance * np.abs(expected).max()
