@@ -154,8 +154,7 @@ class CostModel:
         weights = [self._first_seen(slot, "weight", seen) for slot in layers]
         biases = [self._first_seen(slot, "bias", seen) for slot in layers]
         per_channel = [
-            self._first_seen(slot, "weight", seen) + self._first_seen(slot, "bias", seen)
-            for slot in norms
+            sum(self._first_seen(slot, name, seen) for name in slot.per_channel) for slot in norms
         ]
         others = [p for p in self.network.module.parameters() if id(p) not in seen]
         self._bias = np.array(biases, dtype=np.float64)

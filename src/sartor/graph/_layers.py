@@ -148,6 +148,8 @@ class Slot:
         in_units: Unit of each input channel, or `KEPT`.
         out_units: Unit of each output channel, or `KEPT`.
         select_dim: The channel axis of a `ChannelSelect`.
+        per_channel: The module's parameters and buffers that have one entry (or one row) for each
+            output channel, by name.
 
     """
 
@@ -156,6 +158,7 @@ class Slot:
     in_units: IntArray
     out_units: IntArray
     select_dim: int = 1
+    per_channel: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

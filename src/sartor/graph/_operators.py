@@ -51,7 +51,7 @@ _FUNCTIONS = {
         leaky_relu elu selu celu softplus
         clamp clamp_min clamp_max clip where maximum minimum
         dropout dropout2d alpha_dropout feature_dropout
-        contiguous to int float half bfloat16 type_as clone detach identity
+        contiguous to int float half bfloat16 type_as clone detach
     """,
     Effect.SPATIAL: """
         max_pool1d max_pool2d max_pool3d
@@ -62,7 +62,7 @@ _FUNCTIONS = {
     """,
     Effect.REDUCE: "mean sum amax amin",
     Effect.MOVE: """
-        view reshape flatten unflatten squeeze unsqueeze
+        view view_as reshape reshape_as flatten unflatten squeeze unsqueeze
         permute transpose swapaxes movedim T t
         cat concat stack chunk split split_with_sizes tensor_split unbind
         getitem narrow select index_select gather take take_along_dim
@@ -105,6 +105,9 @@ _MODULES = {
     Effect.FREE: "GroupNorm LayerNorm LocalResponseNorm Softmax LogSoftmax Embedding GLU",
 }
 
+#: What torch's layers and norms call their tensors with one entry per channel.
+_PER_CHANNEL = frozenset(["weight", "bias", "running_mean", "running_var"])
+
 #: Where functions come from that the table knows by their bare names.
 _HOMES = frozenset(["torch", "_operator", "math", "builtins"])
 
@@ -116,10 +119,10 @@ class Operators(Registry[Effect]):
     ``relu``, and all others by the module that defines them, ``package.module.Name``.
 
     A class of modules that is registered is not looked into when a network is traced. One of
-    `Effect.MIX` must be a subclass of `torch.nn.Linear` or a convolution of torch; parameters and
-    buffers of one of `Effect.SCALE` have one number per channel along their first axis. A function
-    is seen only if it is wrapped with `torch.fx.wrap`. What is declared wrongly is found out when
-    slicing is proved, and channels that it touches are then kept whole.
+    `Effect.MIX` must be a subclass of `torch.nn.Linear` or a convolution of torch. One of
+    `Effect.SCALE` has its numbers per channel along the first axis of its own parameters and
+    buffers. A function is seen only if it is wrapped with `torch.fx.wrap`. What is declared wrongly
+    is found out when slicing is proved, and channels that it touches are then kept whole.
 
     >>> import torch
     >>> class Swish(torch.nn.Module):
@@ -175,6 +178,22 @@ def module_effect(module: nn.Module) -> Effect:
     <Effect.SCALE: 2>
     """
     return OPERATORS.effect(type(module))
+
+
+def per_channel_tensors(module: nn.Module, channels: int) -> tuple[str, ...]:
+    """Parameters and buffers of a layer or norm with one entry per output channel, by name.
+
+    Of torch's modules those that are known; counters and observers may have left others on it. Of
+    a class from outside all whose first axis is as long as there are channels.
+    """
+    is_known = name_of(type(module)).startswith("nn.")
+    names = []
+    tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    for name, tensor in tensors:
+        fits = tensor.dim() > 0 and len(tensor) == channels
+        if fits and (name in _PER_CHANNEL or not is_known):
+            names.append(name)
+    return tuple(names)
 
 
 def function_effect(name: str) -> Effect:

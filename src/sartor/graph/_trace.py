@@ -15,7 +15,7 @@ from sartor.graph._groups import find_groups, unit_table
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layers import KEPT, KeptWhole, Layer, LayerSpec, Slot
 from sartor.graph._network import Network
-from sartor.graph._operators import operator_name
+from sartor.graph._operators import operator_name, per_channel_tensors
 from sartor.graph._outputs import differ, tensors_in
 from sartor.graph._prepare import require_finite, traceable_copy, unwrapped
 from sartor.graph._propagation import LabelPropagation
@@ -234,7 +234,10 @@ def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
         _, incoming, outgoing = calls[0]
         is_layer = isinstance(labelled.modules[name], Layer)
         kind: Literal["layer", "norm"] = "layer" if is_layer else "norm"
-        slots.append(Slot(name, kind, unit_of[incoming], unit_of[outgoing]))
+        per_channel = per_channel_tensors(labelled.modules[name], channels=len(outgoing))
+        slots.append(
+            Slot(name, kind, unit_of[incoming], unit_of[outgoing], per_channel=per_channel)
+        )
     return tuple(slots)
 
 

@@ -18,9 +18,6 @@ from sartor.errors import PolicyError
 from sartor.graph import ChannelSelect, Network, Slot
 from sartor.machine import BoolArray, IntArray
 
-#: Parameters and buffers of norms that have one number per channel, and of no other length.
-PER_CHANNEL = frozenset({"weight", "bias", "running_mean", "running_var"})
-
 
 def kept_channels(units: IntArray, kept: BoolArray) -> IntArray:
     """Indices of the channels that stay, given the unit of each channel and which units stay.
@@ -57,7 +54,7 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
                 "keep at least one unit of every group"
             )
         elif slot.kind == "norm":
-            new = _narrow_norm(module, torch.from_numpy(outgoing))
+            new = _narrow_norm(module, slot, torch.from_numpy(outgoing))
         else:
             columns = torch.from_numpy(incoming)
             rows = torch.from_numpy(outgoing)
@@ -85,11 +82,10 @@ def _narrow_layer(module: nn.Module, slot: Slot, columns: Tensor, rows: Tensor) 
     )
 
 
-def _narrow_norm(module: nn.Module, rows: Tensor) -> nn.Module:
+def _narrow_norm(module: nn.Module, slot: Slot, rows: Tensor) -> nn.Module:
     """What counters and observers leave on a module has no channels, and stays as it is."""
-    tensors = {
-        name: tensor[rows] for name, tensor in own_tensors(module).items() if name in PER_CHANNEL
-    }
+    own = own_tensors(module)
+    tensors = {name: own[name][rows] for name in slot.per_channel}
     width = "num_parameters" if isinstance(module, nn.PReLU) else "num_features"
     return with_tensors(module, tensors, **{width: len(rows)})
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, fx
 
 from sartor.compression.modules import shallow_copy, weight_of, with_tensors
-from sartor.compression.slicing._narrow import PER_CHANNEL, groups_of, kept_channels
+from sartor.compression.slicing._narrow import groups_of, kept_channels
 from sartor.graph import Network, Slot
 from sartor.machine import BoolArray
 
@@ -45,7 +45,7 @@ def widen(network: Network, candidate: fx.GraphModule, kept: BoolArray) -> dict[
         slot = network.slot_by_name.get(owner)
         if slot is not None and slot.kind == "select":
             continue
-        if slot is None or leaf not in PER_CHANNEL:
+        if slot is None or leaf not in slot.per_channel:
             wide[name] = tensor.clone()
             continue
         removed = 1.0 if leaf == "running_var" else 0.0
