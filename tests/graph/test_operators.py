@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import outside
+from outside import operators as foreign
 from sartor.compression import keep_safe_groups, mask, narrow
 from sartor.cost import CostModel
 from sartor.errors import UsageError
@@ -26,14 +26,14 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.a = nn.Conv2d(3, 12, 3)
-        self.norm = outside.FrozenNorm(12)
-        self.spike = outside.Spike()
-        self.b = outside.Scaled(12, 10, 3)
+        self.norm = foreign.FrozenNorm(12)
+        self.spike = foreign.Spike()
+        self.b = foreign.Scaled(12, 10, 3)
         self.head = nn.Linear(10, 4)
 
     def forward(self, x):
         x = self.spike(self.norm(self.a(x)))
-        return self.head(outside.swish(self.b(x)).mean((2, 3)))
+        return self.head(foreign.swish(self.b(x)).mean((2, 3)))
 
 
 def test_a_network_of_outside_operators_is_pruned_through():
@@ -71,13 +71,13 @@ def test_a_function_with_the_name_of_one_of_torch_is_not_taken_for_it():
             self.b = nn.Conv2d(8, 4, 3)
 
         def forward(self, x):
-            return self.b(outside.add(self.a(x)))
+            return self.b(foreign.add(self.a(x)))
 
     network = trace(Flips(), torch.randn(1, 3, 8, 8))
     assert network.groups == ()
-    assert network.unknown_operators == ("outside.add",)
+    assert network.unknown_operators == ("outside.operators.add",)
     (kept, _) = network.kept_whole
-    assert kept.reason == "meets outside.add, which sartor does not prune through"
+    assert kept.reason == "meets outside.operators.add, which sartor does not prune through"
 
 
 def test_what_is_declared_wrongly_is_kept_whole():
@@ -96,12 +96,14 @@ def test_what_is_declared_wrongly_is_kept_whole():
 
 def test_layers_must_be_of_torch():
     operators = Operators("operator")
-    with pytest.raises(UsageError, match=r"outside\.FrozenNorm cannot be Effect\.MIX: only sub"):
-        operators.register(outside.FrozenNorm, Effect.MIX)
-    with pytest.raises(UsageError, match=r"outside\.swish cannot be Effect\.MIX"):
-        operators.register(outside.swish, Effect.MIX)
-    operators.register(outside.Scaled, Effect.MIX)
-    assert operators.effect("outside.Scaled") is Effect.MIX
+    with pytest.raises(
+        UsageError, match=r"outside\.operators\.FrozenNorm cannot be Effect\.MIX: only sub"
+    ):
+        operators.register(foreign.FrozenNorm, Effect.MIX)
+    with pytest.raises(UsageError, match=r"outside\.operators\.swish cannot be Effect\.MIX"):
+        operators.register(foreign.swish, Effect.MIX)
+    operators.register(foreign.Scaled, Effect.MIX)
+    assert operators.effect("outside.operators.Scaled") is Effect.MIX
 
 
 def test_an_operator_is_declared_once():
@@ -127,7 +129,7 @@ def test_an_operator_is_declared_once():
         (nn.ConvTranspose2d, Effect.UNKNOWN),
         (nn.LSTM, Effect.UNKNOWN),
         (nn.Embedding, Effect.FREE),
-        (outside.add, Effect.UNKNOWN),
+        (foreign.add, Effect.UNKNOWN),
     ],
 )
 def test_effects_by_object(operator, effect):
