@@ -138,8 +138,8 @@ def _require_places(folder: Path, network: Network, names: set[str]) -> None:
     for layer in network.layers:
         if f"{layer.name}.weight" not in names:
             raise RunError(
-                f"{folder} cannot be widened: the original computes the weight of {layer.name} "
-                "from others, so it has no place for another; remove its parametrization first"
+                f"{folder} cannot be widened: the original has no weight of its own for layer "
+                f"{layer.name}; remove the parametrization or the wrapper around it first"
             )
 
 

@@ -25,8 +25,8 @@ def trainable_copy(module: fx.GraphModule) -> fx.GraphModule:
 def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor], **attributes: int) -> nn.Module:
     """A copy of one module with some parameters, buffers and plain attributes replaced.
 
-    >>> layer = with_tensors(nn.Linear(2, 1), {"weight": torch.ones(1, 3)}, in_features=3)
-    >>> layer
+    >>> import torch
+    >>> with_tensors(nn.Linear(2, 1), {"weight": torch.ones(1, 3)}, in_features=3)
     Linear(in_features=3, out_features=1, bias=True)
     """
     new = copy.copy(module)

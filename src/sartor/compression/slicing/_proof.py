@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,12 @@ from sartor.machine import BoolArray
 TOLERANCE = 1e-4
 
 Inputs = tuple[Tensor, ...]
-#: How many units of a group a trial keeps.
-Count = Callable[[Group, np.random.Generator], int]
 
 
 def keep_safe_groups(network: Network) -> Network:
     """The network without those groups whose removal changes its function, or makes it fail.
 
-    Prunes all groups at random, by shares of their own, and compares the sliced network with the
+    Prunes all groups at random, each by another share, and compares the sliced network with the
     masked one, on the example inputs and on random ones; only if they differ, every group is
     tried alone and the culprits are listed in ``kept_whole``.
     """
@@ -52,25 +50,12 @@ def keep_safe_groups(network: Network) -> Network:
     )
 
 
-def _random_share(group: Group, rng: np.random.Generator) -> int:
-    return int(rng.integers(1, max(2, group.size)))
-
-
-def _one_unit(group: Group, rng: np.random.Generator) -> int:
-    return 1
-
-
-#: Shares that differ between groups show what is right for equal widths only; one unit of each
-#: shows what needs several.
-_TRIALS: tuple[Count, ...] = (_random_share, _one_unit)
-
-
 def _problem(
     network: Network, groups: Sequence[Group], inputs: list[Inputs], rng: np.random.Generator
 ) -> str | None:
     """What goes wrong when groups are pruned; None if nothing does."""
-    for count in _TRIALS:
-        kept = _random_kept(network, groups, count, rng)
+    for draw in _TRIALS:
+        kept = _random_kept(network, groups, draw(groups, rng), rng)
         for given in inputs:
             problem = _compare(network, kept, given)
             if problem is not None:
@@ -78,12 +63,26 @@ def _problem(
     return None
 
 
+def _different_shares(groups: Sequence[Group], rng: np.random.Generator) -> list[int]:
+    """Shares from small to large, in random order: what is right for equal widths only fails."""
+    shares = (rng.permutation(len(groups)) + 0.5) / len(groups)
+    return [max(1, round(share * group.size)) for share, group in zip(shares, groups, strict=True)]
+
+
+def _one_each(groups: Sequence[Group], rng: np.random.Generator) -> list[int]:
+    """What needs several units of a group, or one in each of several places, fails."""
+    return [1] * len(groups)
+
+
+_TRIALS = (_different_shares, _different_shares, _one_each)
+
+
 def _random_kept(
-    network: Network, groups: Sequence[Group], count: Count, rng: np.random.Generator
+    network: Network, groups: Sequence[Group], counts: list[int], rng: np.random.Generator
 ) -> BoolArray:
     kept = np.ones(network.units, dtype=np.bool_)
-    for group in groups:
-        removed = rng.permutation(group.units)[count(group, rng) :]
+    for group, count in zip(groups, counts, strict=True):
+        removed = rng.permutation(group.units)[count:]
         kept[removed] = False
     return kept
 
