@@ -42,6 +42,8 @@ NOTES = Path("tests/mutants.toml")
 KILLED = ("killed", "timeout", "segfault")
 #: What mutmut's worker ends with when pytest itself fails.
 _NOT_RUN = 255
+#: What mutmut shows that it is alive with.
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SETTINGS = """
 [tool.mutmut]
 source_paths = ["src"]
@@ -56,6 +58,7 @@ pytest_add_cli_args_test_selection = {tests}
 timeout_multiplier = 8.0
 timeout_constant = 10.0
 use_git_change_detection = false
+debug = true
 """
 
 
@@ -231,8 +234,9 @@ def _run_mutmut(place: Path, processes: int) -> None:
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(processes)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stdout + done.stderr).replace("\r", "\n").splitlines()
-        raise SystemExit("\n".join(said[-120:]))
+        lines = (done.stdout + done.stderr).replace("\r", "\n").splitlines()
+        said = [line for line in lines if line and line[0] not in SPINNER]
+        raise SystemExit("\n".join(said[-40:]))
 
 
 def _exit_codes(place: Path, module: Path) -> dict[str, int]:
