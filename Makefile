@@ -25,6 +25,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python bench/style.py src/sartor --check
 
 bench: setup
 	$(BIN)/python bench/episode.py --shared $(SHARED)
