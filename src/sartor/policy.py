@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from sartor.errors import PolicyError
@@ -15,15 +15,25 @@ SCHEMA = 1
 #: Bits of a weight or activation that is not quantized.
 FULL_WIDTH = 32
 WIDTHS = (*range(1, 9), FULL_WIDTH)
-_RATIOS, _BITS = ("channels", "weights"), ("weight_bits", "activation_bits")
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What is not named is kept whole, in fp32.
+    """What is kept of a network; what is not named is kept whole, in fp32.
 
-    Keep ratios in (0, 1]: ``channels`` per group, ``weights`` (fine-grained) per layer. Bits, 1 to 8 or 32 (not quantized), per
-    layer: ``weight_bits`` of its weights, ``activation_bits`` of its input.
+    Raises `PolicyError` for a keep ratio outside of (0, 1], and for bits other than 1 to 8 or 32.
+
+    >>> policy = Policy(channels={"layer1": 0.5}, weight_bits={"fc": 8})
+    >>> policy.bits("fc")
+    (8, 32)
+    >>> Policy.from_json(policy.to_json()) == policy
+    True
+
+    Attributes:
+        channels: Keep ratio of each group's channels, in (0, 1].
+        weights: Keep ratio of each layer's single weights, in (0, 1].
+        weight_bits: Bits of each layer's weights, 1 to 8 or 32 (not quantized).
+        activation_bits: Bits of each layer's input, likewise.
     """
 
     channels: Mapping[str, float] = field(default_factory=dict)
@@ -32,18 +42,10 @@ class Policy:
     activation_bits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for kind in _RATIOS:
-            for name, ratio in getattr(self, kind).items():
-                if not (
-                    isinstance(ratio, (int, float)) and math.isfinite(ratio) and 0 < ratio <= 1
-                ):
-                    raise PolicyError(f"keep ratio {ratio!r} of {kind}[{name!r}] is not in (0, 1]")
-        for kind in _BITS:
-            for name, bits in getattr(self, kind).items():
-                if isinstance(bits, bool) or bits not in WIDTHS:
-                    raise PolicyError(
-                        f"{kind}[{name!r}] is {bits!r}; allowed are 1 to 8, and 32 for not quantized"
-                    )
+        _require_ratios("channels", self.channels)
+        _require_ratios("weights", self.weights)
+        _require_bits("weight_bits", self.weight_bits)
+        _require_bits("activation_bits", self.activation_bits)
 
     @property
     def quantized(self) -> tuple[str, ...]:
@@ -53,34 +55,65 @@ class Policy:
 
     def bits(self, layer: str) -> tuple[int, int]:
         """Bits of a layer's weights and of its input."""
-        return self.weight_bits.get(layer, FULL_WIDTH), self.activation_bits.get(layer, FULL_WIDTH)
+        weight_bits = self.weight_bits.get(layer, FULL_WIDTH)
+        activation_bits = self.activation_bits.get(layer, FULL_WIDTH)
+        return weight_bits, activation_bits
 
     def to_json(self) -> str:
         """One line of JSON, the same for equal policies."""
-        return json.dumps(
-            {"schema": SCHEMA, **{kind: dict(getattr(self, kind)) for kind in (*_RATIOS, *_BITS)}},
-            sort_keys=True,
-        )
+        content: dict[str, Any] = {"schema": SCHEMA}
+        for item in fields(self):
+            content[item.name] = dict(getattr(self, item.name))
+        return json.dumps(content, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, place: str = "policy") -> Policy:
-        """The policy that `to_json` wrote. Raises `PolicyError` naming ``place`` for anything else."""
+        """The policy that `to_json` wrote.
+
+        Raises `PolicyError` naming ``place`` for anything else.
+        """
         try:
             content: Any = json.loads(text)
         except json.JSONDecodeError as error:
             raise PolicyError(f"{place} is not JSON: {error}") from error
         if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
             raise PolicyError(f"{place} is not a policy of schema {SCHEMA}")
-        allowed = (*_RATIOS, *_BITS)
-        unknown = sorted(set(content) - set(allowed))
-        if unknown or not all(isinstance(table, dict) for table in content.values()):
-            found = unknown or list(content.values())
-            raise PolicyError(
-                f"{place} has unexpected content {found}; allowed are {', '.join(allowed)}"
-            )
+        _require_tables(content, place)
         return cls(**content)
 
 
 def kept_count(ratio: float, size: int) -> int:
-    """Channels (or units) kept of ``size``: the nearest whole number, at least 1."""
-    return max(1, min(size, round(ratio * size)))
+    """Channels (or units) kept of ``size``: the nearest whole number, at least 1.
+
+    >>> kept_count(0.3, 16)
+    5
+    """
+    nearest = round(ratio * size)
+    return max(1, min(size, nearest))
+
+
+def _require_ratios(kind: str, ratios: Mapping[str, float]) -> None:
+    for name, ratio in ratios.items():
+        is_number = isinstance(ratio, int | float) and math.isfinite(ratio)
+        if not is_number or not 0 < ratio <= 1:
+            raise PolicyError(f"keep ratio {ratio!r} of {kind}[{name!r}] is not in (0, 1]")
+
+
+def _require_bits(kind: str, widths: Mapping[str, int]) -> None:
+    for name, bits in widths.items():
+        if isinstance(bits, bool) or bits not in WIDTHS:
+            raise PolicyError(
+                f"{kind}[{name!r}] is {bits!r}; allowed are 1 to 8, and 32 for not quantized"
+            )
+
+
+def _require_tables(content: Mapping[str, Any], place: str) -> None:
+    """Raise `PolicyError` unless there are tables of a policy, and nothing else."""
+    allowed = [item.name for item in fields(Policy)]
+    unknown = sorted(set(content) - set(allowed))
+    values = list(content.values())
+    if unknown or not all(isinstance(table, dict) for table in values):
+        found = unknown or values
+        raise PolicyError(
+            f"{place} has unexpected content {found}; allowed are {', '.join(allowed)}"
+        )

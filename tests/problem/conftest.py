@@ -1,4 +1,5 @@
 import pytest
+
 from chains import of_pixels
 
 

@@ -64,9 +64,10 @@ def test_without_a_budget_nothing_is_used_up():
 
 
 def test_what_fits_may_exceed_a_bound_by_the_rounding_of_sums():
-    usage = np.array([0.5, 1.0, 1 + 5e-13, 1 + 2e-12, 1.5])
-    assert affordable(usage).tolist() == [True, True, True, False, False]
-    assert used_up(2 - usage).tolist() == [True, True, True, False, False]
+    usage = np.array([0.5, 1.0, 1 + 5e-13, 1 + 1e-12, 1 + 2e-12, 1.5])
+    assert affordable(usage).tolist() == [True, True, True, True, False, False]
+    left = np.array([1.5, 1.0, 1 - 5e-13, 1 - 1e-12, 1 - 2e-12, 0.5])
+    assert used_up(left).tolist() == [True, True, True, True, False, False]
 
 
 def test_a_counted_bound_that_fails_is_worse_than_any_latency():
@@ -157,23 +158,23 @@ def test_a_bound_on_latency_may_be_missed_by_as_much_as_predictions_err(doubt, f
 
 
 def test_bounds_that_hold_one_by_one_but_not_together_are_refused_with_what_comes_nearest():
-    """The first decision of 2 leaves MACs but no room: three bounds on two numbers."""
-    latency = Bound("latency", 2.0, relative=False)
+    """Sums of up to 6 leave at least 6 s, of which 5 are allowed: 1.2 times as many."""
 
     def total(quantity, counts):
         counts = np.asarray(counts, dtype=float)
-        return counts.sum(1) if quantity == "macs" else 12 - counts.sum(1)
+        return {"macs": counts.sum(1), "latency": 12 - counts.sum(1)}[quantity]
 
     def original(quantity):
         return 20.0
 
+    latency = Bound("latency", 5.0, relative=False)
     budget = Budget((Bound("macs", 6.0, relative=False), latency))
     subject = BudgetLimits(budget, DECISIONS, total, original)
     with pytest.raises(
-        BudgetError, match=r"its bounds can, but not all at once; nearest is macs<=\d+, latency<="
+        BudgetError,
+        match=r"budget macs<=0.006K,latency<=5s cannot be met: its bounds can, but not all at "
+        r"once; nearest is macs<=6, latency<=6e\+03ms \(predicted\)$",
     ) as caught:
-        subject.require_reachable(doubt=0.0)
-    nearest = caught.value.smallest
-    assert nearest["macs"] <= 6
-    assert nearest["latency"] == 12 - nearest["macs"]
-    BudgetLimits(budget, DECISIONS, total, original).require_reachable(doubt=2.0)
+        subject.require_reachable(doubt=0.19)
+    assert caught.value.smallest == {"macs": 6.0, "latency": 6.0}
+    subject.require_reachable(doubt=0.21)

@@ -2,9 +2,9 @@ import math
 
 import pytest
 import torch
-from chains import of_pixels
 from torch import nn
 
+from chains import of_pixels
 from sartor.cost import CostModel
 from sartor.errors import UsageError
 from sartor.graph import trace
