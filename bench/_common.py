@@ -12,7 +12,7 @@ from torch import nn
 
 from sartor.data import Data
 from sartor.machine import keep_freed_memory, write_text
-from sartor.runs import Source
+from sartor.runs import SubjectSource
 
 SHARED = Path("../shared")
 keep_freed_memory()
@@ -22,7 +22,7 @@ def subject(
     model: str, *, calibration: int, seed: int = 0, shared: Path = SHARED
 ) -> tuple[nn.Module, Data]:
     """A network trained on CIFAR-10, and CIFAR-10."""
-    source = Source(model, weights_of(model, shared), str(data_in(shared)), seed)
+    source = SubjectSource(model, weights_of(model, shared), str(data_in(shared)), seed)
     loaded, data = source.load_both(calibration)
     return loaded.model, data
 

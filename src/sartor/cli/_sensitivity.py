@@ -87,9 +87,9 @@ class MeasureSensitivity:
         from sartor.cli._progress import bar
         from sartor.compression import CompressOptions, Compressor, keep_safe_groups
         from sartor.graph import trace
-        from sartor.runs import Source
+        from sartor.runs import SubjectSource
 
-        source = Source(self.model, self.weights, self.data, self.seed)
+        source = SubjectSource(self.model, self.weights, self.data, self.seed)
         subject, data = source.load_both(self.images)
         images = data.calibration.normalized()
         network = keep_safe_groups(trace(subject.model, images[:1]))

@@ -18,7 +18,7 @@ from sartor.graph import trace
 from sartor.runs._config import RunConfig, command_line, require_threads
 from sartor.runs._folder import RunFolder
 from sartor.runs._layout import verification_of
-from sartor.runs._subject import Source, Subject
+from sartor.runs._subject import SubjectSource, Subject
 from sartor.runs._verify import VerifiedRun, hold_against
 from sartor.targets import Target
 
@@ -156,10 +156,10 @@ class RunArtifacts(RunFolder):
             target=self._target,
         )
 
-    def _source(self, weights: Path | None = None) -> Source:
+    def _source(self, weights: Path | None = None) -> SubjectSource:
         """Where the network and the data come from: what is at hand, or names."""
         config = self.config
-        return Source(
+        return SubjectSource(
             model=self._model or config.model,
             weights=self._weights or weights or config.weights,
             data=self._data or config.data,

@@ -14,7 +14,7 @@ from sartor.pipeline import OnEpisode, Pipeline, SearchOptions
 from sartor.rewards import Reward
 from sartor.runs._config import RunConfig
 from sartor.runs._run import Result, Run, calibration_count
-from sartor.runs._subject import Source, as_source
+from sartor.runs._subject import SubjectSource, as_source
 from sartor.targets import Target
 
 
@@ -90,7 +90,7 @@ def compress(
     return Result(**vars(found), config=config, subject=subject, target=target_object)
 
 
-def _config(source: Source, pipeline: Pipeline, out: str | Path | None) -> RunConfig:
+def _config(source: SubjectSource, pipeline: Pipeline, out: str | Path | None) -> RunConfig:
     """What was asked for, with the names that are known."""
     return RunConfig(
         model=source.model if isinstance(source.model, str) else "",

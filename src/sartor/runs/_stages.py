@@ -27,7 +27,7 @@ from sartor.runs._finetune import TestAccuracy, ValidationAccuracy
 from sartor.runs._layout import Layout, ScheduleLayout
 from sartor.runs._run import Run, calibration_count
 from sartor.runs._schedule import Schedule
-from sartor.runs._subject import Source
+from sartor.runs._subject import SubjectSource
 from sartor.search import Episode
 
 
@@ -156,8 +156,8 @@ def _require_possible(schedule: Schedule) -> None:
         least = problem.policy(problem.lowest)
 
 
-def _source(config: RunConfig) -> Source:
-    return Source(config.model, config.weights, config.data, config.options.seed, config.out)
+def _source(config: RunConfig) -> SubjectSource:
+    return SubjectSource(config.model, config.weights, config.data, config.options.seed, config.out)
 
 
 @dataclass(frozen=True)

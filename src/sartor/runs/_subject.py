@@ -41,7 +41,7 @@ class Subject:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class SubjectSource:
     """Where the subject of a run comes from: objects, or the names of the command line.
 
     Attributes:
@@ -129,7 +129,7 @@ class Source:
         return self.model
 
 
-def as_source(model: object, data: object, *, weights: str | Path | None, seed: int) -> Source:
+def as_source(model: object, data: object, *, weights: str | Path | None, seed: int) -> SubjectSource:
     """Where a network and data come from. Raises `UsageError` for neither object nor name."""
     if not isinstance(model, (nn.Module, str)):
         raise UsageError(
@@ -145,7 +145,7 @@ def as_source(model: object, data: object, *, weights: str | Path | None, seed: 
             f"data is a {type(data).__name__}; it must be sartor.Data, or a name: digits, or the "
             "folder of a data set"
         )
-    return Source(model, Path(weights) if weights else None, data, seed)
+    return SubjectSource(model, Path(weights) if weights else None, data, seed)
 
 
 def _origin_of(name: str, images: Data) -> Origin:
