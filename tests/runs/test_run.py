@@ -32,6 +32,7 @@ def test_everything_can_be_done_in_python_with_the_objects_at_hand(model, data, 
     assert run.result == result.report
     assert run.policy == result.policy
     assert run.finetuned is None
+    assert [episode.number for episode in run.episodes] == [0, 1, 2]
 
     report = run.finetune(TUNING)
     assert run.finetuned == report
@@ -44,6 +45,10 @@ def test_everything_can_be_done_in_python_with_the_objects_at_hand(model, data, 
     assert verified.faults == ()
     assert run.verified == (verified,)
     assert verified.found.accuracy == pytest.approx(report.test.after, abs=0.01)
+
+    page = run.report()
+    assert page == run.layout.report / "report.html"
+    assert "Fine-tuned for 1 epoch" in page.read_text()
 
     run.export("onnx")
     assert run.verified == (), "what was verified is not there any more"
@@ -58,7 +63,7 @@ def test_a_run_made_in_python_is_one_for_the_command_line(model, data, weights, 
     main(["finetune", str(folder), "--epochs", "1", "--batch", "64"])
     main(["export", str(folder)])
     main(["verify", str(folder)])
-    main(["report", str(folder)]) if Run(folder).episodes else None
+    main(["report", str(folder)])
     said = capsys.readouterr().out
     for line in said.splitlines():
         command = line.removeprefix("next: ").strip()

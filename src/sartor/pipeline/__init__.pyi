@@ -1,5 +1,4 @@
 from ._found import Found as Found
-from ._found import OnEpisode as OnEpisode
 from ._found import SearchFiles as SearchFiles
 from ._options import Measurement as Measurement
 from ._options import SearchOptions as SearchOptions

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import fx
 
@@ -13,9 +14,6 @@ from sartor.graph import Network
 from sartor.pipeline._report import Report
 from sartor.policy import Policy
 from sartor.search import Episode
-
-#: Called after every episode, with it and the best so far.
-OnEpisode = Callable[[Episode, Episode], None]
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class Found:
         stopped: Whether Ctrl-C was pressed, if only in the last episode: callers that have more
             to do should not.
         compressor: What built it.
+        episodes: Every policy scored, in order.
+        settings: What those depend on, by name.
     """
 
     policy: Policy
@@ -53,6 +53,8 @@ class Found:
     report: Report
     stopped: bool
     compressor: Compressor
+    episodes: tuple[Episode, ...]
+    settings: Mapping[str, Any]
 
     @property
     def network(self) -> Network:

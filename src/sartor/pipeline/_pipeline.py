@@ -26,7 +26,7 @@ from sartor.pipeline._choices import (
     with_names,
 )
 from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
-from sartor.pipeline._found import Found, OnEpisode, SearchFiles
+from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._judge import Judge, Verdict
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._options import SearchOptions
@@ -36,7 +36,15 @@ from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.rewards import Reward
 from sartor.scoring import Evaluator, Scorer
-from sartor.search import Episode, MemoryRecord, Search, SearchPlan, Study, finalists
+from sartor.search import (
+    Episode,
+    MemoryRecord,
+    OnEpisode,
+    Search,
+    SearchPlan,
+    Study,
+    finalists,
+)
 from sartor.targets import Deployment, Target
 
 #: Options of a search that may be others when it goes on; files may have been moved.
@@ -145,7 +153,15 @@ class Pipeline:
 
         report = self._report(problem, search, episodes, judged)
         model = trainable_copy(judged.verdict.network)
-        return Found(judged.verdict.policy, model, report, search.stopped, self.compressor)
+        return Found(
+            policy=judged.verdict.policy,
+            model=model,
+            report=report,
+            stopped=search.stopped,
+            compressor=self.compressor,
+            episodes=tuple(episodes),
+            settings=self._settings(),
+        )
 
     def _deploy(self, scratch: Path) -> Deployment | None:
         if self.target is None:

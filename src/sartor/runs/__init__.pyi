@@ -13,8 +13,8 @@ from ._schedule import Schedule as Schedule
 from ._stages import Observer as Observer
 from ._stages import StageReport as StageReport
 from ._stages import run_schedule as run_schedule
-from ._subject import SubjectSource as SubjectSource
 from ._subject import Subject as Subject
+from ._subject import SubjectSource as SubjectSource
 from ._summary import HEADINGS as HEADINGS
 from ._summary import accuracy_words as accuracy_words
 from ._summary import cells as cells

@@ -18,7 +18,7 @@ from sartor.graph import trace
 from sartor.runs._config import RunConfig, command_line, require_threads
 from sartor.runs._folder import RunFolder
 from sartor.runs._layout import verification_of
-from sartor.runs._subject import SubjectSource, Subject
+from sartor.runs._subject import Subject, SubjectSource
 from sartor.runs._verify import VerifiedRun, hold_against
 from sartor.targets import Target
 

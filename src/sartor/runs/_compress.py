@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from sartor.agents import AgentFactory
 from sartor.budget import Budget
 from sartor.data import Data
-from sartor.pipeline import OnEpisode, Pipeline, SearchOptions
+from sartor.pipeline import Pipeline, SearchOptions
 from sartor.rewards import Reward
 from sartor.runs._config import RunConfig
 from sartor.runs._run import Result, Run, calibration_count
 from sartor.runs._subject import SubjectSource, as_source
+from sartor.search import OnEpisode
 from sartor.targets import Target
 
 

@@ -16,7 +16,6 @@ from sartor.finetune import Epoch, FinetuneOptions, Teacher
 from sartor.machine import alone_in, torch_threads, write_text
 from sartor.pipeline import (
     Found,
-    OnEpisode,
     Pipeline,
     SearchFiles,
     SearchOptions,
@@ -30,7 +29,7 @@ from sartor.runs._artifacts import RunArtifacts
 from sartor.runs._config import RunConfig, command_line, require_threads
 from sartor.runs._finetune import FinetuneReport, Finetuning
 from sartor.runs._subject import Subject
-from sartor.search import Episode
+from sartor.search import Episode, OnEpisode, Study
 from sartor.targets import Target
 from sartor.track import trackers
 
@@ -49,6 +48,8 @@ class Result(Found):
         stopped: Whether Ctrl-C was pressed, if only in the last episode: callers that have more
             to do should not.
         compressor: What built it.
+        episodes: Every policy scored, in order.
+        settings: What those depend on, by name.
         config: What was asked for.
         subject: The original network and its data.
         target: Where candidates were measured, if that was given as an object.
@@ -94,6 +95,7 @@ class Result(Found):
             config=config,
         )
         config.save(run.folder)
+        run.keep_episodes(self)
         run.keep(self, origin)
         return run
 
@@ -221,6 +223,15 @@ class Run(RunArtifacts):
         )
         write_text(self.layout.result, result.report.to_json())
         self.refresh()
+
+    def keep_episodes(self, result: Result) -> None:
+        """Write the episodes of a search, unless they were written while it ran."""
+        if self.episodes[: len(result.episodes)] == result.episodes:
+            return
+        self.layout.episodes.unlink(missing_ok=True)  # of another search
+        study = Study(self.layout.episodes, result.settings)
+        for episode in result.episodes:
+            study.append(episode)
 
     def finetune(
         self,

@@ -129,7 +129,9 @@ class SubjectSource:
         return self.model
 
 
-def as_source(model: object, data: object, *, weights: str | Path | None, seed: int) -> SubjectSource:
+def as_source(
+    model: object, data: object, *, weights: str | Path | None, seed: int
+) -> SubjectSource:
     """Where a network and data come from. Raises `UsageError` for neither object nor name."""
     if not isinstance(model, (nn.Module, str)):
         raise UsageError(
