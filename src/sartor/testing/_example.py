@@ -14,7 +14,7 @@ def example_network() -> tuple[Network, Tensor]:
 
     >>> network, images = example_network()
     >>> len(network.layers), tuple(images.shape)
-    (10, (8, 3, 16, 16))
+    (8, (8, 3, 16, 16))
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
