@@ -1,0 +1,104 @@
+import itertools
+
+import numpy as np
+import pytest
+
+import small_problems as problems
+from sartor.agents import RULES
+from sartor.agents._allocation import _linear_allocation, allocate, total_error
+
+
+def thinned(problem, steps):
+    """The same problem with every ``steps``-th choice only, so that all policies can be tried."""
+    decisions = [
+        type(d)(d.name, d.size, d.choices[::-1][::steps][::-1], d.layer) for d in problem.decisions
+    ]
+    return type(problem)(problem.cost_model, decisions, problem.budget)
+
+
+def best_of_all(problem, errors, share):
+    """The least error of all policies that use up no more than a share of the budget."""
+    policies = np.array(list(itertools.product(*(d.choices for d in problem.decisions))))
+    fitting = policies[problem.usage(policies) <= share]
+    return min(total_error(problem, errors, counts) for counts in fitting)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("budget", ["params<=40%", "params<=60%", "params<=85%"])
+def test_where_costs_add_up_no_policy_is_better(seed, budget):
+    """But for one of those that use up all but the three buckets that prices are rounded up by."""
+    problem = thinned(problems.weights(budget), 10)
+    rng = np.random.default_rng(seed)
+    errors = [np.sort(rng.uniform(size=len(d.choices)))[::-1] for d in problem.decisions]
+    counts = _linear_allocation(problem, errors, problem.lowest)
+    assert problem.fits(counts[None])[0]
+    found = total_error(problem, errors, counts)
+    assert best_of_all(problem, errors, 1.0) - 1e-12 <= found
+    assert found <= best_of_all(problem, errors, 1 - 3 / 2000) + 1e-12
+
+
+@pytest.mark.parametrize("budget", ["macs<=30%", "macs<=50%", "macs<=80%"])
+def test_each_round_carries_out_what_is_best_around_the_last(budget):
+    problem = problems.channels(budget)
+    errors = [np.linspace(1, 0, 10), np.linspace(2, 0, 4)]
+    start = problem.lowest
+    linear = _linear_allocation(problem, errors, start)
+    first = problem.execute(linear / problem.sizes)
+    assert allocate(problem, errors, start, rounds=1).tolist() == first.tolist()
+    second = problem.execute(_linear_allocation(problem, errors, first) / problem.sizes)
+    expected = min((first, second), key=lambda counts: total_error(problem, errors, counts))
+    assert allocate(problem, errors, start, rounds=2).tolist() == expected.tolist()
+
+
+def test_the_start_is_kept_where_nothing_is_better():
+    problem = problems.channels("macs<=50%")
+    errors = [np.zeros(10), np.zeros(4)]
+    start = problem.lowest
+    assert allocate(problem, errors, start) is start
+
+
+def test_without_rounds_the_start_is_the_result():
+    problem = problems.channels("macs<=50%")
+    errors = [np.linspace(1, 0, 10), np.linspace(1, 0, 4)]
+    assert allocate(problem, errors, problem.lowest, rounds=0).tolist() == problem.lowest.tolist()
+
+
+def test_everything_is_kept_where_everything_fits():
+    problem = problems.channels("macs<=100%")
+    errors = [np.linspace(1, 0, 10), np.linspace(1, 0, 4)]
+    assert allocate(problem, errors, problem.lowest).tolist() == [10, 4]
+
+
+def test_total_error_is_the_sum_over_the_decisions():
+    problem = problems.channels("macs<=50%")
+    errors = [np.arange(10) * 0.1, np.arange(4) * 0.01]
+    assert total_error(problem, errors, np.array([10, 4])) == pytest.approx(0.9 + 0.03)
+    assert total_error(problem, errors, np.array([1, 2])) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("budget", ["macs<=30%", "macs<=50%", "macs<=80%"])
+def test_the_rule_is_never_worse_than_uniform_or_greedy(budget):
+    problem = problems.channels(budget)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        errors = [np.sort(rng.uniform(size=len(d.choices)))[::-1] for d in problem.decisions]
+        context = problems.context_of(problem, errors)
+        found = {
+            rule: total_error(problem, errors, problem.execute(RULES.get(rule)(context)))
+            for rule in ("knapsack", "uniform", "greedy")
+        }
+        assert found["knapsack"] <= min(found["uniform"], found["greedy"]) + 1e-12
+
+
+def test_where_even_the_cheapest_choices_are_too_much_they_are_the_result(monkeypatch):
+    problem = problems.channels("macs<=50%")
+    usage = problem.usage
+    monkeypatch.setattr(problem, "usage", lambda counts: usage(counts) + 1)
+    cheapest = problem.cheapest()
+    errors = [np.linspace(1, 0, 10), np.linspace(1, 0, 4)]
+    monkeypatch.setattr(problem, "execute", lambda ratios: np.rint(ratios * problem.sizes))
+    found = allocate(problem, errors, np.array([10, 4]), rounds=1)
+    assert found.tolist() == [10, 4], "it has a larger error"
+    assert allocate(problem, [np.zeros(10), np.arange(4.0)], np.array([10, 4])).tolist() == (
+        cheapest.tolist()
+    )
