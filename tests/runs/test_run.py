@@ -98,6 +98,23 @@ def test_names_can_be_given_where_python_had_objects(model, data, weights, tmp_p
     assert run.export().is_file()
 
 
+def test_the_command_line_takes_names_where_python_had_objects(
+    model, data, weights, tmp_path, capsys
+):
+    sartor.compress(model, data, options=QUICK, out=tmp_path)
+    names = ["--model", NAME, "--weights", str(weights), "--data", "digits"]
+    folder = str(tmp_path)
+    main(["finetune", folder, "--epochs", "1", "--batch", "64", *names])
+    main(["export", folder, *names])
+    main(["verify", folder, *names])
+    main(["pick", folder, "--episode", "1", *names])
+    assert Run(folder).finetuned.command == command_line(
+        "finetune", folder, "--epochs", 1, "--batch", 64, *names
+    )
+    assert Run(folder).verified[0].faults == ()
+    assert (tmp_path / "episode-1" / "model.safetensors").is_file()
+
+
 def test_a_measure_of_ones_own_leaves_what_needs_no_images(model, tmp_path):
     def evaluate(network):
         return 0.5
@@ -148,6 +165,14 @@ def test_a_search_that_goes_on_has_no_result_yet(model, data, tmp_path):
     assert Run(tmp_path).state == "unfinished"
     Layout(tmp_path).result.write_text(json.dumps({**content, "interrupted": True}))
     assert Run(tmp_path).state == "interrupted"
+
+
+def test_saving_an_earlier_result_loses_no_episode(model, data, tmp_path):
+    first = sartor.compress(model, data, options=replace(QUICK, episodes=2), out=tmp_path)
+    sartor.compress(model, data, options=QUICK, out=tmp_path)
+    assert len(first.save(tmp_path).episodes) == 3
+    other = sartor.compress(model, data, options=replace(QUICK, seed=1))
+    assert other.save(tmp_path).episodes == other.episodes
 
 
 def test_rows_hold_the_best_reward_so_far(model, data, tmp_path):

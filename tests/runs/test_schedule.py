@@ -19,14 +19,22 @@ from sartor.finetune import FinetuneChanges, FinetuneOptions, Teacher, _checkpoi
 from sartor.runs import Layout, Observer, Run, RunConfig, Schedule, run_schedule
 
 SEARCH = sartor.SearchOptions(
-    episodes=6, finalists=2, baselines=(), seed_with=("uniform",), compress=CompressOptions(images=16, final_images=32)
+    episodes=6,
+    finalists=2,
+    baselines=(),
+    seed_with=("uniform",),
+    compress=CompressOptions(images=16, final_images=32),
 )
 TUNING = FinetuneOptions(epochs=2, batch=64, augment=(), learning_rate=0.02, ema=0.9)
 
 
 def plan(weights, out, stages, *, last=None, **options):
     search = RunConfig(
-        model="sartor.demo:DigitsNet", weights=weights, data="digits", out=out, options=dataclasses.replace(SEARCH, **options)
+        model="sartor.demo:DigitsNet",
+        weights=weights,
+        data="digits",
+        out=out,
+        options=dataclasses.replace(SEARCH, **options),
     )
     return Schedule(search, stages, TUNING, last or FinetuneChanges())
 
@@ -63,7 +71,9 @@ def test_every_stage_prunes_what_the_one_before_left(weights, data, tmp_path):
     sartor.models.load_weights(start, first / "tuned.safetensors")
     images = data.validation.normalized()[:8]
     with torch.no_grad():
-        assert torch.allclose(start(images), sartor.load(first / "finetuned", demo.DigitsNet())(images), atol=1e-4)
+        assert torch.allclose(
+            start(images), sartor.load(first / "finetuned", demo.DigitsNet())(images), atol=1e-4
+        )
 
 
 def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_path):
@@ -71,7 +81,9 @@ def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_pat
     run_schedule(plan(weights, tmp_path, ("params<=50%", "params<=18%"), granularity="weights"))
     first, second = (read_policy(tmp_path / f"stage-{number}").weights for number in (1, 2))
     assert all(second[name] <= first[name] for name in first)
-    convolutions = [name for name, module in demo.DigitsNet().named_modules() if isinstance(module, nn.Conv2d)]
+    convolutions = [
+        name for name, module in demo.DigitsNet().named_modules() if isinstance(module, nn.Conv2d)
+    ]
     assert min(second[name] for name in convolutions) < 0.2
     network = sartor.load(tmp_path / "stage-2/finetuned", demo.DigitsNet())
     for name, share in second.items():
@@ -82,7 +94,10 @@ def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_pat
 def test_the_last_stage_may_be_trained_in_another_way(weights, tmp_path):
     last = FinetuneChanges(epochs=3, learning_rate=0.01, augment=("mirror",))
     run_schedule(plan(weights, tmp_path, ("macs<=70%", "macs<=50%"), last=last))
-    first, second = (json.loads((tmp_path / f"stage-{number}/finetuned/finetune.json").read_text()) for number in (1, 2))
+    first, second = (
+        json.loads((tmp_path / f"stage-{number}/finetuned/finetune.json").read_text())
+        for number in (1, 2)
+    )
     assert [len(report["epochs"]) for report in (first, second)] == [2, 3]
     differ = {name for name, value in first["options"].items() if second["options"][name] != value}
     assert differ == {"epochs", "learning_rate", "augment"}
@@ -98,7 +113,10 @@ def test_how_the_last_stage_is_trained_may_change_until_it_is(weights, tmp_path,
     main(resume)
     with pytest.raises(SystemExit):
         main([*resume, "--last.learning-rate", "0.01"])
-    assert "the last stage is being fine-tuned, or was; for another way, remove" in capsys.readouterr().err
+    assert (
+        "the last stage is being fine-tuned, or was; for another way, remove"
+        in capsys.readouterr().err
+    )
     assert Schedule.read(tmp_path).last == FinetuneChanges(epochs=3)
 
 
@@ -121,11 +139,18 @@ def test_an_interrupted_schedule_ends_where_an_uninterrupted_one_does(moment, we
         run_schedule(broken)
     resumed = run_schedule(Schedule.read(tmp_path / "broken"), resume=True)
     assert facts(resumed) == facts(whole)
-    mine, theirs = (sartor.load(tmp_path / f"{name}/stage-2/finetuned", demo.DigitsNet()) for name in ("broken", "whole"))
-    assert all(torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items())
+    mine, theirs = (
+        sartor.load(tmp_path / f"{name}/stage-2/finetuned", demo.DigitsNet())
+        for name in ("broken", "whole")
+    )
+    assert all(
+        torch.equal(item, theirs.state_dict()[name]) for name, item in mine.state_dict().items()
+    )
 
 
-def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_schedule_goes_on_from_it(weights, tmp_path):
+def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_schedule_goes_on_from_it(
+    weights, tmp_path
+):
     stages = ("macs<=70%", "macs<=50%")
     run_schedule(plan(weights, tmp_path, stages))
     stage, last = tmp_path / "stage-1", tmp_path / "stage-2"
@@ -134,14 +159,21 @@ def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_sched
     assert (stage / "tuned.safetensors").read_bytes() == before
     shutil.rmtree(last / "finetuned")
     main(["finetune", str(last), "--epochs", "1", "--augment", ""])
-    reports = [json.loads((folder / "finetuned/finetune.json").read_text()) for folder in (stage, last)]
+    reports = [
+        json.loads((folder / "finetuned/finetune.json").read_text()) for folder in (stage, last)
+    ]
     assert reports[0]["test"]["original"] == reports[1]["test"]["original"]
     checkpoints = [_checkpoint.read(Layout(folder).checkpoint)[1] for folder in (stage, last)]
-    teachers = [checkpoint["candidate"][1] for checkpoint in checkpoints]  # by their tensors: accuracies may be alike by chance
+    teachers = [
+        checkpoint["candidate"][1] for checkpoint in checkpoints
+    ]  # by their tensors: accuracies may be alike by chance
     assert teachers[0] == teachers[1]
     shutil.rmtree(stage / "finetuned")
     main(["finetune", str(stage), "--epochs", "3", "--augment", ""])
-    with pytest.raises(RunError, match=r"stage-2 was searched from other weights than .*stage-1/tuned\.safetensors now holds"):
+    with pytest.raises(
+        RunError,
+        match=r"stage-2 was searched from other weights than .*stage-1/tuned\.safetensors now holds",
+    ):
         run_schedule(plan(weights, tmp_path, stages), resume=True)
     assert (stage / "tuned.safetensors").read_bytes() != before
     shutil.rmtree(last)
@@ -185,13 +217,25 @@ def test_a_kill_before_the_result_of_a_search_is_written_is_made_up_for(weights,
 
 def test_only_what_has_not_begun_can_be_changed(weights, tmp_path):
     with pytest.raises(WeightsError, match="do not exist"):
-        run_schedule(plan(tmp_path / "nothing.safetensors", tmp_path / "s", ("macs<=70%", "macs<=1%")))
-    with pytest.raises(BudgetError, match=r"budget macs<=1% cannot be met"):  # the mistake in the weights locked nothing
+        run_schedule(
+            plan(tmp_path / "nothing.safetensors", tmp_path / "s", ("macs<=70%", "macs<=1%"))
+        )
+    with pytest.raises(
+        BudgetError, match=r"budget macs<=1% cannot be met"
+    ):  # the mistake in the weights locked nothing
         run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=1%")))
     assert not (tmp_path / "s").exists()  # said before the first search
-    with pytest.raises(RunError, match="the search of stage 1 was interrupted"):  # by Ctrl-C in its last episode
-        run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=60%")), Observer(on_episode=press_ctrl_c))
-    with pytest.raises(RunError, match=r"stage 1 of .* was begun with the budget macs<=70%; it cannot become macs<=80%"):
+    with pytest.raises(
+        RunError, match="the search of stage 1 was interrupted"
+    ):  # by Ctrl-C in its last episode
+        run_schedule(
+            plan(weights, tmp_path / "s", ("macs<=70%", "macs<=60%")),
+            Observer(on_episode=press_ctrl_c),
+        )
+    with pytest.raises(
+        RunError,
+        match=r"stage 1 of .* was begun with the budget macs<=70%; it cannot become macs<=80%",
+    ):
         run_schedule(plan(weights, tmp_path / "s", ("macs<=80%", "macs<=50%")), resume=True)
     with pytest.raises(RunError, match="holds a schedule with other options"):
         run_schedule(plan(weights, tmp_path / "s", ("macs<=70%", "macs<=50%"), seed=1), resume=True)
@@ -200,11 +244,30 @@ def test_only_what_has_not_begun_can_be_changed(weights, tmp_path):
 
 
 def test_the_command(weights, tmp_path, capsys):
-    main([
-        "schedule", "--model", "sartor.demo:DigitsNet", "--weights", str(weights), "--data", "digits",
-        "--out", str(tmp_path / "s"), "--stages", "macs<=70%", "macs<=50%,params<=60%", "--episodes", "4", "--finalists", "1",
-        "--finetune.epochs", "1", "--finetune.augment", "",
-    ])
+    main(
+        [
+            "schedule",
+            "--model",
+            "sartor.demo:DigitsNet",
+            "--weights",
+            str(weights),
+            "--data",
+            "digits",
+            "--out",
+            str(tmp_path / "s"),
+            "--stages",
+            "macs<=70%",
+            "macs<=50%,params<=60%",
+            "--episodes",
+            "4",
+            "--finalists",
+            "1",
+            "--finetune.epochs",
+            "1",
+            "--finetune.augment",
+            "",
+        ]
+    )
     printed = capsys.readouterr().out
     assert "stage 2: macs<=50%,params<=60%" in printed
     assert "macs<=50%,params<=60%" in printed.rpartition("stages")[2]
@@ -225,15 +288,25 @@ def test_bad_schedules_are_refused(weights, tmp_path):
         schedule.Schedule.read(tmp_path)
 
 
-def test_a_teacher_that_cannot_teach_is_refused_before_the_first_search(weights, tmp_path, monkeypatch):
+def test_a_teacher_that_cannot_teach_is_refused_before_the_first_search(
+    weights, tmp_path, monkeypatch
+):
     given = plan(weights, tmp_path / "s", ("macs<=50%",))
     with pytest.raises(UsageError, match="resnet20 would teach with random weights"):
         run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",))))
     with pytest.raises(WeightsError, match="do not exist"):
-        run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",), (tmp_path / "none.safetensors",))))
+        run_schedule(
+            dataclasses.replace(
+                given, teacher=Teacher(("resnet20",), (tmp_path / "none.safetensors",))
+            )
+        )
     with pytest.raises(WeightsError, match="does not match it"):
         run_schedule(dataclasses.replace(given, teacher=Teacher(("resnet20",), (weights,))))
-    monkeypatch.setattr(demo, "few", lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), raising=False)
-    with pytest.raises(UsageError, match=r"the teacher's outputs have shape \(3,\), those of the network \(10,\)"):
+    monkeypatch.setattr(
+        demo, "few", lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), raising=False
+    )
+    with pytest.raises(
+        UsageError, match=r"the teacher's outputs have shape \(3,\), those of the network \(10,\)"
+    ):
         run_schedule(dataclasses.replace(given, teacher=Teacher(("sartor.demo:few",))))
     assert not (tmp_path / "s").exists()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from sartor.cli._next import after_finetune
+from sartor.cli._original import Original
 from sartor.finetune import FinetuneOptions, Teacher
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Finetune:
         teacher: Networks to learn from in place of the original.
         resume: Go on after the last whole epoch of a fine-tuning that was interrupted.
         threads: Threads of PyTorch; those of the search if not given.
+        original: What the run was made from, where its folder does not say it.
     """
 
     folder: tyro.conf.Positional[Path]
@@ -34,13 +36,14 @@ class Finetune:
     teacher: Teacher = field(default_factory=Teacher)
     resume: bool = False
     threads: int | None = None
+    original: tyro.conf.OmitArgPrefixes[Original] = field(default_factory=Original)
 
     def run(self, console: Console) -> None:
         """Train with progress, then print what came of it."""
         from sartor.cli._progress import finetune_progress
-        from sartor.runs import Run, accuracy_words, members_words
+        from sartor.runs import accuracy_words, members_words
 
-        run = Run(self.folder)
+        run = self.original.run_in(self.folder)
         with finetune_progress(console, self.options.epochs) as show:
             report = run.finetune(
                 self.options,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
 from sartor.cli._next import after_pick, choose_episode
+from sartor.cli._original import Original
 from sartor.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -28,11 +29,13 @@ class Pick:
         episode: The one to deliver, of the list or not; written to RUN/episode-N.
         finetuned: Deliver what was fine-tuned, to be fine-tuned once more in another way; written
             to RUN/further.
+        original: What the run was made from, where its folder does not say it.
     """
 
     folder: tyro.conf.Positional[Path]
     episode: int | None = None
     finetuned: bool = False
+    original: tyro.conf.OmitArgPrefixes[Original] = field(default_factory=Original)
 
     def run(self, console: Console) -> None:
         """Print the list, or where the network is."""
@@ -55,9 +58,7 @@ class Pick:
         console.print(choose_episode(self.folder))
 
     def _deliver(self) -> Path:
-        from sartor.runs import Run
-
-        run = Run(self.folder)
+        run = self.original.run_in(self.folder)
         picked = run.pick_finetuned() if self.episode is None else run.pick(self.episode)
         return picked.folder
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
 from sartor.cli._next import after_verify
+from sartor.cli._original import Original
 from sartor.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -30,21 +31,21 @@ class Verify:
         format: Which export: onnx, openvino or executorch.
         artifact: The file, if it is not where sartor export writes it.
         threads: Threads of the runtime; those of the search if not given.
+        original: What the run was made from, where its folder does not say it.
     """
 
     folder: tyro.conf.Positional[Path]
     format: str = "onnx"
     artifact: Path | None = None
     threads: int | None = None
+    original: tyro.conf.OmitArgPrefixes[Original] = field(default_factory=Original)
 
     def run(self, console: Console) -> None:
         """Print what was measured.
 
         Raises `VerificationError`, after all of it, if something is not as promised.
         """
-        from sartor.runs import Run
-
-        run = Run(self.folder)
+        run = self.original.run_in(self.folder)
         checked = run.verify(self.format, artifact=self.artifact, threads=self.threads)
         console.print(_table(checked.found))
         for sentence in checked.unchecked:

@@ -146,6 +146,16 @@ class RunArtifacts(RunFolder):
         self.refresh()
         return verified
 
+    @property
+    def _given_names(self) -> tuple[str, ...]:
+        """Flags of the command line that say what was given by name in place of the run's own."""
+        given = {"--model": self._model, "--weights": self._weights, "--data": self._data}
+        words: list[str] = []
+        for flag, value in given.items():
+            if value and isinstance(value, (str, Path)):
+                words += [flag, str(value)]
+        return tuple(words)
+
     def _around(self, folder: Path) -> Self:
         """Another folder with the same objects at hand."""
         return type(self)(

@@ -110,7 +110,7 @@ class Finetuning:
         teacher: Other networks to learn from.
         classes: Outputs that a teacher from the zoo is built with.
         name: What the original is called.
-        threads: Threads of PyTorch that were asked for.
+        given: Flags of the command line that say what is not in the folder of the run.
     """
 
     layout: Layout
@@ -120,7 +120,7 @@ class Finetuning:
     teacher: Teacher
     classes: int
     name: str
-    threads: int | None = None
+    given: tuple[str, ...] = ()
 
     def run(self, on_epoch: Callable[[Epoch], None]) -> FinetuneReport:
         """Train; the network and the report are on disk when this returns."""
@@ -167,11 +167,10 @@ class Finetuning:
         )
 
     def _command(self) -> str:
-        threads = ["--threads", self.threads] if self.threads else []
         return command_line(
             "finetune",
             self.layout.folder,
             *flags(self.options),
             *flags(self.teacher, "teacher."),
-            *threads,
+            *self.given,
         )

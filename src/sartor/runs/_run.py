@@ -285,7 +285,7 @@ class Run(RunArtifacts):
                 teacher or Teacher(),
                 classes=subject.classes,
                 name=config.model or "the original",
-                threads=threads,
+                given=(*self._given_names, *(("--threads", str(threads)) if threads else ())),
             )
             report = tuning.run(tell)
         self.refresh()
