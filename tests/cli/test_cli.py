@@ -276,7 +276,7 @@ BAD_INPUT = {
     "a latency without a unit": lambda f, w: (
         search(f, w, budget="latency<=4", target="onnxruntime"),
         2,
-        "needs a unit; allowed are %, s, ms, us",
+        "needs a unit; allowed are %, us, ms, s",
     ),
     "a latency that cannot be reached": lambda f, w: (
         search(f, w, budget="latency<=1%", target="onnxruntime", images=16),

@@ -31,6 +31,7 @@ class Compare:
         from sartor import report
         from sartor.runs import Run
 
-        page = report.compare([Run(folder) for folder in self.folders])
+        runs = [Run(folder) for folder in self.folders]
+        page = report.compare(runs)
         write_text(self.out, page)
         console.print(f"page in {self.out}")

@@ -36,10 +36,13 @@ class Export:
     def run(self, console: Console) -> None:
         """Write the artifact, and print where it is."""
         from sartor.export import find_format
+        from sartor.runs import in_bytes
 
         run = self.original.run_in(self.folder)
         path = run.export(self.format, batch=self.batch, out=self.out)
         form = find_format(self.format)
-        console.print(f"{path}: {form.size_bytes(path):,} bytes")
+        size = in_bytes(form.size_bytes(path))
+        console.print(f"{path}: {size}")
         if form.runtime:
-            console.print(after_export(self.folder, self.format, self.out))
+            steps = after_export(self.folder, self.format, self.out)
+            console.print(steps)

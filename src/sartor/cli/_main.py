@@ -62,7 +62,8 @@ def _find_modules_here() -> None:
     Last on the path: no file that lies there may take the place of an installed package.
     """
     here = os.getcwd()
-    if here not in sys.path and "" not in sys.path:
+    names_of_here = {"", here}
+    if names_of_here.isdisjoint(sys.path):
         sys.path.append(here)
 
 

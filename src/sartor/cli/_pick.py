@@ -59,8 +59,9 @@ class Pick:
 
     def _deliver(self) -> Path:
         run = self.original.run_in(self.folder)
-        picked = run.pick_finetuned() if self.episode is None else run.pick(self.episode)
-        return picked.folder
+        if self.episode is None:
+            return run.pick_finetuned().folder
+        return run.pick(self.episode).folder
 
 
 def _table(episodes: Sequence[Episode]) -> Table:
@@ -71,15 +72,18 @@ def _table(episodes: Sequence[Episode]) -> Table:
     from sartor.search import cost_axis, front
 
     timed = cost_axis(episodes) == "relative_latency"
-    table = Table(title=f"not beaten in both accuracy and {'latency' if timed else 'MACs'}")
+    cost_name = "latency" if timed else "MACs"
+    table = Table(title=f"not beaten in both accuracy and {cost_name}")
     table.add_column("episode", justify="right")
     table.add_column("proposed by")
     table.add_column("accuracy", justify="right")
     table.add_column("relative latency" if timed else "MACs", justify="right")
     for episode in front(episodes):
-        cost = f"{episode.outcome.cost.macs / 1e6:.2f} M"
+        outcome = episode.outcome
+        cost = f"{outcome.cost.macs / 1e6:.2f} M"
         if timed:
-            cost = f"{episode.outcome.relative_latency:.3f}"
-        accuracy = percent(episode.outcome.accuracy)
-        table.add_row(str(episode.number), episode.source, accuracy, cost)
+            cost = f"{outcome.relative_latency:.3f}"
+        number = str(episode.number)
+        accuracy = percent(outcome.accuracy)
+        table.add_row(number, episode.source, accuracy, cost)
     return table

@@ -54,10 +54,11 @@ def search_progress(
         def show(episode: Episode, best: Episode) -> None:
             done = episode.number + 1
             macs = best.outcome.cost.macs / 1e6
-            text = f"{best_words(best)} at {macs:.2f} M MACs ({best.source})"
+            accuracy = best_words(best)
+            text = f"{accuracy} at {macs:.2f} M MACs ({best.source})"
             advance(done, episodes, text)
-            if not console.is_terminal and done % tenth == 0:
-                console.print(f"episode {done}/{episodes}: {text}")
+            if done % tenth == 0:
+                _print_plainly(console, f"episode {done}/{episodes}: {text}")
 
         yield show
 
@@ -75,10 +76,15 @@ def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
             done = epoch.number + 1
             text = epoch_words(epoch)
             advance(done, epochs, text)
-            if not console.is_terminal:
-                console.print(f"epoch {done}/{epochs}: {text}")
+            _print_plainly(console, f"epoch {done}/{epochs}: {text}")
 
         yield show
+
+
+def _print_plainly(console: Console, line: str) -> None:
+    """Print a line where there is no terminal, and so no bar."""
+    if not console.is_terminal:
+        console.print(line)
 
 
 def best_words(best: Episode) -> str:

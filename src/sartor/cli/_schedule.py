@@ -68,12 +68,11 @@ class RunSchedule:
         if self.resume is None:
             return Schedule(self.search, self.stages, self.finetune, self.last, self.teacher)
         stored = Schedule.read(self.resume)
-        return dataclasses.replace(
-            stored,
-            search=dataclasses.replace(stored.search, out=self.resume),
-            stages=self.stages or stored.stages,
-            last=dataclasses.replace(stored.last, **self.last.given()),
-        )
+        search = dataclasses.replace(stored.search, out=self.resume)
+        stages = self.stages or stored.stages
+        changes = self.last.given()
+        last = dataclasses.replace(stored.last, **changes)
+        return dataclasses.replace(stored, search=search, stages=stages, last=last)
 
 
 def _observer(console: Console, episodes: int) -> Observer:

@@ -49,19 +49,20 @@ class Search:
 
 def search(config: RunConfig, console: Console, *, resume: bool = False) -> None:
     """Search as the options of a run say, and print what was found."""
-    config.require_complete()
-    assert config.out is not None
-
     from sartor.cli._progress import search_progress
     from sartor.cli._tables import results_table
     from sartor.runs import Run
 
+    run = Run.of(config)
     with search_progress(console, config.options.episodes) as show:
-        result = Run.of(config).search(show, resume=resume)
-    console.print(results_table(result.report))
-    for sentence in _sentences(result.report, config.out):
+        result = run.search(show, resume=resume)
+    report = result.report
+    table = results_table(report)
+    console.print(table)
+    for sentence in _sentences(report, run.folder):
         console.print(sentence)
-    console.print(after_search(config.out))
+    steps = after_search(run.folder)
+    console.print(steps)
 
 
 def _sentences(report: Report, folder: Path) -> Iterator[str]:

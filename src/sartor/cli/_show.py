@@ -34,7 +34,9 @@ class Show:
         for sentence in run.missed:
             console.print(sentence)
         if run.finetuned is not None:
-            console.print(f"{tuned_words(run.finetuned)} It is in {run.layout.finetuned}.")
+            sentence = tuned_words(run.finetuned)
+            place = run.layout.finetuned
+            console.print(f"{sentence} It is in {place}.")
         for verified in run.verified:
             console.print(verified_words(verified))
             for fault in verified.faults:

@@ -56,10 +56,11 @@ def _values(text: str, option: Option | None) -> list[str]:
 
 
 def _require_choice(value: str, option: Option) -> None:
-    if not option.choices or value in option.choices:
+    choices = option.choices
+    if not choices or value in choices:
         return
-    meant = _did_you_mean(value, option.choices)
-    allowed = ", ".join(option.choices)
+    meant = _did_you_mean(value, choices)
+    allowed = ", ".join(choices)
     raise UsageError(f"{option.name} is {value!r}; {meant}allowed are {allowed}")
 
 

@@ -25,13 +25,15 @@ def results_table(report: Report) -> Table:
     timed = any(entry.latency for entry in rows.values())
     shown = len(HEADINGS) if timed else len(HEADINGS) - 1
 
-    table = Table(title=f"budget {report.budget or 'none'}, before fine-tuning")
-    table.add_column("")
+    budget = report.budget or "none"
+    table = Table("", title=f"budget {budget}, before fine-tuning")
     for heading in HEADINGS[:shown]:
         table.add_column(heading, justify="right")
     for name, entry in rows.items():
-        title = f"found ({report.agent})" if name == "found" else name
-        table.add_row(title, *cells(entry)[:shown])
+        if name == "found":
+            name = f"found ({report.agent})"
+        values = cells(entry)[:shown]
+        table.add_row(name, *values)
     return table
 
 
@@ -90,8 +92,9 @@ def sensitivity_table(found: Sensitivity, parameter: Parameter) -> Table:
         tried.update(row)
     values = sorted(tried)
 
-    table = Table(title=f"Ω by {_PARAMETERS[parameter]} (nats, {found.images} images)")
-    table.add_column("group" if parameter == "channels" else "layer")
+    subject = "group" if parameter == "channels" else "layer"
+    title = f"Ω by {_PARAMETERS[parameter]} (nats, {found.images} images)"
+    table = Table(subject, title=title)
     for value in values:
         table.add_column(f"{value:g}", justify="right")
     for name, row in rows.items():

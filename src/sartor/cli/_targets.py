@@ -62,13 +62,17 @@ def _layers_by_precisions(description: Description) -> dict[str, list[str]]:
     """Kinds of layers that have the same precisions, by these in words."""
     kinds: dict[str, list[str]] = {}
     for kind, support in description.supports.items():
-        kinds.setdefault(_precisions(support.precisions), []).append(kind)
+        written = _precisions(support.precisions)
+        alike = kinds.setdefault(written, [])
+        alike.append(kind)
     return kinds
 
 
 def _precisions(pairs: Iterable[tuple[int, int]]) -> str:
     words = []
     for weight_bits, activation_bits in pairs:
-        full = weight_bits == activation_bits == FULL_WIDTH
-        words.append("fp32" if full else f"{weight_bits}/{activation_bits}")
+        word = f"{weight_bits}/{activation_bits}"
+        if weight_bits == activation_bits == FULL_WIDTH:
+            word = "fp32"
+        words.append(word)
     return ", ".join(words)

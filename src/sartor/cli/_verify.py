@@ -47,13 +47,16 @@ class Verify:
         """
         run = self.original.run_in(self.folder)
         checked = run.verify(self.format, artifact=self.artifact, threads=self.threads)
-        console.print(_table(checked.found))
+        table = _table(checked.found)
+        console.print(table)
         for sentence in checked.unchecked:
             console.print(sentence)
         console.print(f"report in {checked.report}")
         if checked.faults:
-            raise VerificationError("; ".join(checked.faults))
-        console.print(after_verify(self.folder))
+            faults = "; ".join(checked.faults)
+            raise VerificationError(faults)
+        steps = after_verify(self.folder)
+        console.print(steps)
 
 
 def _table(found: Verification) -> Table:
@@ -64,16 +67,20 @@ def _table(found: Verification) -> Table:
     latency = found.latency
     interval = f"{latency.low:.3f} to {latency.high:.3f}"
     of_batch = f" of {found.batch} images" if found.batch > 1 else ""
+    rows = {
+        f"accuracy on {found.images:,} test images": percent(found.accuracy),
+        "the same, simulated in PyTorch": percent(found.simulated),
+        f"latency{of_batch}": milliseconds(latency.candidate.median_s),
+        "of the original's latency": f"{latency.relative:.3f} ({interval})",
+        "size": in_bytes(found.size_bytes),
+        "of the original's size": f"{found.relative_size:.3f}",
+        "peak memory": in_bytes(found.peak_memory_bytes),
+    }
 
     threads = counted(found.threads, "thread")
-    table = Table(title=f"{found.artifact} in {found.runtime}, {threads}")
-    table.add_column("")
+    title = f"{found.artifact} in {found.runtime}, {threads}"
+    table = Table("", title=title)
     table.add_column("measured", justify="right")
-    table.add_row(f"accuracy on {found.images:,} test images", percent(found.accuracy))
-    table.add_row("the same, simulated in PyTorch", percent(found.simulated))
-    table.add_row(f"latency{of_batch}", milliseconds(latency.candidate.median_s))
-    table.add_row("relative to the original's", f"{latency.relative:.3f} ({interval})")
-    table.add_row("size", in_bytes(found.size_bytes))
-    table.add_row("relative to the original's", f"{found.relative_size:.3f}")
-    table.add_row("peak memory", in_bytes(found.peak_memory_bytes))
+    for name, value in rows.items():
+        table.add_row(name, value)
     return table

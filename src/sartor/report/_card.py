@@ -52,9 +52,11 @@ def _metadata(run: Run) -> str:
 
 def _found(report: Report) -> Iterator[str]:
     """The table of networks and the policy."""
-    lines = [_row("", *HEADINGS), "|---" * (len(HEADINGS) + 1) + "|"]
+    columns = len(HEADINGS) + 1
+    lines = [_row("", *HEADINGS), "|---" * columns + "|"]
     for name, entry in report.networks.items():
-        lines.append(_row(name, *cells(entry)))
+        values = cells(entry)
+        lines.append(_row(name, *values))
     yield "\n".join(lines)
     yield "## Policy"
     policy = json.dumps(report["policy"], indent=1)
@@ -68,19 +70,24 @@ def _row(*columns: str) -> str:
 def _verified(verified: VerifiedRun) -> str:
     found = verified.found
     begin = "Run" if verified.faults else "Verified"
-    accuracy = f"{percent(found.accuracy)} on {found.images:,} images"
-    faults = "".join(f" **Not as promised: {fault}.**" for fault in verified.faults)
-    return f"{begin} in {found.runtime} on {found.device}: {accuracy}.{faults}"
+    where = f"{found.runtime} on {found.device}"
+    accuracy = percent(found.accuracy)
+    sentences = [f"{begin} in {where}: {accuracy} on {found.images:,} images."]
+    for fault in verified.faults:
+        sentences.append(f"**Not as promised: {fault}.**")
+    return " ".join(sentences)
 
 
 def _loading(run: Run) -> Iterator[str]:
     """How to load the network that is delivered."""
     place = run.name
     if run.finetuned is not None:
-        place = f"{run.name}/{run.layout.finetuned.name}"
+        inner = run.layout.finetuned.name
+        place = f"{run.name}/{inner}"
     model = run.config.model
+    origin = Origin(model)
     call = f'sartor.load("{place}")'
-    if not Origin(model).known:
+    if not origin.known:
         call = f'sartor.load("{place}", model)  # {model}, built by you'
     yield "## How to load it"
     yield f"```python\nimport sartor\n\nnetwork = {call}\n```"

@@ -22,9 +22,11 @@ _NAMED = 40
 def history(run: Run) -> Chart:
     """Rewards of all episodes, and the best so far."""
     base = alt.Chart(alt.InlineData(run.rows()))
+    whole_numbers = alt.Axis(tickMinStep=1)
+    around_values = alt.Scale(zero=False)
     points = base.mark_circle(size=_DOT, opacity=0.7).encode(
-        x=alt.X("episode:Q", title="episode", axis=alt.Axis(tickMinStep=1)),
-        y=alt.Y("reward:Q", title="reward", scale=alt.Scale(zero=False)),
+        x=alt.X("episode:Q", title="episode", axis=whole_numbers),
+        y=alt.Y("reward:Q", title="reward", scale=around_values),
         color=_sources(run),
         tooltip=[
             "episode:Q",
@@ -33,8 +35,9 @@ def history(run: Run) -> Chart:
             alt.Tooltip("accuracy:Q", format=".2%"),
         ],
     )
-    best = base.mark_line(interpolate="step-after", color=ACCENT)
-    return sized(alt.layer(points, best.encode(x="episode:Q", y="best_reward:Q")))
+    line = base.mark_line(interpolate="step-after", color=ACCENT)
+    best = line.encode(x="episode:Q", y="best_reward:Q")
+    return sized(alt.layer(points, best))
 
 
 def plane(run: Run) -> Chart:
@@ -67,19 +70,27 @@ def plane(run: Run) -> Chart:
 
 def by_layer(layers: Layers, field: str, title: str) -> Chart:
     """Bars of what is left of every layer in front of bars of what there was."""
+    networks = {"original": layers.original, "best": layers.best}
     rows = []
-    for network, entries in (("original", layers.original), ("best", layers.best)):
+    for network, entries in networks.items():
         for layer in entries:
-            rows.append({"layer": layer.name, "network": network, field: getattr(layer, field)})
+            value = getattr(layer, field)
+            rows.append({"layer": layer.name, "network": network, field: value})
+
     names = [layer.name for layer in layers.original]
-    axis = alt.Axis(labels=len(names) <= _NAMED, ticks=False, labelAngle=-60)
-    scale = alt.Scale(domain=["original", "best"], range=[GREY, COLOURS[0]])
-    bars = alt.Chart(alt.InlineData(rows)).mark_bar(opacity=0.85)
+    named = len(names) <= _NAMED
+    quantity = f"{field}:Q"
+    layer_axis = alt.Axis(labels=named, ticks=False, labelAngle=-60)
+    value_axis = alt.Axis(format="~s")
+    scale = alt.Scale(domain=list(networks), range=[GREY, COLOURS[0]])
+    exact = alt.Tooltip(quantity, format=",")
+    data = alt.InlineData(rows)
+    bars = alt.Chart(data).mark_bar(opacity=0.85)
     chart = bars.encode(
-        x=alt.X("layer:N", sort=names, title="layer", axis=axis),
-        y=alt.Y(f"{field}:Q", title=title, stack=None, axis=alt.Axis(format="~s")),
+        x=alt.X("layer:N", sort=names, title="layer", axis=layer_axis),
+        y=alt.Y(quantity, title=title, stack=None, axis=value_axis),
         color=alt.Color("network:N", title=None, scale=scale),
-        tooltip=["layer:N", "network:N", alt.Tooltip(f"{field}:Q", format=",")],
+        tooltip=["layer:N", "network:N", exact],
     )
     return sized(alt.layer(chart))
 
@@ -89,7 +100,8 @@ def _cost_axis(field: CostAxis) -> alt.X:
     if field == "relative_latency":
         title = "latency, relative to the original's"
     scale = alt.Scale(zero=False)
-    return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format="~s"))
+    axis = alt.Axis(format="~s")
+    return alt.X(f"{field}:Q", title=title, scale=scale, axis=axis)
 
 
 def _delivered(run: Run, field: CostAxis) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -62,8 +61,8 @@ def compare(runs: Sequence[Run]) -> str:
 
 
 def _require_different(names: Sequence[str]) -> None:
-    most = max(Counter(names).values(), default=0)
-    if len(names) < 2 or most > 1:
+    different = set(names)
+    if len(names) < 2 or len(different) < len(names):
         given = ", ".join(names) or "none"
         raise UsageError(
             f"compare needs at least two runs whose folders differ in name, not {given}"
@@ -74,7 +73,8 @@ def _delivered(runs: Sequence[Run]) -> list[str]:
     lines = []
     for run in runs:
         for verified in run.verified:
-            lines.append(f"{run.name}: {verified_briefly(verified)}")
+            sentence = verified_briefly(verified)
+            lines.append(f"{run.name}: {sentence}")
     return lines
 
 
@@ -82,8 +82,10 @@ def _faults(runs: Sequence[Run]) -> list[str]:
     """What was missed by a search comes first, then what is wrong with exported files."""
     lines = []
     for run in runs:
-        lines += [f"{run.name}: {sentence}" for sentence in run.missed]
+        for sentence in run.missed:
+            lines.append(f"{run.name}: {sentence}")
     for run in runs:
         for verified in run.verified:
-            lines += [f"{run.name}: {fault}" for fault in verified.faults]
+            for fault in verified.faults:
+                lines.append(f"{run.name}: {fault}")
     return lines

@@ -35,7 +35,8 @@ def write(run: Run, folder: Path) -> Path:
     write_text(folder / "MODEL_CARD.md", card(run))
     for name, chart in figures(run).items():
         for form in get_args(_Format):
-            _write_chart(chart, folder / "figures" / f"{name}.{form}", form)
+            figure = folder / "figures" / f"{name}.{form}"
+            _write_chart(chart, figure, form)
     return path
 
 
