@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,41 +26,54 @@ def unit_table(labelled: LabelPropagation) -> tuple[IntArray, int]:
             if outgoing is not incoming:
                 produced.update(map(labels.find, outgoing.tolist()))
                 consumed.update(map(labels.find, incoming.tolist()))
-    unit_of_root: dict[int, int] = {}
+    unit_of: dict[int, int] = {}
     for root in sorted(produced & consumed):
         if root != NEUTRAL and labels.reason(root) is None:
-            unit_of_root[root] = len(unit_of_root)
-    roots = map(labels.find, range(len(labels)))
-    table = [unit_of_root.get(root, KEPT) for root in roots]
-    return np.array(table, dtype=np.int64), len(unit_of_root)
+            unit_of[root] = len(unit_of)
+    table = np.full(len(labels), KEPT, dtype=np.int64)
+    for label in range(len(labels)):
+        root = labels.find(label)
+        table[label] = unit_of.get(root, KEPT)
+    return table, len(unit_of)
 
 
 def find_groups(slots: Sequence[Slot], units: int) -> tuple[Group, ...]:
     """Units with the same footprint, in order of the first layer that makes them."""
     footprints = _footprints(slots, units)
-    members: dict[bytes, list[int]] = {}
-    for unit in range(units):
-        members.setdefault(footprints[:, unit].tobytes(), []).append(unit)
     groups: list[Group] = []
-    taken: dict[str, int] = {}
-    for alike in members.values():
-        producers, consumers = _layers_of(footprints[:, alike[0]], slots)
-        first = producers[0]
-        taken[first] = taken.get(first, 0) + 1
-        name = first if taken[first] == 1 else f"{first}#{taken[first]}"
-        groups.append(Group(name, np.array(alike, dtype=np.int64), producers, consumers))
-    order = {slot.name: row for row, slot in enumerate(slots)}
-    return tuple(sorted(groups, key=lambda group: order[group.producers[0]]))
+    taken: Counter[str] = Counter()
+    for alike in _alike(footprints):
+        footprint = footprints[:, alike[0]]
+        producers, consumers = _layers_of(footprint, slots)
+        name = producers[0]
+        taken[name] += 1
+        if taken[name] > 1:
+            name = f"{name}#{taken[name]}"
+        groups.append(Group(name, alike, producers, consumers))
+    order = [slot.name for slot in slots]
+    groups.sort(key=lambda group: order.index(group.producers[0]))
+    return tuple(groups)
+
+
+def _alike(footprints: IntArray) -> list[IntArray]:
+    """Units of equal columns, in order of the first of each."""
+    members: dict[bytes, list[int]] = {}
+    for unit, footprint in enumerate(footprints.T):
+        key = footprint.tobytes()
+        units = members.setdefault(key, [])
+        units.append(unit)
+    return [np.array(units, dtype=np.int64) for units in members.values()]
 
 
 def _footprints(slots: Sequence[Slot], units: int) -> IntArray:
     """(2 × slots, units): how many inputs, and how many outputs, of each slot belong to a unit."""
-    footprints = np.zeros((2 * len(slots), units), dtype=np.int64)
-    for row, slot in enumerate(slots):
-        for side, channels in enumerate((slot.in_units, slot.out_units)):
+    rows = []
+    for slot in slots:
+        for channels in (slot.in_units, slot.out_units):
             removable = channels[channels != KEPT]
-            footprints[2 * row + side] = np.bincount(removable, minlength=units)
-    return footprints
+            row = np.bincount(removable, minlength=units)
+            rows.append(row)
+    return np.array(rows, dtype=np.int64).reshape(len(rows), units)
 
 
 def _layers_of(

@@ -39,21 +39,27 @@ class Labels:
 
     def find(self, label: int) -> int:
         """The label that stands for all labels merged with this one."""
+        parent = self._parent
         root = label
-        while self._parent[root] != root:
-            root = self._parent[root]
-        while self._parent[label] != root:
-            self._parent[label], label = root, self._parent[label]
+        while parent[root] != root:
+            root = parent[root]
+        while parent[label] != root:
+            above = parent[label]
+            parent[label] = root
+            label = above
         return root
 
     def merge(self, a: int, b: int) -> None:
         """Make two channels one unit; pinned if either is."""
-        low, high = sorted((self.find(a), self.find(b)))
+        roots = self.find(a), self.find(b)
+        low = min(roots)
+        high = max(roots)
         if low in (high, NEUTRAL):
             return
         self._parent[high] = low
         if high in self._reason:
-            self._reason.setdefault(low, self._reason.pop(high))
+            reason = self._reason.pop(high)
+            self._reason.setdefault(low, reason)
 
     def pin(self, labels: IntArray, reason: str) -> None:
         """Never remove these channels."""
@@ -74,11 +80,15 @@ def along(twin: Tensor, dim: int) -> IntArray | None:
     if twin.dim() == 0 or twin.dim() < abs(dim):
         return None
     axis = dim % twin.dim()
-    flat = _compact(twin, keep=axis).movedim(axis, 0).reshape(twin.shape[axis], -1)
-    label = flat.amax(1)
-    if not bool(((flat == label.unsqueeze(1)) | (flat == NEUTRAL)).all()):
+    compact = _compact(twin, keep=axis)
+    rows = compact.movedim(axis, 0)
+    flat = rows.reshape(len(rows), -1)
+    label = flat.amax(1, keepdim=True)
+    agrees = flat == label
+    is_padding = flat == NEUTRAL
+    if not (agrees | is_padding).all():
         return None
-    return label.numpy().astype(np.int64)
+    return label[:, 0].numpy().astype(np.int64)
 
 
 def spread(channels: IntArray, shape: torch.Size, dim: int) -> Tensor:
@@ -93,10 +103,14 @@ def _compact(twin: Tensor, keep: int | None = None) -> Tensor:
 
     But for the axis to ``keep``.
     """
-    for dim, (size, stride) in enumerate(zip(twin.shape, twin.stride(), strict=True)):
-        if dim != keep and size > 1 and stride == 0:
+    for dim in range(twin.dim()):
+        if dim != keep and _repeats(twin, dim):
             twin = twin.narrow(dim, 0, 1)
     return twin
+
+
+def _repeats(twin: Tensor, dim: int) -> bool:
+    return twin.shape[dim] > 1 and twin.stride(dim) == 0
 
 
 def distinct(twin: Tensor) -> IntArray:
@@ -107,11 +121,16 @@ def distinct(twin: Tensor) -> IntArray:
 def distinct_pairs(a: Tensor, b: Tensor) -> list[tuple[int, int]]:
     """All pairs of labels that two twins of one shape have in one place, each once."""
     for dim in range(a.dim()):
-        if a.shape[dim] > 1 and a.stride(dim) == 0 and b.stride(dim) == 0:
+        if _repeats(a, dim) and _repeats(b, dim):
             a = a.narrow(dim, 0, 1)
             b = b.narrow(dim, 0, 1)
-    first = a.numpy().astype(np.int64).ravel()
-    second = b.numpy().astype(np.int64).ravel()
+    first = _flat(a)
+    second = _flat(b)
     # Both in one number, so that pairs are sorted as numbers are.
     pairs = np.unique(first * _SHIFT + second)
     return [divmod(pair, _SHIFT) for pair in pairs.tolist()]
+
+
+def _flat(twin: Tensor) -> IntArray:
+    labels = twin.numpy().astype(np.int64)
+    return labels.ravel()

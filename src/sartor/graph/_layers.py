@@ -115,10 +115,13 @@ class LayerSpec:
         if self.kind == "linear":
             return ()
         padding = []
-        for axis, (before, after) in enumerate(zip(self.input_size, self.output_size, strict=True)):
-            window = self.dilation[axis] * (self.kernel[axis] - 1) + 1
-            missing = (after - 1) * self.stride[axis] + window - before
-            padding.append(max(0, -(-missing // 2)))
+        for axis, before in enumerate(self.input_size):
+            steps = self.output_size[axis] - 1
+            taps = self.kernel[axis] - 1
+            window = self.dilation[axis] * taps + 1
+            reach = steps * self.stride[axis] + window
+            half = math.ceil((reach - before) / 2)
+            padding.append(max(0, half))
         return tuple(padding)
 
     @property

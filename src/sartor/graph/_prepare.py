@@ -126,14 +126,16 @@ def _materialise(model: nn.Module) -> None:
     for module in model.modules():
         computed += _parametrized(module)
         computed += _hooked(module)
-    made: dict[tuple[Any, ...], nn.Parameter] = {}
+    made: dict[tuple[int, ...], nn.Parameter] = {}
     for module, name, sources, value in computed:
         _remove(module, name)
+        parameter = nn.Parameter(value)
         # Weights that were tied stay so.
-        key = (*map(id, sources), tuple(value.shape))
-        parameter = made.setdefault(key, nn.Parameter(value))
-        tied = torch.equal(parameter, value)
-        setattr(module, name, parameter if tied else nn.Parameter(value))
+        key = tuple(map(id, sources))
+        first = made.setdefault(key, parameter)
+        if torch.equal(first, value):
+            parameter = first
+        setattr(module, name, parameter)
 
 
 def _parametrized(module: nn.Module) -> list[_Computed]:
@@ -168,10 +170,14 @@ def _sources(module: nn.Module, name: str) -> tuple[Tensor, ...]:
 
 def _weight_hooks(module: nn.Module) -> list[Callable[..., Any]]:
     """Masks first, for a norm may read what they mask."""
-    hooks = list(module._forward_pre_hooks.values())
-    masks = [hook for hook in hooks if isinstance(hook, prune.BasePruningMethod)]
-    norms = [hook for hook in hooks if isinstance(hook, (WeightNorm, SpectralNorm))]
-    return [*masks, *norms]
+    masks: list[Callable[..., Any]] = []
+    norms: list[Callable[..., Any]] = []
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, prune.BasePruningMethod):
+            masks.append(hook)
+        elif isinstance(hook, (WeightNorm, SpectralNorm)):
+            norms.append(hook)
+    return masks + norms
 
 
 def _name_of(hook: Callable[..., Any]) -> str:

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sartor.graph._labels import NEUTRAL, along
+from sartor.graph._labels import NEUTRAL, along, distinct
 from sartor.graph._layers import KEPT
 from sartor.graph._propagation import LabelPropagation
 from sartor.graph._select import ChannelSelect
-from sartor.graph._walk import arguments, call_node
+from sartor.graph._walk import Arguments, arguments, call_node
 from sartor.machine import BoolArray, IntArray
 
 UnitOf = Callable[[IntArray], IntArray]
@@ -66,15 +66,17 @@ class _NarrowTrial:
         if found is not None:
             dim, channels = found
             units = self.unit_of(channels)
-            keep = np.flatnonzero(np.append(self.kept, True)[units])  # the unit KEPT is −1: last
+            stays = np.append(self.kept, True)  # the unit KEPT is −1: the last
+            keep = np.flatnonzero(stays[units])
             return twin.index_select(dim, torch.from_numpy(keep))
-        labels = np.unique(twin.numpy()).astype(np.int64)
-        if twin.dim() and (self.unit_of(labels) != KEPT).any():
+        units = self.unit_of(distinct(twin))
+        if twin.dim() and (units != KEPT).any():
             raise ValueError("channels spread over several axes")
         return twin
 
     def _try(self, node: fx.Node, expected: Any) -> Any:
-        if any(source in self.rigid for source in node.all_input_nodes):
+        sources = node.all_input_nodes
+        if not self.rigid.isdisjoint(sources):
             if expected is None:
                 return self.labelled.values[node]
             self.rigid.add(node)
@@ -99,9 +101,11 @@ class _NarrowTrial:
         if actual.shape != expected.shape:
             return False
         different = actual != expected
-        only_padding = bool((actual[different] == NEUTRAL).all())
-        wrong = np.unique(expected[different].numpy()).astype(np.int64)
-        return only_padding and bool((self.unit_of(wrong) == KEPT).all())
+        instead = actual[different]
+        wrong = distinct(expected[different])
+        only_padding = bool((instead == NEUTRAL).all())
+        stays = bool((self.unit_of(wrong) == KEPT).all())
+        return only_padding and stays
 
 
 def find_rigid(
@@ -109,16 +113,19 @@ def find_rigid(
 ) -> set[fx.Node]:
     """Nodes that cannot follow narrower tensors, found by trying random prunings of all groups."""
     rng = np.random.default_rng(0)
-    units = 1 + max((int(group.max()) for group in groups), default=-1)
     rigid: set[fx.Node] = set()
-    if not units:
+    if not groups:
         return rigid
+    units = 1 + max(int(group.max()) for group in groups)
     for _ in range(trials):
         kept = np.ones(units, dtype=np.bool_)
         for group in groups:
-            some = max(len(group) // 3, min(1, len(group) - 1))
-            kept[rng.permutation(group)[:some]] = False
-        rigid |= _NarrowTrial(labelled, unit_of, kept).rigid_nodes()
+            order = rng.permutation(group)
+            at_least = min(1, len(group) - 1)
+            count = max(len(group) // 3, at_least)
+            kept[order[:count]] = False
+        trial = _NarrowTrial(labelled, unit_of, kept)
+        rigid |= trial.rigid_nodes()
     return rigid
 
 
@@ -127,29 +134,32 @@ class Rewiring:
 
     def __init__(self, labelled: LabelPropagation, rigid: set[fx.Node]) -> None:
         self.labelled = labelled
+        self.network = labelled.network
         self.rigid = rigid
         self.selects: dict[str, tuple[IntArray, IntArray]] = {}
-        self._original: dict[fx.Node, tuple[Any, Any]] = {}
+        self._original: dict[fx.Node, Arguments] = {}
         self._full: dict[fx.Node, fx.Node] = {}
         self._narrow: dict[fx.Node, fx.Node] = {}
 
     def apply(self) -> dict[str, tuple[IntArray, IntArray]]:
         """Rewire the graph in place; labels entering and leaving each new module, by its name."""
-        graph = self.labelled.network.graph
-        self._original = {node: (node.args, node.kwargs) for node in graph.nodes}
+        graph = self.network.graph
+        for node in graph.nodes:
+            self._original[node] = (node.args, node.kwargs)
         for node in self._original:
+            sources = node.all_input_nodes
             if node in self.rigid:
                 self._read(node, self._widened)
-            elif any(source in self.rigid for source in node.all_input_nodes):
+            elif not self.rigid.isdisjoint(sources):
                 self._read(node, self._narrowed)
         graph.eliminate_dead_code()
         graph.lint()
-        self.labelled.network.recompile()
+        self.network.recompile()
         return self.selects
 
     def _read(self, node: fx.Node, instead: Callable[[fx.Node], fx.Node]) -> None:
         """Let a node read something else than it does."""
-        with self.labelled.network.graph.inserting_before(node):
+        with self.network.graph.inserting_before(node):
             node.args, node.kwargs = arguments(node, instead)
 
     def _widened(self, node: fx.Node) -> fx.Node:
@@ -164,7 +174,8 @@ class Rewiring:
         return self._full[node]
 
     def _at_full_width(self, node: fx.Node) -> fx.Node:
-        if isinstance(self.labelled.twins[node], Tensor):
+        twin = self.labelled.twins[node]
+        if isinstance(twin, Tensor):
             return self._insert(node, entering_is_narrow=True)
         if node.op in ("placeholder", "get_attr"):
             return node
@@ -172,35 +183,40 @@ class Rewiring:
         wide_args: Any = fx.node.map_arg(args, self._widened)
         wide_kwargs: Any = fx.node.map_arg(kwargs, self._widened)
         # The copy comes after its arguments, which may be new nodes too.
-        copy = self.labelled.network.graph.node_copy(node)
+        copy = self.network.graph.node_copy(node)
         copy.args = wide_args
         copy.kwargs = wide_kwargs
         return copy
 
     def _narrowed(self, node: fx.Node) -> fx.Node:
-        if node not in self.rigid or not isinstance(self.labelled.twins[node], Tensor):
+        twin = self.labelled.twins[node]
+        if node not in self.rigid or not isinstance(twin, Tensor):
             return node
         if node not in self._narrow:
             self._narrow[node] = self._insert(node, entering_is_narrow=False)
         return self._narrow[node]
 
     def _insert(self, node: fx.Node, *, entering_is_narrow: bool) -> fx.Node:
-        found = channel_axis(self.labelled.twins[node])
+        twin = self.labelled.twins[node]
+        found = channel_axis(twin)
         # A tensor that spreads its channels is itself rigid, and so are its users.
         assert found is not None
         dim, channels = found
         name = self._free_name()
-        self.labelled.network.add_submodule(name, ChannelSelect(dim, torch.arange(len(channels))))
+        every = torch.arange(len(channels))
+        select = ChannelSelect(dim, every)
+        self.network.add_submodule(name, select)
         # Marks the side that stays at full width.
-        full = np.full(len(channels), NEUTRAL - 1, dtype=np.int64)
+        full = np.full_like(channels, NEUTRAL - 1)
         self.selects[name] = (channels, full) if entering_is_narrow else (full, channels)
-        return self.labelled.network.graph.call_module(name, (node,))
+        return self.network.graph.call_module(name, (node,))
 
     def _free_name(self) -> str:
         for number in itertools.count():
-            if not hasattr(self.labelled.network, f"select_{number}"):
+            name = f"select_{number}"
+            if not hasattr(self.network, name):
                 break
-        return f"select_{number}"
+        return name
 
 
 def channel_axis(twin: Tensor) -> tuple[int, IntArray] | None:

@@ -25,20 +25,24 @@ class ChannelSelect(nn.Module):
         super().__init__()
         self.dim = dim
         self.register_buffer("index", index)
-        self.is_identity = bool((index == torch.arange(len(index))).all())
+        in_order = torch.arange(len(index))
+        self.is_identity = torch.equal(index, in_order)
         self.has_zeros = bool((index < 0).any())
         self.register_buffer("_shifted", index + 1, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape of ``x`` with ``len(index)`` channels along ``dim``."""
-        if self.is_identity and x.shape[self.dim] == len(self.index):
+        is_whole = x.shape[self.dim] == len(self.index)
+        if self.is_identity and is_whole:
             return x
         if not self.has_zeros:
             return x.index_select(self.dim, self.index)
         # One channel of zeros in front to pick from: two operators in every runtime, where filling
         # in takes a dozen.
-        behind = [0, 0] * (x.dim() - 1 - self.dim)
-        return F.pad(x, [*behind, 1, 0]).index_select(self.dim, self._shifted)
+        axes_behind = x.dim() - 1 - self.dim
+        padding = [0, 0] * axes_behind + [1, 0]
+        padded = F.pad(x, padding)
+        return padded.index_select(self.dim, self._shifted)
 
     def extra_repr(self) -> str:
         """Shown by ``print(network)``."""

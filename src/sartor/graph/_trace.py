@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,11 +152,13 @@ def _ordinary(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
 
 def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
     """Parameters of the forward pass beyond the ``given`` ones, with their defaults."""
-    parameters = list(inspect.signature(model.forward).parameters.values())
+    signature = inspect.signature(model.forward)
+    parameters = list(signature.parameters.values())
     defaults = {}
     for parameter in parameters[given:]:
-        if parameter.default is not parameter.empty:
-            defaults[parameter.name] = parameter.default
+        default = parameter.default
+        if default is not parameter.empty:
+            defaults[parameter.name] = default
     return defaults or None
 
 
@@ -190,13 +193,14 @@ def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:
     """Numbers of the range of an example; whole numbers of it in another order."""
     if not example.is_floating_point():
         order = torch.randperm(example.numel(), generator=generator)
-        return example.flatten()[order].view_as(example)
+        shuffled = example.flatten()[order]
+        return shuffled.view_as(example)
     low = float(example.min())
     high = float(example.max())
+    drawn = torch.empty_like(example)
     if low == high:
-        return torch.randn(example.shape, generator=generator, dtype=example.dtype)
-    share = torch.rand(example.shape, generator=generator, dtype=example.dtype)
-    return low + share * (high - low)
+        return drawn.normal_(generator=generator)
+    return drawn.uniform_(low, high, generator=generator)
 
 
 def _finite(output: Any) -> bool:
@@ -231,13 +235,16 @@ def _failed(model: nn.Module, inputs: Sequence[Tensor], error: Exception) -> Tra
 def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
     slots = []
     for name, calls in labelled.calls.items():
+        module = labelled.modules[name]
         _, incoming, outgoing = calls[0]
-        is_layer = isinstance(labelled.modules[name], Layer)
-        kind: Literal["layer", "norm"] = "layer" if is_layer else "norm"
-        per_channel = per_channel_tensors(labelled.modules[name], channels=len(outgoing))
-        slots.append(
-            Slot(name, kind, unit_of[incoming], unit_of[outgoing], per_channel=per_channel)
+        slot = Slot(
+            name=name,
+            kind="layer" if isinstance(module, Layer) else "norm",
+            in_units=unit_of[incoming],
+            out_units=unit_of[outgoing],
+            per_channel=per_channel_tensors(module, channels=len(outgoing)),
         )
+        slots.append(slot)
     return tuple(slots)
 
 
@@ -250,7 +257,14 @@ def _select_slots(
     for name, (entering, leaving) in selects.items():
         select = module.get_submodule(name)
         assert isinstance(select, ChannelSelect)
-        slots.append(Slot(name, "select", unit_of[entering], unit_of[leaving], select.dim))
+        slot = Slot(
+            name=name,
+            kind="select",
+            in_units=unit_of[entering],
+            out_units=unit_of[leaving],
+            select_dim=select.dim,
+        )
+        slots.append(slot)
     return tuple(slots)
 
 
@@ -258,11 +272,14 @@ def _layers(labelled: LabelPropagation) -> tuple[LayerSpec, ...]:
     layers = []
     for name, calls in labelled.calls.items():
         module = labelled.modules[name]
-        if isinstance(module, Layer):
-            first = calls[0][0]
-            entering = tuple(labelled.values[first.all_input_nodes[0]].shape)
-            leaving = [tuple(labelled.values[call].shape) for call, _, _ in calls]
-            layers.append(LayerSpec.of(name, module, entering, leaving))
+        if not isinstance(module, Layer):
+            continue
+        nodes = [node for node, _, _ in calls]
+        source = nodes[0].all_input_nodes[0]
+        entering = labelled.values[source].shape
+        leaving = [tuple(labelled.values[node].shape) for node in nodes]
+        layer = LayerSpec.of(name, module, tuple(entering), leaving)
+        layers.append(layer)
     return tuple(layers)
 
 
@@ -273,11 +290,13 @@ def _kept_whole(
     for layer in layers:
         _, _, outgoing = labelled.calls[layer.name][0]
         pinned = outgoing[unit_of[outgoing] == KEPT]
-        reasons: dict[str, int] = {}
+        reasons: Counter[str] = Counter()
         for label in pinned.tolist():
-            reason = labelled.labels.reason(label) or "feeds no other layer"
-            reasons[reason] = reasons.get(reason, 0) + 1
-        kept += [KeptWhole(layer.name, count, reason) for reason, count in reasons.items()]
+            reason = labelled.labels.reason(label)
+            reasons[reason or "feeds no other layer"] += 1
+        for reason, count in reasons.items():
+            item = KeptWhole(layer.name, count, reason)
+            kept.append(item)
     return tuple(kept)
 
 

@@ -82,7 +82,8 @@ class SizeTracer(fx.Tracer):
 
     def length(self, obj: fx.Proxy) -> int:
         """Number of parts of a tensor or tuple."""
-        lengths = {len(value) for value in self._values(obj.node)}
+        values = self._values(obj.node)
+        lengths = {len(value) for value in values}
         if len(lengths) > 1:
             self._refuse(_AS_A_NUMBER.format("the batch size"))
         return lengths.pop()
@@ -93,8 +94,9 @@ class SizeTracer(fx.Tracer):
         Raises `SizeError`, with what the forward pass does with it (``deed``), if the values of a
         tensor tell, and if it differs from one batch size to another.
         """
-        values = self._values(obj.node)
-        if not self._comes_of_sizes(obj.node):
+        node = obj.node
+        values = self._values(node)
+        if not self._comes_of_sizes(node):
             self._refuse(deed.format("the value of a tensor"))
         numbers = {convert(value) for value in values}
         if len(numbers) > 1:
@@ -109,9 +111,10 @@ class SizeTracer(fx.Tracer):
     def _values(self, node: fx.Node) -> list[Any]:
         """What a node gives on the examples, at each batch size."""
         if not self._walks:
-            repeated = [item.repeat(_REPEATS, *[1] * (item.dim() - 1)) for item in self._inputs]
-            batches: tuple[Sequence[Tensor], ...] = (self._inputs, repeated)
-            self._walks = [Walk(self.root, batch, graph=self.graph) for batch in batches]
+            repeated = [torch.cat([item] * _REPEATS) for item in self._inputs]
+            one = Walk(self.root, self._inputs, graph=self.graph)
+            several = Walk(self.root, repeated, graph=self.graph)
+            self._walks = [one, several]
         self._computing = True
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -126,13 +129,19 @@ class SizeTracer(fx.Tracer):
 
     def _comes_of_sizes(self, node: fx.Node) -> bool:
         """Whether a number is made of shapes and types only."""
+        if self._is_tensor(node):
+            return False
+        name = operator_name(node)
+        asks_for_sizes = OPERATORS.effect(name) is Effect.SIZE
         for source in node.all_input_nodes:
-            is_tensor = isinstance(self._values(source)[0], Tensor)
-            if is_tensor and OPERATORS.effect(operator_name(node)) is not Effect.SIZE:
+            is_known = asks_for_sizes if self._is_tensor(source) else self._comes_of_sizes(source)
+            if not is_known:
                 return False
-            if not is_tensor and not self._comes_of_sizes(source):
-                return False
-        return not isinstance(self._values(node)[0], Tensor)
+        return True
+
+    def _is_tensor(self, node: fx.Node) -> bool:
+        value, *_ = self._values(node)
+        return isinstance(value, Tensor)
 
 
 class SizedProxy(fx.Proxy):

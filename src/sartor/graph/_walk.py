@@ -11,6 +11,8 @@ from torch import Tensor, fx, nn
 
 #: Is shown every node with its value, right after it ran.
 Visit = Callable[[fx.Node, Any], None]
+#: Positional and named arguments of a node.
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Walk:
@@ -147,9 +149,7 @@ def default_input(node: fx.Node) -> Any:
     return node.args[0] if node.args else None
 
 
-def arguments(
-    node: fx.Node, value_of: Callable[[fx.Node], Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(node: fx.Node, value_of: Callable[[fx.Node], Any]) -> Arguments:
     """Positional and named arguments of a node, with values in place of nodes."""
     args: Any = fx.node.map_arg(node.args, value_of)
     kwargs: Any = fx.node.map_arg(node.kwargs, value_of)

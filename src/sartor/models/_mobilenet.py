@@ -14,15 +14,19 @@ def _conv(
     *,
     act: type[nn.Module] | None,
 ) -> list[nn.Module]:
-    layers: list[nn.Module] = [
-        nn.Conv2d(in_channels, channels, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(channels),
-    ]
-    return layers + ([act()] if act else [])
+    padding = kernel // 2
+    conv = nn.Conv2d(in_channels, channels, kernel, stride, padding, groups=groups, bias=False)
+    layers: list[nn.Module] = [conv, nn.BatchNorm2d(channels)]
+    if act is not None:
+        layers.append(act())
+    return layers
 
 
 class MobileNetV1(nn.Module):
-    """Depthwise-separable stack. Below 64 pixels the first two strides of 2 become 1, as is usual on CIFAR."""
+    """Depthwise-separable stack.
+
+    Below 64 pixels the first two strides of 2 become 1, as is usual on CIFAR.
+    """
 
     _BLOCKS = (
         (64, 1),
@@ -41,7 +45,8 @@ class MobileNetV1(nn.Module):
         layers = _conv(3, 32, 3, 2 if pixels >= 64 else 1, act=nn.ReLU)
         in_channels = 32
         for index, (channels, stride) in enumerate(self._BLOCKS):
-            stride = 1 if pixels < 64 and index == 1 else stride
+            if pixels < 64 and index == 1:
+                stride = 1
             layers += _conv(in_channels, in_channels, 3, stride, in_channels, act=nn.ReLU)
             layers += _conv(in_channels, channels, 1, act=nn.ReLU)
             in_channels = channels
@@ -49,14 +54,18 @@ class MobileNetV1(nn.Module):
         self.linear = nn.Linear(1024, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(self.features(x).mean((2, 3)))
+        features = self.features(x)
+        pooled = features.mean((2, 3))
+        return self.linear(pooled)
 
 
 class _InvertedResidual(nn.Module):
     def __init__(self, in_channels: int, channels: int, stride: int, expand: int) -> None:
         super().__init__()
         hidden = in_channels * expand
-        layers = _conv(in_channels, hidden, 1, act=nn.ReLU6) if expand > 1 else []
+        layers: list[nn.Module] = []
+        if expand > 1:
+            layers += _conv(in_channels, hidden, 1, act=nn.ReLU6)
         layers += _conv(hidden, hidden, 3, stride, hidden, act=nn.ReLU6)
         layers += _conv(hidden, channels, 1, act=None)
         self.conv = nn.Sequential(*layers)
@@ -67,7 +76,10 @@ class _InvertedResidual(nn.Module):
 
 
 class MobileNetV2(nn.Module):
-    """Inverted residuals. Below 64 pixels the first two strides of 2 become 1, as is usual on CIFAR."""
+    """Inverted residuals.
+
+    Below 64 pixels the first two strides of 2 become 1, as is usual on CIFAR.
+    """
 
     _STAGES = (
         (1, 16, 1, 1),
@@ -84,15 +96,18 @@ class MobileNetV2(nn.Module):
         layers = _conv(3, 32, 3, 2 if pixels >= 64 else 1, act=nn.ReLU6)
         in_channels = 32
         for stage, (expand, channels, count, stride) in enumerate(self._STAGES):
-            stride = 1 if pixels < 64 and stage == 1 else stride
-            for index in range(count):
-                layers.append(
-                    _InvertedResidual(in_channels, channels, 1 if index else stride, expand)
-                )
+            if pixels < 64 and stage == 1:
+                stride = 1
+            for _ in range(count):
+                block = _InvertedResidual(in_channels, channels, stride, expand)
+                layers.append(block)
                 in_channels = channels
+                stride = 1
         layers += _conv(in_channels, 1280, 1, act=nn.ReLU6)
         self.features = nn.Sequential(*layers)
         self.linear = nn.Linear(1280, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(self.features(x).mean((2, 3)))
+        features = self.features(x)
+        pooled = features.mean((2, 3))
+        return self.linear(pooled)

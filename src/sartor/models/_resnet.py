@@ -1,4 +1,7 @@
-"""ResNet-18 and ResNet-50 (He et al. 2015), at 224 pixels or with a CIFAR stem (3×3 stride 1, no max-pool)."""
+"""ResNet-18 and ResNet-50 (He et al. 2015), at 224 pixels or with a CIFAR stem.
+
+The latter has a 3×3 convolution of stride 1 and no max-pool.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,10 @@ class _Basic(nn.Module):
         self.shortcut = _shortcut(in_channels, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(out)) + self.shortcut(x))
+        out = self.bn1(self.conv1(x))
+        out = F.relu(out)
+        out = self.bn2(self.conv2(out))
+        return F.relu(out + self.shortcut(x))
 
 
 class _Bottleneck(nn.Module):
@@ -44,9 +49,12 @@ class _Bottleneck(nn.Module):
         self.shortcut = _shortcut(in_channels, 4 * channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        out = F.relu(self.bn1(self.conv1(x)))
-        out = F.relu(self.bn2(self.conv2(out)))
-        return F.relu(self.bn3(self.conv3(out)) + self.shortcut(x))
+        out = self.bn1(self.conv1(x))
+        out = F.relu(out)
+        out = self.bn2(self.conv2(out))
+        out = F.relu(out)
+        out = self.bn3(self.conv3(out))
+        return F.relu(out + self.shortcut(x))
 
 
 def _stage(
@@ -56,8 +64,11 @@ def _stage(
     count: int,
     stride: int,
 ) -> nn.Sequential:
-    rest = [block(channels * block.expansion, channels, 1) for _ in range(count - 1)]
-    return nn.Sequential(block(in_channels, channels, stride), *rest)
+    wide = channels * block.expansion
+    # Made first, for the order in which weights are drawn decides them.
+    others = [block(wide, channels, 1) for _ in range(count - 1)]
+    first = block(in_channels, channels, stride)
+    return nn.Sequential(first, *others)
 
 
 class ResNet(nn.Module):
@@ -72,28 +83,37 @@ class ResNet(nn.Module):
     ) -> None:
         super().__init__()
         self.small = pixels < 64
-        self.conv1 = (
-            nn.Conv2d(3, 64, 3, 1, 1, bias=False)
-            if self.small
-            else nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        )
+        if self.small:
+            self.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        else:
+            self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+        wide = block.expansion
         self.layer1 = _stage(block, 64, 64, blocks[0], 1)
-        self.layer2 = _stage(block, 64 * block.expansion, 128, blocks[1], 2)
-        self.layer3 = _stage(block, 128 * block.expansion, 256, blocks[2], 2)
-        self.layer4 = _stage(block, 256 * block.expansion, 512, blocks[3], 2)
-        self.linear = nn.Linear(512 * block.expansion, classes)
+        self.layer2 = _stage(block, 64 * wide, 128, blocks[1], 2)
+        self.layer3 = _stage(block, 128 * wide, 256, blocks[2], 2)
+        self.layer4 = _stage(block, 256 * wide, 512, blocks[3], 2)
+        self.linear = nn.Linear(512 * wide, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.bn1(self.conv1(x))
+        x = F.relu(x)
         if not self.small:
             x = F.max_pool2d(x, 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.linear(x.mean((2, 3)))
+        x = self.layer1(x)
+        x = self.layer2(x)
+        x = self.layer3(x)
+        x = self.layer4(x)
+        pooled = x.mean((2, 3))
+        return self.linear(pooled)
 
 
 def resnet18(classes: int, pixels: int) -> ResNet:
-    """Two basic blocks a stage."""
+    """Two basic blocks a stage.
+
+    >>> sum(parameter.numel() for parameter in resnet18(10, 32).parameters())
+    11173962
+    """
     return ResNet(_Basic, (2, 2, 2, 2), classes, pixels)
 
 

@@ -4,45 +4,27 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-_CHANNELS = (
-    64,
-    64,
-    0,
-    128,
-    128,
-    0,
-    256,
-    256,
-    256,
-    0,
-    512,
-    512,
-    512,
-    0,
-    512,
-    512,
-    512,
-    0,
-)  # 0: max-pool
+#: Output channels of the convolutions of each stage; a max-pool ends it.
+_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 
 
 class Vgg16(nn.Module):
-    """At 32 pixels one linear layer after the convolutions, as is usual on CIFAR; at 224 the paper's three."""
+    """Thirteen convolutions, and then the paper's three linear layers.
+
+    Below 64 pixels there is one instead, as is usual on CIFAR.
+    """
 
     def __init__(self, classes: int, pixels: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         in_channels = 3
-        for channels in _CHANNELS:
-            if channels:
-                layers += [
-                    nn.Conv2d(in_channels, channels, 3, 1, 1),
-                    nn.BatchNorm2d(channels),
-                    nn.ReLU(),
-                ]
+        for stage in _STAGES:
+            for channels in stage:
+                conv = nn.Conv2d(in_channels, channels, 3, 1, 1)
+                norm = nn.BatchNorm2d(channels)
+                layers += [conv, norm, nn.ReLU()]
                 in_channels = channels
-            else:
-                layers.append(nn.MaxPool2d(2))
+            layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         size = 512 * (pixels // 32) ** 2
         head: list[nn.Module] = [nn.Linear(size, classes)]
@@ -59,4 +41,5 @@ class Vgg16(nn.Module):
         self.classifier = nn.Sequential(*head)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).flatten(1))
+        features = self.features(x)
+        return self.classifier(features.flatten(1))

@@ -1,0 +1,42 @@
+"""Values of nodes, however they are nested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, fx
+
+
+def tensors_within(value: Any) -> list[Tensor]:
+    """All tensors of a value or twin."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    found: list[Tensor] = []
+    if isinstance(value, (tuple, list)):
+        for item in value:
+            found += tensors_within(item)
+    return found
+
+
+def carries_channels(value: Any) -> bool:
+    """Whether a value holds tensors of other than whole numbers or flags."""
+    for tensor in tensors_within(value):
+        if tensor.is_floating_point() or tensor.is_complex():
+            return True
+    return False
+
+
+def moved_by(node: fx.Node) -> set[fx.Node]:
+    """What an operator that moves elements moves: all that its first argument holds.
+
+    The others say where to.
+    """
+    moved: set[fx.Node] = set()
+    if node.args:
+        fx.node.map_arg(node.args[0], moved.add)
+    else:
+        first = next(iter(node.kwargs.values()), None)
+        fx.node.map_arg(first, moved.add)
+    return moved
