@@ -80,8 +80,11 @@ def _require_opaque(image: Any, name: str) -> None:
 
 
 def _stack(arrays: Sequence[Pixels]) -> Tensor:
-    channels = max(array.shape[2] for array in arrays)
-    in_floats = any(array.dtype == np.float32 for array in arrays)
+    channels = 1
+    in_floats = False
+    for array in arrays:
+        channels = max(channels, array.shape[2])
+        in_floats |= array.dtype == np.float32
     alike = []
     for array in arrays:
         if in_floats and array.dtype == np.uint8:
@@ -89,4 +92,5 @@ def _stack(arrays: Sequence[Pixels]) -> Tensor:
         if array.shape[2] < channels:
             array = np.repeat(array, channels, axis=2)
         alike.append(array)
-    return torch.from_numpy(np.stack(alike)).permute(0, 3, 1, 2).contiguous()
+    stacked = torch.from_numpy(np.stack(alike))
+    return stacked.permute(0, 3, 1, 2).contiguous()

@@ -44,8 +44,11 @@ class Digits(Source):
 
     @cached_property
     def _all(self) -> Split:
-        digits = require("sklearn.datasets", extra="data").load_digits()
-        order = np.random.default_rng(0).permutation(len(digits.target))
-        pixels = (digits.images[order, None] / 16).astype(np.float32)
-        labels = digits.target[order].astype(np.int64)
-        return Split(torch.from_numpy(pixels), torch.from_numpy(labels))
+        datasets = require("sklearn.datasets", extra="data")
+        digits = datasets.load_digits()
+        rng = np.random.default_rng(0)
+        order = rng.permutation(len(digits.target))
+        levels = digits.images[order, None]
+        pixels = torch.from_numpy(levels / 16).float()
+        labels = torch.from_numpy(digits.target[order])
+        return Split(pixels, labels.long())

@@ -62,11 +62,12 @@ class Images:
 
     def with_channels(self, count: int) -> Images:
         """Grey images repeated to ``count`` channels; images of several channels as they are."""
-        if self.pixels.shape[1] != 1 or count == 1:
+        pixels = repeat_grey(self.pixels, count)
+        if pixels is self.pixels:
             return self
-        repeats = (1, count, *[1] * (self.pixels.dim() - 2))
-        pixels = self.pixels.repeat(repeats)
-        return Images(pixels, self.labels, self.mean * count, self.std * count)
+        mean = self.mean * count
+        std = self.std * count
+        return Images(pixels, self.labels, mean, std)
 
     def normalized(self) -> Tensor:
         """All images as the network wants them, float32."""
@@ -127,8 +128,10 @@ class Data:
         """Number of classes; where they have no names, as many as the largest label demands."""
         if self.classes:
             return len(self.classes)
-        parts = [self.calibration, *(images for _, images in self._scored())]
-        return 1 + max(int(images.labels.max()) for images in parts)
+        highest = self.calibration.labels.max()
+        for _, images in self._scored():
+            highest = max(highest, images.labels.max())
+        return 1 + int(highest)
 
     def with_channels(self, count: int) -> Data:
         """All images as `Images.with_channels` makes them."""
@@ -145,6 +148,13 @@ class Data:
         if self.test is not None:
             parts.append(("test", self.test))
         return parts
+
+
+def repeat_grey(pixels: Tensor, count: int) -> Tensor:
+    """Images of one channel repeated to ``count``; others as they are."""
+    if pixels.shape[1] != 1 or count <= 1:
+        return pixels
+    return torch.cat([pixels] * count, 1)
 
 
 def _tensor(given: Any, what: str) -> Tensor:
@@ -188,7 +198,8 @@ def _require_scale(mean: Sequence[float], std: Sequence[float], *, channels: int
     # As they are applied: in float32, 1e-50 is 0.
     exact_mean = torch.tensor(mean)
     exact_std = torch.tensor(std)
-    if not (exact_mean.isfinite().all() and exact_std.isfinite().all() and (exact_std > 0).all()):
+    both = torch.stack([exact_mean, exact_std])
+    if not both.isfinite().all() or not (exact_std > 0).all():
         raise DataError(f"mean {mean} and std {std} must be finite, and every std above 0")
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from sartor.data._image_folder import no_split_in
-from sartor.data._images import Data, Images
+from sartor.data._images import Data, Images, repeat_grey
 from sartor.data._registry import SOURCES
-from sartor.data._source import Source, Split, SplitName
+from sartor.data._source import Source, Split
 from sartor.errors import DataError, SartorError, UsageError
 from sartor.registry import import_object
 
@@ -137,34 +137,42 @@ def _normalised(data: Data, mean: Sequence[float], std: Sequence[float]) -> Data
 
 def _held_out(source: Source, rng: np.random.Generator) -> tuple[Split, Split]:
     """Validation and test images; what is held out once is halved."""
-    if not (source.has("validation") and source.has("test")):
-        only: SplitName = "validation" if source.has("validation") else "test"
-        return _halves(source.read(only, rng), rng)
+    if not source.has("validation"):
+        test = source.read("test", rng)
+        return _halves(test, rng)
     validation = source.read("validation", rng)
+    if not source.has("test"):
+        return _halves(validation, rng)
     test = source.read("test", rng, unlabelled=True)
-    return (validation, test) if len(test) else _halves(validation, rng)
+    if not len(test):
+        return _halves(validation, rng)
+    return validation, test
 
 
 def _halves(split: Split, rng: np.random.Generator) -> tuple[Split, Split]:
-    half = (len(split) + 1) // 2
-    first = set(split.labels[:half].tolist())
-    second = set(split.labels[half:].tolist())
-    if len(split) > 1 and first != second:  # rows sorted by class, most likely
-        split = split[torch.from_numpy(rng.permutation(len(split)))]
+    count = len(split)
+    half = (count + 1) // 2
+    first = split.labels[:half].unique()
+    second = split.labels[half:].unique()
+    if count > 1 and not torch.equal(first, second):
+        # Rows sorted by class, most likely.
+        order = rng.permutation(count)
+        split = split[torch.from_numpy(order)]
     return split[:half], split[half:]
 
 
 def _alike(splits: Sequence[Split], channels: int) -> list[Split]:
     """Splits of the same number of channels, at least ``channels``, and the same kind of number."""
-    filled = [split for split in splits if len(split)]
-    channels = max(channels, *(split.pixels.shape[1] for split in filled))
-    in_floats = any(split.pixels.is_floating_point() for split in filled)
+    in_floats = False
+    for split in splits:
+        if len(split):
+            channels = max(channels, split.pixels.shape[1])
+            in_floats |= split.pixels.is_floating_point()
     alike = []
     for split in splits:
         pixels = split.pixels
         if in_floats and pixels.dtype == torch.uint8:
             pixels = pixels.float() / 255
-        if pixels.shape[1] == 1 < channels:
-            pixels = pixels.repeat(1, channels, *[1] * (pixels.dim() - 2))
+        pixels = repeat_grey(pixels, channels)
         alike.append(Split(pixels, split.labels))
     return alike
