@@ -23,7 +23,7 @@ from sartor.errors import DataError, RunError, UsageError
 from sartor.finetune import FinetuneOptions, _checkpoint, finetune
 from sartor.finetune._batches import batches
 from sartor.finetune._soup import Soup
-from sartor.finetune._training import Training, _tensors
+from sartor.finetune._training import Training, numbers_as_tensors
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.runs import Run
@@ -60,7 +60,7 @@ def candidate_of(compressor, kind):
 def test_trainings_of_one_process_may_differ_in_precision(compressor, train):
     candidate, losses = candidate_of(compressor, "channels"), {}
     for precision in ("no", "bf16", "no"):
-        training = Training(
+        training = Training.begin(
             candidate,
             train.slice(0, 128),
             None,
@@ -90,10 +90,10 @@ def test_a_teacher_is_folded_where_it_can_be_traced_and_teaches_alike_where_not(
     given = copy.deepcopy(model).train()
     losses = []
     for teacher in (given, Branching(given)):
-        training = Training(candidate_of(compressor, "channels"), few, teacher, options)
+        training = Training.begin(candidate_of(compressor, "channels"), few, teacher, options)
         norms = [
             module
-            for module in training._teacher.modules()
+            for module in training._loss.teacher.modules()
             if isinstance(module, torch.nn.BatchNorm2d)
         ]
         assert bool(norms) == isinstance(teacher, Branching)
@@ -353,7 +353,7 @@ def test_mirrored_images_are_the_images_or_their_mirror_images():
 
 
 def test_mixed_images_are_labelled_as_they_were_mixed():
-    """An image that is one-hot in its own place shows which images it was made of, and in what shares."""
+    """An image that is one-hot in its own place shows of which images it was made, and how much."""
     images = torch.eye(8).view(8, 1, 1, 8)
     ((mixed, shares),) = batches(
         images, torch.eye(8), size=8, augment=("mix",), generator=torch.Generator().manual_seed(0)
@@ -381,6 +381,11 @@ def test_mixed_images_are_learned_from(compressor, model, train, data):
         ({"seed": 2**32}, "seed is 4294967296; it must lie from 0 to 4294967295"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
         ({"augment": ("blur",)}, "augment has blur; allowed are shift, mirror, mix"),
+        ({"precision": "fp8"}, "precision has fp8; allowed are no, bf16, fp16"),
+        ({"batch": 0}, "batch is 0; it must be at least 1"),
+        ({"momentum": 1.0}, "momentum is 1.0; it must lie from 0 to 0.999"),
+        ({"warmup": 1.1}, "warmup is 1.1; it must lie from 0 to 1"),
+        ({"temperature": float("inf")}, "temperature is inf; it must be above 0"),
     ],
 )
 def test_wrong_options_are_refused(wrong, sentence):
@@ -405,7 +410,7 @@ def test_where_the_scaler_of_half_precision_stands_is_kept_exactly():
     scaler = torch.amp.GradScaler("cpu", init_scale=1234.5)
     restored = torch.amp.GradScaler("cpu")
     restored.load_state_dict(
-        {name: item.item() for name, item in _tensors(scaler.state_dict()).items()}
+        {name: item.item() for name, item in numbers_as_tensors(scaler.state_dict()).items()}
     )
     assert restored.state_dict() == scaler.state_dict()
 
@@ -413,12 +418,15 @@ def test_where_the_scaler_of_half_precision_stands_is_kept_exactly():
 def test_the_learning_rate_goes_on_with_another_number_of_processes(compressor, train, data):
     """Fewer steps an epoch: what counts is how many epochs are behind."""
     candidate = candidate_of(compressor, "channels")
-    alone = Training(candidate, train, None, QUICK)
+    alone = Training.begin(candidate, train, None, QUICK)
     alone.epoch(0)
-    shared = Training(candidate, train, None, dataclasses.replace(QUICK, batch=4 * QUICK.batch))
+    shared = Training.begin(
+        candidate, train, None, dataclasses.replace(QUICK, batch=4 * QUICK.batch)
+    )
     shared.restore(alone.state(), epochs=1)
     shared.epoch(1)
-    assert shared._factor(shared._step) == pytest.approx(alone._factor(2 * alone._step), abs=0.05)
+    later = shared.rate.at(shared._step)
+    assert later == pytest.approx(alone.rate.at(2 * alone._step), abs=0.05 * QUICK.learning_rate)
 
 
 def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
@@ -507,7 +515,10 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
         assert stopped.value.code == 1
         said, error = capsys.readouterr()
         assert "of the original's, above 0.050" in error
-        unchecked = "was promised on openvino, 1 thread, of 1 image at once; it is not held against this one on onnxruntime, 1 th"
+        unchecked = (
+            "was promised on openvino, 1 thread, of 1 image at once; "
+            "it is not held against this one on onnxruntime, 1 th"
+        )
         assert (unchecked in said) == (target == "openvino")
         assert ("relative latency is" in error) == (target == "onnxruntime")
     with pytest.raises(SystemExit):
@@ -542,7 +553,7 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
         main(["export", run])
     assert "finetuned has not ended; go on with: sartor finetune" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main(["verify", run, "--threads", "0"])
+        main(["verify", run])
     assert "has not ended" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "run/finetuned")
     with pytest.raises(SystemExit):

@@ -17,10 +17,14 @@ _SCHEMA = "2"
 
 
 def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:
-    """Tensors by part and name, and what is known beside them. Raises `OSError` if the disk is full."""
-    tensors = {
-        f"{part}/{name}": item for part, table in parts.items() for name, item in table.items()
-    }
+    """Write tensors by part and name, and facts beside them.
+
+    Raises `OSError` if the disk is full; what was there stays.
+    """
+    tensors = {}
+    for part, table in parts.items():
+        for name, item in table.items():
+            tensors[f"{part}/{name}"] = item
     models.write_tensors(path, tensors, {"schema": _SCHEMA, "facts": json.dumps(facts)})
 
 
@@ -32,7 +36,8 @@ def read(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
             metadata = file.metadata() or {}
             for key in file.keys():  # noqa: SIM118 - not a dictionary
                 part, _, name = key.partition("/")
-                parts.setdefault(part, {})[name] = file.get_tensor(key)
+                table = parts.setdefault(part, {})
+                table[name] = file.get_tensor(key)
     except (SafetensorError, OSError) as error:
         raise RunError(f"{path} cannot be read as a checkpoint: {error}") from error
     if metadata.get("schema") != _SCHEMA:

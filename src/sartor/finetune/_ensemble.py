@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Self, cast
 
 import torch
 from torch import Tensor, fx, nn
 
 from sartor.scoring import logits
 
+#: Mean and standard deviation of each channel; both empty where nothing is normalised.
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 class Renormalized(nn.Module):
-    """A network that reads images which were normalized for another one."""
+    """A network that reads images which were normalised for another one.
+
+    Args:
+        network: Reads images · scale + shift.
+        scale: (channels, 1, 1).
+        shift: (channels, 1, 1).
+    """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(
-        self,
-        network: nn.Module,
-        given: tuple[tuple[float, ...], ...],
-        wanted: tuple[tuple[float, ...], ...],
-    ) -> None:
+    def __init__(self, network: nn.Module, scale: Tensor, shift: Tensor) -> None:
         super().__init__()
         self.network = network
-        (mean, std), (its_mean, its_std) = (
-            tuple(
-                torch.tensor(item or default).view(-1, 1, 1)
-                for item, default in zip(pair, (0.0, 1.0), strict=True)
-            )
-            for pair in (given, wanted)
-        )
-        self.register_buffer("scale", std / its_std)
-        self.register_buffer("shift", (mean - its_mean) / its_std)
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
+
+    @classmethod
+    def of(cls, network: nn.Module, *, given: Normalisation, wanted: Normalisation) -> Self:
+        """A network that wants one normalisation, for images that were given another."""
+        mean, std = _tensors(given)
+        its_mean, its_std = _tensors(wanted)
+        return cls(network, std / its_std, (mean - its_mean) / its_std)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of the network."""
@@ -41,18 +45,27 @@ class Renormalized(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several networks as one."""
+    """Several networks as one, whose outputs are the mean of theirs."""
 
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mean of their outputs."""
-        outputs = [network(x) for network in self.networks]  # proxies of tensors while it is traced
-        return torch.stack(
-            [
-                cast("Tensor", item) if isinstance(item, fx.Proxy) else logits(item)
-                for item in outputs
-            ]
-        ).mean(0)
+        """Mean of their outputs, (images, classes)."""
+        outputs = [_scores(network(x)) for network in self.networks]
+        return torch.stack(outputs).mean(0)
+
+
+def _scores(output: object) -> Tensor:
+    # while the ensemble is traced, an output is a proxy that nothing can be asked of
+    return cast("Tensor", output) if isinstance(output, fx.Proxy) else logits(output)
+
+
+def _tensors(normalisation: Normalisation) -> tuple[Tensor, Tensor]:
+    mean, std = normalisation
+    return _per_channel(mean or (0.0,)), _per_channel(std or (1.0,))
+
+
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values).view(-1, 1, 1)

@@ -1,11 +1,12 @@
-"""Epoch after epoch: train, measure, keep the best, stand where it was after an interruption."""
+"""Epoch after epoch: train, measure, keep the best, go on after an interruption."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from sartor.data import Images
 from sartor.errors import RunError
 from sartor.finetune import _checkpoint
 from sartor.finetune._options import FinetuneOptions
-from sartor.finetune._soup import Soup
+from sartor.finetune._soup import Soup, Tensors
 from sartor.finetune._training import Training
 from sartor.machine import digest, is_main
 from sartor.policy import Policy
@@ -26,9 +27,14 @@ from sartor.scoring import ImageScorer
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training images: mean loss, and accuracy on the validation images.
+    """One pass over the training images.
 
-    ``validation`` is that of the network after this epoch, ``best`` of what would be delivered if training ended here.
+    Attributes:
+        number: From 0.
+        loss: Mean over the steps.
+        validation: Accuracy after this epoch on the validation images, in [0, 1].
+        best: Accuracy of what would be delivered if training ended here.
+        seconds: What training and measuring took.
     """
 
     number: int
@@ -40,16 +46,21 @@ class Epoch:
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
-    """The best on the validation images: an epoch, the mean of several, or the candidate, whose accuracy there is ``before``.
+    """The best on the validation images: an epoch, the mean of several, or the candidate.
 
-    ``members`` are the epochs, from 1, whose mean it is; 0 is the candidate.
+    Attributes:
+        model: The network.
+        before: Accuracy of the candidate on the validation images, in [0, 1].
+        validation: Accuracy of the network on them.
+        members: The epochs, from 1, whose mean it is; 0 is the candidate.
+        epochs: All epochs.
     """
 
     model: fx.GraphModule
     before: float
     validation: float
     members: tuple[int, ...] = (0,)
-    epochs: list[Epoch] = field(default_factory=list)
+    epochs: list[Epoch] = dataclasses.field(default_factory=list)
 
 
 def finetune(
@@ -63,74 +74,114 @@ def finetune(
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Finetuned:
-    """Train a candidate; where it rounds, gradients reach its real weights. Single weights that ``policy``, by which it was made,
-    has pruned stay pruned: in its layers, what is zero now.
+    """Train a candidate; where it rounds, gradients reach its real weights.
 
-    With a ``teacher``, usually the original, its outputs are learned from too. With ``checkpoint``, an interrupted training goes
-    on after the last whole epoch, and ends where an uninterrupted one would, with as many processes and threads as before.
-    Every epoch is measured alone and averaged with those before (`Soup`); the best of all is delivered.
-    ``candidate`` is not changed.
+    Single weights that ``policy``, by which the candidate was made, has pruned stay pruned: in its
+    layers, what is zero now. With a ``teacher``, usually the original, its outputs are learned from
+    too. Every epoch is measured alone and averaged with those before (`Soup`); the best of all is
+    delivered. ``candidate`` is not changed.
 
-    Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is not finite, `DataError` for
-    an empty data set and labels that are no classes of the network, `UsageError` for outputs that are no scores of classes and
-    for a teacher with outputs of another shape.
+    With ``checkpoint``, an interrupted training goes on after the last whole epoch, and ends where
+    an uninterrupted one would, with as many processes and threads as before.
+
+    Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is
+    not finite, `DataError` for an empty data set and labels that are no classes of the network,
+    `UsageError` for outputs that are no scores of classes and for a teacher with outputs of another
+    shape.
+
+    >>> from sartor import data, demo
+    >>> from sartor.graph import trace
+    >>> images = data.load("digits", calibration=128)
+    >>> network = trace(demo.DigitsNet(), images.calibration.normalized()[:1]).module
+    >>> options = FinetuneOptions(epochs=2, batch=64)
+    >>> tuned = finetune(network, images.calibration, images.validation, options=options)
+    >>> len(tuned.epochs)
+    2
     """
     options = options or FinetuneOptions()
-    training = Training(candidate, train, teacher, options, policy)
-    identity = [
-        digest(candidate.state_dict()),
-        digest(teacher.state_dict()) if teacher is not None else "",
-    ]
+    training = Training.begin(candidate, train, teacher, options, policy)
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
-    soup = Soup(training.tensors(), (0,), before)
-    epochs: list[Epoch] = []
-    if checkpoint is not None and checkpoint.exists():
-        parts, facts = _checkpoint.read(checkpoint)
-        _require_same(facts["options"], options, checkpoint)
-        if facts["candidate"] != identity:
-            raise RunError(
-                f"{checkpoint} belongs to another candidate or teacher; remove it to train this one"
-            )
-        epochs = [Epoch(**entry) for entry in facts["epochs"]]
-        training.restore(parts, epochs=len(epochs))
-        soup = Soup(parts["soup"], tuple(facts["members"]), facts["best"])
-    for number in range(len(epochs), options.epochs):
-        started = time.perf_counter()
-        loss = training.epoch(number)
-        if not math.isfinite(loss):
-            raise RunError(
-                f"the loss is {loss} in epoch {number + 1}; the learning rate, {training.rate:g}, is too high"
-            )
-        soup, alone = soup.best_with(
-            training.tensors(),
-            number + 1,
-            lambda tensors: scorer.score(training.network(tensors)).accuracy,
-        )
-        epochs.append(
-            Epoch(number, loss, alone.accuracy, soup.accuracy, time.perf_counter() - started)
-        )
-        if checkpoint is not None and is_main():
-            facts = {
-                "options": asdict(options),
-                "candidate": identity,
-                "epochs": [asdict(epoch) for epoch in epochs],
-                "members": soup.members,
-                "best": soup.accuracy,
-            }
-            _checkpoint.write(checkpoint, {**training.state(), "soup": soup.tensors}, facts)
-        on_epoch(epochs[-1])
-    result = trainable_copy(candidate) if soup.members == (0,) else training.network(soup.tensors)
-    return Finetuned(result, before, soup.accuracy, soup.members, epochs)
-
-
-def _require_same(stored: dict[str, Any], options: FinetuneOptions, path: Path) -> None:
-    mine = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(options).items()
+    progress = _Progress(training, scorer, Soup(training.tensors(), (0,), before), [])
+    facts = {
+        "options": dataclasses.asdict(options),
+        "candidate": _identity(candidate, teacher),
     }
-    for name, value in mine.items():
-        if stored.get(name) != value:
+    if checkpoint is not None and checkpoint.exists():
+        progress.read(checkpoint, facts)
+
+    for number in range(len(progress.epochs), options.epochs):
+        progress.train(number)
+        if checkpoint is not None and is_main():
+            progress.write(checkpoint, facts)
+        on_epoch(progress.epochs[-1])
+
+    soup = progress.soup
+    unchanged = soup.members == (0,)
+    model = trainable_copy(candidate) if unchanged else training.network(soup.tensors)
+    return Finetuned(model, before, soup.accuracy, soup.members, progress.epochs)
+
+
+@dataclass(eq=False)
+class _Progress:
+    """A training, the epochs that are behind, and the best of them."""
+
+    training: Training
+    scorer: ImageScorer
+    soup: Soup
+    epochs: list[Epoch]
+
+    def train(self, number: int) -> None:
+        """One more epoch. Raises `RunError` if it diverges."""
+        started = time.perf_counter()
+        loss = self.training.epoch(number)
+        if not math.isfinite(loss):
+            rate = f"{self.training.rate.largest:g}"
             raise RunError(
-                f"{path} was made with {name} {stored.get(name)}, not {value}; use the same options or remove it"
+                f"the loss is {loss} in epoch {number + 1}; the learning rate, {rate}, is too high"
+            )
+        tensors = self.training.tensors()
+        self.soup, alone = self.soup.best_with(tensors, number + 1, self._accuracy)
+        seconds = time.perf_counter() - started
+        self.epochs.append(Epoch(number, loss, alone.accuracy, self.soup.accuracy, seconds))
+
+    def write(self, path: Path, facts: dict[str, Any]) -> None:
+        """Leave a checkpoint."""
+        progress = {
+            "epochs": [dataclasses.asdict(epoch) for epoch in self.epochs],
+            "members": self.soup.members,
+            "best": self.soup.accuracy,
+        }
+        parts = {**self.training.state(), "soup": self.soup.tensors}
+        _checkpoint.write(path, parts, {**facts, **progress})
+
+    def read(self, path: Path, facts: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises `RunError` for that of another training."""
+        parts, stored = _checkpoint.read(path)
+        _require_same(stored["options"], facts["options"], path)
+        if stored["candidate"] != facts["candidate"]:
+            raise RunError(
+                f"{path} belongs to another candidate or teacher; remove it to train this one"
+            )
+        self.epochs = [Epoch(**entry) for entry in stored["epochs"]]
+        self.training.restore(parts, epochs=len(self.epochs))
+        self.soup = Soup(parts["soup"], tuple(stored["members"]), stored["best"])
+
+    def _accuracy(self, tensors: Tensors) -> float:
+        return self.scorer.score(self.training.network(tensors)).accuracy
+
+
+def _identity(candidate: nn.Module, teacher: nn.Module | None) -> list[str]:
+    """By what a checkpoint knows which training it belongs to."""
+    of_teacher = "" if teacher is None else digest(teacher.state_dict())
+    return [digest(candidate.state_dict()), of_teacher]
+
+
+def _require_same(stored: dict[str, Any], options: dict[str, Any], path: Path) -> None:
+    for name, value in options.items():
+        mine = list(value) if isinstance(value, tuple) else value  # JSON has no tuples
+        if stored.get(name) != mine:
+            raise RunError(
+                f"{path} was made with {name} {stored.get(name)}, not {mine}; "
+                "use the same options or remove it"
             )

@@ -3,84 +3,100 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from sartor.errors import UsageError
 from sartor.machine import require_seed
 
-#: Changes to training images: shifted by up to an eighth of the side, mirrored, and mixed with another one in a share drawn
-#: from 0 to 1, labels alike (Zhang et al. 2018; worth most where a teacher is learned from for long, Beyer et al. 2022).
+#: Changes to training images: shifted by up to an eighth of the side, mirrored, and mixed with
+#: another one in a share drawn from 0 to 1, labels alike (Zhang et al. 2018; worth most where a
+#: teacher is learned from for long, Beyer et al. 2022).
 Augmentation = Literal["shift", "mirror", "mix"]
+
+Precision = Literal["no", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """How to fine-tune: SGD with Nesterov momentum, learning rate on a half cosine after a linear warm-up."""
+    """How to fine-tune: SGD with Nesterov momentum, its rate a half cosine after a linear warm-up.
+
+    Raises `UsageError` for a value out of its range.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch: Images per step and process.
+        learning_rate: Largest learning rate; if not given, 0.02, or 0.002 for a network without
+            batch norms.
+        warmup: Share of all steps in which the learning rate rises.
+        momentum: Of SGD.
+        weight_decay: On weights of layers; not on biases and batch norms.
+        distill: Weight of the divergence from the teacher's outputs in the loss; the rest is the
+            labels' cross-entropy.
+        temperature: Softens the outputs that are compared.
+        ema: Decay of the moving average of the weights, which is what is delivered; 0 for none.
+        augment: Changes to training images: shifted, mirrored, mixed with another one (for long
+            trainings).
+        precision: Mixed precision of the forward and backward pass.
+        compile: Compile the step, and the teacher's forward pass: worth its minutes of compiling
+            from some thousand steps on.
+        seed: Fixes everything.
+
+    >>> FinetuneOptions(epochs=6, augment=("mirror",)).batch
+    128
+    >>> FinetuneOptions(epochs=0)
+    Traceback (most recent call last):
+    sartor.errors.UsageError: epochs is 0; it must be at least 1
+    """
 
     epochs: int = 30
-    """Passes over the training images."""
     batch: int = 128
-    """Images per step and process."""
     learning_rate: float | None = None
-    """Largest learning rate; if not given, 0.02, or 0.002 for a network without batch norms."""
     warmup: float = 0.05
-    """Share of all steps in which the learning rate rises."""
     momentum: float = 0.9
-    """Of SGD."""
     weight_decay: float = 5e-4
-    """On weights of layers; not on biases and batch norms."""
     distill: float = 0.5
-    """Weight of the divergence from the teacher's outputs in the loss; the rest is the labels' cross-entropy."""
     temperature: float = 3.0
-    """Softens the outputs that are compared."""
     ema: float = 0.998
-    """Decay of the moving average of the weights, which is what is delivered; 0 for none."""
     augment: tuple[Augmentation, ...] = ("shift", "mirror")
-    """Changes to training images: shifted, mirrored, mixed with another one (for long trainings)."""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """Mixed precision of the forward and backward pass."""
+    precision: Precision = "no"
     compile: bool = False
-    """Compile the step, and the teacher's forward pass: worth its minutes of compiling from some thousand steps on."""
     seed: int = 0
-    """Fixes everything."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        _require_at_least_one("epochs", self.epochs)
+        _require_at_least_one("batch", self.batch)
         require_seed(self.seed)
-        for name, low, high in (
-            ("distill", 0.0, 1.0),
-            ("ema", 0.0, 0.99999),
-            ("momentum", 0.0, 0.999),
-            ("warmup", 0.0, 1.0),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise UsageError(
-                    f"{name} is {getattr(self, name)}; it must lie from {low:g} to {high:g}"
-                )
-        if not 0 <= self.weight_decay < float("inf"):
+        _require_between("distill", self.distill, 0.0, 1.0)
+        _require_between("ema", self.ema, 0.0, 0.99999)
+        _require_between("momentum", self.momentum, 0.0, 0.999)
+        _require_between("warmup", self.warmup, 0.0, 1.0)
+        if not 0 <= self.weight_decay < math.inf:
             raise UsageError(f"weight_decay is {self.weight_decay}; it must be at least 0")
-        for name in ("learning_rate", "temperature"):
-            if getattr(self, name) is not None and not 0 < getattr(self, name) < float("inf"):
-                raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
-        if unknown := set(self.augment) - set(get_args(Augmentation)):
-            raise UsageError(
-                f"augment has {', '.join(sorted(unknown))}; allowed are {', '.join(get_args(Augmentation))}"
-            )
+        if self.learning_rate is not None:
+            _require_positive("learning_rate", self.learning_rate)
+        _require_positive("temperature", self.temperature)
+        _require_among("augment", self.augment, get_args(Augmentation))
+        _require_among("precision", (self.precision,), get_args(Precision))
 
 
 @dataclass(frozen=True)
 class FinetuneChanges:
-    """Where one fine-tuning is to differ from others; what is not given here stays."""
+    """Where one fine-tuning is to differ from others; what is not given here stays.
+
+    Attributes:
+        epochs: Passes over the training images.
+        learning_rate: Largest learning rate.
+        augment: Changes to training images.
+
+    >>> FinetuneChanges(epochs=6).apply(FinetuneOptions(batch=64)).epochs
+    6
+    """
 
     epochs: int | None = None
-    """Passes over the training images."""
     learning_rate: float | None = None
-    """Largest learning rate."""
     augment: tuple[Augmentation, ...] | None = None
-    """Changes to training images."""
 
     def given(self) -> dict[str, Any]:
         """What differs, by the names of `FinetuneOptions`."""
@@ -89,3 +105,24 @@ class FinetuneChanges:
     def apply(self, options: FinetuneOptions) -> FinetuneOptions:
         """The options, changed. Raises `UsageError` for values that they do not allow."""
         return dataclasses.replace(options, **self.given())
+
+
+def _require_at_least_one(name: str, value: int) -> None:
+    if value < 1:
+        raise UsageError(f"{name} is {value}; it must be at least 1")
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise UsageError(f"{name} is {value}; it must be above 0")
+
+
+def _require_between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{name} is {value}; it must lie from {low:g} to {high:g}")
+
+
+def _require_among(name: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    unknown = sorted(set(values) - set(allowed))
+    if unknown:
+        raise UsageError(f"{name} has {', '.join(unknown)}; allowed are {', '.join(allowed)}")

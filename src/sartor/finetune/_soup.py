@@ -7,36 +7,46 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+#: The tensors of a network by their names.
+Tensors = Mapping[str, Tensor]
+
 
 @dataclass(frozen=True, eq=False)
 class Soup:
-    """Networks of one training whose weights are averaged; as a greedy soup (Wortsman et al. 2022), but in the order of epochs.
+    """Networks of one training whose weights are averaged.
 
-    ``members`` are numbers of epochs from 1, 0 for the candidate that the training began with; ``accuracy`` (0 to 1) is that of
-    their mean on the validation images. Epochs of one training that do not lie apart too far have means that are about as good
-    as they are, or better, with the noise of the last steps averaged away (Izmailov et al. 2018).
+    A greedy soup (Wortsman et al. 2022), but in the order of epochs. Epochs of one training that do
+    not lie apart too far have means that are about as good as they are, or better, with the noise
+    of the last steps averaged away (Izmailov et al. 2018).
+
+    Attributes:
+        tensors: Their mean.
+        members: Numbers of epochs from 1; 0 is the candidate that the training began with.
+        accuracy: That of their mean on the validation images, in [0, 1].
     """
 
-    tensors: Mapping[str, Tensor]
+    tensors: Tensors
     members: tuple[int, ...]
     accuracy: float
 
-    def stirred(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def mean_with(self, tensors: Tensors) -> dict[str, Tensor]:
         """The mean with one more network; whole numbers, which have no mean, are the new one's."""
         share = 1 / (len(self.members) + 1)
-        return {
-            name: self.tensors[name].lerp(item, share) if item.is_floating_point() else item
-            for name, item in tensors.items()
-        }
+        mean = {}
+        for name, item in tensors.items():
+            has_mean = item.is_floating_point()
+            mean[name] = self.tensors[name].lerp(item, share) if has_mean else item
+        return mean
 
     def best_with(
-        self,
-        tensors: Mapping[str, Tensor],
-        number: int,
-        accuracy: Callable[[Mapping[str, Tensor]], float],
+        self, tensors: Tensors, number: int, accuracy: Callable[[Tensors], float]
     ) -> tuple[Soup, Soup]:
-        """The best of both together, the epoch alone and this soup, of equals in this order; and the epoch alone."""
+        """What is best once an epoch has ended, and that epoch alone.
+
+        The best is the mean with the epoch, the epoch alone or this soup; of equals the first.
+        """
         alone = Soup(tensors, (number,), accuracy(tensors))
-        mean = self.stirred(tensors)
+        mean = self.mean_with(tensors)
         together = Soup(mean, (*self.members, number), accuracy(mean))
-        return max((together, alone, self), key=lambda soup: soup.accuracy), alone
+        best = max((together, alone, self), key=lambda soup: soup.accuracy)
+        return best, alone

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -27,6 +26,10 @@ class Teacher:
         models: Zoo names, timm:NAME, or package.module:callable; several teach the mean of their
             outputs. None: the original.
         weights: The .safetensors files with their trained weights, in the same order.
+
+    >>> Teacher(("resnet56", "resnet20"), (Path("resnet56.safetensors"),))
+    Traceback (most recent call last):
+    sartor.errors.UsageError: teacher weights are resnet56.safetensors, teachers are resnet56, ...
     """
 
     models: tuple[str, ...] = ()
@@ -53,19 +56,18 @@ class Teacher:
         from sartor.finetune._ensemble import Ensemble
         from sartor.scoring import output_shape
 
-        networks = [
-            self._build(model, weights, images, classes) for model, weights in self._pairs()
-        ]
+        networks = []
+        for model, weights in zip_longest(self.models, self.weights):
+            networks.append(_build(model, weights, images, classes))
         if not networks:
             return None
         if len(networks) == 1:
             return networks[0]
 
         image = images.slice(0, 1).normalized()
-        shapes = [
-            output_shape(network, image, f"the teacher {name}")
-            for network, name in zip(networks, self.models, strict=True)
-        ]
+        shapes = []
+        for network, name in zip(networks, self.models, strict=True):
+            shapes.append(output_shape(network, image, f"the teacher {name}"))
         if len(set(shapes)) > 1:
             written = ", ".join(map(str, shapes))
             raise UsageError(
@@ -73,22 +75,20 @@ class Teacher:
             )
         return Ensemble(networks)
 
-    def _pairs(self) -> Iterable[tuple[str, Path | None]]:
-        return zip_longest(self.models, self.weights)
 
-    @staticmethod
-    def _build(model: str, weights: Path | None, images: Images, classes: int) -> nn.Module:
-        from sartor import models
-        from sartor.finetune._ensemble import Renormalized
+def _build(model: str, weights: Path | None, images: Images, classes: int) -> nn.Module:
+    from sartor import models
+    from sartor.finetune._ensemble import Renormalized
 
-        network = models.build_trained(
-            model,
-            weights,
-            classes=classes,
-            pixels=images.pixels.shape[-1],
-            missing=f"the teacher's weights are missing: {model} would teach with random weights",
-        )
-        mean, std = models.normalisation(weights)
-        if (mean, std) == (images.mean, images.std):
-            return network
-        return Renormalized(network, (images.mean, images.std), (mean, std))
+    network = models.build_trained(
+        model,
+        weights,
+        classes=classes,
+        pixels=images.pixels.shape[-1],
+        missing=f"the teacher's weights are missing: {model} would teach with random weights",
+    )
+    wanted = models.normalisation(weights)
+    given = (images.mean, images.std)
+    if wanted == given:
+        return network
+    return Renormalized.of(network, given=given, wanted=wanted)

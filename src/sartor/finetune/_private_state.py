@@ -1,0 +1,62 @@
+"""The accelerator of one training, without a trace in the process that it runs in."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import torch
+
+from sartor.errors import UsageError
+from sartor.machine import require
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from sartor.finetune._options import Precision
+
+#: Classes of accelerate whose instances all share what this class attribute holds.
+_SHARED = ("PartialState", "AcceleratorState", "GradientState")
+_ATTRIBUTE = "_shared_state"
+
+
+class PrivateState:
+    """accelerate's state of the process, exchanged for one of our own while this is entered.
+
+    accelerate keeps one precision and one gradient accumulation for a whole process: those of
+    whoever made the first accelerator. Trainings may differ, and the host may have one of its own.
+    """
+
+    def __init__(self) -> None:
+        self._own: dict[str, object] = {name: {} for name in _SHARED}
+        self._hosts: dict[str, object] = {}
+
+    def __enter__(self) -> None:
+        state = require("accelerate.state", extra="train")
+        for name in _SHARED:
+            shared = getattr(state, name)
+            self._hosts[name] = vars(shared)[_ATTRIBUTE]
+            setattr(shared, _ATTRIBUTE, self._own[name])
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        state = require("accelerate.state", extra="train")
+        for name in _SHARED:
+            setattr(getattr(state, name), _ATTRIBUTE, self._hosts[name])
+
+
+def make_accelerator(precision: Precision) -> Accelerator:
+    """An accelerator on the GPU if there is one; called while a `PrivateState` is entered.
+
+    Raises `UsageError` for half precision without a GPU.
+    """
+    accelerate = require("accelerate", extra="train")
+    has_gpu = torch.cuda.is_available()
+    if precision == "fp16" and not has_gpu:
+        raise UsageError("precision is fp16, which needs a GPU; allowed here are no and bf16")
+    made: Accelerator = accelerate.Accelerator(mixed_precision=precision, cpu=not has_gpu)
+    return made
