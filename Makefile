@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SHARED ?= ../shared
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest \
+	--numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 .PHONY: demo test check bench mutants coverage setup
 
@@ -17,8 +19,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/sartor demo
 
-test: setup # several processes of one thread each: what the tests run is too small to be shared among threads
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
+# several processes of one thread each: what the tests run is too small to be shared among threads
+test: setup
+	$(PYTEST)
 
 check: setup
 	$(BIN)/ruff check .
@@ -30,8 +33,9 @@ check: setup
 bench: setup
 	$(BIN)/python bench/episode.py --shared $(SHARED)
 
-mutants: setup # of MODULES, files or folders; of what differs from main where none are given
-	OMP_NUM_THREADS=1 $(BIN)/python bench/mutants.py $(MODULES)
+# of MODULES, files or folders; of what differs from main where none are given
+mutants: setup
+	$(BIN)/python bench/mutants.py $(MODULES)
 
 coverage: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --max-worker-restart 0 --cov sartor --cov-report term:skip-covered --cov-report xml
+	$(PYTEST) --cov --cov-report term:skip-covered --cov-report xml

@@ -175,6 +175,7 @@ class RunFolder:
         Raises `RunError` if there is neither, and while a fine-tuning has begun and not ended.
         """
         if not holds_network(self.folder):
+            self.require_run()
             raise RunError(
                 f"{self.folder} holds no finished run; resume it with: "
                 f"{command_line('search', '--resume', self.folder)}"
