@@ -6,8 +6,8 @@ from ._decisions import Precision as Precision
 from ._decisions import WeightDecision as WeightDecision
 from ._drafts import CostDraft as CostDraft
 from ._drafts import PolicyDraft as PolicyDraft
+from ._latency import LatencyPredictor as LatencyPredictor
 from ._methods import Granularity as Granularity
 from ._methods import Method as Method
-from ._problem import LatencyPredictor as LatencyPredictor
 from ._problem import Problem as Problem
 from ._space import SearchSpace as SearchSpace

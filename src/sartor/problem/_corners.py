@@ -42,6 +42,7 @@ def cheapest(decisions: Sequence[Decision], cost: Callable[[IntArray], FloatArra
     """
     starts = corners(decisions, ends(decisions))
     found = [_descend(decisions, cost, start) for start in starts]
+
     costs = cost(np.array(found))
     least = int(costs.argmin())
     return found[least]
@@ -56,13 +57,19 @@ def _descend(
     while now < least:
         least = now
         for index, decision in enumerate(decisions):
-            rows = np.repeat(counts[None], len(decision.choices), axis=0)
-            rows[:, index] = decision.choices
-            least_row = cost(rows).argmin()
+            choices = decision.choices
+            rows = np.repeat(counts[None], len(choices), axis=0)
+            rows[:, index] = choices
+
+            costs = cost(rows)
+            least_row = costs.argmin()
             counts = rows[least_row]
+
+        # A round that gained nothing is the last: no single decision makes it cheaper.
         now = _of_one(cost, counts)
     return counts
 
 
 def _of_one(cost: Callable[[IntArray], FloatArray], counts: IntArray) -> float:
-    return float(cost(counts[None])[0])
+    (value,) = cost(counts[None])
+    return float(value)

@@ -102,6 +102,7 @@ class WeightDecision(Decision):
         draft.weights[self.name] = count / self.size
 
     def write_costs(self, draft: CostDraft, counts: IntArray) -> None:
+        # `DecisionMap` makes them for all drafts if any of its decisions is of this class.
         assert draft.densities is not None
         column = draft.layer_columns[self.name]
         draft.densities[:, column] = counts / self.size
@@ -132,20 +133,29 @@ class BitsDecision(Decision):
     def omega(self, sensitivity: Sensitivity) -> FloatArray:
         """The sum of what the bits of weights and those of activations cause alone."""
         name = self.layer.name
+
+        # Float, since what was measured is interpolated at these bits.
         weight_bits, activation_bits = self._pairs.T.astype(np.float64)
+
         of_weights = sensitivity.at("weight_bits", name, weight_bits)
         of_activations = sensitivity.at("activation_bits", name, activation_bits)
         return of_weights + of_activations
 
     def write(self, draft: PolicyDraft, count: int) -> None:
+        layer = self.layer.name
         weight_bits, activation_bits = self.precisions[count - 1]
-        draft.weight_bits[self.layer.name] = weight_bits
-        draft.activation_bits[self.layer.name] = activation_bits
+        draft.weight_bits[layer] = weight_bits
+        draft.activation_bits[layer] = activation_bits
 
     def write_costs(self, draft: CostDraft, counts: IntArray) -> None:
+        # `DecisionMap` makes them for all drafts if any of its decisions quantizes.
         assert draft.weight_bits is not None
         assert draft.activation_bits is not None
+
+        # Counts begin with 1, rows with 0.
+        pairs = self._pairs[counts - 1]
+        weight_bits, activation_bits = pairs.T
+
         column = draft.layer_columns[self.layer.name]
-        weight_bits, activation_bits = self._pairs[counts - 1].T
         draft.weight_bits[:, column] = weight_bits
         draft.activation_bits[:, column] = activation_bits

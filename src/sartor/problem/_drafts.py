@@ -30,11 +30,12 @@ class PolicyDraft:
     @classmethod
     def of(cls, policy: Policy) -> PolicyDraft:
         """A draft that begins as a policy."""
+        # Copied, because a policy is not to change while a draft of it is written.
         return cls(
-            dict(policy.channels),
-            dict(policy.weights),
-            dict(policy.weight_bits),
-            dict(policy.activation_bits),
+            channels=dict(policy.channels),
+            weights=dict(policy.weights),
+            weight_bits=dict(policy.weight_bits),
+            activation_bits=dict(policy.activation_bits),
         )
 
     def policy(self) -> Policy:

@@ -16,7 +16,7 @@ from sartor.problem._decisions import Decision
 
 #: Sums of floats err by less, relative to a bound.
 _ROUNDING = 1e-12
-#: More than any share of a bound on latency.
+#: More than any share of a bound on latency, so that it puts one policy behind all others.
 _BEYOND = 1e9
 
 #: One quantity of many policies, given as counts (policies, decisions).
@@ -40,11 +40,17 @@ class BudgetLimits:
         self._decisions = decisions
         self._total = total
         self._original = original
-        self._values = {bound: bound.limit(original(bound.quantity)) for bound in budget.bounds}
-        counted = [bound.quantity != "latency" for bound in self._values]
-        self._counted = np.array(counted, dtype=np.bool_)
         self._quantizes = any(decision.quantizes for decision in decisions)
         self._cheapest: IntArray | None = None
+
+        self._values: dict[Bound, float] = {}
+        for bound in budget.bounds:
+            original_value = original(bound.quantity)
+            self._values[bound] = bound.limit(original_value)
+
+        # In the order of the values, which is that of the rows of shares.
+        counted = [bound.quantity != "latency" for bound in self._values]
+        self._counted = np.array(counted, dtype=np.bool_)
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -64,6 +70,7 @@ class BudgetLimits:
         shares = self._shares(counts)
         usage = shares.max(0, initial=0.0)
         counted = shares[self._counted].max(0, initial=0.0)
+
         return np.where(affordable(counted), usage, _BEYOND + counted)
 
     def cheapest(self) -> IntArray:
@@ -72,11 +79,7 @@ class BudgetLimits:
         Counted bounds hold if they can.
         """
         if self._cheapest is None:
-            quantities = [bound.quantity for bound in self._values]
-            if all(self._is_least_when_smallest(quantity) for quantity in quantities):
-                self._cheapest = self._lowest()
-            else:
-                self._cheapest = cheapest(self._decisions, self.excess)
+            self._cheapest = self._find_cheapest()
         return self._cheapest
 
     def tighten(self, factor: float) -> None:
@@ -96,43 +99,65 @@ class BudgetLimits:
 
         Those on latency may be missed by a share of ``doubt``.
         """
+        # Bound by bound first: that one of them alone cannot be met is the clearer message.
         for bound, limit in self._values.items():
             smallest = self._smallest(bound.quantity)
+            share = smallest / limit
             slack = doubt if bound.quantity == "latency" else 0.0
-            if smallest / limit > 1 + slack + _ROUNDING:
+            if share > 1 + slack + _ROUNDING:
                 self._refuse_bound(bound, smallest)
+
+        # A policy that keeps each bound may break another one: ask the best compromise too.
         least = self.cheapest()[None]
-        if self.excess(least)[0] > 1 + doubt + _ROUNDING:
+        (excess,) = self.excess(least)
+        if excess > 1 + doubt + _ROUNDING:
             self._refuse_all(least)
 
     def _refuse_bound(self, bound: Bound, smallest: float) -> NoReturn:
-        share = 100 * smallest / self._original(bound.quantity)
+        original = self._original(bound.quantity)
+        percent = 100 * smallest / original
+        reached = _reached(bound.quantity, smallest)
         raise BudgetError(
             f"budget {bound} cannot be met: the smallest reachable value is "
-            f"{_reached(bound.quantity, smallest)} ({share:.1f}% of the original's) "
+            f"{reached} ({percent:.1f}% of the original's) "
             "with the allowed choices",
             smallest={bound.quantity: smallest},
         )
 
     def _refuse_all(self, least: IntArray) -> NoReturn:
         values: dict[str, float] = {}
+        reached: dict[str, str] = {}
         for bound in self._values:
-            (value,) = self._total(bound.quantity, least)
-            values[bound.quantity] = float(value)
-        reached = ", ".join(_reached(quantity, value) for quantity, value in values.items())
+            quantity = bound.quantity
+            (value,) = self._total(quantity, least)
+            values[quantity] = float(value)
+            reached[quantity] = _reached(quantity, value)
+
+        nearest = ", ".join(reached.values())
         raise BudgetError(
             f"budget {self._budget} cannot be met: its bounds can, but not all at once; "
-            f"nearest is {reached}",
+            f"nearest is {nearest}",
             smallest=values,
         )
 
     def _shares(self, counts: IntArray) -> FloatArray:
         """What is used up of every bound (bounds, policies)."""
-        shares = np.empty((len(self._values), len(counts)))
+        bounds = len(self._values)
+        policies = len(counts)
+        shares = np.empty((bounds, policies))
+
+        # Not stacked from a list, because there may be no bounds at all.
         for row, (bound, limit) in enumerate(self._values.items()):
             used = self._total(bound.quantity, counts)
             shares[row] = used / limit
+
         return shares
+
+    def _find_cheapest(self) -> IntArray:
+        for bound in self._values:
+            if not self._is_least_when_smallest(bound.quantity):
+                return cheapest(self._decisions, self.excess)
+        return self._lowest()
 
     def _smallest(self, quantity: Bounded) -> float:
         """The least of one quantity that can be reached."""
@@ -141,7 +166,9 @@ class BudgetLimits:
             counts = self._lowest()
         else:
             counts = cheapest(self._decisions, total)
-        return float(total(counts[None])[0])
+
+        (least,) = total(counts[None])
+        return float(least)
 
     def _lowest(self) -> IntArray:
         lowest, _ = ends(self._decisions)

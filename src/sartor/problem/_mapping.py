@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sartor.cost import CostModel, LayerSettings
-from sartor.machine import IntArray
+from sartor.machine import FloatArray, IntArray
 from sartor.policy import Policy
 from sartor.problem._decisions import BitsDecision, Decision, WeightDecision
 from sartor.problem._drafts import CostDraft, PolicyDraft
@@ -21,21 +21,27 @@ class DecisionMap:
     """What counts of decisions mean; all that is not decided stays as in ``base``."""
 
     def __init__(self, cost_model: CostModel, decisions: Sequence[Decision], base: Policy) -> None:
-        network = cost_model.network
         self._decisions = decisions
         self._base = base
+
+        network = cost_model.network
         groups = [group.name for group in network.groups]
         layers = [layer.name for layer in network.layers]
         self._group_columns = _columns(groups)
         self._layer_columns = _columns(layers)
 
         counts, settings = cost_model.row(base)
-        prunes_weights = bool(base.weights) or _any(decisions, WeightDecision)
-        quantizes = bool(base.quantized) or _any(decisions, BitsDecision)
         self._counts = counts
-        self._densities = settings.densities if prunes_weights else None
-        self._weight_bits = settings.weight_bits if quantizes else None
-        self._activation_bits = settings.activation_bits if quantizes else None
+        self._densities: FloatArray | None = None
+        self._weight_bits: IntArray | None = None
+        self._activation_bits: IntArray | None = None
+
+        # The rest stays None, which spares the cost model what nothing is done to.
+        if base.weights or _any(decisions, WeightDecision):
+            self._densities = settings.densities
+        if base.quantized or _any(decisions, BitsDecision):
+            self._weight_bits = settings.weight_bits
+            self._activation_bits = settings.activation_bits
 
     def policy(self, counts: IntArray) -> Policy:
         """The policy of one row of counts (decisions,)."""
@@ -67,7 +73,9 @@ class DecisionMap:
 
 
 def _repeat(row: npt.NDArray[Number] | None, count: int) -> npt.NDArray[Number] | None:
-    return None if row is None else np.repeat(row, count, axis=0)
+    if row is None:
+        return None
+    return np.repeat(row, count, axis=0)
 
 
 def _columns(names: Sequence[str]) -> dict[str, int]:

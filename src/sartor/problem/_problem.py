@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from sartor.budget import Bounded, Budget, Quantity
 from sartor.cost import Cost, CostModel, LayerSettings
 from sartor.errors import TraceError, UsageError
+from sartor.graph import Network
 from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.policy import Policy
 from sartor.problem import _corners
 from sartor.problem._decisions import Decision
+from sartor.problem._latency import LatencyPredictor
 from sartor.problem._limits import BudgetLimits, affordable, used_up
 from sartor.problem._mapping import DecisionMap
 from sartor.problem._space import SearchSpace
 
 #: The quantity that tells all choices apart, where some decisions need one and some another.
 _PRECEDENCE: tuple[Quantity, ...] = ("bops", "params", "macs")
-
-
-class LatencyPredictor(Protocol):
-    """Estimates latency from what policies do to layers.
-
-    Attributes:
-        original_s: Seconds that the original network takes.
-    """
-
-    original_s: float
-
-    def seconds(self, counts: IntArray, options: LayerSettings) -> FloatArray:
-        """Seconds (policies,) of counts (policies, groups) and settings (policies, layers)."""
-        ...
-
-    def correct(self, counts: IntArray, options: LayerSettings, seconds: float) -> None:
-        """Learn from one policy, given as rows of one, that was measured as a whole."""
-        ...
-
-    def error(self) -> float:
-        """Median relative error of predictions for whole networks that were measured afterwards.
-
-        0 before any was.
-        """
-        ...
 
 
 class Problem:
@@ -90,13 +66,24 @@ class Problem:
         self.decisions = list(decisions)
         self.budget = budget
         self.latency = latency
-        self.sizes = np.array([decision.size for decision in decisions], dtype=np.int64)
-        self.lowest, self.highest = _corners.ends(decisions)
-        self.quantizes = np.array([decision.quantizes for decision in decisions], dtype=np.bool_)
         self.original: Cost = cost_model.original
+
+        sizes = [decision.size for decision in decisions]
+        quantizes = [decision.quantizes for decision in decisions]
+        self.sizes = np.array(sizes, dtype=np.int64)
+        self.quantizes = np.array(quantizes, dtype=np.bool_)
+        self.lowest, self.highest = _corners.ends(decisions)
+
+        # The limits ask for totals while they are checked, and totals need the map.
         self._map = DecisionMap(cost_model, decisions, base or Policy())
-        self._limits = BudgetLimits(budget, decisions, self.total, self.of_original)
-        self._limits.require_reachable(doubt=0.0 if latency is None else latency.error())
+        self._limits = BudgetLimits(
+            budget,
+            decisions,
+            total=self.total,
+            original=self.of_original,
+        )
+        doubt = 0.0 if latency is None else latency.error()
+        self._limits.require_reachable(doubt)
 
     @classmethod
     def of(
@@ -115,10 +102,16 @@ class Problem:
         space = space or SearchSpace()
         decisions = space.decisions(cost_model, base or Policy())
         if not decisions:
-            reasons = sorted({item.reason for item in cost_model.network.kept_whole})
-            why = "; ".join(reasons) or "it has no Conv or Linear layer"
+            why = _reasons(cost_model.network) or "it has no Conv or Linear layer"
             raise TraceError(f"the network has nothing to prune or quantize: {why}")
-        return cls(cost_model, decisions, budget, latency=latency, base=base)
+
+        return cls(
+            cost_model,
+            decisions,
+            budget,
+            latency=latency,
+            base=base,
+        )
 
     def __len__(self) -> int:
         return len(self.decisions)
@@ -146,9 +139,11 @@ class Problem:
 
     def latency_ceiling(self, budget: Budget) -> float | None:
         """The bound on latency of any budget, relative to the original's; None without one."""
+        # Asking for the original's latency without a target would be an error.
         if not budget.bounds_latency:
             return None
-        return budget.ceiling("latency", self.of_original("latency"))
+        original_s = self.of_original("latency")
+        return budget.ceiling("latency", original_s)
 
     def total(self, quantity: Bounded, counts: IntArray) -> FloatArray:
         """One quantity (policies,) of counts (policies, decisions); predicted latency in s."""
@@ -202,7 +197,10 @@ class Problem:
         if self.latency is None:
             return
         groups, settings = self.split(counts)
-        self.latency.correct(groups, settings, relative_latency * self.latency.original_s)
+        # Not the seconds that were measured: the machine may have been busier than it was when the
+        # predictor's latency of the original was.
+        seconds = relative_latency * self.latency.original_s
+        self.latency.correct(groups, settings, seconds)
         self._limits.forget()
 
     def tighten(self, factor: float) -> None:
@@ -213,7 +211,8 @@ class Problem:
         """Counts (decisions,) that an episode executes when these ratios are proposed."""
         decided = np.empty(0, dtype=np.int64)
         for ratio in ratios:
-            decided = np.append(decided, self.choose(decided, float(ratio)))
+            count = self.choose(decided, float(ratio))
+            decided = np.append(decided, count)
         return decided
 
     def choose(self, decided: IntArray, ratio: float) -> int:
@@ -224,10 +223,11 @@ class Problem:
         nearest. Where all waste it, the largest that fits; where none fits, the least excess.
         """
         decision = self.decisions[len(decided)]
-        wanted = np.array([ratio * decision.size])
-        (place,) = decision.nearest(wanted)
+        wanted = ratio * decision.size
+        (place,) = decision.nearest(np.array([wanted]))
         if self._limits:
             place = self._affordable_place(decided, place)
+
         return int(decision.choices[place])
 
     def _affordable_place(self, decided: IntArray, wanted: int) -> int:
@@ -240,11 +240,15 @@ class Problem:
 
         decision = self.decisions[len(decided)]
         lavish = self._completed(decided, self.highest)
-        wastes_nothing = _wastes_nothing(decision, self.usage(lavish))
+        usage = self.usage(lavish)
+        wastes_nothing = _wastes_nothing(decision, usage)
+
         allowed = np.flatnonzero(fits & wastes_nothing)
         if not len(allowed):
             fitting = np.flatnonzero(fits)
             return int(fitting[-1])
+
+        # Places, not counts: `argmin` takes the smaller of two equally near ones.
         distances = np.abs(allowed - wanted)
         nearest = distances.argmin()
         return int(allowed[nearest])
@@ -255,11 +259,20 @@ class Problem:
         What is ``decided`` comes before it; after it comes what ``later`` (decisions,) has there.
         """
         step = len(decided)
-        choices = self.decisions[step].choices
+        decision = self.decisions[step]
+        choices = decision.choices
+
+        # All at once, because costs of many policies take hardly longer than those of one.
         rows = np.repeat(later[None], len(choices), axis=0)
         rows[:, :step] = decided
         rows[:, step] = choices
         return rows
+
+
+def _reasons(network: Network) -> str:
+    """Why groups of a network are kept whole."""
+    reasons = {item.reason for item in network.kept_whole}
+    return "; ".join(sorted(reasons))
 
 
 def _wastes_nothing(decision: Decision, usage: FloatArray) -> BoolArray:
@@ -271,5 +284,7 @@ def _wastes_nothing(decision: Decision, usage: FloatArray) -> BoolArray:
     full = used_up(usage)
     if decision.quantizes:
         left = 1 - usage[:-1]
-        full[:-1] |= np.diff(usage) > 2 * left
+        step = np.diff(usage)
+        # The next choice would exceed the budget by step - left: compared with what is left.
+        full[:-1] |= step > 2 * left
     return full

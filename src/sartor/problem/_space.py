@@ -59,30 +59,52 @@ class SearchSpace:
     def decisions(self, cost_model: CostModel, base: Policy) -> list[Decision]:
         """All decisions in forward order; none keeps more channels or weights than ``base``."""
         network = cost_model.network
+        names = [layer.name for layer in network.layers]
+
         decisions: list[Decision] = []
-        if "prune" in self.methods and self.granularity == "channels":
-            decisions += self._of_channels(network, cost_model.counts(base))
-        elif "prune" in self.methods:
-            decisions += _of_weights(network, cost_model.densities(base))
+        if "prune" in self.methods:
+            decisions += self._pruning(cost_model, base)
         if "quantize" in self.methods:
             decisions += self._of_bits(network)
-        names = [layer.name for layer in network.layers]
-        return sorted(decisions, key=lambda decision: names.index(decision.layer.name))
+
+        # The order is kept where two are about one layer: it is pruned before it is quantized.
+        return sorted(
+            decisions,
+            key=lambda decision: names.index(decision.layer.name),
+        )
+
+    def _pruning(self, cost_model: CostModel, base: Policy) -> list[Decision]:
+        network = cost_model.network
+        if self.granularity == "channels":
+            kept_channels = cost_model.counts(base)
+            return self._of_channels(network, kept_channels)
+        kept_weights = cost_model.densities(base)
+        return _of_weights(network, kept_weights)
 
     def _of_channels(self, network: Network, most: Mapping[str, int]) -> list[Decision]:
         decisions: list[Decision] = []
         for group in network.groups:
-            reader = network.layer_by_name[group.consumers[0]]
-            choices = self._channel_choices(group.size, most[group.name])
-            decision = ChannelDecision(group.name, group.size, choices, reader)
+            highest = most[group.name]
+            choices = self._channel_choices(group.size, highest)
+
+            first_reader = group.consumers[0]
+            decision = ChannelDecision(
+                name=group.name,
+                size=group.size,
+                choices=choices,
+                layer=network.layer_by_name[first_reader],
+            )
             decisions.append(decision)
         return decisions
 
     def _channel_choices(self, size: int, highest: int) -> IntArray:
         """Counts of a group of ``size`` channels, of which at most ``highest`` are kept."""
         # A product that is a whole number may come out a little larger, and must not be rounded up.
-        least = math.ceil(self.min_keep * size - 1e-9)
-        lowest = min(highest, max(1, least))
+        product = self.min_keep * size - 1e-9
+        least = max(1, math.ceil(product))
+        # A base may have left fewer channels than min_keep asks for.
+        lowest = min(highest, least)
+
         choices = np.arange(lowest, highest + 1)
         is_multiple = choices % self.multiple == 0
         is_whole = choices == highest
@@ -96,9 +118,16 @@ class SearchSpace:
             count = len(available)
             if count < 2:
                 continue
-            precisions = tuple(sorted(available, key=_bits_product))
-            choices = np.arange(1, count + 1)
-            decision = BitsDecision(f"{layer.name} bits", count, choices, layer, precisions)
+
+            ascending = sorted(available, key=_bits_product)
+            decision = BitsDecision(
+                # Unlike the name of a decision that prunes the same layer.
+                name=f"{layer.name} bits",
+                size=count,
+                choices=np.arange(1, count + 1),
+                layer=layer,
+                precisions=tuple(ascending),
+            )
             decisions.append(decision)
         return decisions
 
@@ -106,11 +135,19 @@ class SearchSpace:
 def _of_weights(network: Network, most: FloatArray) -> list[Decision]:
     decisions: list[Decision] = []
     for layer, share in zip(network.layers, most, strict=True):
-        highest = max(1, round(_PERCENT * float(share)))
-        least = 1 - _FINE_GRAINED_LIMIT[layer.kind]
-        lowest = max(1, round(highest * least))
-        choices = np.arange(lowest, highest + 1)
-        decision = WeightDecision(layer.name, _PERCENT, choices, layer)
+        percent = round(_PERCENT * float(share))
+        highest = max(1, percent)
+
+        # The limit is on what this decision removes, so it starts from what the base left.
+        least_share = 1 - _FINE_GRAINED_LIMIT[layer.kind]
+        lowest = max(1, round(highest * least_share))
+
+        decision = WeightDecision(
+            name=layer.name,
+            size=_PERCENT,
+            choices=np.arange(lowest, highest + 1),
+            layer=layer,
+        )
         decisions.append(decision)
     return decisions
 
