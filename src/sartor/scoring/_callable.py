@@ -24,14 +24,18 @@ class CallableScorer:
 
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
         """What the callable returns for a copy. Raises `UsageError` unless that is in [0, 1]."""
-        answer = self._evaluate(copy.deepcopy(network).eval())
+        # A copy, because code of the user's may train or change what it is given.
+        network = copy.deepcopy(network).eval()
+        answer = self._evaluate(network)
         try:
             value = float(answer)
         except (TypeError, ValueError):
+            # Like a number that is not one: no value is allowed, so there is one message.
             value = math.nan
+
         if not 0 <= value <= 1:
             raise UsageError(
                 f"evaluate(model) returned {answer!r}; it must return a number from 0 to 1, "
                 "larger is better"
             )
-        return Score(value, 0)
+        return Score(value, images=0)

@@ -36,8 +36,12 @@ def _first_tensor(output: Any) -> Tensor | None:
         output = list(output.values())
     if not isinstance(output, list | tuple):
         return None
-    found = (_first_tensor(item) for item in output)
-    return next((tensor for tensor in found if tensor is not None), None)
+
+    for item in output:
+        tensor = _first_tensor(item)
+        if tensor is not None:
+            return tensor
+    return None
 
 
 @torch.no_grad()
@@ -47,13 +51,17 @@ def output_shape(network: nn.Module, images: Tensor, name: str) -> tuple[int, ..
     The network is in evaluation mode afterwards. Raises `UsageError`, which calls it ``name``, for
     a network that cannot run on such images or does not answer each of them.
     """
+    # A network without parameters runs where the images are.
     parameter = next(network.parameters(), images)
     try:
-        output = network.eval()(images.to(parameter.device))
+        network.eval()
+        output = network(images.to(parameter.device))
     except Exception as error:  # somebody's forward pass may raise anything
         shape = tuple(images.shape[1:])
         raise UsageError(f"{name} cannot run on images of shape {shape}: {error}") from error
-    shape = tuple(logits(output).shape)
+
+    scores = logits(output)
+    shape = tuple(scores.shape)
     count = len(images)
     if not shape or shape[0] != count:
         raise UsageError(
@@ -78,6 +86,7 @@ def require_classes(shape: Sequence[int], labels: Tensor) -> int:
             "classes, shape (classes,), or anything with a measure of your own: "
             "compress(model, evaluate=...)"
         )
+
     (classes,) = shape
     low = int(labels.min())
     high = int(labels.max())

@@ -14,8 +14,10 @@ def divergences(candidate: Tensor, original: Tensor) -> Tensor:
 
     Both are class scores (images, classes).
     """
+    # In fp32, because differences of logarithms lose their digits in half precision.
     mine = candidate.float().log_softmax(-1)
     theirs = original.float().log_softmax(-1)
+
     terms = mine.exp() * (mine - theirs)
     distances = terms.sum(-1).nan_to_num(_NO_ANSWER)
     return distances.clamp_max(_NO_ANSWER)
@@ -29,4 +31,5 @@ def divergence(candidate: Tensor, original: Tensor) -> float:
     >>> divergence(scores, scores)
     0.0
     """
-    return float(divergences(candidate, original).mean())
+    distances = divergences(candidate, original)
+    return float(distances.mean())

@@ -84,7 +84,10 @@ class Evaluator:
         self.race = race
         self.deployment = deployment
         self.ceiling = ceiling
+
+        # By JSON, which is the same for equal policies.
         self._record: dict[str, Outcome] = {}
+
         self._best_policy: Policy | None = None
         self._best_outcome: Outcome | None = None
         self._best_score: Score | None = None
@@ -92,19 +95,22 @@ class Evaluator:
     def evaluate(self, policy: Policy) -> Outcome:
         """Outcome of a policy before fine-tuning; one that was seen takes no time."""
         if self.knows(policy):
-            known = self._record[policy.to_json()]
-            return replace(known, seconds_build=0.0, seconds_score=0.0, seconds_latency=0.0)
+            return self._recorded(policy)
+
+        # Before the clock starts: a rival that is scored again is none of the candidate's time.
         rival = self._rival() if self.race else None
+
         started = time.perf_counter()
         candidate = self.compressor.candidate(policy)
         built = time.perf_counter()
         score = self.scorer.score(candidate, rival)
         scored = time.perf_counter()
+
         outcome = Outcome(
-            score.accuracy,
-            score.images,
-            score.stopped,
-            self.compressor.cost_model.cost(policy),
+            accuracy=score.accuracy,
+            images=score.images,
+            stopped=score.stopped,
+            cost=self.compressor.cost_model.cost(policy),
             seconds_build=built - started,
             seconds_score=scored - built,
             divergence=score.divergence,
@@ -121,13 +127,24 @@ class Evaluator:
     def remember(self, policy: Policy, outcome: Outcome, score: Score | None = None) -> None:
         """Take over an outcome, as when a run is resumed."""
         self._record[policy.to_json()] = outcome
+        # Neither an estimate nor what is too slow may be raced against.
         if outcome.stopped or self._is_slow(outcome):
             return
+
         best = self._best_outcome
         if best is None or outcome.quality > best.quality:
             self._best_policy = policy
             self._best_outcome = outcome
             self._best_score = score
+
+    def _recorded(self, policy: Policy) -> Outcome:
+        known = self._record[policy.to_json()]
+        return replace(
+            known,
+            seconds_build=0.0,
+            seconds_score=0.0,
+            seconds_latency=0.0,
+        )
 
     def _is_slow(self, outcome: Outcome) -> bool:
         """Whether a candidate is not known to be under the ceiling."""
@@ -147,10 +164,11 @@ def _measured(outcome: Outcome, deployment: Deployment, candidate: fx.GraphModul
     """An outcome with the latency of its candidate."""
     started = time.perf_counter()
     comparison = deployment.measure(candidate)
+    seconds = time.perf_counter() - started
     return replace(
         outcome,
         latency_s=comparison.candidate.median_s,
         relative_latency=comparison.relative,
         latency_settled=comparison.settled,
-        seconds_latency=time.perf_counter() - started,
+        seconds_latency=seconds,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -83,11 +84,12 @@ class ImageScorer:
         With ``compare``, the divergence of candidates from it is measured.
         """
         few = images.slice(0, 2).normalized()
+        dtype = fastest_dtype(network, (few,))
         return cls(
             images,
             limit=limit,
             seed=seed,
-            dtype=fastest_dtype(network, (few,)),
+            dtype=dtype,
             original=network if compare else None,
             deployment=deployment,
         )
@@ -102,35 +104,36 @@ class ImageScorer:
         run = self._runner(network)
         outputs: list[Tensor] = []
         seen = 0
+
         for look in self._looks:
             outputs += _in_batches(run, seen, look)
             seen = look
-            score = self._score(torch.cat(outputs))
+            score = self._score(outputs)
             if rival is not None and self._is_hopeless(score, rival):
                 return estimate(score, rival)
+
         outputs += _in_batches(run, seen, len(self))
-        return self._score(torch.cat(outputs))
+        return self._score(outputs)
 
     def _is_hopeless(self, score: Score, rival: Score) -> bool:
         saw_the_same = rival.images == len(self)
         return saw_the_same and is_hopeless(score, rival, len(self._looks))
 
-    def _score(self, outputs: Tensor) -> Score:
-        """Of the first images, whose outputs (images, classes) are given.
-
-        Outputs that are not numbers are wrong.
-        """
+    def _score(self, batches: list[Tensor]) -> Score:
+        """Of the first images, whose outputs (images, classes) are given batch by batch."""
+        outputs = torch.cat(batches)
         require_classes(outputs.shape[1:], self._images.labels)
+
         count = len(outputs)
-        labels = self._images.labels[:count]
-        is_number = outputs.isfinite().all(-1)
-        correct = (outputs.argmax(-1) == labels) & is_number
-        accuracy = float(correct.float().mean())
+        correct = _answered_rightly(outputs, self._images.labels[:count])
+        accuracy = correct.float().mean()
+        score = Score(float(accuracy), images=count, correct=correct)
         if self._original is None:
-            return Score(accuracy, count, correct=correct)
+            return score
+
         distances = divergences(outputs, self._expected[:count])
-        mean = float(distances.mean())
-        return Score(accuracy, count, correct=correct, divergence=mean, divergences=distances)
+        mean = distances.mean()
+        return replace(score, divergence=float(mean), divergences=distances)
 
     def _runner(self, network: fx.GraphModule) -> Run:
         """What runs a network in the form that the processor, or the target, runs fastest."""
@@ -144,33 +147,40 @@ class ImageScorer:
         else:
             pixels = self._exact_pixels
             forward = self._deployment.forward(network)
+
         return lambda start, stop: forward(pixels[start:stop])
 
     @cached_property
     def _images(self) -> Images:
         """The images that are used, in the order in which they are looked at."""
         given = self._all
+
+        # Shuffled, because data sets may be sorted by class, and the first images have to stand for
+        # all of them.
         generator = torch.Generator()
         generator.manual_seed(self._seed)
         order = torch.randperm(len(given), generator=generator)
         chosen = order[: self._limit]
+
         return Images(
-            given.pixels[chosen],
-            given.labels[chosen],
-            given.mean,
-            given.std,
+            pixels=given.pixels[chosen],
+            labels=given.labels[chosen],
+            mean=given.mean,
+            std=given.std,
         )
 
     @cached_property
     def _looks(self) -> list[int]:
         """After how many images a candidate may be given up."""
-        looks = {max(1, len(self) // part) for part in _LOOKS}
-        return sorted(look for look in looks if look < len(self))
+        # A set, because parts of few images may be the same.
+        counts = {max(1, len(self) // part) for part in _LOOKS}
+        return sorted(count for count in counts if count < len(self))
 
     @cached_property
     def _pixels(self) -> Tensor:
         """The images in the form that networks are scored in."""
-        return channels_last(self._images.normalized().to(self._dtype))
+        pixels = self._images.normalized()
+        return channels_last(pixels.to(self._dtype))
 
     @cached_property
     def _exact_pixels(self) -> Tensor:
@@ -183,12 +193,28 @@ class ImageScorer:
         assert self._original is not None
         run = self._runner(self._original)
         with torch.no_grad():
-            outputs = torch.cat(_in_batches(run, 0, len(self)))
+            batches = _in_batches(run, 0, len(self))
+
+        outputs = torch.cat(batches)
         require_classes(outputs.shape[1:], self._images.labels)
         return outputs
 
 
 def _in_batches(run: Run, start: int, stop: int) -> list[Tensor]:
     """Class scores of the images from ``start`` to ``stop``."""
-    ends = [(first, min(first + _BATCH, stop)) for first in range(start, stop, _BATCH)]
-    return [logits(run(first, last)) for first, last in ends]
+    found = []
+    for first in range(start, stop, _BATCH):
+        last = min(first + _BATCH, stop)
+        output = run(first, last)
+        found.append(logits(output))
+    return found
+
+
+def _answered_rightly(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Which images (images,) have their label's score as the largest (images, classes).
+
+    Outputs that are not numbers are wrong.
+    """
+    is_number = outputs.isfinite().all(-1)
+    answers = outputs.argmax(-1)
+    return (answers == labels) & is_number

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sartor.machine import FloatArray
 from sartor.scoring._score import Score
 
 #: Probability, over all looks together, that a candidate no worse than the best is given up.
@@ -21,7 +22,10 @@ def is_hopeless(score: Score, rival: Score, looks: int) -> bool:
     theirs = rival.losses
     if mine is None or theirs is None:
         return False
-    return probability_of_no_worse(mine, theirs[: len(mine)]) < _FALSE_STOP / looks
+
+    probability = probability_of_no_worse(mine, theirs[: len(mine)])
+    # The chances of stopping wrongly add up over the looks (Bonferroni).
+    return probability < _FALSE_STOP / looks
 
 
 def probability_of_no_worse(mine: Tensor, theirs: Tensor) -> float:
@@ -30,17 +34,36 @@ def probability_of_no_worse(mine: Tensor, theirs: Tensor) -> float:
     Both are (images,), image by image. Right or wrong: the exact sign test on the images where they
     differ. Numbers: Student's paired test.
     """
-    # Takes a second to import, so not before a race is run.
-    from scipy.stats import binom, ttest_1samp
-
     if mine.dtype == torch.bool:
-        losses = int((mine & ~theirs).sum())
-        wins = int((theirs & ~mine).sum())
-        return float(binom.cdf(wins, wins + losses, 0.5)) if losses > wins else 1.0
-    difference = (mine - theirs).double().numpy()
-    if not difference.any():
+        only_mine = int((mine & ~theirs).sum())
+        only_theirs = int((theirs & ~mine).sum())
+        return _sign_test(losses=only_mine, wins=only_theirs)
+
+    difference = mine - theirs
+    return _paired_test(difference.double().numpy())
+
+
+def _sign_test(*, losses: int, wins: int) -> float:
+    """How likely it is to win no more often where both are equally good."""
+    # Takes a second to import, so not before a race is run.
+    from scipy.stats import binom
+
+    if losses <= wins:
         return 1.0
-    return float(ttest_1samp(difference, 0.0, alternative="greater").pvalue)
+    differing = wins + losses
+    probability = binom.cdf(wins, differing, 0.5)
+    return float(probability)
+
+
+def _paired_test(differences: FloatArray) -> float:
+    """How likely such differences (images,) are where their true mean is 0 or less."""
+    from scipy.stats import ttest_1samp
+
+    # The test has no answer where nothing varies.
+    if not differences.any():
+        return 1.0
+    test = ttest_1samp(differences, 0.0, alternative="greater")
+    return float(test.pvalue)
 
 
 def estimate(score: Score, rival: Score) -> Score:
@@ -48,15 +71,22 @@ def estimate(score: Score, rival: Score) -> Score:
     seen = score.images
     assert score.correct is not None
     assert rival.correct is not None
+
     mine = score.correct.float().mean()
     theirs = rival.correct[:seen].float().mean()
-    accuracy = max(0.0, rival.accuracy + float(mine - theirs))
-    distance = _estimated_divergence(score, rival)
-    return Score(accuracy, seen, stopped=True, divergence=distance)
+    ahead = float(mine - theirs)
+    return Score(
+        accuracy=max(0.0, rival.accuracy + ahead),
+        images=seen,
+        stopped=True,
+        divergence=_estimated_divergence(score, rival),
+    )
 
 
 def _estimated_divergence(score: Score, rival: Score) -> float | None:
     if score.divergences is None or rival.divergences is None or rival.divergence is None:
         return None
-    behind = (score.divergences - rival.divergences[: score.images]).mean()
+
+    theirs = rival.divergences[: score.images]
+    behind = (score.divergences - theirs).mean()
     return max(0.0, rival.divergence + float(behind))

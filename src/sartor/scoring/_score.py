@@ -34,7 +34,9 @@ class Score:
         """What tells candidates apart, per image: the divergence, or whether it was wrong."""
         if self.divergences is not None:
             return self.divergences
-        return None if self.correct is None else ~self.correct
+        if self.correct is not None:
+            return ~self.correct
+        return None
 
 
 class Scorer(Protocol):
