@@ -17,6 +17,7 @@ QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
 Bounded = Literal["macs", "params", "size", "bops", "latency"]
 _BOUNDED: tuple[Bounded, ...] = get_args(Bounded)
 
+#: A quantity, a number and a unit; spaces may lie between them.
 _BOUND = re.compile(r"^\s*([a-z]+)\s*<=?\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*$", re.IGNORECASE)
 
 #: Units as they are printed, from the smallest, in the quantity's own unit. Decimal, because values
@@ -27,7 +28,7 @@ _BINARY_BYTES = {"KiB": Decimal(2**10), "MiB": Decimal(2**20), "GiB": Decimal(2*
 _SECONDS = {"us": Decimal("1e-6"), "ms": Decimal("1e-3"), "s": Decimal(1)}
 _PERCENT = Decimal("0.01")
 
-#: Bounds without a unit up to here are refused: nobody means a network of 50 MACs.
+#: Bounds without a unit up to here are refused: 50 MACs are no network, 50 % may be meant.
 _TOO_FEW = 100
 
 _NOUNS = {"macs": "MACs", "params": "parameters", "size": "bytes", "bops": "BOPs"}
@@ -62,15 +63,20 @@ class Bound:
 
     def limit(self, original: float) -> float:
         """The bound in the quantity's own unit, for what the ``original`` has of it."""
-        return self.value * original if self.relative else self.value
+        if self.relative:
+            return self.value * original
+        return self.value
 
     def __str__(self) -> str:
         """What `Budget.parse` reads as the same bound, to the last bit."""
+        # `repr` has the digits that tell a float from all others, and no more.
         value = Decimal(repr(float(self.value)))
-        if self.relative:
-            unit, scale = "%", _PERCENT
-        else:
+
+        unit = "%"
+        scale = _PERCENT
+        if not self.relative:
             unit, scale = _unit_for(self.quantity, value)
+
         number = _plain(value / scale)
         return f"{self.quantity}<={number}{unit}"
 
@@ -101,7 +107,10 @@ class Budget:
         text = str(text)
         if not text.strip():
             return cls(())
-        return cls(tuple(_parse_bound(part.strip()) for part in text.split(",")))
+
+        parts = text.split(",")
+        bounds = [_parse_bound(part.strip()) for part in parts]
+        return cls(tuple(bounds))
 
     def __str__(self) -> str:
         """What `parse` reads as the same budget."""
@@ -115,11 +124,14 @@ class Budget:
     def ceiling(self, quantity: Bounded, original: float) -> float | None:
         """The tightest bound on a quantity, as a share of the original; None without a bound."""
         limits = [bound.limit(original) for bound in self.bounds if bound.quantity == quantity]
-        return min(limits) / original if limits else None
+        if not limits:
+            return None
+        return min(limits) / original
 
     def without_latency(self) -> Budget:
         """All other bounds."""
-        return Budget(tuple(bound for bound in self.bounds if bound.quantity != "latency"))
+        others = [bound for bound in self.bounds if bound.quantity != "latency"]
+        return Budget(tuple(others))
 
 
 def _parse_bound(text: str) -> Bound:
@@ -127,6 +139,7 @@ def _parse_bound(text: str) -> Bound:
     if not match:
         example = "write for instance macs<=50%, params<=300K or size<=500KB"
         raise BudgetError(f"budget {text!r} cannot be read; {example}")
+
     quantity = _known_quantity(match[1].lower(), text)
     unit = match[3]
     number = _number(match[2], text)
@@ -146,9 +159,11 @@ def _parse_bound(text: str) -> Bound:
 
 
 def _known_quantity(name: str, text: str) -> Bounded:
+    # The item itself, whose type is known to be that of quantities.
     for quantity in _BOUNDED:
         if name == quantity:
             return quantity
+
     allowed = ", ".join(_BOUNDED)
     nearest = _nearest_quantity(name)
     meant = f"did you mean {nearest!r}? " if nearest else ""
@@ -159,7 +174,9 @@ def _nearest_quantity(name: str) -> str | None:
     if name in _MEANT:
         return _MEANT[name]
     near = difflib.get_close_matches(name, _BOUNDED, n=1)
-    return near[0] if near else None
+    if not near:
+        return None
+    return near[0]
 
 
 def _number(digits: str, text: str) -> Decimal:
@@ -184,6 +201,7 @@ def _scale(quantity: Bounded, unit: str, number: Decimal, text: str) -> Decimal:
     """
     units = _units(quantity)
     allowed = ", ".join(units)
+    # A plain number does not say whether seconds or milliseconds are meant.
     if unit == "" and quantity == "latency":
         raise BudgetError(
             f"budget {text!r} needs a unit; allowed are %, {allowed}, or a fraction up to 1"
@@ -196,6 +214,8 @@ def _scale(quantity: Bounded, unit: str, number: Decimal, text: str) -> Decimal:
         )
     if unit == "":
         return Decimal(1)
+
+    # No two units of a quantity differ only in upper and lower case.
     for name, scale in units.items():
         if name.lower() == unit.lower():
             return scale
@@ -213,16 +233,21 @@ def _units(quantity: Bounded) -> dict[str, Decimal]:
 
 def _unit_for(quantity: Bounded, value: Decimal) -> tuple[str, Decimal]:
     """The unit that a value is printed in: the largest that leaves a number of at least 1."""
+    units = _THOUSANDS
     if quantity == "latency":
         units = _SECONDS
     elif quantity == "size":
         units = _BYTES
     elif _TOO_FEW < value < 1000:
+        # Larger than what is refused without a unit, so that it is read back.
         return "", Decimal(1)
-    else:
-        units = _THOUSANDS
-    fitting = [(unit, scale) for unit, scale in units.items() if value >= scale]
-    return fitting[-1] if fitting else next(iter(units.items()))
+
+    smallest, *larger = units.items()
+    best = smallest
+    for unit, scale in larger:
+        if value >= scale:
+            best = unit, scale
+    return best
 
 
 def _plain(value: Decimal) -> str:

@@ -50,6 +50,7 @@ class Policy:
     @property
     def quantized(self) -> tuple[str, ...]:
         """Layers with weights or inputs of fewer than 32 bits."""
+        # Not a set, which has no order.
         named = dict.fromkeys((*self.weight_bits, *self.activation_bits))
         return tuple(name for name in named if min(self.bits(name)) < FULL_WIDTH)
 
@@ -76,8 +77,12 @@ class Policy:
             content: Any = json.loads(text)
         except json.JSONDecodeError as error:
             raise PolicyError(f"{place} is not JSON: {error}") from error
-        if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+
+        # Taken out, because what remains becomes the arguments of the class.
+        schema = content.pop("schema", None) if isinstance(content, dict) else None
+        if schema != SCHEMA:
             raise PolicyError(f"{place} is not a policy of schema {SCHEMA}")
+
         _require_tables(content, place)
         return cls(**content)
 
@@ -101,6 +106,7 @@ def _require_ratios(kind: str, ratios: Mapping[str, float]) -> None:
 
 def _require_bits(kind: str, widths: Mapping[str, int]) -> None:
     for name, bits in widths.items():
+        # True is a bool that equals the width 1.
         if isinstance(bits, bool) or bits not in WIDTHS:
             raise PolicyError(
                 f"{kind}[{name!r}] is {bits!r}; allowed are 1 to 8, and 32 for not quantized"
@@ -109,11 +115,14 @@ def _require_bits(kind: str, widths: Mapping[str, int]) -> None:
 
 def _require_tables(content: Mapping[str, Any], place: str) -> None:
     """Raise `PolicyError` unless there are tables of a policy, and nothing else."""
-    allowed = [item.name for item in fields(Policy)]
-    unknown = sorted(set(content) - set(allowed))
+    names = [item.name for item in fields(Policy)]
+    unknown = sorted(set(content) - set(names))
     values = list(content.values())
-    if unknown or not all(isinstance(table, dict) for table in values):
-        found = unknown or values
-        raise PolicyError(
-            f"{place} has unexpected content {found}; allowed are {', '.join(allowed)}"
-        )
+    are_tables = all(isinstance(table, dict) for table in values)
+    if are_tables and not unknown:
+        return
+
+    # A wrong name says more than what is under it.
+    found = unknown or values
+    allowed = ", ".join(names)
+    raise PolicyError(f"{place} has unexpected content {found}; allowed are {allowed}")

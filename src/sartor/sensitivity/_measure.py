@@ -74,19 +74,20 @@ def measure(
     """
     if not len(images):
         raise DataError("there are no images to measure the sensitivity on; at least one is needed")
+
     module = compressor.network.module
-    identity = digest({**module.state_dict(), "images": images}, scheme)
+    tensors = {**module.state_dict(), "images": images}
+    identity = digest(tensors, scheme)
     found = _begun(path, len(images), identity)
 
-    folded = fold(module, fastest_dtype(module, (images,)))
+    dtype = fastest_dtype(module, (images,))
+    folded = fold(module, dtype)
     runner = SuffixRunner.of(folded, images)
+    # A list, because progress is a share of them all.
     rows = list(_rows(compressor, runner, grid or Grid(), scheme))
     for done, row in enumerate(rows, 1):
-        omegas = found.row(row.parameter, row.name)
-        missing = [value for value in row.values if value not in omegas]
-        for value in missing:
-            omegas[value] = runner.divergence(row.change(value))
-        if missing and path is not None:
+        is_new = _complete(found, row, runner)
+        if is_new and path is not None:
             found.save(path)
         on_progress(done, len(rows))
     return found
@@ -96,7 +97,9 @@ def _begun(path: Path | None, images: int, identity: str) -> Sensitivity:
     """What a file holds of the same measurement, or nothing yet."""
     if path is None or not path.exists():
         return Sensitivity(images, identity)
+
     found = Sensitivity.read(path)
+    # The digest covers the number of images too; asked alone, it has a message of its own.
     if found.images != images:
         raise RunError(
             f"{path} was measured on {found.images} images, not {images}; remove it or choose "
@@ -108,6 +111,16 @@ def _begun(path: Path | None, images: int, identity: str) -> Sensitivity:
             "choose another folder"
         )
     return found
+
+
+def _complete(found: Sensitivity, row: _Row, runner: SuffixRunner) -> bool:
+    """Measure the values of a row that are missing; whether there were any."""
+    omegas = found.row(row.parameter, row.name)
+    missing = [value for value in row.values if value not in omegas]
+    for value in missing:
+        replaced = row.change(value)
+        omegas[value] = runner.divergence(replaced)
+    return bool(missing)
 
 
 def _rows(
@@ -140,8 +153,11 @@ def _without_channels(
     kept = compressor.kept(policy)
     if kept.all():
         return {}
+
+    # Folded like the network that runs, so that only what is masked makes a difference.
     masked = mask(network, kept)
     folded = fold(masked, runner.dtype)
+
     readers = network.group_by_name[group].consumers
     return {name: folded.get_submodule(name) for name in readers}
 
@@ -151,23 +167,30 @@ def _with_coarse_weights(
 ) -> dict[str, nn.Module]:
     module = runner.network.get_submodule(layer)
     weight = module.get_parameter("weight")
+
+    # Rounded in fp32, as a delivered network is; only then in the type that this one runs in.
     exact = with_tensors(module, {"weight": weight.float()})
     quantized = with_rounded_weight(exact, int(bits), scheme)
     rounded = cast("QuantizedWeight", quantized).rounded()
-    changed = with_tensors(module, {"weight": rounded.to(weight.dtype)})
+
+    coarse = rounded.to(weight.dtype)
+    changed = with_tensors(module, {"weight": coarse})
     return {layer: changed}
 
 
 def _with_coarse_input(runner: SuffixRunner, layer: str, bits: float) -> dict[str, nn.Module]:
     low = math.inf
     high = -math.inf
+    width = int(bits)
     for batch in runner.inputs_of(layer):
-        batch_low, batch_high = find_range(batch, int(bits), "minmax")
+        batch_low, batch_high = find_range(batch, width, "minmax")
         low = min(low, batch_low)
         high = max(high, batch_high)
-    quantizer = ActivationQuantizer(int(bits), low, high)
+
+    quantizer = ActivationQuantizer(width, low, high)
     module = runner.fast.get_submodule(layer)
-    return {layer: _QuantizedInput(quantizer, module)}
+    changed = _QuantizedInput(quantizer, module)
+    return {layer: changed}
 
 
 class _QuantizedInput(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 from sartor.machine import write_atomically
 from sartor.sensitivity._table import Sensitivity
 
-#: Smallest Ω that is drawn.
+#: Smallest Ω that is drawn: a logarithmic scale has no place for 0.
 _FLOOR = 1e-5
 #: Pixels per layer.
 _ROW = 12
@@ -22,17 +22,29 @@ def heat_map(found: Sensitivity) -> Any:
     import altair as alt
 
     cells = _cells(found)
+    # In the order of first appearance, which Altair would replace by the alphabet's.
     layers = list(dict.fromkeys(cell["layer"] for cell in cells))
     settings = list(dict.fromkeys(cell["setting"] for cell in cells))
-    across = "channels kept; bits of weights, of activations"
-    scale = alt.Scale(type="log", scheme="viridis")
-    chart = alt.Chart(alt.InlineData(cells)).encode(
-        x=alt.X("setting:N", sort=settings, title=across),
-        y=alt.Y("layer:N", sort=layers, title=None),
-        color=alt.Color("omega:Q", scale=scale, title="Ω, nats"),
-        tooltip=["layer:N", "setting:N", alt.Tooltip("omega:Q", format=".3g")],
+
+    across = alt.X(
+        "setting:N",
+        sort=settings,
+        title="channels kept; bits of weights, of activations",
     )
-    return chart.mark_rect().properties(height=_ROW * len(layers))
+    down = alt.Y("layer:N", sort=layers, title=None)
+    # Logarithmic, because Ω of the layers lies several orders of magnitude apart.
+    scale = alt.Scale(type="log", scheme="viridis")
+    color = alt.Color("omega:Q", scale=scale, title="Ω, nats")
+    omega = alt.Tooltip("omega:Q", format=".3g")
+
+    chart = alt.Chart(alt.InlineData(cells)).encode(
+        x=across,
+        y=down,
+        color=color,
+        tooltip=["layer:N", "setting:N", omega],
+    )
+    height = _ROW * len(layers)
+    return chart.mark_rect().properties(height=height)
 
 
 def draw(found: Sensitivity, folder: Path) -> Path | None:
@@ -40,7 +52,11 @@ def draw(found: Sensitivity, folder: Path) -> Path | None:
     path = folder / "sensitivity.svg"
     try:
         chart = heat_map(found)
-        write_atomically(path, lambda temporary: chart.save(str(temporary), format="svg"))
+        # Altair looks for vl-convert only when a chart is saved.
+        write_atomically(
+            path,
+            lambda temporary: chart.save(str(temporary), format="svg"),
+        )
     except ImportError:
         return None
     return path
@@ -52,7 +68,10 @@ def _cells(found: Sensitivity) -> list[dict[str, Any]]:
         what, _, _ = parameter.partition("_")
         for name, row in rows.items():
             for value, omega in row.items():
-                setting = f"{what} {value:g}"
-                cell = {"layer": name, "setting": setting, "omega": max(omega, _FLOOR)}
+                cell = {
+                    "layer": name,
+                    "setting": f"{what} {value:g}",
+                    "omega": max(omega, _FLOOR),
+                }
                 cells.append(cell)
     return cells

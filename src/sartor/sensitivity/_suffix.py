@@ -39,8 +39,10 @@ class SuffixRunner:
     def of(cls, network: fx.GraphModule, images: Tensor) -> SuffixRunner:
         """Run a network on normalised images, in the type of its weights."""
         fast = with_winograd(network)
-        batches = channels_last(images.to(_dtype(network))).split(_BATCH)
-        return cls(network, fast, map_on_threads(partial(_all_values, fast), batches))
+        pixels = channels_last(images.to(_dtype(network)))
+        batches = pixels.split(_BATCH)
+        values = map_on_threads(partial(_all_values, fast), batches)
+        return cls(network, fast, values)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -49,24 +51,24 @@ class SuffixRunner:
 
     def inputs_of(self, layer: str) -> list[Tensor]:
         """What a layer reads, batch by batch."""
-        (source,) = (
-            node.all_input_nodes[0]
-            for node in self.fast.graph.nodes
-            if node.op == "call_module" and node.target == layer
-        )
+        (call,) = (node for node in self.fast.graph.nodes if _calls(node, layer))
+        source = call.all_input_nodes[0]
         return [values[source] for values in self.values]
 
     def divergence(self, replaced: Mapping[str, nn.Module]) -> float:
         """Ω of the network with some modules replaced."""
         if not replaced:
             return 0.0
+
         fast = {name: winograd_layer(module) for name, module in replaced.items()}
         of_batch = partial(self._divergence_of_batch, fast)
         count = 0
         total = 0.0
+        # The last batch may have fewer images than the others, so means are weighted.
         for images, mean in map_on_threads(of_batch, self.values):
             count += images
             total += images * mean
+
         return max(0.0, total / count)  # rounding may leave a negative zero
 
     @torch.no_grad()
@@ -74,10 +76,18 @@ class SuffixRunner:
         self, replaced: Mapping[str, Callable[..., Any]], values: Values
     ) -> tuple[int, float]:
         """Images of a batch and their mean divergence."""
-        walk = Walk(self.fast, [], replaced=replaced, known=values)
+        # Without inputs: what lies before the replaced modules is known.
+        walk = Walk(
+            self.fast,
+            [],
+            replaced=replaced,
+            known=values,
+        )
         changed = logits(walk.run())
+
         *_, output = self.fast.graph.nodes
         original = logits(values[output])
+
         mean = divergence(changed, original)
         return len(original), mean
 
@@ -87,6 +97,10 @@ def _all_values(network: fx.GraphModule, images: Tensor) -> Values:
     walk = Walk(network, [images], keep=True)
     walk.run()
     return walk.values
+
+
+def _calls(node: fx.Node, layer: str) -> bool:
+    return node.op == "call_module" and node.target == layer
 
 
 def _dtype(network: nn.Module) -> torch.dtype:

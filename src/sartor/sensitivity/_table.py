@@ -55,16 +55,21 @@ class Sensitivity:
 
     def row(self, parameter: Parameter, name: str) -> dict[float, float]:
         """What is measured of one group or layer, to be added to."""
-        return self.table.setdefault(parameter, {}).setdefault(name, {})
+        rows = self.table.setdefault(parameter, {})
+        return rows.setdefault(name, {})
 
     def at(self, parameter: Parameter, name: str, values: FloatArray) -> FloatArray:
         """Ω at any values, linear between those measured; 0 where nothing is changed."""
+        rows = self.table.get(parameter, {})
+        points = dict(rows.get(name, {}))
+
+        # Of bits, no measured value is this wide; the line has to end where nothing is rounded.
         unchanged = 1.0 if parameter == "channels" else float(FULL_WIDTH)
-        measured = self.table.get(parameter, {}).get(name, {})
-        points = {**measured, unchanged: 0.0}
-        where = sorted(points)
-        omegas = [points[value] for value in where]
-        return np.interp(values, where, omegas)
+        points[unchanged] = 0.0
+
+        ascending = sorted(points)
+        omegas = [points[value] for value in ascending]
+        return np.interp(values, ascending, omegas)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -78,8 +83,13 @@ class Sensitivity:
         content = read_json(path, missing=missing, error=RunError)
         if content.get("schema") != SCHEMA:
             raise RunError(f"{path} is not a sensitivity of schema {SCHEMA}")
+
         try:
-            return cls(content["images"], content["identity"], _table(content["table"]))
+            return cls(
+                images=content["images"],
+                identity=content["identity"],
+                table=_table(content["table"]),
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
                 f"{path} is not a sensitivity: {error!r}; measure it again with sartor sensitivity"
@@ -89,8 +99,16 @@ class Sensitivity:
 def _table(content: Mapping[str, Any]) -> Table:
     """A table of which JSON made text of all values."""
     table: Table = {}
-    for parameter, rows in content.items():
-        by_name = table.setdefault(cast("Parameter", parameter), {})
+    for key, rows in content.items():
+        parameter = cast("Parameter", key)
+        by_name = table.setdefault(parameter, {})
         for name, row in rows.items():
-            by_name[name] = {float(value): float(omega) for value, omega in row.items()}
+            by_name[name] = _numbers(row)
     return table
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[float, float]:
+    numbers = {}
+    for value, omega in row.items():
+        numbers[float(value)] = float(omega)
+    return numbers
