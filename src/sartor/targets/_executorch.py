@@ -163,8 +163,8 @@ class ExecutorchSession:
         with running(self._artifact, ExecutorchTarget.name):
             method = self._ready()
             for start in range(0, len(inputs[0]), self.batch):
-                parts = [np.ascontiguousarray(item[start : start + self.batch]) for item in inputs]
-                outputs = method.execute([torch.from_numpy(part) for part in parts])
+                rows_of = slice(start, start + self.batch)
+                outputs = method.execute([_tensor(item[rows_of]) for item in inputs])
                 rows.append([np.array(output) for output in outputs])
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
@@ -175,3 +175,7 @@ class ExecutorchSession:
             started = time.perf_counter()
             method.execute(self._fixed)
             return time.perf_counter() - started
+
+
+def _tensor(numbers: Float32Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(numbers))

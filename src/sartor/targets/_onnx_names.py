@@ -67,9 +67,13 @@ class _Names:
     def bias_after(self, node: Any) -> Any | None:
         """The addition of a constant that a linear layer on several positions ends with."""
         readers = self.readers(node.output[0])
-        if node.op_type != "MatMul" or len(readers) != 1 or readers[0].op_type != "Add":
+        if node.op_type != "MatMul" or len(readers) != 1:
             return None
-        return readers[0] if self._constants.intersection(readers[0].input) else None
+        (reader,) = readers
+        adds_constant = self._constants.intersection(reader.input)
+        if reader.op_type != "Add" or not adds_constant:
+            return None
+        return reader
 
     def rename(self, node: Any, name: str) -> list[Any]:
         """Give what a node writes a name; return its readers.

@@ -116,6 +116,8 @@ def _node_times(events: list[dict[str, Any]]) -> dict[str, list[float]]:
     """Seconds of every run of a node's kernel, by what the profiler calls it."""
     nodes: dict[str, list[float]] = {}
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-            nodes.setdefault(event["name"], []).append(event["dur"] * 1e-6)
+        name: str = event["name"]
+        if event.get("cat") == "Node" and name.endswith(_KERNEL):
+            times = nodes.setdefault(name, [])
+            times.append(event["dur"] * 1e-6)
     return nodes

@@ -131,14 +131,18 @@ class _IntegerLayer(nn.Module):
             self._become_convolution(plain)
 
     def _become_convolution(self, plain: nn.Conv1d | nn.Conv2d) -> None:
+        self._call = nn.functional.conv2d
+        if isinstance(plain, nn.Conv1d):
+            self._call = nn.functional.conv1d
+
         pads = padding_of(plain)
-        inside: list[int] | int = [before for before, _ in pads]
-        if plain.padding_mode != "zeros" or any(before != after for before, after in pads):
-            mode = "constant" if plain.padding_mode == "zeros" else plain.padding_mode
-            self._around = (_last_side_first(pads), mode)
-            inside = 0
-        is_1d = isinstance(plain, nn.Conv1d)
-        self._call = nn.functional.conv1d if is_1d else nn.functional.conv2d
+        inside = [before for before, _ in pads]
+        behind = [after for _, after in pads]
+        mode = plain.padding_mode
+        if mode != "zeros" or inside != behind:
+            # the convolution itself knows zeros only, as many before as after
+            self._around = (_last_side_first(pads), mode.replace("zeros", "constant"))
+            inside = [0] * len(pads)
         self._options = (plain.stride, inside, plain.dilation, plain.groups)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -36,9 +36,12 @@ class FormatConformance:
     def test_an_artifact_is_all_of_its_files(self, form: Format, tmp_path: Path) -> None:
         """Nothing else is left in the folder, and all bytes count."""
         path = _exported(form, tmp_path)
-        assert path in form.files(path)
-        assert sorted(form.files(path)) == sorted(tmp_path.iterdir())
-        assert form.size_bytes(path) == sum(file.stat().st_size for file in tmp_path.iterdir())
+        files = form.files(path)
+        written = list(tmp_path.iterdir())
+        sizes = [file.stat().st_size for file in written]
+        assert path in files
+        assert sorted(files) == sorted(written)
+        assert form.size_bytes(path) == sum(sizes)
 
     def test_its_runtime_computes_what_the_network_computes(
         self, form: Format, tmp_path: Path

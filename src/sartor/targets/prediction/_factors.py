@@ -34,16 +34,23 @@ def fit_factors(networks: Sequence[MeasuredNetwork]) -> FloatArray:
     A ridge draws them to what is expected before anything was measured: layers alone make up the
     whole, changes count once, and nothing is beside them.
     """
-    seconds = np.array([[network.seconds] for network in networks])
-    shares = np.array([network.parts for network in networks]) / seconds
-    precisions = shares.shape[1] - 2
-    layers = float(np.median(shares[:, :-2].sum(1)))
-    changes = float(shares[:, -2].max())
-
-    expected = np.append(np.full(precisions, 1 / layers), [1.0, 0.0])
-    weights = np.append(np.full(precisions, layers), [changes or 1.0, 1.0])
-    ridge = np.sqrt(_PRIOR) * np.diag(weights)
+    seconds = np.array([network.seconds for network in networks])
+    parts = np.array([network.parts for network in networks])
+    shares = parts / seconds[:, None]
+    ridge, drawn_to = _ridge(shares)
     rows = np.vstack([shares, ridge])
-    wanted = np.append(np.ones(len(shares)), ridge @ expected)
+    wanted = np.append(np.ones(len(shares)), drawn_to)
     factors: FloatArray = nnls(rows, wanted)[0]
     return factors
+
+
+def _ridge(shares: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Further equations, (parts, parts), and what they are to give: the expected factors."""
+    layers = float(np.median(shares[:, :-2].sum(1)))
+    changes = float(shares[:, -2].max())
+    each = np.ones(shares.shape[1] - 2)
+
+    expected = np.append(each / layers, [1.0, 0.0])
+    weights = np.append(each * layers, [changes or 1.0, 1.0])
+    ridge = np.sqrt(_PRIOR) * np.diag(weights)
+    return ridge, ridge @ expected

@@ -42,7 +42,7 @@ class LayerShape:
         kind: conv, depthwise or linear.
         kernel: Lengths of the window, 1 for a linear layer.
         stride: Of the window, 1 for a linear layer.
-        size: Of the input, without channels; empty for a linear layer on one vector.
+        size: Of the input, without channels; 1 for a linear layer on one vector.
         bits: Of weights and of inputs.
         groups: Of channels, 1 for a depthwise layer.
         dilation: Empty where it is 1.

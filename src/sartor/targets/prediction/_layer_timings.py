@@ -63,9 +63,11 @@ class LayerTimings:
 
     def surface(self, layer: LayerSpec, pair: tuple[int, int]) -> LatencySurface:
         """Seconds of one call of a layer at a precision within a network, over its channels."""
-        shares = _EDGES if self._deployment.target.runs else _SHARES
-        widths = _widths_of(layer, edges=shares)
-        seconds = [self._within(layer, entering, leaving, pair) for entering, leaving in widths]
+        edges = _EDGES if self._deployment.target.runs else _SHARES
+        widths = _widths_of(layer, edges=edges)
+        seconds = []
+        for width_in, width_out in widths:
+            seconds.append(self._within(layer, width_in, width_out, pair))
         return LatencySurface.fit(widths, seconds)
 
     def boundary(self, pair: tuple[int, int], numbers: FloatArray) -> FloatArray:

@@ -24,8 +24,10 @@ def chain_key(side: int, pair: tuple[int, int], length: int) -> str:
     >>> chain_key(64, (8, 8), 2)
     '2 x conv 16->16 on 64x64 at 8/8 bits'
     """
+    weights, activations = pair
     layers = f"{length} x conv {CHANNELS}->{CHANNELS}"
-    return f"{layers} on {side}x{side} at {pair[0]}/{pair[1]} bits"
+    precision = f"{weights}/{activations} bits"
+    return f"{layers} on {side}x{side} at {precision}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,8 @@ class CallOverhead:
         """
         one = np.array([seconds(side, 1) for side in SIDES])
         two = np.array([seconds(side, 2) for side in SIDES])
-        return cls(np.maximum(2 * one - two, 0.0))
+        beside = 2 * one - two
+        return cls(np.maximum(beside, 0.0))
 
     @classmethod
     def none(cls) -> Self:

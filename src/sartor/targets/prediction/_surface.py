@@ -47,14 +47,17 @@ class LatencySurface:
         leaving = pairs[:, 1]
         widest_in, widest_out = pairs.max(0)
 
-        coefficients = _relative_fit(terms(entering, leaving), times)
-        factors = times / (terms(entering, leaving) @ coefficients)
+        table = terms(entering, leaving)
+        coefficients = _relative_fit(table, times)
+        factors = times / (table @ coefficients)
 
         # of a depthwise layer both widths go together: all factors are its outputs'
         together = (entering * widest_out == leaving * widest_in).all()
-        outputs = _curve(leaving, factors, along=together | (entering == widest_in))
+        at_widest_in = together | (entering == widest_in)
+        at_widest_out = ~together & (leaving == widest_out)
+        outputs = _curve(leaving, factors, along=at_widest_in)
         rest = factors / np.interp(leaving, *outputs)
-        inputs = _curve(entering, rest, along=~together & (leaving == widest_out))
+        inputs = _curve(entering, rest, along=at_widest_out)
         return cls(coefficients, inputs, outputs)
 
     def seconds(self, width_in: int, width_out: int) -> float:
