@@ -5,8 +5,9 @@
     python bench/style.py src/sartor --check          # fail where the lines are too dense
 
 Lines of code are those that are neither blank nor only a comment nor of a docstring. Nodes a line
-are the nodes of a function's syntax tree, without its docstring, by its lines of code, over
-functions of six lines or more. A packed assignment is `a, b = x, y`: a tuple on both sides. An entry
+are the nodes of the syntax tree of a function's body, without its docstring, by the lines from its
+first statement to its last, over bodies of six lines or more: a blank line between thoughts and a
+comment count as the air that they are. A packed assignment is `a, b = x, y`: a tuple on both sides. An entry
 is a folder or a file at the top. A room imports from another if any of its modules does; it runs
 back up if the other is higher in the order of layers (bench/_package.py). How a value is followed
 through the rooms, and what a climb is: bench/_walk.py.
@@ -82,7 +83,7 @@ class Counts:
         self.comments += len(comments - code)
         self.wide += sum(len(line) > WIDTH for line in lines)
         self.packed += sum(_is_packed(node) for node in ast.walk(module.tree))
-        self.functions += _functions(module, code, place)
+        self.functions += _functions(module, place)
         self.files.append((len(lines), place))
 
     @property
@@ -202,24 +203,27 @@ def _walked(package: Package, start: str) -> str:
     return f"{len(walk.rooms)}, {walk.climbs}" if walk else "–"
 
 
-def _functions(module: Module, code: set[int], place: str) -> Iterator[Measured]:
+def _functions(module: Module, place: str) -> Iterator[Measured]:
     for node in ast.walk(module.tree):
         if not isinstance(node, Function):
             continue
         end = node.end_lineno or node.lineno
         lines = end - node.lineno + 1
         name = f"{place}:{node.lineno} {node.name}"
-        yield Measured(name, lines, _nodes_a_line(node, code) if lines >= SHORT else None)
+        yield Measured(name, lines, _nodes_a_line(node))
 
 
-def _nodes_a_line(function: Function, code: set[int]) -> float | None:
-    end = function.end_lineno or function.lineno
-    lines = sum(line in code for line in range(function.lineno, end + 1))
+def _nodes_a_line(function: Function) -> float | None:
+    """Of its body; None where that is short, because a line more or less would decide."""
     documented = ast.get_docstring(function) is not None
-    if documented and len(function.body) == 1:
+    body = function.body[documented:]
+    if not body:
         return None
-    of_docstring = 2  # the expression and the constant
-    nodes = sum(1 for _ in ast.walk(function)) - of_docstring * documented
+    end = function.end_lineno or function.lineno
+    lines = end - body[0].lineno + 1
+    if lines < SHORT:
+        return None
+    nodes = sum(1 for statement in body for _ in ast.walk(statement))
     return nodes / lines
 
 
