@@ -20,20 +20,27 @@ def is_unsettled(episode: Episode) -> bool:
 
 def mean_seconds(episodes: Sequence[Episode]) -> EpisodeSeconds:
     """Where the seconds of episodes went."""
-    count = len(episodes)
-    total = sum(episode.seconds for episode in episodes) / count
-    parts = {
-        "refit": sum(episode.outcome.seconds_build for episode in episodes) / count,
-        "evaluate": sum(episode.outcome.seconds_score for episode in episodes) / count,
-        "latency": sum(episode.outcome.seconds_latency for episode in episodes) / count,
-        "agent": sum(episode.seconds_agent for episode in episodes) / count,
-    }
-    rest = max(0.0, total - sum(parts.values()))
+    outcomes = [episode.outcome for episode in episodes]
+    total = _mean([episode.seconds for episode in episodes])
+    refit = _mean([outcome.seconds_build for outcome in outcomes])
+    evaluate = _mean([outcome.seconds_score for outcome in outcomes])
+    latency = _mean([outcome.seconds_latency for outcome in outcomes])
+    agent = _mean([episode.seconds_agent for episode in episodes])
+    rest = total - refit - evaluate - latency - agent
     median = statistics.median(episode.seconds for episode in episodes)
-    rounded = {name: round(value, 4) for name, value in parts.items()}
     return EpisodeSeconds(
-        total=round(total, 4), **rounded, rest=round(rest, 4), median=round(median, 4)
+        total=round(total, 4),
+        refit=round(refit, 4),
+        evaluate=round(evaluate, 4),
+        latency=round(latency, 4),
+        agent=round(agent, 4),
+        rest=round(max(0.0, rest), 4),
+        median=round(median, 4),
     )
+
+
+def _mean(seconds: list[float]) -> float:
+    return sum(seconds) / len(seconds)
 
 
 def versions() -> dict[str, str]:

@@ -102,7 +102,8 @@ class Judge:
         returned, not ``met``.
         """
         if ceiling is None or not problem.budget.bounds_latency:
-            return max(self._verdicts(problem, candidates, ceiling), key=lambda one: one.reward)
+            verdicts = self._verdicts(problem, candidates, ceiling)
+            return max(verdicts, key=lambda verdict: verdict.reward)
 
         for _ in range(_ROUNDS):
             verdicts = self._verdicts(problem, candidates, ceiling)
@@ -151,8 +152,12 @@ class Judge:
         seconds: dict[str, float] = {}
         if self.deployment is not None and self.deployment.target.profiles:
             seconds = self.deployment.profile(candidate)
-        costs = self.compressor.cost_model.by_layer(policy)
-        return tuple(LayerEntry(**asdict(cost), seconds=seconds.get(cost.name)) for cost in costs)
+
+        entries = []
+        for cost in self.compressor.cost_model.by_layer(policy):
+            entry = LayerEntry(**asdict(cost), seconds=seconds.get(cost.name))
+            entries.append(entry)
+        return tuple(entries)
 
     def _verdict(self, problem: Problem, counts: IntArray, ceiling: float | None) -> Verdict:
         policy = problem.policy(counts)
@@ -180,7 +185,8 @@ class Judge:
         again = self._measure(verdict.network)
         if again is None or again.high <= verdict.slowest:
             return verdict
-        return replace(verdict, latency=again, met=again.high <= ceiling)
+        met = again.high <= ceiling
+        return replace(verdict, latency=again, met=met)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
         return None if self.deployment is None else self.deployment.measure(network, SURE)

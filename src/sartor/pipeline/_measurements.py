@@ -86,10 +86,12 @@ def _layer_latency(
     before = deployment.profile()
     after = deployment.profile(compressor.candidate(coarsest))
     total = sum(before.values())
-    shares = {
-        layer.name: (before.get(layer.name, 0.0) / total, after.get(layer.name, 0.0) / total)
-        for layer in compressor.network.layers
-    }
+    shares = {}
+    for layer in compressor.network.layers:
+        original = before.get(layer.name, 0.0) / total
+        rounded = after.get(layer.name, 0.0) / total
+        shares[layer.name] = (original, rounded)
+
     if path is not None:
         write_text(path, json.dumps(shares, indent=1) + "\n")
     return shares

@@ -142,16 +142,22 @@ class SearchOptions:
 
 def _names(option: str, value: object) -> tuple[str, ...]:
     """A list of names as a tuple. Raises `UsageError` for a plain string and for other things."""
-    if isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value):
-        return tuple(value)
-    example = (value,) if isinstance(value, str) else ("prune",)
+    if isinstance(value, (list, tuple)):
+        names = [name for name in value if isinstance(name, str)]
+        if len(names) == len(value):
+            return tuple(names)
+
+    example = ("prune",)
+    if isinstance(value, str):
+        example = (value,)
     raise UsageError(f"{option} is {value!r}; it must be a list of names, such as {example}")
 
 
 def _require_allowed(option: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> None:
+    names = ", ".join(allowed)
     for value in values:
         if value not in allowed:
-            raise UsageError(f"{option} has {value!r}; allowed are {', '.join(allowed)}")
+            raise UsageError(f"{option} has {value!r}; allowed are {names}")
 
 
 def _require_name(option: str, value: object, registry: Registry[Any]) -> None:

@@ -237,18 +237,19 @@ class Pipeline:
 
     def _settings(self) -> dict[str, Any]:
         """What may not change while a search goes on: what its episodes depend on."""
-        settings = {
-            name: value for name, value in asdict(self.options).items() if name not in _MAY_CHANGE
-        }
-        settings["compress"].pop("final_images")
+        settings = asdict(self.options)
+        for name in _MAY_CHANGE:
+            del settings[name]
+        del settings["compress"]["final_images"]
         settings["agent"] = name_of(self.agent)
-        settings["target"] = "" if self.target is None else self.options.target or self.target.name
         settings["reward"] = self.reward.name
         settings["budget"] = str(self.budget)
+        if self.target is not None and not self.options.target:
+            settings["target"] = self.target.name
         if self.base is not None:
             # The folder may have been moved; what it holds must be the same.
-            text = self.base.to_json()
-            settings["policy of the base"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+            policy = self.base.to_json().encode()
+            settings["policy of the base"] = hashlib.sha256(policy).hexdigest()[:12]
         return settings
 
     def _judge(

@@ -220,6 +220,7 @@ class Report:
             content: Any = json.loads(text)
         except json.JSONDecodeError as error:
             raise RunError(f"{place} is not JSON: {error}") from error
-        if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+        schema = content.pop("schema", None) if isinstance(content, dict) else None
+        if schema != SCHEMA:
             raise RunError(f"{place} is not a report of schema {SCHEMA}; another version wrote it")
         return structure(cls, content, place, RunError)

@@ -143,9 +143,11 @@ def _with_base(
 ) -> dict[str, tuple[Precision, ...]]:
     """The same, and the bits that an earlier run has settled."""
     found = dict(precisions)
-    if base is not None:
-        for name in base.quantized:
-            found[name] = (*found.get(name, ()), base.bits(name))
+    if base is None:
+        return found
+    for name in base.quantized:
+        open_bits = found.get(name, ())
+        found[name] = (*open_bits, base.bits(name))
     return found
 
 
@@ -166,7 +168,8 @@ def _measure_corners(
     rows = problem.corners((problem.lowest, middle, problem.highest))
     rng = np.random.default_rng(seed)
     for row in (middle, problem.highest):
-        coarse = problem.quantizes & (rng.uniform(size=len(problem)) < 0.5)
+        drawn = rng.uniform(size=len(problem)) < 0.5
+        coarse = problem.quantizes & drawn
         rows.append(np.where(coarse, problem.lowest, row))
 
     distinct = {row.tobytes(): row for row in rows}
@@ -174,4 +177,5 @@ def _measure_corners(
         counts = problem.execute(row / problem.sizes)
         policy = problem.policy(counts)
         build = functools.partial(compressor.candidate, policy)
-        latency.measure_whole(*problem.split(counts), policy.to_json(), build)
+        groups, settings = problem.split(counts)
+        latency.measure_whole(groups, settings, policy.to_json(), build)

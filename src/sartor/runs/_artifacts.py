@@ -57,7 +57,8 @@ class RunArtifacts(RunFolder):
         Raises `RunError` if there is none.
         """
         stored = self.latest
-        return stored.load(self._source().build(stored.origin))
+        original = self._source().build(stored.origin)
+        return stored.load(original)
 
     def subject(self, *, calibration: int = 1) -> Subject:
         """The original network and its data, from what is at hand or by name.
@@ -65,7 +66,9 @@ class RunArtifacts(RunFolder):
         Images that are read by name have ``calibration`` for calibration. Raises `RunError` if
         neither is known.
         """
-        origin = self.network.origin if holds_network(self.folder) else None
+        origin = None
+        if holds_network(self.folder):
+            origin = self.network.origin
         return self._source().load(calibration=calibration, origin=origin)
 
     def export(
@@ -149,11 +152,12 @@ class RunArtifacts(RunFolder):
     @property
     def _given_names(self) -> tuple[str, ...]:
         """Flags of the command line that say what was given by name in place of the run's own."""
-        given = {"--model": self._model, "--weights": self._weights, "--data": self._data}
+        names = {"--model": self._model, "--weights": self._weights, "--data": self._data}
         words: list[str] = []
-        for flag, value in given.items():
-            if value and isinstance(value, (str, Path)):
-                words += [flag, str(value)]
+        for flag, name in names.items():
+            is_name = isinstance(name, (str, Path))
+            if name and is_name:
+                words += [flag, str(name)]
         return tuple(words)
 
     def _around(self, folder: Path) -> Self:

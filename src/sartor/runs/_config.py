@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -11,10 +10,11 @@ from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sartor.errors import RunError, UsageError
-from sartor.machine import read_json, structure, write_text
+from sartor.errors import UsageError
+from sartor.machine import structure
 from sartor.pipeline import SearchOptions
 from sartor.runs._layout import Layout
+from sartor.runs._records import read_record, write_record
 
 SCHEMA = 1
 
@@ -69,24 +69,20 @@ class RunConfig:
 
         A run whose network and data were objects of Python has none; then it is the call.
         """
-        if not self.model or not self.data:
-            return f"sartor.compress(model, data, budget={self.budget!r}, ...) in Python"
-        return command_line("search", *flags(self))
+        if self.model and self.data:
+            return command_line("search", *flags(self))
+        return f"sartor.compress(model, data, budget={self.budget!r}, ...) in Python"
 
     def save(self, folder: Path) -> None:
         """Write ``run.json`` into a folder."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        write_text(Layout(folder).config, json.dumps(content, indent=1, default=str) + "\n")
+        write_record(Layout(folder).config, self, SCHEMA)
 
     @classmethod
     def read(cls, folder: Path) -> RunConfig:
         """What `save` wrote. Raises `RunError` if the folder is not that of a run."""
         path = Layout(folder).config
         missing = f"{path} does not exist; {folder} is not the folder of a run"
-        content = read_json(path, missing=missing, error=RunError)
-        if content.pop("schema", None) != SCHEMA:
-            raise RunError(f"{path} is not a run of schema {SCHEMA}")
-        return structure(cls, content, str(path), RunError)
+        return read_record(cls, path, SCHEMA, called="run", missing=missing)
 
     @classmethod
     def from_toml(cls, path: Path) -> RunConfig:
@@ -116,7 +112,8 @@ def command_line(*arguments: object) -> str:
     >>> command_line("show", Path("my runs/a"))
     "sartor show 'my runs/a'"
     """
-    return shlex.join(["sartor", *map(str, arguments)])
+    words = [str(argument) for argument in arguments]
+    return shlex.join(["sartor", *words])
 
 
 def flags(options: Any, prefix: str = "") -> Iterator[str]:

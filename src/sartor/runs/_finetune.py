@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from torch import fx, nn
 
 from sartor.compression import load_network, read_policy, save_trained_network
 from sartor.data import Data, Images
-from sartor.errors import RunError
 from sartor.finetune import Epoch, Finetuned, FinetuneOptions, Teacher, finetune
 from sartor.graph import trace
-from sartor.machine import is_main, read_json, structure, write_text
+from sartor.machine import is_main, write_text
 from sartor.runs._config import command_line, flags
 from sartor.runs._layout import Layout
+from sartor.runs._records import read_record, to_text
 from sartor.scoring import ImageScorer
 
 #: Of ``finetune.json``.
@@ -86,16 +85,13 @@ class FinetuneReport:
 
     def to_json(self) -> str:
         """The text of ``finetune.json``."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        return json.dumps(content, indent=1) + "\n"
+        return to_text(self, SCHEMA)
 
     @classmethod
     def read(cls, path: Path) -> FinetuneReport:
         """What ``finetune.json`` holds. Raises `RunError` if it is of another version."""
-        content = read_json(path, missing=f"{path} does not exist", error=RunError)
-        if content.pop("schema", None) != SCHEMA:
-            raise RunError(f"{path} is not a report of schema {SCHEMA}; another version wrote it")
-        return structure(cls, content, str(path), RunError)
+        missing = f"{path} does not exist"
+        return read_record(cls, path, SCHEMA, called="report", missing=missing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +154,11 @@ class Finetuning:
         )
 
     def _test(self, images: Images, tuned: Finetuned, candidate: fx.GraphModule) -> TestAccuracy:
-        scorer = ImageScorer(images, dtype=torch.float32)
         image = self.data.calibration.slice(0, 1).normalized()
+        original = trace(self.original, image).module
+        scorer = ImageScorer(images, dtype=torch.float32)
         return TestAccuracy(
-            original=scorer.score(trace(self.original, image).module).accuracy,
+            original=scorer.score(original).accuracy,
             before=scorer.score(candidate).accuracy,
             after=scorer.score(tuned.model).accuracy,
         )

@@ -96,7 +96,8 @@ class RunFolder:
         path = self.layout.result
         if not path.is_file():
             return None
-        report = Report.from_json(path.read_text(encoding="utf-8"), str(path))
+        text = path.read_text(encoding="utf-8", errors="replace")
+        report = Report.from_json(text, str(path))
         goes_on = report.episodes < len(self.episodes)
         return None if goes_on else report
 
@@ -131,10 +132,12 @@ class RunFolder:
     @cached_property
     def finetuned(self) -> FinetuneReport | None:
         """What came of fine-tuning what the run now holds; None if that was not done."""
+        path = self.layout.finetune_report
         if not self._is_finetuned or not self._tuned_is_current:
             return None
-        path = self.layout.finetune_report
-        return FinetuneReport.read(path) if path.exists() else None
+        if not path.exists():
+            return None
+        return FinetuneReport.read(path)
 
     def require_finetuned(self) -> FinetuneReport:
         """What came of fine-tuning. Raises `RunError` if it was not done, or of another policy."""
@@ -202,8 +205,10 @@ class RunFolder:
         found = [VerifiedRun.read(path) for path in self.layout.verifications]
         if not found or not holds_network(self.folder):
             return ()
-        current = self._is_finetuned and self._tuned_is_current
-        network = network_identity(self.layout.finetuned if current else self.folder)
+        folder = self.folder
+        if self._is_finetuned and self._tuned_is_current:
+            folder = self.layout.finetuned
+        network = network_identity(folder)
         return tuple(item for item in found if item.found.network == network)
 
     @property
@@ -218,13 +223,17 @@ class RunFolder:
         """The commands that make what was found, or picked from another run, again."""
         around = RunFolder(self.folder.parent)
         number = self.layout.picked_episode
-        if (number is None and not self.layout.is_further) or not around.exists:
+        is_picked = number is not None or self.layout.is_further
+        if not is_picked or not around.exists:
             return self.config.command
+
         if number is None:
+            before = around.command
             picking = command_line("pick", around.folder, "--finetuned")
-            return f"{around.command} && {picking}"
-        picking = command_line("pick", around.folder, "--episode", number)
-        return f"{around.search_command} && {picking}"
+        else:
+            before = around.search_command
+            picking = command_line("pick", around.folder, "--episode", number)
+        return f"{before} && {picking}"
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per episode, as for a CSV file."""

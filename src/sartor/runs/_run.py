@@ -33,7 +33,9 @@ from sartor.search import Episode, OnEpisode, Study
 from sartor.targets import Target
 from sartor.track import trackers
 
-#: Writes the report of a run into a folder and returns the page. The room lies above this one.
+#: Writes the report of a run into a folder and returns the page.
+ReportWriter = Callable[["Run", Path], Path]
+# The room of reports draws runs, so it lies above this one and cannot be imported here.
 _REPORT = "sartor.report:write"
 
 
@@ -226,9 +228,11 @@ class Run(RunArtifacts):
 
     def keep_episodes(self, result: Result) -> None:
         """Write the episodes of a search, unless they were written while it ran."""
-        if self.episodes[: len(result.episodes)] == result.episodes:
+        written = self.episodes[: len(result.episodes)]
+        if written == result.episodes:
             return
-        self.layout.episodes.unlink(missing_ok=True)  # of another search
+        # What is there is of another search: this one may not be resumed from it.
+        self.layout.episodes.unlink(missing_ok=True)
         study = Study(self.layout.episodes, result.settings)
         for episode in result.episodes:
             study.append(episode)
@@ -298,21 +302,16 @@ class Run(RunArtifacts):
         the run does not have, `RunError` if there is no run.
         """
         config = self.config
-        episodes = {episode.number: episode for episode in self.episodes}
-        if not episodes:
-            raise RunError(f"{self.folder} holds no episodes yet")
-        if number not in episodes:
-            last = max(episodes)
-            raise UsageError(f"episode {number} is not in {self.folder}; it has 0 to {last}")
-
+        options = config.options
+        executed = self._episode(number).executed
         with torch_threads(config.threads):
-            options = config.options
             subject, images = self._source().load_both(calibration_count(options))
             calibration = images.calibration.normalized()
             target = self._target or make_target(options)
             compressor = make_compressor(subject.model, calibration, calibration, options, target)
-            problem = make_problem(compressor, Budget(()), options, target, base=read_base(options))
-            policy = problem.policy(problem.counts(episodes[number].executed))
+            base = read_base(options)
+            problem = make_problem(compressor, Budget(()), options, target, base=base)
+            policy = problem.policy(problem.counts(executed))
             candidate = compressor.candidate(policy, final=True)
 
         picked = self._around(self.layout.episode(number))
@@ -328,6 +327,15 @@ class Run(RunArtifacts):
         # Nothing was promised of this one.
         dataclasses.replace(config, out=picked.folder, budget="").save(picked.folder)
         return picked
+
+    def _episode(self, number: int) -> Episode:
+        if not self.episodes:
+            raise RunError(f"{self.folder} holds no episodes yet")
+        for episode in self.episodes:
+            if episode.number == number:
+                return episode
+        last = self.episodes[-1].number
+        raise UsageError(f"episode {number} is not in {self.folder}; it has 0 to {last}")
 
     def pick_finetuned(self) -> Run:
         """Write what was fine-tuned to ``further``, a run of its own, to train it once more.
@@ -356,8 +364,9 @@ class Run(RunArtifacts):
         Returns the page, in the folder ``report`` of the run if no other is given. Raises
         `RunError` if the run has no episodes, `MissingPackageError` without the extra ``report``.
         """
-        write = cast("Callable[[Run, Path], Path]", import_object(_REPORT, "report"))
-        return write(self, Path(out) if out else self.layout.report)
+        write = cast("ReportWriter", import_object(_REPORT, "report"))
+        folder = self.layout.report if out is None else Path(out)
+        return write(self, folder)
 
 
 def calibration_count(options: SearchOptions) -> int:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sartor.budget import Budget
-from sartor.errors import RunError, UsageError
+from sartor.errors import UsageError
 from sartor.finetune import FinetuneChanges, FinetuneOptions, Teacher
-from sartor.machine import read_json, structure, write_text
 from sartor.runs._config import RunConfig
 from sartor.runs._layout import ScheduleLayout
+from sartor.runs._records import read_record, write_record
 
 SCHEMA = 1
 
@@ -66,17 +64,11 @@ class Schedule:
 
     def save(self, folder: Path) -> None:
         """Write ``schedule.json`` into a folder."""
-        content = {"schema": SCHEMA, **dataclasses.asdict(self)}
-        write_text(
-            ScheduleLayout(folder).schedule, json.dumps(content, indent=1, default=str) + "\n"
-        )
+        write_record(ScheduleLayout(folder).schedule, self, SCHEMA)
 
     @classmethod
     def read(cls, folder: Path) -> Schedule:
         """What `save` wrote. Raises `RunError` if the folder holds no schedule."""
         path = ScheduleLayout(folder).schedule
         missing = f"{path} does not exist; {folder} is not the folder of a schedule"
-        content = read_json(path, missing=missing, error=RunError)
-        if content.pop("schema", None) != SCHEMA:
-            raise RunError(f"{path} is not a schedule of schema {SCHEMA}")
-        return structure(cls, content, str(path), RunError)
+        return read_record(cls, path, SCHEMA, called="schedule", missing=missing)

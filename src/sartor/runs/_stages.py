@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from sartor import models
 from sartor.budget import Budget
 from sartor.compression import keep_safe_groups, load_full_width, tensor_identity
 from sartor.cost import CostModel
-from sartor.errors import RunError
+from sartor.errors import RunError, WeightsError
 from sartor.finetune import Epoch, require_alike
 from sartor.graph import trace
 from sartor.machine import read_json, require, write_text
@@ -143,7 +144,8 @@ def _require_possible(schedule: Schedule) -> None:
     if teacher is not None:
         require_alike(teacher, subject.model, image)
 
-    cost_model = CostModel(keep_safe_groups(trace(subject.model, image)))
+    network = keep_safe_groups(trace(subject.model, image))
+    cost_model = CostModel(network)
     space = SearchSpace(
         granularity=options.granularity,
         min_keep=options.min_keep,
@@ -203,11 +205,18 @@ class _Stage:
 
     def _config(self) -> RunConfig:
         search = self.schedule.search
-        if self.number > 1:
-            options = dataclasses.replace(search.options, base=self._before.folder)
-            weights = self._before.full_width
-            search = dataclasses.replace(search, weights=weights, options=options)
-        return dataclasses.replace(search, budget=self.budget, out=self.layout.stage(self.number))
+        out = self.layout.stage(self.number)
+        if self.number == 1:
+            return dataclasses.replace(search, budget=self.budget, out=out)
+        before = self._before
+        options = dataclasses.replace(search.options, base=before.folder)
+        return dataclasses.replace(
+            search,
+            weights=before.full_width,
+            budget=self.budget,
+            out=out,
+            options=options,
+        )
 
     def _search(self, run: Run, observer: Observer) -> None:
         stopped = False
@@ -228,9 +237,10 @@ class _Stage:
         if _is_newer(path, run.layout.finetune_report):
             return
         search = self.schedule.search
-        subject = _source(search).load(calibration=1, origin=run.network.origin)
+        source = _source(search)
+        original = source.load(calibration=1, origin=run.network.origin).model
+        tensors = load_full_width(run.layout.finetuned, original)
         mean, std = models.normalisation(search.weights)
-        tensors = load_full_width(run.layout.finetuned, subject.model)
         models.save_weights(path, tensors, mean=mean, std=std)
 
 
@@ -239,13 +249,19 @@ def _require_same_start(layout: Layout, weights: Path) -> None:
 
     Raises `RunError` if it began with others: the stage before was trained again.
     """
-    now = {"weights": tensor_identity(load_file(weights))}
+    try:
+        tensors = load_file(weights)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{weights} cannot be read as safetensors: {error}") from error
+    now = {"weights": tensor_identity(tensors)}
     path = layout.start
-    if path.exists() and read_json(path, missing="", error=RunError) != now:
-        raise RunError(
-            f"{layout.folder} was searched from other weights than {weights} now holds; remove it "
-            "to search it anew"
-        )
+    if path.exists():
+        before = read_json(path, missing="", error=RunError)
+        if before != now:
+            raise RunError(
+                f"{layout.folder} was searched from other weights than {weights} now holds; "
+                "remove it to search it anew"
+            )
     write_text(path, json.dumps(now) + "\n")
 
 

@@ -92,7 +92,8 @@ class SubjectSource:
     def load_both(self, calibration: int, origin: Origin | None = None) -> tuple[Subject, Data]:
         """The network and the data, without which this cannot be done. Raises as `load`."""
         images = self.load_data(calibration)
-        subject = replace(self, data=images).load(calibration=calibration, origin=origin)
+        known = replace(self, data=images)
+        subject = known.load(calibration=calibration, origin=origin)
         assert subject.data is not None
         return subject, subject.data
 

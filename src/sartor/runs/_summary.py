@@ -64,7 +64,8 @@ def tuned_words(report: FinetuneReport) -> str:
     taught = f", learning from {report.teacher}" if report.options.distill else ""
     epochs = counted(len(report.epochs), "epoch")
     kept = members_words(report.members)
-    return f"Fine-tuned for {epochs}{taught}: {'; '.join(parts)}; {kept}."
+    accuracies = "; ".join(parts)
+    return f"Fine-tuned for {epochs}{taught}: {accuracies}; {kept}."
 
 
 def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:
@@ -106,7 +107,10 @@ def members_words(members: Sequence[int]) -> str:
     >>> members_words([0, 1, 3])
     'kept is the mean of the network before, epoch 1 and epoch 3'
     """
-    names = ["the network before" if member == 0 else f"epoch {member}" for member in members]
+    names = []
+    for member in members:
+        names.append("the network before" if member == 0 else f"epoch {member}")
     if len(names) == 1:
         return f"kept is {names[0]}"
-    return f"kept is the mean of {', '.join(names[:-1])} and {names[-1]}"
+    but_last = ", ".join(names[:-1])
+    return f"kept is the mean of {but_last} and {names[-1]}"

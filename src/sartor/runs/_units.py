@@ -9,7 +9,8 @@ def counted(count: int, noun: str) -> str:
     >>> counted(1, "thread"), counted(1200, "image")
     ('1 thread', '1,200 images')
     """
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    ending = "" if count == 1 else "s"
+    return f"{count:,} {noun}{ending}"
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -18,7 +19,9 @@ def percent(share: float | None, digits: int = 2) -> str:
     >>> percent(0.5), percent(1 / 3, digits=0), percent(None)
     ('50.00 %', '33 %', '–')
     """
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    if share is None:
+        return "–"
+    return f"{100 * share:.{digits}f} %"
 
 
 def milliseconds(seconds: float) -> str:
@@ -36,4 +39,6 @@ def in_bytes(count: int | None) -> str:
     >>> in_bytes(1200), in_bytes(None)
     ('1,200 bytes', 'unknown')
     """
-    return "unknown" if count is None else f"{count:,} bytes"
+    if count is None:
+        return "unknown"
+    return f"{count:,} bytes"

@@ -6,7 +6,6 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sartor.budget import Budget
 from sartor.errors import RunError
@@ -16,8 +15,6 @@ from sartor.pipeline import Report
 from sartor.runs._config import RunConfig
 from sartor.runs._layout import verification_of
 from sartor.runs._units import counted
-
-_ADDED = ("faults", "unchecked")
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,10 @@ class VerifiedRun:
     def read(cls, path: Path) -> VerifiedRun:
         """What `save` wrote. Raises `RunError` for anything else."""
         content = read_json(path, missing=f"{path} does not exist", error=RunError)
-        added: dict[str, Any] = {name: tuple(content.pop(name, ())) for name in _ADDED}
+        faults = content.pop("faults", ())
+        unchecked = content.pop("unchecked", ())
         found = structure(Verification, content, str(path), RunError)
-        return cls(found, **added, report=path)
+        return cls(found, tuple(faults), tuple(unchecked), report=path)
 
 
 def hold_against(
