@@ -27,7 +27,10 @@ def folded(kind=topologies.Residual):
 
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_activations_follow_the_paper_s_formula(bits):
-    """q = clip(round(s·x − z), −2^(b−1), 2^(b−1) − 1), s = (2^b − 1)/(max − min), z = round(s·min) + 2^(b−1)."""
+    """q = clip(round(s·x − z), −2^(b−1), 2^(b−1) − 1).
+
+    With s = (2^b − 1)/(max − min) and z = round(s·min) + 2^(b−1).
+    """
     x = torch.randn(1000)
     low, high = float(x.min()), float(x.max())
     s = (2**bits - 1) / (high - low)

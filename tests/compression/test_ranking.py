@@ -19,7 +19,10 @@ def refit_error(x, y, kept, taps, channels, scale):
 
 
 def test_elimination_follows_the_exact_error_of_refitting():
-    """Brute force: the error after k removals is that of least squares on what is left; each removal is the best single one."""
+    """Brute force: the error after k removals is that of least squares on what is left.
+
+    Each removal is the best single one.
+    """
     model = nn.Sequential(
         nn.Conv2d(3, 6, 3, 1, 1),
         nn.ReLU(),

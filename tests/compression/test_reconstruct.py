@@ -98,7 +98,7 @@ def test_windows_times_weights_are_the_sampled_outputs(stride):
 
 
 def test_refitting_on_original_inputs_is_least_squares_of_the_layer_output():
-    """Independent: stack every window with unfold, solve with lstsq, compare the layer the compressor built."""
+    """Independent: every window stacked with unfold, solved with lstsq."""
     model, network = traced()
     images = torch.randn(24, 3, 16, 16)
     options = CompressOptions(refit="original", ridge=1e-8, images=24, positions=256)

@@ -217,9 +217,8 @@ def save_random(folder, model, inputs, origin):
     policy = Policy({group.name: float(rng.uniform(0.2, 1)) for group in network.groups})
     candidate = compressor.candidate(policy)
     save_network(folder, network, candidate, policy, kept=compressor.kept(policy), origin=origin)
-    return trainable_copy(
-        candidate
-    )  # as it is delivered and loaded: whether weights can be trained changes how PyTorch multiplies
+    # As it is delivered: whether weights can be trained changes how PyTorch multiplies.
+    return trainable_copy(candidate)
 
 
 FRESH = """
@@ -227,12 +226,13 @@ import sys, torch, sartor
 torch.set_num_threads(1)  # matrix products split over threads add up in another order
 sys.path.insert(0, {tests!r})
 import topologies
+from sartor.graph import tensors_in
 torch.manual_seed(0)
 for folder, kind in {jobs!r}:
     network = sartor.load(folder, getattr(topologies, kind)() if kind else None)
     inputs = torch.load(folder + "/inputs.pt", weights_only=True)
     with torch.no_grad():
-        torch.save([item for item in sartor.compress_tensors(network(*inputs))], folder + "/again.pt")
+        torch.save(tensors_in(network(*inputs)), folder + "/again.pt")
 """
 
 
@@ -263,9 +263,6 @@ def test_saved_and_reloaded_in_a_fresh_process_bit_equal(tmp_path):
         jobs.append((str(folder), kind))
     code = FRESH.format(
         tests=str(next(p for p in map(str, sys.path) if p.endswith("tests"))), jobs=jobs
-    )
-    code = code.replace("sartor.compress_tensors", "tensors_in").replace(
-        "import topologies", "import topologies\nfrom sartor.graph import tensors_in", 1
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
     for folder, outputs in expected.items():

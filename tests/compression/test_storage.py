@@ -38,9 +38,7 @@ def saved(folder, model, example, policy=None):
     compressor = Compressor(network, None, CompressOptions())
     policy = policy or Policy(channels={group.name: 0.5 for group in network.groups})
     candidate = compressor.candidate(policy)
-    save_network(
-        folder, network, candidate, policy, kept=compressor.kept(policy), origin=Origin()
-    )
+    save_network(folder, network, candidate, policy, kept=compressor.kept(policy), origin=Origin())
     return candidate
 
 
@@ -52,7 +50,7 @@ def test_what_the_public_line_loads_with():
 def test_tensors_of_an_earlier_save_go_before_anything_else_is_written(
     again, tmp_path, monkeypatch
 ):
-    """Ended in the middle, a folder holds no network rather than half of one and half of another."""
+    """Ended in the middle, a folder holds no network, rather than halves of two."""
     image = torch.zeros(1, 3, 9, 9)
     folder, other = tmp_path / "a", tmp_path / "b"
     saved(folder, small(), image)
@@ -62,13 +60,13 @@ def test_tensors_of_an_earlier_save_go_before_anything_else_is_written(
         raise OSError("disk full")
 
     monkeypatch.setattr("sartor.compression._storage.write_text", full_disk)
+    writers = {
+        "save": lambda: saved(folder, small(), image, Policy()),
+        "copy": lambda: copy_network(folder, other),
+        "trained": lambda: save_trained_network(folder, other, candidate),
+    }
     with pytest.raises(OSError, match="disk full"):
-        if again == "save":
-            saved(folder, small(), image, Policy())
-        elif again == "copy":
-            copy_network(folder, other)
-        else:
-            save_trained_network(folder, other, candidate)
+        writers[again]()
     assert not holds_network(folder)
     assert holds_network(other)
 

@@ -78,7 +78,7 @@ def test_batch_norms_stand_where_they_stood_but_behind_several_layers():
 
 @pytest.mark.parametrize(("scheme", "bits"), [(INTEGER, 8), (INTEGER, 3), (GALEN, 4), (GALEN, 1)])
 def test_a_trained_network_is_worth_the_same_when_folded(scheme, bits):
-    """Steps per output channel take any scale: what was trained is delivered, to the rounding of few numbers."""
+    """Steps per output channel take any scale, but for the rounding of few numbers."""
     images = (torch.randn(64, 3, 16, 16),)
     candidate = rounded(topologies.Residual, scheme, bits, images)
     trained = unfold(candidate, images).train()

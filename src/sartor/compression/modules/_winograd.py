@@ -14,7 +14,7 @@ _FEWEST = 128
 #: Outputs of a tile in each direction, and inputs.
 _OUT = 4
 _IN = 6
-#: Of Lavin & Gray (2016), section 4.3: transforms of the inputs of a tile, of the weights, and back.
+#: Of Lavin & Gray (2016), section 4.3: transforms of a tile's inputs, of weights, and back.
 _INPUT = torch.tensor(
     [
         [4, 0, -5, 0, 1, 0],

@@ -93,7 +93,9 @@ def _readers(calls: list[tuple[fx.Node, int]]) -> dict[tuple[fx.Node, int], list
     """Which layers read a tensor at how many bits."""
     readers: dict[tuple[fx.Node, int], list[fx.Node]] = {}
     for call, bits in calls:
-        readers.setdefault((call.all_input_nodes[0], bits), []).append(call)
+        node = call.all_input_nodes[0]
+        layers = readers.setdefault((node, bits), [])
+        layers.append(call)
     return readers
 
 

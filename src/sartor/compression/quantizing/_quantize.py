@@ -62,7 +62,7 @@ def quantize(
 
 
 def deployable(candidate: fx.GraphModule) -> fx.GraphModule:
-    """The form targets build from: batch norms folded, which a quantized candidate's are already."""
+    """The form targets build from: batch norms folded, as a quantized candidate's are already."""
     return candidate if is_quantized(candidate) else fold(candidate)
 
 

@@ -13,7 +13,14 @@ from torch import Tensor, fx, nn
 from sartor.compression.modules import own_norms, weight_of
 from sartor.compression.refitting._joins import Join, find_joins
 from sartor.compression.refitting._output_sensitivity import output_sensitivity
-from sartor.compression.refitting._windows import Convolution, pixels_at, rows_at, windows_at
+from sartor.compression.refitting._windows import (
+    Convolution,
+    pad_channels_last,
+    pixels_at,
+    pixels_read,
+    rows_at,
+    windows,
+)
 from sartor.errors import DataError
 from sartor.graph import LayerSpec, Network, walk
 from sartor.machine import channels_last
@@ -46,6 +53,7 @@ class Calibration:
     generator: torch.Generator
     targets: dict[str, Tensor] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
+    _pixels: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)
 
     @classmethod
     def record(
@@ -129,7 +137,17 @@ class Calibration:
         """
         if isinstance(module, nn.Linear):
             return rows_at(self.places[layer], x)
-        return windows_at(self.places[layer], cast("Convolution", module), x)
+        convolution = cast("Convolution", module)
+        padded = pad_channels_last(convolution, x)
+        pixels = self._pixels_read(layer, convolution, tuple(padded.shape[1:-1]))
+        return windows(padded, pixels, len(self.places[layer]))
+
+    def _pixels_read(self, layer: str, module: Convolution, sizes: tuple[int, ...]) -> Tensor:
+        """Found once per layer: they do not depend on its channels."""
+        key = (layer, sizes)
+        if key not in self._pixels:
+            self._pixels[key] = pixels_read(self.places[layer], module, sizes)
+        return self._pixels[key]
 
 
 def obstacle(module: nn.Module) -> str:

@@ -31,8 +31,10 @@ def least_squares_of_few(x: Tensor, y: Tensor, start: Tensor, ridge: float) -> T
 
     By way of XXᵀ, which is cheaper if n < inputs.
     """
-    same_ridge = ridge * len(x) / x.shape[1]
-    return start + ridge_solve(x @ x.T, y - x @ start.T, same_ridge).T @ x
+    samples, inputs = x.shape
+    residual = y - x @ start.T
+    dual = ridge_solve(x @ x.T, residual, ridge * samples / inputs)
+    return start + dual.T @ x
 
 
 def least_squares(

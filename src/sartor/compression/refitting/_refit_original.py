@@ -57,9 +57,11 @@ class OriginalRefit:
         """
         measured = [self._weight_error(layer, share) for share in _SHARES]
         floor = 1e-3 * measured[-1] + 1e-30
-        logarithms = np.log(np.maximum([*measured, floor], floor))
-        curve = np.exp(np.interp(keep, (*_SHARES, 1.0), logarithms))
-        return np.where(keep >= 1, 0.0, np.minimum.accumulate(curve))
+        errors = np.maximum([*measured, floor], floor)
+        shares = (*_SHARES, 1.0)
+        curve = np.exp(np.interp(keep, shares, np.log(errors)))
+        falling = np.minimum.accumulate(curve)
+        return np.where(keep >= 1, 0.0, falling)
 
     def _weight_error(self, layer: str, share: float) -> float:
         calibration = self.solver.calibration

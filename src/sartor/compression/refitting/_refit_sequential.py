@@ -50,9 +50,12 @@ class SequentialRefit(Walk):
 
     def call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one node; a layer is refitted first."""
-        if node.op == "call_module" and self._is_wanted(str(node.target)):
-            self._refit(str(node.target), self.value(node.all_input_nodes[0]))
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+        name = str(node.target)
+        if node.op == "call_module" and self._is_wanted(name):
+            inputs = self.value(node.all_input_nodes[0])
+            self._refit(name, inputs)
+        is_reduced = self.dtype != torch.float32
+        with torch.autocast("cpu", self.dtype, enabled=is_reduced):
             return super().call(node, args, kwargs)
 
     def _is_wanted(self, layer: str) -> bool:

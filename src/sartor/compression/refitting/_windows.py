@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -27,16 +28,16 @@ def pixels_at(places: Tensor, y: Tensor) -> Tensor:
     return picked.permute(0, 2, 1).reshape(-1, y.shape[1]).float()
 
 
-def windows_at(places: Tensor, layer: Convolution, x: Tensor) -> Tensor:
-    """Inputs that give the outputs at places, (images × places, kernel × in channels).
+def windows(padded: Tensor, pixels: Tensor, places: int) -> Tensor:
+    """Inputs that give the outputs at so many places, (images × places, kernel × in channels).
 
     In the order of `as_matrix`, for any stride, dilation, padding and number of dimensions.
+    ``padded`` is what `pad_channels_last` gives, ``pixels`` what `pixels_read` gives.
     """
-    padded = _padded(layer, x)
-    images, *sizes, channels = padded.shape
-    pixels = _pixels_read(places, layer, sizes)
+    images = padded.shape[0]
+    channels = padded.shape[-1]
     picked = padded.reshape(images, -1, channels).index_select(1, pixels)
-    return picked.reshape(images * len(places), -1).float()
+    return picked.reshape(images * places, -1).float()
 
 
 def padding_sides(layer: Convolution) -> Sides:
@@ -51,22 +52,25 @@ def padding_sides(layer: Convolution) -> Sides:
     return [(side, side) for side in cast("tuple[int, ...]", layer.padding)]
 
 
-def _padded(layer: Convolution, x: Tensor) -> Tensor:
+def pad_channels_last(layer: Convolution, x: Tensor) -> Tensor:
     """The padded input, channels last: (images, …, channels)."""
     sides = padding_sides(layer)
     # torch's order: the last dimension first
     amounts = [amount for side in reversed(sides) for amount in side]
+    if not any(amounts):
+        return x.movedim(1, -1)
     if layer.padding_mode == "zeros":
         return F.pad(x.movedim(1, -1), [0, 0, *amounts])
     return F.pad(x, amounts, mode=layer.padding_mode).movedim(1, -1)
 
 
-def _pixels_read(places: Tensor, layer: Convolution, sizes: list[int]) -> Tensor:
+def pixels_read(places: Tensor, layer: Convolution, sizes: Sequence[int]) -> Tensor:
     """Positions in the flattened padded input, (places × kernel), of what is read at places."""
     dimensions = list(zip(sizes, layer.kernel_size, layer.stride, layer.dilation, strict=True))
-    output_size = [
-        (size - wide * (taps - 1) - 1) // step + 1 for size, taps, step, wide in dimensions
-    ]
+    output_size = []
+    for size, taps, step, wide in dimensions:
+        window = wide * (taps - 1) + 1
+        output_size.append((size - window) // step + 1)
     starts = torch.unravel_index(places, output_size)
     pixels = torch.zeros(len(places), 1, dtype=torch.int64)
     for start, (size, taps, step, wide) in zip(starts, dimensions, strict=True):

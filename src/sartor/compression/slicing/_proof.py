@@ -55,7 +55,8 @@ def _problem(
 ) -> str | None:
     """What goes wrong when groups are pruned; None if nothing does."""
     for draw in _TRIALS:
-        kept = _random_kept(network, groups, draw(groups, rng), rng)
+        counts = draw(groups, rng)
+        kept = _random_kept(network, groups, counts, rng)
         for given in inputs:
             problem = _compare(network, kept, given)
             if problem is not None:
@@ -69,11 +70,12 @@ def _different_shares(groups: Sequence[Group], rng: np.random.Generator) -> list
     return [max(1, round(share * group.size)) for share, group in zip(shares, groups, strict=True)]
 
 
-def _one_each(groups: Sequence[Group], rng: np.random.Generator) -> list[int]:
+def _one_each(groups: Sequence[Group], _: np.random.Generator) -> list[int]:
     """What needs several units of a group, or one in each of several places, fails."""
     return [1] * len(groups)
 
 
+#: How many units of each group are kept, one trial after the other.
 _TRIALS = (_different_shares, _different_shares, _one_each)
 
 
