@@ -120,7 +120,7 @@ def test_a_budget_that_cannot_be_met_is_refused_before_any_episode(model, data, 
     with pytest.raises(
         BudgetError, match="cannot be met: the smallest reachable value is params<="
     ):
-        sartor.compress(model, data, budget="params<=10", options=QUICK, out=tmp_path)
+        sartor.compress(model, data, budget="params<=0.01K", options=QUICK, out=tmp_path)
     assert not (tmp_path / EPISODES_FILE).exists()
 
 
@@ -170,7 +170,9 @@ def test_kill_and_resume_equals_an_uninterrupted_run(weights, tmp_path):
         capture_output=True,
         timeout=240,
     )
-    whole, resumed = (Study(folder / EPISODES_FILE).episodes() for folder in (tmp_path / "whole", killed))
+    whole, resumed = (
+        Study(folder / EPISODES_FILE).episodes() for folder in (tmp_path / "whole", killed)
+    )
     assert [e.executed for e in whole] == [e.executed for e in resumed]
     assert [e.outcome.accuracy for e in whole] == [e.outcome.accuracy for e in resumed]
     reports = [

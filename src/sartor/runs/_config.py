@@ -15,6 +15,7 @@ from sartor.machine import structure
 from sartor.pipeline import SearchOptions
 from sartor.runs._layout import Layout
 from sartor.runs._records import read_record, write_record
+from sartor.track import TRACKERS
 
 SCHEMA = 1
 
@@ -32,7 +33,8 @@ class RunConfig:
             Empty: none.
         out: Folder of the run.
         threads: Threads of PyTorch; all cores if not given.
-        track: Where episodes and epochs are logged as they come: tensorboard, mlflow.
+        track: Trackers that episodes and epochs go to: tensorboard, mlflow, or
+            package.module:Class.
         options: How to search.
     """
 
@@ -56,6 +58,8 @@ class RunConfig:
         if (place := self._not_a_folder()) is not None:
             raise UsageError(f"--out {self.out} cannot be a folder: {place} is a file")
         require_threads(self.threads)
+        for name in self.track:
+            TRACKERS.require(name)
 
     def _not_a_folder(self) -> Path | None:
         """The file that stands where the folder of the run, or one that holds it, should."""
