@@ -108,8 +108,10 @@ class Budget:
         if not text.strip():
             return cls(())
 
-        parts = text.split(",")
-        bounds = [_parse_bound(part.strip()) for part in parts]
+        bounds = []
+        for part in text.split(","):
+            bound = _parse_bound(part.strip())
+            bounds.append(bound)
         return cls(tuple(bounds))
 
     def __str__(self) -> str:

@@ -22,8 +22,9 @@ from sartor.compression import CompressOptions, Compressor, QuantizedWeight, is_
 from sartor.errors import DataError, RunError, UsageError
 from sartor.finetune import FinetuneOptions, _checkpoint, finetune
 from sartor.finetune._batches import batches
+from sartor.finetune._checkpoint import numbers_as_tensors
 from sartor.finetune._soup import Soup
-from sartor.finetune._training import Training, numbers_as_tensors
+from sartor.finetune._training import Training
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.runs import Run

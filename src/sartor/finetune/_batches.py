@@ -28,14 +28,13 @@ def batches(
     ``mix`` needs them, (images, classes) shares. Fewer images than one batch are one batch.
     """
     order = torch.randperm(len(pixels), generator=generator)
-    for start in range(0, max(1, len(order) - size + 1), size):
+    # One past the last place that a whole batch may start at; a batch that is alone starts at 0.
+    end = max(1, len(order) - size + 1)
+    for start in range(0, end, size):
         chosen = order[start : start + size]
-        images = pixels[chosen]
+        images = _moved(pixels[chosen], augment, generator)
         shown = labels[chosen]
-        if "mirror" in augment:
-            images = _mirrored(images, generator)
-        if "shift" in augment and images.dim() == 4:
-            images = _shifted(images, generator)
+
         if "mix" in augment:
             share = torch.rand(len(images), generator=generator)
             images = _mixed(images, share)
@@ -43,33 +42,57 @@ def batches(
         yield images, shown
 
 
+def _moved(images: Tensor, augment: Collection[Augmentation], generator: torch.Generator) -> Tensor:
+    """Images after the changes that leave their labels as they are."""
+    if "mirror" in augment:
+        images = _mirrored(images, generator)
+    # Other data than images has no height and width to shift along.
+    if "shift" in augment and images.dim() == 4:
+        images = _shifted(images, generator)
+    return images
+
+
 def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
     """Every other image, drawn at random, from left to right."""
     chosen = torch.rand(len(images), generator=generator) < 0.5
-    return torch.where(_along(chosen, images), images.flip(-1), images)
+    mirrored = images.flip(-1)
+    return torch.where(_along(chosen, images), mirrored, images)
 
 
 def _mixed(items: Tensor, share: Tensor) -> Tensor:
     """Every item with one other, the first with the last and so on (mixup, Zhang et al. 2018)."""
-    return torch.lerp(items.flip(0), items, _along(share, items))
+    others = items.flip(0)
+    return torch.lerp(others, items, _along(share, items))
 
 
 def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
     """Every image by a distance of its own; what comes in from outside is 0."""
     count = len(images)
     height, width = images.shape[2:]
-    reach = max(1, round(min(height, width) * _SHIFT))
+    shorter = min(height, width)
+    reach = max(1, round(shorter * _SHIFT))
     padded = F.pad(images, (reach, reach, reach, reach))
 
-    down, right = torch.randint(0, 2 * reach + 1, (2, count), generator=generator)
+    # Where the picture begins in the padded image; at `reach` it is not shifted.
+    places = 2 * reach + 1
+    down, right = torch.randint(0, places, (2, count), generator=generator)
     rows = down[:, None] + torch.arange(height)
     columns = right[:, None] + torch.arange(width)
-    numbers = torch.arange(count)[:, None, None]
-    # channels, which no index follows, come last
-    picked = padded[numbers, :, rows[:, :, None], columns[:, None, :]]
-    return picked.permute(0, 3, 1, 2).contiguous()
+    numbers = torch.arange(count)
+
+    # One gather for all images: indices (images, 1, 1), (images, height, 1), (images, 1, width).
+    picked = padded[
+        numbers[:, None, None],
+        :,
+        rows[:, :, None],
+        columns[:, None, :],
+    ]
+    # Channels, which no index follows, came last.
+    channels_second = picked.permute(0, 3, 1, 2)
+    return channels_second.contiguous()
 
 
 def _along(values: Tensor, items: Tensor) -> Tensor:
     """One value for each item, in a shape that broadcasts with the items."""
-    return values.view(-1, *[1] * (items.dim() - 1))
+    ones = [1] * (items.dim() - 1)
+    return values.view(-1, *ones)

@@ -37,11 +37,16 @@ class Renormalized(nn.Module):
         """A network that wants one normalisation, for images that were given another."""
         mean, std = _tensors(given)
         its_mean, its_std = _tensors(wanted)
-        return cls(network, std / its_std, (mean - its_mean) / its_std)
+
+        # (x · std + mean - its_mean) / its_std, in one multiplication and one addition.
+        scale = std / its_std
+        shift = (mean - its_mean) / its_std
+        return cls(network, scale, shift)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs of the network."""
-        return cast("Tensor", self.network(x * self.scale + self.shift))
+        renormalized = x * self.scale + self.shift
+        return cast("Tensor", self.network(renormalized))
 
 
 class Ensemble(nn.Module):
@@ -58,13 +63,18 @@ class Ensemble(nn.Module):
 
 
 def _scores(output: object) -> Tensor:
-    # while the ensemble is traced, an output is a proxy that nothing can be asked of
-    return cast("Tensor", output) if isinstance(output, fx.Proxy) else logits(output)
+    # While the ensemble is traced, an output is a proxy that nothing can be asked of.
+    if isinstance(output, fx.Proxy):
+        return cast("Tensor", output)
+    return logits(output)
 
 
 def _tensors(normalisation: Normalisation) -> tuple[Tensor, Tensor]:
     mean, std = normalisation
-    return _per_channel(mean or (0.0,)), _per_channel(std or (1.0,))
+    # One number broadcasts over channels, so their count need not be known.
+    means = _per_channel(mean or (0.0,))
+    stds = _per_channel(std or (1.0,))
+    return means, stds
 
 
 def _per_channel(values: tuple[float, ...]) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+#: What lets a network learn at ten times the rate.
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -35,9 +36,13 @@ class LearningRate:
     def _share(self, step: int) -> float:
         rise = max(1, round(self.warmup * self.steps))
         if step < rise:
+            # Not step / rise: nothing would be learned in the first step.
             return (step + 1) / rise
-        progress = min(1.0, (step - rise) / max(1, self.steps - rise))
-        return 0.5 * (1 + math.cos(math.pi * progress))
+
+        fall = max(1, self.steps - rise)
+        progress = min(1.0, (step - rise) / fall)
+        cosine = math.cos(math.pi * progress)
+        return 0.5 * (1 + cosine)
 
 
 def usual_rate(student: nn.Module) -> float:
@@ -47,4 +52,6 @@ def usual_rate(student: nn.Module) -> float:
     0.002
     """
     has_norms = any(isinstance(module, _NORMS) for module in student.modules())
-    return 0.02 if has_norms else 0.002
+    if has_norms:
+        return 0.02
+    return 0.002

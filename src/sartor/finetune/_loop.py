@@ -102,7 +102,11 @@ def finetune(
     training = Training.begin(candidate, train, teacher, options, policy)
     scorer = ImageScorer(validation, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
-    progress = _Progress(training, scorer, Soup(training.tensors(), (0,), before), [])
+
+    # The candidate is what is best before the first epoch, so nothing worse is delivered.
+    first = Soup(training.tensors(), members=(0,), accuracy=before)
+    progress = _Progress(training, scorer, first, epochs=[])
+
     facts = {
         "options": dataclasses.asdict(options),
         "candidate": _identity(candidate, teacher),
@@ -112,14 +116,12 @@ def finetune(
 
     for number in range(len(progress.epochs), options.epochs):
         progress.train(number)
+        # All processes hold the same, and share one file.
         if checkpoint is not None and is_main():
             progress.write(checkpoint, facts)
         on_epoch(progress.epochs[-1])
 
-    soup = progress.soup
-    unchanged = soup.members == (0,)
-    model = trainable_copy(candidate) if unchanged else training.network(soup.tensors)
-    return Finetuned(model, before, soup.accuracy, soup.members, progress.epochs)
+    return progress.finetuned(candidate, before)
 
 
 @dataclass(eq=False)
@@ -140,10 +142,36 @@ class _Progress:
             raise RunError(
                 f"the loss is {loss} in epoch {number + 1}; the learning rate, {rate}, is too high"
             )
+
         tensors = self.training.tensors()
         self.soup, alone = self.soup.best_with(tensors, number + 1, self._accuracy)
         seconds = time.perf_counter() - started
-        self.epochs.append(Epoch(number, loss, alone.accuracy, self.soup.accuracy, seconds))
+
+        epoch = Epoch(
+            number=number,
+            loss=loss,
+            validation=alone.accuracy,
+            best=self.soup.accuracy,
+            seconds=seconds,
+        )
+        self.epochs.append(epoch)
+
+    def finetuned(self, candidate: fx.GraphModule, before: float) -> Finetuned:
+        """What is delivered: the best so far."""
+        soup = self.soup
+        if soup.members == (0,):
+            # As it was given: a quantized one would be unfolded and folded again.
+            model = trainable_copy(candidate)
+        else:
+            model = self.training.network(soup.tensors)
+
+        return Finetuned(
+            model=model,
+            before=before,
+            validation=soup.accuracy,
+            members=soup.members,
+            epochs=self.epochs,
+        )
 
     def write(self, path: Path, facts: dict[str, Any]) -> None:
         """Leave a checkpoint."""
@@ -152,36 +180,49 @@ class _Progress:
             "members": self.soup.members,
             "best": self.soup.accuracy,
         }
+
         parts = {**self.training.state(), "soup": self.soup.tensors}
-        _checkpoint.write(path, parts, {**facts, **progress})
+        stored = {**facts, **progress}
+        _checkpoint.write(path, parts, stored)
 
     def read(self, path: Path, facts: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises `RunError` for that of another training."""
         parts, stored = _checkpoint.read(path)
         _require_same(stored["options"], facts["options"], path)
+
+        # Options first: that they differ is easier to see than that weights do.
         if stored["candidate"] != facts["candidate"]:
             raise RunError(
                 f"{path} belongs to another candidate or teacher; remove it to train this one"
             )
+
         self.epochs = [Epoch(**entry) for entry in stored["epochs"]]
         self.training.restore(parts, epochs=len(self.epochs))
-        self.soup = Soup(parts["soup"], tuple(stored["members"]), stored["best"])
+        self.soup = Soup(
+            tensors=parts["soup"],
+            members=tuple(stored["members"]),
+            accuracy=stored["best"],
+        )
 
     def _accuracy(self, tensors: Tensors) -> float:
-        return self.scorer.score(self.training.network(tensors)).accuracy
+        network = self.training.network(tensors)
+        return self.scorer.score(network).accuracy
 
 
 def _identity(candidate: nn.Module, teacher: nn.Module | None) -> list[str]:
     """By what a checkpoint knows which training it belongs to."""
     of_teacher = "" if teacher is None else digest(teacher.state_dict())
-    return [digest(candidate.state_dict()), of_teacher]
+    of_candidate = digest(candidate.state_dict())
+    return [of_candidate, of_teacher]
 
 
 def _require_same(stored: dict[str, Any], options: dict[str, Any], path: Path) -> None:
     for name, value in options.items():
-        mine = list(value) if isinstance(value, tuple) else value  # JSON has no tuples
-        if stored.get(name) != mine:
+        theirs = stored.get(name)
+        # JSON has no tuples.
+        mine = list(value) if isinstance(value, tuple) else value
+        if theirs != mine:
             raise RunError(
-                f"{path} was made with {name} {stored.get(name)}, not {mine}; "
+                f"{path} was made with {name} {theirs}, not {mine}; "
                 "use the same options or remove it"
             )

@@ -35,13 +35,21 @@ class Loss:
         loss = F.cross_entropy(outputs, labels)
         if self.teacher is None:
             return loss
+
         with torch.no_grad():
-            scores = logits(self.teacher(images)).float()
-            wanted = scores.div(self.temperature).softmax(-1)
+            answer = logits(self.teacher(images))
+            softened = answer.float().div(self.temperature)
+            wanted = softened.softmax(-1)
 
         found = outputs.div(self.temperature).log_softmax(-1)
-        divergence = F.kl_div(found, wanted, reduction="batchmean") * self.temperature**2
-        return (1 - self.distill) * loss + self.distill * divergence
+        # A mean over images, as that of the cross-entropy is.
+        divergence = F.kl_div(found, wanted, reduction="batchmean")
+        # Gradients of softened outputs shrink with the square of the temperature.
+        scaled = divergence * self.temperature**2
+
+        of_labels = (1 - self.distill) * loss
+        of_teacher = self.distill * scaled
+        return of_labels + of_teacher
 
 
 def prepared_teacher(teacher: nn.Module, student: nn.Module, image: Tensor) -> nn.Module:
@@ -49,7 +57,9 @@ def prepared_teacher(teacher: nn.Module, student: nn.Module, image: Tensor) -> n
 
     Raises `UsageError` as `require_alike` does.
     """
-    copied = _folded(teacher, image).eval().requires_grad_(False)
+    copied = _folded(teacher, image)
+    copied.eval()
+    copied.requires_grad_(False)
     require_alike(copied, student, image)
     return copied
 
@@ -75,6 +85,7 @@ def require_alike(teacher: nn.Module, student: nn.Module, image: Tensor) -> None
 def _folded(teacher: nn.Module, example: Tensor) -> nn.Module:
     """A copy without batch norms where it can be traced: they are a third of a ResNet-56's time."""
     try:
-        return fold(trace(teacher, example).module)
+        network = trace(teacher, example)
+        return fold(network.module)
     except TraceError:
         return copy.deepcopy(teacher)

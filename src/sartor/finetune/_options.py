@@ -68,17 +68,23 @@ class FinetuneOptions:
         _require_at_least_one("epochs", self.epochs)
         _require_at_least_one("batch", self.batch)
         require_seed(self.seed)
+
         _require_between("distill", self.distill, 0.0, 1.0)
+        # Below 1: with 1 the average stays at the candidate and momentum never ends.
         _require_between("ema", self.ema, 0.0, 0.99999)
         _require_between("momentum", self.momentum, 0.0, 0.999)
         _require_between("warmup", self.warmup, 0.0, 1.0)
+
         if not 0 <= self.weight_decay < math.inf:
             raise UsageError(f"weight_decay is {self.weight_decay}; it must be at least 0")
         if self.learning_rate is not None:
             _require_positive("learning_rate", self.learning_rate)
         _require_positive("temperature", self.temperature)
-        _require_among("augment", self.augment, get_args(Augmentation))
-        _require_among("precision", (self.precision,), get_args(Precision))
+
+        augmentations = get_args(Augmentation)
+        _require_among("augment", self.augment, augmentations)
+        precisions = get_args(Precision)
+        _require_among("precision", (self.precision,), precisions)
 
 
 @dataclass(frozen=True)
@@ -125,4 +131,6 @@ def _require_between(name: str, value: float, low: float, high: float) -> None:
 def _require_among(name: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> None:
     unknown = sorted(set(values) - set(allowed))
     if unknown:
-        raise UsageError(f"{name} has {', '.join(unknown)}; allowed are {', '.join(allowed)}")
+        found = ", ".join(unknown)
+        known = ", ".join(allowed)
+        raise UsageError(f"{name} has {found}; allowed are {known}")

@@ -35,6 +35,7 @@ class PrivateState:
         state = require("accelerate.state", extra="train")
         for name in _SHARED:
             shared = getattr(state, name)
+            # The attribute itself: of a descriptor, `getattr` would give what it holds.
             self._hosts[name] = vars(shared)[_ATTRIBUTE]
             setattr(shared, _ATTRIBUTE, self._own[name])
 
@@ -46,7 +47,8 @@ class PrivateState:
     ) -> None:
         state = require("accelerate.state", extra="train")
         for name in _SHARED:
-            setattr(getattr(state, name), _ATTRIBUTE, self._hosts[name])
+            shared = getattr(state, name)
+            setattr(shared, _ATTRIBUTE, self._hosts[name])
 
 
 def make_accelerator(precision: Precision) -> Accelerator:
@@ -58,5 +60,9 @@ def make_accelerator(precision: Precision) -> Accelerator:
     has_gpu = torch.cuda.is_available()
     if precision == "fp16" and not has_gpu:
         raise UsageError("precision is fp16, which needs a GPU; allowed here are no and bf16")
-    made: Accelerator = accelerate.Accelerator(mixed_precision=precision, cpu=not has_gpu)
+
+    made: Accelerator = accelerate.Accelerator(
+        mixed_precision=precision,
+        cpu=not has_gpu,
+    )
     return made

@@ -31,11 +31,15 @@ class Soup:
 
     def mean_with(self, tensors: Tensors) -> dict[str, Tensor]:
         """The mean with one more network; whole numbers, which have no mean, are the new one's."""
-        share = 1 / (len(self.members) + 1)
+        # A running mean, for which the networks before need not be kept.
+        count = len(self.members) + 1
+        share = 1 / count
         mean = {}
         for name, item in tensors.items():
-            has_mean = item.is_floating_point()
-            mean[name] = self.tensors[name].lerp(item, share) if has_mean else item
+            if item.is_floating_point():
+                mean[name] = self.tensors[name].lerp(item, share)
+            else:
+                mean[name] = item
         return mean
 
     def best_with(
@@ -46,7 +50,11 @@ class Soup:
         The best is the mean with the epoch, the epoch alone or this soup; of equals the first.
         """
         alone = Soup(tensors, (number,), accuracy(tensors))
+
         mean = self.mean_with(tensors)
-        together = Soup(mean, (*self.members, number), accuracy(mean))
+        members = (*self.members, number)
+        together = Soup(mean, members, accuracy(mean))
+
+        # `max` returns the first of equals.
         best = max((together, alone, self), key=lambda soup: soup.accuracy)
         return best, alone

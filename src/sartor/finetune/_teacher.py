@@ -36,12 +36,15 @@ class Teacher:
     weights: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.weights and len(self.weights) != len(self.models):
-            files = ", ".join(map(str, self.weights))
-            names = ", ".join(self.models) or "none"
-            raise UsageError(
-                f"teacher weights are {files}, teachers are {names}; name one network for each file"
-            )
+        # Networks of the user's own may come with their weights, so that none are named.
+        if not self.weights or len(self.weights) == len(self.models):
+            return
+
+        files = ", ".join(map(str, self.weights))
+        names = ", ".join(self.models) or "none"
+        raise UsageError(
+            f"teacher weights are {files}, teachers are {names}; name one network for each file"
+        )
 
     def build(self, images: Images, *, classes: int) -> nn.Module | None:
         """One network for images as they are normalised in ``images``; None for the original.
@@ -58,16 +61,20 @@ class Teacher:
 
         networks = []
         for model, weights in zip_longest(self.models, self.weights):
-            networks.append(_build(model, weights, images, classes))
+            network = _build(model, weights, images, classes)
+            networks.append(network)
+
         if not networks:
             return None
         if len(networks) == 1:
             return networks[0]
 
+        # One by one, so that a message can name the teacher that cannot run on these images.
         image = images.slice(0, 1).normalized()
         shapes = []
         for network, name in zip(networks, self.models, strict=True):
-            shapes.append(output_shape(network, image, f"the teacher {name}"))
+            shape = output_shape(network, image, f"the teacher {name}")
+            shapes.append(shape)
         if len(set(shapes)) > 1:
             written = ", ".join(map(str, shapes))
             raise UsageError(

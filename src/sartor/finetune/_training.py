@@ -17,8 +17,10 @@ from sartor.compression.modules import trainable_copy, weight_of
 from sartor.compression.quantizing import refold, unfold
 from sartor.data import Images
 from sartor.finetune._batches import batches
+from sartor.finetune._checkpoint import numbers_as_tensors, tensors_as_numbers
 from sartor.finetune._learning_rate import LearningRate, usual_rate
 from sartor.finetune._loss import Loss, prepared_teacher
+from sartor.finetune._optimizer import make_optimizer, momentum_of, restore_momentum
 from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._private_state import PrivateState, make_accelerator
 from sartor.machine import channels_last, require
@@ -74,9 +76,9 @@ class Training:
 
         average = get_ema_multi_avg_fn(options.ema)
         self._average = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
-        self._optimizer = _optimizer(student, options)
+        self._optimizer = make_optimizer(student, options)
         self._step = 0
-        # as the accelerator has them, which spreads them over processes
+        # As the accelerator has them, which spreads them over processes.
         self._model, self._stepper = accelerator.prepare(student, self._optimizer)
         self._forward = _compiled(self._model, options)
 
@@ -148,10 +150,15 @@ class Training:
                 generator=torch.Generator().manual_seed(seed),
             )
             for images, labels in drawn:
-                losses.append(self._learn(channels_last(images.to(device)), labels.to(device)))
+                images = channels_last(images.to(device))
+                loss = self._learn(images, labels.to(device))
+                losses.append(loss)
 
-            mean = torch.tensor(sum(losses) / len(losses), dtype=torch.float64, device=device)
-            return float(_operations().reduce(mean, "mean"))
+            # All processes have to know it: they stop together where it is not finite.
+            mean = sum(losses) / len(losses)
+            shared = torch.tensor(mean, dtype=torch.float64, device=device)
+            reduced = _operations().reduce(shared, "mean")
+            return float(reduced)
 
     def tensors(self) -> dict[str, Tensor]:
         """What would be delivered if training ended here.
@@ -160,10 +167,11 @@ class Training:
         """
         latest = self._student.state_dict()
         delivered = self._average.module.state_dict() if self.options.ema else latest
+
         found = {}
         with self._state:
             for name, item in delivered.items():
-                # zero points, for instance: whole numbers have no average
+                # Zero points, for instance: whole numbers have no average.
                 chosen = item if item.is_floating_point() else latest[name]
                 copied = chosen.clone()
                 _operations().broadcast(copied)
@@ -178,67 +186,65 @@ class Training:
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         """All that changes, by part."""
-        momentum = {}
-        for index, item in enumerate(self._student.parameters()):
-            known = self._optimizer.state[item]
-            if "momentum_buffer" in known:
-                momentum[str(index)] = known["momentum_buffer"]
+        scaler_numbers: dict[str, Tensor] = {}
         scaler = self._accelerator.scaler
+        if scaler is not None:
+            scaler_numbers = numbers_as_tensors(scaler.state_dict())
+
         return {
             "student": dict(self._student.state_dict()),
             "average": dict(self._average.state_dict()),
-            "momentum": momentum,
-            "scaler": {} if scaler is None else numbers_as_tensors(scaler.state_dict()),
+            "momentum": momentum_of(self._optimizer, self._student),
+            "scaler": scaler_numbers,
         }
 
     def restore(self, parts: Mapping[str, Mapping[str, Tensor]], *, epochs: int) -> None:
         """Stand where `state` was taken, after some epochs."""
         self._student.load_state_dict(parts["student"])
         self._average.load_state_dict(parts["average"])
+
+        # A file has no part without tensors.
         momentum = parts.get("momentum", {})
-        for index, item in enumerate(self._student.parameters()):
-            if str(index) in momentum:
-                buffer = momentum[str(index)].to(item.device)
-                self._optimizer.state[item]["momentum_buffer"] = buffer
+        restore_momentum(self._optimizer, self._student, momentum)
+
         scaler = self._accelerator.scaler
         if scaler is not None:
-            numbers = {name: item.item() for name, item in parts.get("scaler", {}).items()}
+            numbers = tensors_as_numbers(parts.get("scaler", {}))
             scaler.load_state_dict(numbers)
+
         self._step = epochs * self._steps_per_epoch
 
     def _share_of_process(self) -> slice:
         """The images of this process: equally many for each, since they wait for each other."""
         processes = self._accelerator.num_processes
+        first = self._accelerator.process_index
         whole = len(self._labels) // processes * processes
-        return slice(self._accelerator.process_index, whole, processes)
+        return slice(first, whole, processes)
 
     def _learn(self, images: Tensor, labels: Tensor) -> float:
         """One step; its loss."""
         with self._accelerator.autocast():
             outputs = logits(self._forward(images))
             loss = self._loss(outputs.float(), images, labels)
+
+        rate = self.rate.at(self._step)
         for group in self._optimizer.param_groups:
-            group["lr"] = self.rate.at(self._step)
+            group["lr"] = rate
         self._step += 1
 
         self._stepper.zero_grad()
         self._accelerator.backward(loss)
         self._stepper.step()
+
+        # After the step, in which weights that were pruned have gradients like any other.
         with torch.no_grad():
             for name, mask in self._masks.items():
-                self._student.get_parameter(name).mul_(mask)
+                parameter = self._student.get_parameter(name)
+                parameter.mul_(mask)
+
         if self.options.ema:
             self._average.update_parameters(self._student)
         return float(loss.detach())
-
-
-def numbers_as_tensors(numbers: Mapping[str, float]) -> dict[str, Tensor]:
-    """Numbers as they go into a file: whole ones stay whole, others keep all their digits."""
-    found = {}
-    for name, value in numbers.items():
-        kind = torch.int64 if isinstance(value, int) else torch.float64
-        found[name] = torch.tensor(value, dtype=kind)
-    return found
 
 
 @contextlib.contextmanager
@@ -246,6 +252,7 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Draw from a seed, as dropout does; afterwards the generators are as they were."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
+        # `torch.manual_seed` would seed all devices, of which no other is restored.
         torch.default_generator.manual_seed(seed)
         if devices:
             torch.cuda.manual_seed(seed)
@@ -262,7 +269,8 @@ def _compiled(model: nn.Module, options: FinetuneOptions) -> Callable[[Tensor], 
 
 
 def _shares(labels: Tensor, classes: int) -> Tensor:
-    return F.one_hot(labels, classes).float()
+    chosen = F.one_hot(labels, classes)
+    return chosen.float()
 
 
 def _masks(student: nn.Module, policy: Policy) -> dict[str, Tensor]:
@@ -270,18 +278,8 @@ def _masks(student: nn.Module, policy: Policy) -> dict[str, Tensor]:
     masks = {}
     for layer, share in policy.weights.items():
         if share < 1:
-            weight = weight_of(student.get_submodule(layer))
-            masks[f"{layer}.weight"] = (weight != 0).to(weight.dtype)
+            module = student.get_submodule(layer)
+            weight = weight_of(module)
+            is_kept = weight != 0
+            masks[f"{layer}.weight"] = is_kept.to(weight.dtype)
     return masks
-
-
-def _optimizer(student: nn.Module, options: FinetuneOptions) -> torch.optim.SGD:
-    """SGD without weight decay of biases and batch norms, which have one axis."""
-    parameters = list(student.parameters())
-    weights = [item for item in parameters if item.dim() > 1]
-    others = [item for item in parameters if item.dim() <= 1]
-    groups = [
-        {"params": weights, "weight_decay": options.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.SGD(groups, momentum=options.momentum, nesterov=options.momentum > 0)
