@@ -1,19 +1,26 @@
-"""What the benchmarks have in common: their networks, runs that are not repeated, and how numbers are written."""
+"""What the benchmarks share: their networks, runs that are not repeated, and tables.
+
+No command of its own: the other files of this folder import it.
+"""
 
 from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from sartor.data import Data
 from sartor.machine import keep_freed_memory, write_text
 from sartor.runs import SubjectSource
 
+#: Where trained networks and CIFAR-10 lie.
 SHARED = Path("../shared")
 keep_freed_memory()
 
@@ -22,7 +29,8 @@ def subject(
     model: str, *, calibration: int, seed: int = 0, shared: Path = SHARED
 ) -> tuple[nn.Module, Data]:
     """A network trained on CIFAR-10, and CIFAR-10."""
-    source = SubjectSource(model, weights_of(model, shared), str(data_in(shared)), seed)
+    weights = weights_of(model, shared)
+    source = SubjectSource(model, weights, str(data_in(shared)), seed)
     loaded, data = source.load_both(calibration)
     return loaded.model, data
 
@@ -37,6 +45,19 @@ def data_in(shared: Path) -> Path:
     return shared / "data/cifar10"
 
 
+@torch.no_grad()
+def outputs_of(network: nn.Module, pixels: Tensor, batch: int) -> NDArray[np.float32]:
+    """Class scores of normalised images, (images, classes), a batch at a time."""
+    outputs: list[NDArray[np.float32]] = [network(part).numpy() for part in pixels.split(batch)]
+    return np.concatenate(outputs)
+
+
+def accuracy(outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Right answers, in percent."""
+    right = outputs.argmax(1) == labels
+    return 100 * float(right.mean())
+
+
 def keep(path: Path, run: Callable[[], dict[str, Any]]) -> None:
     """Run and leave a JSON file, unless it is there: a comparison that was interrupted goes on."""
     if not path.exists():
@@ -45,10 +66,24 @@ def keep(path: Path, run: Callable[[], dict[str, Any]]) -> None:
 
 def kept(folder: Path) -> list[dict[str, Any]]:
     """All runs in a folder."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    paths = sorted(folder.glob("*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
-def spread(values: list[float], digits: int = 2) -> str:
+def spread(values: Sequence[float], digits: int = 2) -> str:
     """Mean and standard deviation over seeds."""
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{deviation}"
+    mean = f"{statistics.mean(values):.{digits}f}"
+    if len(values) < 2:
+        return mean
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def print_header(*names: str) -> None:
+    """The head of a Markdown table."""
+    print_row(*names)
+    print("|" + "---|" * len(names))
+
+
+def print_row(*cells: object) -> None:
+    """A row of a Markdown table, at once."""
+    print("| " + " | ".join(map(str, cells)) + " |", flush=True)

@@ -1,9 +1,10 @@
-"""Runs an artifact in a process that can import neither sartor nor the network's class, with nothing but its runtime.
+"""Run an artifact in a process that can import neither sartor nor the network's class.
 
     python bench/_stranger.py FORMAT ARTIFACT IMAGES.npy OUTPUTS.npy
 
-Writes the outputs of all images, prints one JSON line: median milliseconds of one image on one thread, peak memory in bytes.
-A folder that `sartor.load` reads is the exception: sartor is what reads it.
+Nothing but the runtime is at hand. Writes the outputs of all images and prints one JSON line:
+median milliseconds of one image on one thread, and the peak memory in bytes. A folder that
+`sartor.load` reads is the exception: sartor is what reads it.
 """
 
 from __future__ import annotations
@@ -17,140 +18,162 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 
-form, artifact, images_path, outputs_path = sys.argv[1:]
-if form != "folder":
-    sys.modules["sartor"] = None  # type: ignore[assignment] # importing it is an error from here on
+Images = NDArray[np.float32]
+Run = Callable[[Images], Images]
 
-Run = Callable[[np.ndarray], np.ndarray]
 #: Images per run, where the artifact takes any number.
 BATCH = 100
+#: How long one image is run again and again.
 SECONDS = 5.0
+WARM_UP = 5
 
 
-def onnx() -> Callable[[], Run]:
+def onnx(artifact: str) -> Run:
+    """By onnxruntime."""
     import onnxruntime
 
-    def load() -> Run:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(
-            artifact, options, providers=["CPUExecutionProvider"]
-        )
-        name = session.get_inputs()[0].name
-        return lambda images: session.run(None, {name: images})[0]
-
-    return load
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})[0]
 
 
-def openvino() -> Callable[[], Run]:
-    import openvino
+def openvino(artifact: str) -> Run:
+    """By openvino."""
+    import openvino as runtime
 
-    def load() -> Run:
-        settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-        compiled = openvino.Core().compile_model(artifact, "CPU", settings)
-        return lambda images: compiled(images)[0]
-
-    return load
+    settings = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = runtime.Core().compile_model(artifact, "CPU", settings)
+    return lambda images: compiled(images)[0]
 
 
-def executorch() -> Callable[[], Run]:
+def executorch(artifact: str) -> Run:
+    """By executorch, image by image."""
     import torch
     from executorch.extension.pybindings import portable_lib
     from executorch.runtime import Runtime
 
-    def load() -> Run:
-        portable_lib._unsafe_reset_threadpool(1)
-        program = Runtime.get().load_program(Path(artifact))
-        method = program.load_method("forward")
+    portable_lib._unsafe_reset_threadpool(1)
+    program = Runtime.get().load_program(Path(artifact))
+    method = program.load_method("forward")
 
-        def run(images: np.ndarray) -> np.ndarray:
-            assert program is not None
-            return np.concatenate(
-                [np.array(method.execute([torch.from_numpy(row[None])])[0]) for row in images]
-            )
+    def run(images: Images) -> Images:
+        # a method keeps a reference to its program, but not its memory
+        assert program is not None
+        outputs = []
+        for row in images:
+            (output,) = method.execute([torch.from_numpy(row[None])])
+            outputs.append(np.array(output))
+        return np.concatenate(outputs)
 
-        return run
-
-    return load
+    return run
 
 
-def pt2() -> Callable[[], Run]:
+def pt2(artifact: str) -> Run:
+    """By torch.export."""
     import torch
     from torch.ao.quantization.fx._decomposed import quantized_decomposed_lib  # noqa: F401 - registers its operators
 
     torch.set_num_threads(1)
+    module = torch.export.load(artifact).module()
 
-    def load() -> Run:
-        module = torch.export.load(artifact).module()
+    @torch.no_grad()
+    def run(images: Images) -> Images:
+        return module(torch.from_numpy(images)).numpy()
 
-        @torch.no_grad()
-        def run(images: np.ndarray) -> np.ndarray:
-            return module(torch.from_numpy(images)).numpy()
-
-        return run
-
-    return load
+    return run
 
 
-def folder() -> Callable[[], Run]:
+def folder(artifact: str) -> Run:
+    """By sartor."""
     import torch
 
     import sartor
 
     torch.set_num_threads(1)
+    network = sartor.load(artifact)
 
-    def load() -> Run:
-        network = sartor.load(artifact)
+    @torch.no_grad()
+    def run(images: Images) -> Images:
+        return network(torch.from_numpy(images)).numpy()
 
-        @torch.no_grad()
-        def run(images: np.ndarray) -> np.ndarray:
-            return network(torch.from_numpy(images)).numpy()
-
-        return run
-
-    return load
+    return run
 
 
-def peak() -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+LOADERS = {
+    "onnx": onnx,
+    "openvino": openvino,
+    "executorch": executorch,
+    "pt2": pt2,
+    "folder": folder,
+}
 
 
 def main() -> None:
-    load = {
-        "onnx": onnx,
-        "openvino": openvino,
-        "executorch": executorch,
-        "pt2": pt2,
-        "folder": folder,
-    }[form]()
+    """Run the artifact."""
+    form, artifact, images_path, outputs_path = sys.argv[1:]
+    if form != "folder":
+        sys.modules["sartor"] = None  # type: ignore[assignment] # importing it is an error from here
+    preload(form)
     before = psutil.Process().memory_info().rss
-    run, single = load(), np.load(images_path, mmap_mode="r")[:1].copy()
-    for _ in range(5):
+    run = LOADERS[form](artifact)
+    images: Images = np.load(images_path, mmap_mode="r")
+    seconds = seconds_of(run, images[:1].copy())
+    memory = max(0, peak() - before)
+
+    np.save(outputs_path, outputs_of(run, np.load(images_path)))
+    found = {
+        "milliseconds": 1e3 * seconds,
+        "memory": memory,
+        "classes": "sartor.models" in sys.modules,
+    }
+    print(json.dumps(found))
+
+
+def preload(form: str) -> None:
+    """Import the runtime, whose own memory is not the artifact's."""
+    modules = {
+        "onnx": ["onnxruntime"],
+        "openvino": ["openvino"],
+        "executorch": ["torch", "executorch.runtime", "executorch.extension.pybindings"],
+        "pt2": ["torch", "torch.ao.quantization.fx._decomposed"],
+        "folder": ["torch", "sartor"],
+    }
+    for name in modules[form]:
+        __import__(name)
+
+
+def seconds_of(run: Run, single: Images) -> float:
+    """Median seconds of one image."""
+    for _ in range(WARM_UP):
         run(single)
-    times, started = [], time.perf_counter()
+    times = []
+    started = time.perf_counter()
     while time.perf_counter() - started < SECONDS:
         begun = time.perf_counter()
         run(single)
         times.append(time.perf_counter() - begun)
-    memory = max(0, peak() - before)
-    images = np.load(images_path)
-    np.save(
-        outputs_path,
-        np.concatenate(
-            [run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-        ),
-    )
-    print(
-        json.dumps(
-            {
-                "milliseconds": 1e3 * statistics.median(times),
-                "memory": memory,
-                "classes": "sartor.models" in sys.modules,
-            }
-        )
-    )
+    return statistics.median(times)
 
 
-main()
+def outputs_of(run: Run, images: Images) -> Images:
+    """Outputs of all images, a batch at a time."""
+    outputs = []
+    for start in range(0, len(images), BATCH):
+        outputs.append(run(images[start : start + BATCH]))
+    return np.concatenate(outputs)
+
+
+def peak() -> int:
+    """Peak memory of this process in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return 1024 * int(line.split()[1])
+    raise SystemExit("the kernel does not say what this process took")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,13 +1,18 @@
-"""MACs, parameters and bytes of the reference networks, by the closed form. Prints a Markdown table."""
+"""MACs, parameters and bytes of the reference networks by the closed form, beside known MACs.
+
+python bench/counts.py    # prints a Markdown table
+"""
 
 from __future__ import annotations
 
 import torch
 
+from _common import print_header, print_row
 from sartor import models
 from sartor.cost import CostModel
 from sartor.graph import trace
 
+#: Network, pixels, MACs as published.
 CASES = [
     ("resnet20", 32, "40.55 M"),
     ("resnet56", 32, "125.49 M"),
@@ -22,14 +27,12 @@ CASES = [
 
 def main() -> None:
     """Print the table."""
-    print(
-        "| network | pixels | known MACs | MACs | parameters | bytes |\n|---|---|---|---|---|---|"
-    )
+    print_header("network", "pixels", "known MACs", "MACs", "parameters", "bytes")
     for name, pixels, known in CASES:
-        cost = CostModel(
-            trace(models.build(name, pixels=pixels), torch.zeros(1, 3, pixels, pixels))
-        ).original
-        print(f"| {name} | {pixels} | {known} | {cost.macs:,} | {cost.params:,} | {cost.size:,} |")
+        model = models.build(name, pixels=pixels)
+        network = trace(model, torch.zeros(1, 3, pixels, pixels))
+        cost = CostModel(network).original
+        print_row(name, pixels, known, f"{cost.macs:,}", f"{cost.params:,}", f"{cost.size:,}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""What an episode costs, as a ratio of one fp32 eager forward pass of the original over the 5,000 validation images.
+"""What an episode costs, beside one fp32 eager pass of the original over the validation images.
+
+    python bench/episode.py --model resnet56 --budget 'macs<=50%' --episodes 60
 
 Both are timed in this process, with the same threads, in turns: the machine may be shared.
 """
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import torch
 import tyro
+from torch import Tensor, nn
 
 from _common import SHARED, subject
 from sartor.pipeline import SearchOptions
@@ -18,11 +21,20 @@ from sartor.runs import compress
 
 #: Length of the search that what happens once is shared out over.
 SEARCH = 400
+BATCH = 500
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """Cost of an episode."""
+    """Cost of an episode.
+
+    Attributes:
+        shared: Folder of networks and data.
+        model: Name of the network.
+        budget: Of the search.
+        episodes: Of the search.
+        threads: Of PyTorch; if not given, as many as it takes by itself.
+    """
 
     shared: Path = SHARED
     model: str = "resnet56"
@@ -37,37 +49,37 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     model, images = subject(arguments.model, calibration=2048, shared=arguments.shared)
-    model.eval()
     pixels = images.validation.normalized()
-    before = _forward_seconds(model, pixels)
+    before = _forward_seconds(model.eval(), pixels)
+
     started = time.perf_counter()
     options = SearchOptions(episodes=arguments.episodes, baselines=())
     report = compress(model, images, budget=arguments.budget, options=options).report
     whole = time.perf_counter() - started
     forward = min(before, _forward_seconds(model, pixels))
+
+    threads = torch.get_num_threads()
     print(
-        f"{arguments.model}, {arguments.budget}, {torch.get_num_threads()} threads, {arguments.episodes} episodes"
+        f"{arguments.model}, {arguments.budget}, {threads} threads, {arguments.episodes} episodes"
     )
-    print(
-        f"one fp32 eager forward pass over {len(pixels)} images: {forward:.2f} s (the faster of two, before and after)"
-    )
+    print(f"one fp32 eager forward pass over {len(pixels)} images: {forward:.2f} s", end=" ")
+    print("(the faster of two, before and after)")
     for name, seconds in report["seconds_per_episode"].items():
         print(f"  {name:10s} {seconds:.3f} s = {seconds / forward:.3f} of it")
-    mean = report["seconds_per_episode"]["total"]
+
+    mean = report.seconds_per_episode.total
     once = whole - mean * arguments.episodes
     everything = mean + once / SEARCH
-    print(
-        f"once per search: {once:.1f} s (tracing, ranking, finalists refitted and scored in fp32, test)"
-    )
-    print(
-        f"everything, over a search of {SEARCH} episodes: {everything:.3f} s an episode = {everything / forward:.3f} of it"
-    )
+    print(f"once per search: {once:.1f} s", end=" ")
+    print("(tracing, ranking, finalists refitted and scored in fp32, test)")
+    print(f"everything, over a search of {SEARCH} episodes: {everything:.3f} s an episode", end=" ")
+    print(f"= {everything / forward:.3f} of it")
 
 
 @torch.no_grad()
-def _forward_seconds(model: torch.nn.Module, pixels: torch.Tensor) -> float:
+def _forward_seconds(model: nn.Module, pixels: Tensor) -> float:
     started = time.perf_counter()
-    for batch in pixels.split(500):
+    for batch in pixels.split(BATCH):
         model(batch)
     return time.perf_counter() - started
 

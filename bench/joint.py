@@ -1,13 +1,13 @@
-"""Pruning, quantizing and both together under a latency that is measured; and what the parts of the joint search are worth.
+"""Pruning, quantizing and both under a latency that is measured, and Galen's ablations.
 
-    python bench/joint.py methods --model resnet18 --out runs/joint        # what to search, at several latencies
-    python bench/joint.py ablations --model resnet20 --out runs/ablations  # sequential schemes, and the features of the state
+    python bench/joint.py methods --model resnet18 --out runs/joint        # at several latencies
+    python bench/joint.py ablations --model resnet20 --out runs/ablations  # schemes and features
     python bench/joint.py methods --out runs/joint --table
-    python bench/joint.py again runs/joint/runs/*-both-*                   # measure what was delivered once more
+    python bench/joint.py again runs/joint/runs/*-both-*                   # measure once more
 
-Each search is a run of its own in OUT/runs, so that all can be interrupted and taken up again, and what they found be fine-tuned
-and exported; latencies of layers and sensitivities are measured once for all of them. What was delivered is loaded from its
-folder and measured once more.
+Each search is a run of its own in OUT/runs, so that all can be interrupted and taken up again, and
+what they found be fine-tuned and exported. Latencies of layers and sensitivities are measured once
+for all of them. What was delivered is loaded from its folder and measured once more.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,18 +25,18 @@ import torch
 import tyro
 
 import sartor
-from _common import SHARED, data_in, keep, kept, spread, weights_of
+from _common import SHARED, data_in, keep, kept, print_header, print_row, spread, weights_of
 from sartor import targets
 from sartor.compression import CompressOptions, deployable, fold, holds_network
 from sartor.errors import BudgetError
 from sartor.graph import Network, trace
 from sartor.pipeline import Measurement, SearchOptions
 from sartor.problem import Method
-from sartor.runs import Run, RunConfig
+from sartor.runs import Result, Run, RunConfig
 from sartor.targets import SURE
 
 #: What is kept of the report of a search.
-_TOLD = (
+REPORTED = (
     "original",
     "best",
     "budget_met",
@@ -46,21 +46,56 @@ _TOLD = (
     "latency_prediction_error",
     "target",
 )
+PRUNE: tuple[Method, ...] = ("prune",)
+QUANTIZE: tuple[Method, ...] = ("quantize",)
+BOTH: tuple[Method, ...] = ("prune", "quantize")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One search.
+
+    Attributes:
+        methods: What is searched.
+        share: The bound on the latency, as a share of the original's.
+    """
+
+    methods: tuple[Method, ...]
+    share: float
 
 
 @dataclass(frozen=True)
 class Case:
-    """One row: searches one after the other (methods, share of the latency), all but the last only a start for the next."""
+    """One row: searches one after the other, all but the last only a start for the next.
+
+    Attributes:
+        name: Of the row.
+        stages: The searches.
+        agent: Who decides.
+        state: What the agent galen sees beside the shapes of layers.
+    """
 
     name: str
-    stages: tuple[tuple[tuple[Method, ...], float], ...]
+    stages: tuple[Stage, ...]
     agent: str
     state: tuple[Measurement, ...] = ()
 
 
 @dataclass(frozen=True)
-class Common(ABC):
-    """What all searches have in common."""
+class Comparison(ABC):
+    """What all searches have in common.
+
+    Attributes:
+        model: Name of the network.
+        target: Name of the runtime.
+        out: Folder of the JSON files and of the runs.
+        shared: Folder of networks and data.
+        episodes: Of each search.
+        seeds: Each repeats all rows.
+        threads: Of PyTorch.
+        multiple: Channel counts are multiples of this.
+        table: Only print the table of what has been run.
+    """
 
     model: str = "resnet18"
     target: str = "onnxruntime"
@@ -71,7 +106,6 @@ class Common(ABC):
     threads: int = 2
     multiple: int = 8
     table: bool = False
-    """Only print the table of what has been run."""
 
     @abstractmethod
     def cases(self) -> Iterator[Case]:
@@ -83,81 +117,103 @@ class Common(ABC):
         if not self.table:
             for seed in self.seeds:
                 for case in self.cases():
-                    path = self.out / f"{self.model}-{case.name.replace(' ', '-')}-{seed}.json"
+                    path = self.out / f"{self._name(case, seed)}.json"
                     keep(path, partial(self._run, case, seed))
-        _print_table(self.out)
+        _print_table(kept(self.out))
 
     def _run(self, case: Case, seed: int) -> dict[str, Any]:
-        told = {"model": self.model, "case": case.name, "seed": seed}
+        """The JSON file of one row with one seed."""
+        entry = {"model": self.model, "case": case.name, "seed": seed}
+        try:
+            result, folder = self._search(case, seed)
+        except BudgetError as error:
+            return {**entry, "refused": str(error)}
+        again = _measure_again(folder, result.network, self.target)
+        reported = {key: result.report[key] for key in REPORTED}
+        return {**entry, **reported, "again": asdict(again)}
+
+    def _search(self, case: Case, seed: int) -> tuple[Result, Path]:
+        """The result of the last stage, and its folder."""
         base: Path | None = None
-        for number, (methods, share) in enumerate(case.stages):
-            folder = (
-                self.out / "runs" / f"{self.model}-{case.name.replace(' ', '-')}-{seed}-{number}"
-            )
-            options = SearchOptions(
-                agent=case.agent,
-                state=case.state,
-                methods=methods,
-                episodes=self.episodes,
-                seed=seed,
-                target=self.target,
-                multiple=self.multiple,
-                base=base,
-                baselines=(),
-                finalists=3,
-                min_keep=0.1,
-                compress=CompressOptions(images=128, final_images=512),
-                table=self.out / f"runs/{self.model}-latency.json",
-            )
-            if case.agent == "galen":
-                options = replace(options, seed_with=(), sensitivity=self._sensitivity(seed))
+        for number, stage in enumerate(case.stages):
+            folder = self.out / "runs" / f"{self._name(case, seed)}-{number}"
+            options = self._options(case, stage, seed, base)
             config = RunConfig(
                 model=self.model,
                 weights=weights_of(self.model, self.shared),
                 data=str(data_in(self.shared)),
-                budget=f"latency<={share}",
+                budget=f"latency<={stage.share}",
                 out=folder,
                 threads=self.threads,
                 options=options,
             )
-            try:
-                result = Run.of(config).search(resume=True)
-            except BudgetError as error:
-                return {**told, "refused": str(error)}
+            result = Run.of(config).search(resume=True)
             base = folder
-        again = _measure_again(folder, result.network, self.target)
-        return {**told, **{key: result.report[key] for key in _TOLD}, "again": asdict(again)}
+        return result, folder
+
+    def _options(self, case: Case, stage: Stage, seed: int, base: Path | None) -> SearchOptions:
+        options = SearchOptions(
+            agent=case.agent,
+            state=case.state,
+            methods=stage.methods,
+            episodes=self.episodes,
+            seed=seed,
+            target=self.target,
+            multiple=self.multiple,
+            base=base,
+            baselines=(),
+            finalists=3,
+            min_keep=0.1,
+            compress=CompressOptions(images=128, final_images=512),
+            table=self.out / f"runs/{self.model}-latency.json",
+        )
+        if case.agent != "galen":
+            return options
+        return replace(options, seed_with=(), sensitivity=self._sensitivity(seed))
 
     def _sensitivity(self, seed: int) -> Path | None:
-        """Ω that a search of this seed, which has calibration images of its own, has measured; the first measures it itself."""
-        folders = sorted(self.out.glob(f"runs/{self.model}-*-{seed}-0"))
-        runs = [Run(folder) for folder in folders]
-        found = [run.layout.sensitivity for run in runs if run.state == "finished"]
-        return next((path for path in found if path.exists()), None)
+        """Ω that a search of this seed has measured; None for the first, which measures it.
+
+        Every seed has calibration images of its own.
+        """
+        for folder in sorted(self.out.glob(f"runs/{self.model}-*-{seed}-0")):
+            run = Run(folder)
+            if run.state == "finished" and run.layout.sensitivity.exists():
+                return run.layout.sensitivity
+        return None
+
+    def _name(self, case: Case, seed: int) -> str:
+        return f"{self.model}-{case.name.replace(' ', '-')}-{seed}"
 
 
 @dataclass(frozen=True)
-class Methods(Common):
-    """Pruning, quantizing and both, at several shares of the original's latency."""
+class Methods(Comparison):
+    """Pruning, quantizing and both, at several shares of the original's latency.
+
+    Attributes:
+        shares: The bounds.
+        agent: Who decides.
+    """
 
     shares: tuple[float, ...] = (0.3, 0.2, 0.1)
     agent: str = "evolution"
 
     def cases(self) -> Iterator[Case]:
         """Shares by methods."""
-        methods: dict[str, tuple[Method, ...]] = {
-            "prune": ("prune",),
-            "quantize": ("quantize",),
-            "both": ("prune", "quantize"),
-        }
         for share in self.shares:
-            for name, chosen in methods.items():
-                yield Case(f"{share} {name}", ((chosen, share),), self.agent)
+            yield Case(f"{share} prune", (Stage(PRUNE, share),), self.agent)
+            yield Case(f"{share} quantize", (Stage(QUANTIZE, share),), self.agent)
+            yield Case(f"{share} both", (Stage(BOTH, share),), self.agent)
 
 
 @dataclass(frozen=True)
-class Ablations(Common):
-    """Galen's ablations: both at once or one after the other; what the agent is told of each layer."""
+class Ablations(Comparison):
+    """Galen's ablations: both at once or one after the other; what the agent sees of layers.
+
+    Attributes:
+        share: The bound.
+        agents: Who decides.
+    """
 
     model: str = "resnet20"
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -165,64 +221,54 @@ class Ablations(Common):
     agents: tuple[str, ...] = ("evolution", "galen")
 
     def cases(self) -> Iterator[Case]:
-        """Sequential schemes get as many episodes per stage; the first aims at (1 + c) / 2, as the paper's."""
-        first = (1 + self.share) / 2
+        """Schemes by agents, then what Galen's agent sees."""
         for agent in self.agents:
-            state: tuple[Measurement, ...] = ("sensitivity",) if agent == "galen" else ()
-            yield Case(f"{agent} joint", ((("prune", "quantize"), self.share),), agent, state)
-            yield Case(
-                f"{agent} prune then quantize",
-                ((("prune",), first), (("quantize",), self.share)),
-                agent,
-                state,
-            )
-            yield Case(
-                f"{agent} quantize then prune",
-                ((("quantize",), first), (("prune",), self.share)),
-                agent,
-                state,
-            )
-        if "galen" not in self.agents:
-            return
+            yield from self._schemes(agent)
+        if "galen" in self.agents:
+            yield from self._features()
+
+    def _schemes(self, agent: str) -> Iterator[Case]:
+        """Sequential ones get as many episodes per stage; the first aims at (1 + c) / 2."""
+        first = (1 + self.share) / 2  # as in the paper
+        pruned = (Stage(PRUNE, first), Stage(QUANTIZE, self.share))
+        quantized = (Stage(QUANTIZE, first), Stage(PRUNE, self.share))
+        state: tuple[Measurement, ...] = ("sensitivity",) if agent == "galen" else ()
+        yield Case(f"{agent} joint", (Stage(BOTH, self.share),), agent, state)
+        yield Case(f"{agent} prune then quantize", pruned, agent, state)
+        yield Case(f"{agent} quantize then prune", quantized, agent, state)
+
+    def _features(self) -> Iterator[Case]:
+        stages = (Stage(BOTH, self.share),)
         both: tuple[Measurement, ...] = ("sensitivity", "latency")
-        yield Case("galen joint blind", ((("prune", "quantize"), self.share),), "galen")
-        yield Case(
-            "galen joint latency", ((("prune", "quantize"), self.share),), "galen", ("latency",)
-        )
-        yield Case(
-            "galen joint sensitivity and latency",
-            ((("prune", "quantize"), self.share),),
-            "galen",
-            both,
-        )
+        yield Case("galen joint blind", stages, "galen")
+        yield Case("galen joint latency", stages, "galen", ("latency",))
+        yield Case("galen joint sensitivity and latency", stages, "galen", both)
 
 
 @dataclass(frozen=True)
 class Again:
-    """What runs delivered, measured once more on the target of their search: relative latency and its interval."""
+    """What runs delivered, measured once more on the target of their search.
+
+    Attributes:
+        runs: Folders of runs; those that delivered nothing are left out.
+        threads: Of PyTorch.
+    """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]
     threads: int = 1
 
     def run(self) -> None:
-        """One line for each that delivered something."""
+        """One line for each: relative latency and its interval."""
         torch.set_num_threads(self.threads)
         for folder in filter(holds_network, self.runs):
             run = Run(folder)
             subject = run.subject()
             assert subject.data is not None
-            images = subject.data
+            network = trace(subject.model, subject.data.calibration.normalized())
             options = run.config.options
-            found = _measure_again(
-                folder,
-                trace(subject.model, images.calibration.normalized()),
-                options.target,
-                options.target_threads,
-            )
-            print(
-                f"{folder.name}: {found.relative:.3f} ({found.low:.3f} – {found.high:.3f})",
-                flush=True,
-            )
+            found = _measure_again(folder, network, options.target, options.target_threads)
+            interval = f"({found.low:.3f} – {found.high:.3f})"
+            print(f"{folder.name}: {found.relative:.3f} {interval}", flush=True)
 
 
 @dataclass(frozen=True)
@@ -235,44 +281,56 @@ class Interval:
 
 
 def _measure_again(folder: Path, network: Network, target_name: str, threads: int = 1) -> Interval:
-    """Relative latency of the saved network of a run, in new sessions, beside the original ``network``."""
+    """Relative latency of the saved network of a run, in new sessions, beside the original."""
     target = targets.make(target_name, targets.TargetOptions(threads=threads))
+    found = deployable(sartor.load(folder))
+    original = deployable(fold(network.module))
     with tempfile.TemporaryDirectory() as place:
-        paths = [Path(place) / f"{name}{target.suffix}" for name in ("candidate", "original")]
-        for path, module in zip(paths, (sartor.load(folder), fold(network.module)), strict=True):
-            target.build(deployable(module), network.example_inputs, path)
-        candidate, original = map(target.load, paths)
-        found = target.compare(candidate, original, SURE)
-    return Interval(found.relative, found.low, found.high)
+        candidate_path = Path(place) / f"candidate{target.suffix}"
+        original_path = Path(place) / f"original{target.suffix}"
+        target.build(found, network.example_inputs, candidate_path)
+        target.build(original, network.example_inputs, original_path)
+        compared = target.compare(target.load(candidate_path), target.load(original_path), SURE)
+    return Interval(compared.relative, compared.low, compared.high)
 
 
-def _print_table(folder: Path) -> None:
-    runs = kept(folder)
-    print(
-        "| network | search | validation | test | relative latency | measured again | bytes | seconds an episode | seeds |"
+def _print_table(runs: Sequence[dict[str, Any]]) -> None:
+    print_header(
+        "network",
+        "search",
+        "validation",
+        "test",
+        "relative latency",
+        "measured again",
+        "bytes",
+        "seconds an episode",
+        "seeds",
     )
-    print("|---|---|---|---|---|---|---|---|---|")
-    for model, case in dict.fromkeys((run["model"], run["case"]) for run in runs):
+    rows = dict.fromkeys((run["model"], run["case"]) for run in runs)
+    for model, case in rows:
         mine = [run for run in runs if (run["model"], run["case"]) == (model, case)]
         done = [run for run in mine if "best" in run]
-        if not done:
-            print(f"| {model} | {case} | refused: {mine[0]['refused']} | | | | | | {len(mine)} |")
-            continue
-        cells = [
-            spread([100 * run["best"][part] for run in done]) for part in ("validation", "test")
-        ]
-        latency = spread([run["best"]["latency"]["relative"] for run in done], 3)
-        again = spread([run["again"]["relative"] for run in done], 3)
-        size = statistics.mean(run["best"]["size"] for run in done)
-        seconds = spread([run["seconds_per_episode"]["total"] for run in done])
-        print(
-            f"| {model} | {case} | {cells[0]} | {cells[1]} | {latency} | {again} | {size:,.0f} | {seconds} | {len(done)} |"
-        )
+        if done:
+            print_row(model, case, *_cells(done), len(done))
+        else:
+            print_row(model, case, f"refused: {mine[0]['refused']}", *[""] * 5, len(mine))
+
+
+def _cells(done: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Of the searches of one row, over seeds."""
+    best = [run["best"] for run in done]
+    yield spread([100 * entry["validation"] for entry in best])
+    yield spread([100 * entry["test"] for entry in best])
+    yield spread([entry["latency"]["relative"] for entry in best], 3)
+    yield spread([run["again"]["relative"] for run in done], 3)
+    yield f"{statistics.mean(entry['size'] for entry in best):,.0f}"
+    yield spread([run["seconds_per_episode"]["total"] for run in done])
 
 
 if __name__ == "__main__":
-    tyro.cli(
+    command = tyro.cli(
         Annotated[Methods, tyro.conf.subcommand("methods")]
         | Annotated[Ablations, tyro.conf.subcommand("ablations")]
         | Annotated[Again, tyro.conf.subcommand("again")]
-    ).run()
+    )
+    command.run()

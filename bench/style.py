@@ -7,10 +7,10 @@
 Lines of code are those that are neither blank nor only a comment nor of a docstring. Nodes a line
 are the nodes of the syntax tree of a function's body, without its docstring, by the lines from its
 first statement to its last, over bodies of six lines or more: a blank line between thoughts and a
-comment count as the air that they are. A packed assignment is `a, b = x, y`: a tuple on both sides. An entry
-is a folder or a file at the top. A room imports from another if any of its modules does; it runs
-back up if the other is higher in the order of layers (bench/_package.py). How a value is followed
-through the rooms, and what a climb is: bench/_walk.py.
+comment count as the air that they are. A packed assignment is `a, b = x, y`: a tuple on both sides.
+An entry is a folder or a file at the top. A room imports from another if any of its modules does;
+it runs back up if the other is higher in the order of layers (bench/_package.py). How a value is
+followed through the rooms, and what a climb is: bench/_walk.py.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""What targets do to real networks: accuracy beside the simulation, speed of int8, and how far repeated measurements agree.
+"""What targets do to real networks: accuracy, speed of int8, and how far measurements agree.
 
-python bench/targets.py accuracy --models resnet20 resnet56 resnet18
-python bench/targets.py speed --models resnet20 resnet18
-python bench/targets.py repeat --model resnet20 --times 10 --minutes 10
-python bench/targets.py steer --model resnet20 --times 50
+    python bench/targets.py accuracy --models resnet20 resnet56 resnet18
+    python bench/targets.py speed --models resnet20 resnet18
+    python bench/targets.py repeat --model resnet20 --times 10 --minutes 10
+    python bench/targets.py steer --model resnet20 --times 50
+
+Accuracy stands beside that of the simulation in PyTorch. The last two keep a core busy meanwhile.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -21,91 +23,102 @@ from typing import Annotated
 import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from _common import subject
+from _common import accuracy, outputs_of, print_header, print_row, subject
 from sartor import targets
 from sartor.compression import fold, quantize
 from sartor.data import Data
 from sartor.graph import Network, trace
 from sartor.policy import Policy
-from sartor.targets import SURE, Deployment, Target
+from sartor.targets import SURE, Comparison, Deployment, Target
 
 BATCH = 250
+#: Images that ranges of activations are taken from.
+CALIBRATION = 128
+ALL_INT8 = "all int8"
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy of int8 networks on the test rows: simulated, and in each runtime."""
+    """Accuracy of int8 networks on the test rows: simulated, and in each runtime.
+
+    Attributes:
+        models: Names of networks.
+        targets: Names of runtimes.
+        mixtures: Random mixtures of fp32 and int8 layers beside all-int8.
+    """
 
     models: tuple[str, ...] = ("resnet20", "resnet56", "resnet18")
     targets: tuple[str, ...] = ("onnxruntime", "openvino")
     mixtures: int = 2
-    """Random mixtures of fp32 and int8 layers beside all-int8."""
 
     def run(self) -> None:
         """Print a table."""
-        print(
-            "| network | policy | simulated |",
-            " | ".join(f"{name} (difference)" for name in self.targets),
-            "|",
-        )
-        print("|---|---|---|" + "---|" * len(self.targets))
+        titles = [f"{name} (difference)" for name in self.targets]
+        print_header("network", "policy", "simulated", *titles)
         for model in self.models:
             network, images = traced(model)
-            assert images.test is not None
-            calibration, test = images.calibration.normalized(), images.test.normalized()
-            labels = images.test.labels.numpy()
             for name, policy in policies(network, self.mixtures).items():
-                candidate = quantize(
-                    fold(network.module),
-                    policy,
-                    (calibration[:128],),
-                    targets.make("onnxruntime").scheme,
-                )
-                with torch.no_grad():
-                    outputs = [
-                        candidate(test[start : start + BATCH]).numpy()
-                        for start in range(0, len(test), BATCH)
-                    ]
-                simulated = 100 * float((np.concatenate(outputs).argmax(1) == labels).mean())
-                cells = [
-                    100 * accuracy(targets.make(target), candidate, test, labels)
-                    for target in self.targets
-                ]
-                row = " | ".join(f"{cell:.2f} ({cell - simulated:+.2f})" for cell in cells)
-                print(f"| {model} | {name} | {simulated:.2f} | {row} |", flush=True)
+                print_row(model, name, *self._cells(network, images, policy))
+
+    def _cells(self, network: Network, images: Data, policy: Policy) -> Iterator[str]:
+        assert images.test is not None
+        pixels = images.test.normalized()
+        labels = images.test.labels.numpy()
+        scheme = targets.make("onnxruntime").scheme
+        calibration = images.calibration.normalized()[:CALIBRATION]
+        candidate = quantize(fold(network.module), policy, (calibration,), scheme)
+        simulated = accuracy(outputs_of(candidate, pixels, BATCH), labels)
+        yield f"{simulated:.2f}"
+        for name in self.targets:
+            outputs = outputs_on(targets.make(name), candidate, pixels)
+            reached = accuracy(outputs, labels)
+            yield f"{reached:.2f} ({reached - simulated:+.2f})"
 
 
 @dataclass(frozen=True)
 class Speed:
-    """All-int8 against fp32, one thread, batch of one, measured in turns."""
+    """All-int8 against fp32, one thread, batch of one, measured in turns.
+
+    Attributes:
+        models: Names of networks.
+        targets: Names of runtimes.
+    """
 
     models: tuple[str, ...] = ("resnet20", "resnet18")
     targets: tuple[str, ...] = ("onnxruntime", "openvino")
 
     def run(self) -> None:
         """Print a table."""
-        print(
-            "| network | target | fp32, ms | int8, ms | fp32 ÷ int8 | interval |\n|---|---|---|---|---|---|"
-        )
+        print_header("network", "target", "fp32, ms", "int8, ms", "fp32 ÷ int8", "interval")
         for model in self.models:
             network, images = traced(model)
             for name in self.targets:
                 target = targets.make(name)
                 with artifacts(target, network, images) as (candidate, original):
                     found = target.compare(target.load(candidate), target.load(original), SURE)
-                print(
-                    f"| {model} | {target.describe().runtime} | {1e3 * found.original.median_s:.3f} | "
-                    f"{1e3 * found.candidate.median_s:.3f} | {1 / found.relative:.2f} | "
-                    f"{1 / found.high:.2f} – {1 / found.low:.2f} |",
-                    flush=True,
+                print_row(
+                    model,
+                    target.describe().runtime,
+                    f"{1e3 * found.original.median_s:.3f}",
+                    f"{1e3 * found.candidate.median_s:.3f}",
+                    f"{1 / found.relative:.2f}",
+                    f"{1 / found.high:.2f} – {1 / found.low:.2f}",
                 )
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """The same comparison again and again while another process keeps a core busy."""
+    """The same comparison again and again while another process keeps a core busy.
+
+    Attributes:
+        model: Name of the network.
+        target: Name of the runtime.
+        times: How often.
+        minutes: From the first to the last.
+    """
 
     model: str = "resnet20"
     target: str = "onnxruntime"
@@ -116,57 +129,65 @@ class Repeat:
         """Print every relative latency and (max − min) / median."""
         network, images = traced(self.model)
         target = targets.make(self.target)
+        pause = 60 * self.minutes / max(1, self.times - 1)
         found = []
         with _busy_core(), artifacts(target, network, images) as (candidate, original):
             started = time.perf_counter()
             for index in range(self.times):
-                due = started + index * 60 * self.minutes / max(1, self.times - 1)
+                due = started + index * pause
                 time.sleep(max(0.0, due - time.perf_counter()))
-                found.append(
-                    target.compare(target.load(candidate), target.load(original), SURE).relative
-                )
-                print(f"after {time.perf_counter() - started:5.0f} s: {found[-1]:.4f}", flush=True)
-        print(
-            f"(max − min) / median = {100 * (max(found) - min(found)) / statistics.median(found):.2f} %"
-        )
+                compared = target.compare(target.load(candidate), target.load(original), SURE)
+                found.append(compared.relative)
+                passed = time.perf_counter() - started
+                print(f"after {passed:5.0f} s: {compared.relative:.4f}", flush=True)
+        share = (max(found) - min(found)) / statistics.median(found)
+        print(f"(max − min) / median = {100 * share:.2f} %")
 
 
 @dataclass(frozen=True)
 class Steer:
-    """The same candidate, all int8, as a search measures it, again and again while another process keeps a core busy."""
+    """An all-int8 candidate as a search measures it, again and again while a core is kept busy.
+
+    Attributes:
+        model: Name of the network.
+        target: Name of the runtime.
+        times: How often.
+    """
 
     model: str = "resnet20"
     target: str = "onnxruntime"
     times: int = 50
 
     def run(self) -> None:
-        """Print percentiles of the relative latency, of those that settled and of all, and seconds a measurement."""
+        """Print percentiles of the relative latency, and seconds a measurement."""
         network, images = traced(self.model)
         target = targets.make(self.target)
         candidate = all_int8(target, network, images)
+        found = []
+        seconds = []
         with tempfile.TemporaryDirectory() as folder, _busy_core():
             deployment = Deployment.build(target, network, Path(folder))
             deployment.original_s()
-            found, seconds = [], []
             for _ in range(self.times):
                 started = time.perf_counter()
                 found.append(deployment.measure(candidate))
                 seconds.append(time.perf_counter() - started)
-        settled = [comparison.relative for comparison in found if comparison.settled]
-        print(
-            "| | number | 5 % | median | 95 % | standard deviation ÷ median |\n|---|---|---|---|---|---|"
-        )
-        for name, values in (
-            ("settled", settled),
-            ("all", [comparison.relative for comparison in found]),
-        ):
-            low, middle, high = np.percentile(values, [5, 50, 95])
-            print(
-                f"| {name} | {len(values)} | {low:.3f} | {middle:.3f} | {high:.3f} | {100 * np.std(values) / middle:.1f} % |"
-            )
-        print(
-            f"seconds a measurement: median {np.median(seconds):.2f}, mean {np.mean(seconds):.2f}"
-        )
+
+        print_header("", "number", "5 %", "median", "95 %", "standard deviation ÷ median")
+        _print_percentiles("settled", [item for item in found if item.settled])
+        _print_percentiles("all", found)
+        median = statistics.median(seconds)
+        print(f"seconds a measurement: median {median:.2f}, mean {statistics.mean(seconds):.2f}")
+
+
+def _print_percentiles(name: str, found: Sequence[Comparison]) -> None:
+    if not found:
+        print_row(name, 0, "", "", "", "")
+        return
+    values = [comparison.relative for comparison in found]
+    low, middle, high = np.percentile(values, [5, 50, 95])
+    deviation = f"{100 * np.std(values) / middle:.1f} %"
+    print_row(name, len(values), f"{low:.3f}", f"{middle:.3f}", f"{high:.3f}", deviation)
 
 
 @contextlib.contextmanager
@@ -186,54 +207,53 @@ def _keep_busy() -> None:
 
 def traced(model: str) -> tuple[Network, Data]:
     """A pretrained network and CIFAR-10."""
-    net, images = subject(model, calibration=256)
-    return trace(net, images.calibration.normalized()[:1]), images
+    network, images = subject(model, calibration=256)
+    return trace(network, images.calibration.normalized()[:1]), images
 
 
 def policies(network: Network, mixtures: int) -> dict[str, Policy]:
     """All layers at 8 bits, and random mixtures."""
     names = [layer.name for layer in network.layers]
     rng = np.random.default_rng(0)
-    chosen = {"all int8": names}
+    found = {ALL_INT8: _int8(names)}
     for index in range(mixtures):
-        chosen[f"mixture {index + 1}"] = [name for name in names if rng.uniform() < 0.6]
-    return {
-        name: Policy(weight_bits=dict.fromkeys(layers, 8), activation_bits=dict.fromkeys(layers, 8))
-        for name, layers in chosen.items()
-    }
+        chosen = [name for name in names if rng.uniform() < 0.6]
+        found[f"mixture {index + 1}"] = _int8(chosen)
+    return found
 
 
-def accuracy(target: Target, network: fx.GraphModule, images: Tensor, labels: np.ndarray) -> float:
-    """Of the artifact in its own runtime."""
+def _int8(layers: Sequence[str]) -> Policy:
+    bits = dict.fromkeys(layers, 8)
+    return Policy(weight_bits=bits, activation_bits=bits)
+
+
+def outputs_on(target: Target, network: fx.GraphModule, images: Tensor) -> NDArray[np.float32]:
+    """Outputs of the artifact in its own runtime."""
     with tempfile.TemporaryDirectory() as folder:
-        session = target.load(
-            target.build(network, (images[:1],), Path(folder) / f"model{target.suffix}")
-        )
-        outputs = [
-            session.run([images[start : start + BATCH].numpy()])[0]
-            for start in range(0, len(images), BATCH)
-        ]
-    return float((np.concatenate(outputs).argmax(1) == labels).mean())
+        path = Path(folder) / f"model{target.suffix}"
+        session = target.load(target.build(network, (images[:1],), path))
+        outputs = []
+        for part in images.split(BATCH):
+            outputs.append(session.run([part.numpy()])[0])
+    return np.concatenate(outputs)
 
 
 @contextlib.contextmanager
 def artifacts(target: Target, network: Network, images: Data) -> Iterator[tuple[Path, Path]]:
     """All-int8 and fp32 files of a network."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{name}{target.suffix}" for name in ("int8", "fp32")]
-        for path, net in zip(
-            paths, (all_int8(target, network, images), fold(network.module)), strict=True
-        ):
-            target.build(net, network.example_inputs, path)
-        yield paths[0], paths[1]
+        coarse = Path(folder) / f"int8{target.suffix}"
+        full = Path(folder) / f"fp32{target.suffix}"
+        target.build(all_int8(target, network, images), network.example_inputs, coarse)
+        target.build(fold(network.module), network.example_inputs, full)
+        yield coarse, full
 
 
 def all_int8(target: Target, network: Network, images: Data) -> fx.GraphModule:
     """A network with all layers at 8 bits."""
-    calibration = images.calibration.normalized()[:128]
-    return quantize(
-        fold(network.module), policies(network, 0)["all int8"], (calibration,), target.scheme
-    )
+    calibration = images.calibration.normalized()[:CALIBRATION]
+    policy = policies(network, mixtures=0)[ALL_INT8]
+    return quantize(fold(network.module), policy, (calibration,), target.scheme)
 
 
 if __name__ == "__main__":
