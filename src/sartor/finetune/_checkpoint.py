@@ -27,7 +27,11 @@ def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], facts: Mapping[
         for name, item in table.items():
             tensors[f"{part}/{name}"] = item
 
-    metadata = {"schema": _SCHEMA, "facts": json.dumps(facts)}
+    # Metadata of a safetensors file is text only.
+    metadata = {
+        "schema": _SCHEMA,
+        "facts": json.dumps(facts),
+    }
     models.write_tensors(path, tensors, metadata)
 
 

@@ -111,6 +111,7 @@ def finetune(
         "options": dataclasses.asdict(options),
         "candidate": _identity(candidate, teacher),
     }
+
     if checkpoint is not None and checkpoint.exists():
         progress.read(checkpoint, facts)
 

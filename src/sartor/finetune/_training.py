@@ -74,10 +74,15 @@ class Training:
         self._masks = masks
         self._refolds = refolds
 
-        average = get_ema_multi_avg_fn(options.ema)
-        self._average = AveragedModel(student, multi_avg_fn=average, use_buffers=True)
+        self._average = AveragedModel(
+            student,
+            multi_avg_fn=get_ema_multi_avg_fn(options.ema),
+            # Statistics of batch norms have to suit averaged weights, so they are averaged too.
+            use_buffers=True,
+        )
         self._optimizer = make_optimizer(student, options)
         self._step = 0
+
         # As the accelerator has them, which spreads them over processes.
         self._model, self._stepper = accelerator.prepare(student, self._optimizer)
         self._forward = _compiled(self._model, options)
@@ -173,6 +178,8 @@ class Training:
             for name, item in delivered.items():
                 # Zero points, for instance: whole numbers have no average.
                 chosen = item if item.is_floating_point() else latest[name]
+
+                # Broadcasting writes in place, and the student goes on learning.
                 copied = chosen.clone()
                 _operations().broadcast(copied)
                 found[name] = copied.cpu()
