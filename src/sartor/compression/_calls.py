@@ -44,10 +44,13 @@ class _Recorder(Walk):
 
     def call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         output = super().call(node, args, kwargs)
-        if node.op == "call_module":
-            name = str(node.target)
-            layer = self.network.get_submodule(name)
-            if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)):
-                read = self.value(node.all_input_nodes[0])
-                self.calls.append(LayerCall(name, layer, read, output))
+        if node.op != "call_module":
+            return output
+
+        name = str(node.target)
+        layer = self.network.get_submodule(name)
+        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+            read = self.value(node.all_input_nodes[0])
+            call = LayerCall(name, layer, input=read, output=output)
+            self.calls.append(call)
         return output

@@ -63,7 +63,7 @@ class Compressor:
         self.options = options
         self.seed = seed
         self.scheme = scheme
-        # what was quantized last, before that: searches over bits alone prune alike every time
+        # What was quantized last, before that: searches over bits alone prune alike every time.
         self._folded: tuple[tuple[Policy, bool], fx.GraphModule, Ranges] | None = None
 
     @cached_property
@@ -76,15 +76,19 @@ class Compressor:
         """Refits the candidates of a search; None without calibration images."""
         if self.images is None:
             return None
+
+        # Of all images a few are enough to try a number format on.
+        images = self.images[: self.options.images]
         dtype = fastest_dtype(self.network.module, (self.images,))
-        return self._make_refitter(self.images[: self.options.images], dtype)
+        return self._make_refitter(images, dtype)
 
     @cached_property
     def final_refitter(self) -> Refitter | None:
         """Refits what is delivered; None without calibration images."""
         if self.images is None:
             return None
-        return self._make_refitter(self.images[: self.options.final_images], torch.float32)
+        images = self.images[: self.options.final_images]
+        return self._make_refitter(images, torch.float32)
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -104,13 +108,18 @@ class Compressor:
 
     def weight_errors(self, layer: str, keep: FloatArray) -> FloatArray:
         """Error for each share of single weights of a layer kept, comparable between layers."""
-        if self.refitter is not None and self.refitter.can_solve(layer):
-            return self.refitter.weight_errors(layer, keep)
-        matrix = as_matrix(weight_of(self.network.module.get_submodule(layer)))
+        refitter = self.refitter
+        if refitter is not None and refitter.can_solve(layer):
+            return refitter.weight_errors(layer, keep)
+
+        # Without inputs to look at, all are taken to be of unit energy.
+        module = self.network.module.get_submodule(layer)
+        matrix = as_matrix(weight_of(module))
         sensitivity = torch.ones(len(matrix))
-        if self.refitter is not None:
-            sensitivity = self.refitter.calibration.sensitivity[layer]
-        return error_curve(matrix.square() * sensitivity[:, None], keep)
+        if refitter is not None:
+            sensitivity = refitter.calibration.sensitivity[layer]
+        errors = matrix.square() * sensitivity[:, None]
+        return error_curve(errors, keep)
 
     def precision_errors(self, layer: str, precisions: Sequence[tuple[int, int]]) -> FloatArray:
         """Error at a layer's output, weighted by sensitivity, at each pair of bits.
@@ -125,7 +134,8 @@ class Compressor:
 
     def kept(self, policy: Policy) -> BoolArray:
         """One flag per unit of the network."""
-        return self.ranking.kept(self.network, self.cost_model.counts(policy))
+        counts = self.cost_model.counts(policy)
+        return self.ranking.kept(self.network, counts)
 
     def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
         """The network with a policy applied.
@@ -140,27 +150,47 @@ class Compressor:
                 "quantizing needs calibration images to find the ranges of activations; "
                 "none were given"
             )
-        before = (replace(policy, weight_bits={}, activation_bits={}), final)
-        if self._folded is None or self._folded[0] != before:
-            self._folded = (before, fold(self._pruned(policy, final=final)), {})
-        _, folded, ranges = self._folded
+
         images = self.images[: self.options.range_images]
-        return quantize(folded, policy, (images,), self.scheme, self.options.ranges, known=ranges)
+        folded, ranges = self._folded_of(policy, final=final)
+        return quantize(
+            folded,
+            policy,
+            inputs=(images,),
+            scheme=self.scheme,
+            ranges=self.options.ranges,
+            known=ranges,
+        )
 
     @cached_property
     def _input_ranges(self) -> dict[str, tuple[float, float]]:
         assert self.images is not None
-        return input_ranges(self.network, self.images[: self.options.range_images])
+        images = self.images[: self.options.range_images]
+        return input_ranges(self.network, images)
+
+    def _folded_of(self, policy: Policy, *, final: bool) -> tuple[fx.GraphModule, Ranges]:
+        """What a policy's bits are applied to, and the ranges that are known of it."""
+        pruning = replace(policy, weight_bits={}, activation_bits={})
+        key = (pruning, final)
+        if self._folded is None or self._folded[0] != key:
+            pruned = self._pruned(policy, final=final)
+            self._folded = (key, fold(pruned), {})
+
+        _, folded, ranges = self._folded
+        return folded, ranges
 
     def _pruned(self, policy: Policy, *, final: bool) -> fx.GraphModule:
         kept = self.kept(policy)
         densities = {name: ratio for name, ratio in policy.weights.items() if ratio < 1}
         candidate = narrow(self.network, kept)
+
         refitter = self.final_refitter if final else self.refitter
         if refitter is None or self.options.refit == "none":
             _mask_smallest(candidate, densities)
         else:
             self._refit(refitter, candidate, kept, densities)
+
+        # Layers that share weights were masked or refitted one by one.
         tie_equal(candidate, self.network.shared)
         if self.options.batchnorm and refitter is not None:
             reestimate(candidate, refitter.calibration.inputs)
@@ -174,19 +204,38 @@ class Compressor:
         densities: dict[str, float],
     ) -> None:
         assert self.options.refit != "none"
-        unsolved = {
-            name: ratio for name, ratio in densities.items() if not refitter.can_solve(name)
-        }
+        unsolved = {}
+        for name, density in densities.items():
+            if not refitter.can_solve(name):
+                unsolved[name] = density
+
         _mask_smallest(candidate, unsolved)
-        if not kept.all() or densities:
-            inputs = self.options.refit
-            refitter.refit(candidate, kept, densities=densities, inputs=inputs, everywhere=True)
+
+        # A policy that prunes nothing leaves the weights as they were trained.
+        if kept.all() and not densities:
+            return
+
+        refitter.refit(
+            candidate,
+            kept,
+            densities=densities,
+            inputs=self.options.refit,
+            everywhere=True,
+        )
 
     def _make_refitter(self, images: Tensor, dtype: torch.dtype) -> Refitter:
         generator = torch.Generator().manual_seed(self.seed)
-        calibration = Calibration.record(self.network, images, self.options.positions, generator)
+        calibration = Calibration.record(
+            self.network,
+            images,
+            positions=self.options.positions,
+            generator=generator,
+        )
         return Refitter(
-            calibration, ridge=self.options.ridge, selection=self.options.select, dtype=dtype
+            calibration,
+            ridge=self.options.ridge,
+            selection=self.options.select,
+            dtype=dtype,
         )
 
 
@@ -196,4 +245,6 @@ def _mask_smallest(candidate: fx.GraphModule, densities: dict[str, float]) -> No
         module = candidate.get_submodule(layer)
         weight = weight_of(module)
         mask = keep_largest(weight.abs(), density)
-        candidate.set_submodule(layer, with_tensors(module, {"weight": weight * mask}))
+
+        masked = with_tensors(module, {"weight": weight * mask})
+        candidate.set_submodule(layer, masked)

@@ -9,7 +9,7 @@ from torch import Tensor
 from sartor.compression.modules import weight_of
 from sartor.compression.refitting import Refitter, as_matrix, columns_of, ridge_shift
 from sartor.graph import Group, Network
-from sartor.machine import FloatArray
+from sartor.machine import FloatArray, IntArray
 
 #: At most this many removals per group are decided one after the other; wider groups give up
 #: several units at once.
@@ -24,19 +24,24 @@ class Voter:
     """
 
     def __init__(self, network: Network, refitter: Refitter, group: Group, layer: str) -> None:
-        gram, _ = refitter.gram(layer)
-        weight = weight_of(network.module.get_submodule(layer))
+        module = network.module.get_submodule(layer)
+        weight = weight_of(module)
         units = network.slot_by_name[layer].in_units
         taps = weight[0, 0].numel()
         #: Columns of each unit, (units, columns).
-        self.blocks = torch.stack(
-            [columns_of(np.flatnonzero(units == unit), len(units), taps) for unit in group.units]
-        )
+        self.blocks = _columns_of_units(group, units, taps)
+
+        # With the ridge of the later fit, without which few samples have no inverse.
+        gram, _ = refitter.gram(layer)
+        shift = ridge_shift(gram, refitter.ridge)
         damped = gram.clone()
-        damped.diagonal().add_(ridge_shift(gram, refitter.ridge))
+        damped.diagonal().add_(shift)
         self.inverse = torch.linalg.inv(damped)
+
+        # Squared errors of outputs are weighted by their sensitivity.
         sensitivity = refitter.calibration.sensitivity[layer]
-        self.weight = as_matrix(weight) * sensitivity.sqrt()[:, None]
+        by_output = sensitivity.sqrt()[:, None]
+        self.weight = as_matrix(weight) * by_output
 
     def increase(self, alive: Tensor) -> Tensor:
         """Error increase for the removal of each unit that is left.
@@ -44,18 +49,30 @@ class Voter:
         In mean squared change of the network's outputs.
         """
         blocks = self.blocks[alive]
-        inner = self.inverse[blocks[:, :, None], blocks[:, None, :]]
-        own = self.weight[:, blocks].permute(1, 2, 0)  # unit, block, out
+        # Of the inverse, the square of rows and columns that belong to each unit.
+        rows = blocks[:, :, None]
+        columns = blocks[:, None, :]
+        inner = self.inverse[rows, columns]
+
+        # (units, columns of a unit, outputs)
+        own = self.weight[:, blocks].permute(1, 2, 0)
         solved = torch.linalg.solve(inner, own)
-        return (own * solved).sum((1, 2))
+        products = own * solved
+        return products.sum((1, 2))
 
     def remove(self, units: Tensor) -> None:
         """Take units out and let the remaining weights adapt."""
         columns = self.blocks[units].flatten()
         rows = self.inverse[columns]
-        across = torch.linalg.solve(rows[:, columns], rows)
-        self.weight -= self.weight[:, columns] @ across
-        self.inverse -= self.inverse[:, columns] @ across
+        inner = rows[:, columns]
+        across = torch.linalg.solve(inner, rows)
+
+        lost = self.weight[:, columns]
+        self.weight -= lost @ across
+        reached = self.inverse[:, columns]
+        self.inverse -= reached @ across
+
+        # Zero already, but for rounding.
         self.weight[:, columns] = 0
 
 
@@ -70,18 +87,40 @@ def eliminate(
     removed: list[int] = []
     curve = np.zeros(size + 1)
     total = 0.0
+
+    # Rounded up, so that there are no more than so many steps.
     step = -(-size // _STEPS)
     while len(alive) > 1:
-        increase = torch.stack([voter.increase(alive) for voter in voters]).sum(0)
-        score = increase if magnitude is None else torch.from_numpy(magnitude)[alive]
-        chosen = score.argsort(stable=True)[: min(step, len(alive) - 1)]
+        increases = [voter.increase(alive) for voter in voters]
+        increase = torch.stack(increases).sum(0)
+        score = increase
+        if magnitude is not None:
+            score = torch.from_numpy(magnitude)[alive]
+
+        # One stays: a layer without channels is none.
+        count = min(step, len(alive) - 1)
+        chosen = score.argsort(stable=True)[:count]
         for index in chosen.tolist():
+            # Rounding may make an increase negative; errors never fall.
             total += max(0.0, float(increase[index]))
             removed.append(int(alive[index]))
             curve[size - len(removed)] = total
+
         units = alive[chosen]
         for voter in voters:
             voter.remove(units)
-        alive = alive[~torch.isin(alive, units)]
+        is_gone = torch.isin(alive, units)
+        alive = alive[~is_gone]
+
     removed.append(int(alive[0]))
     return removed, curve
+
+
+def _columns_of_units(group: Group, units: IntArray, taps: int) -> Tensor:
+    """Columns of each unit of a group, (units, columns), in a layer that reads ``units``."""
+    blocks = []
+    for unit in group.units:
+        channels = np.flatnonzero(units == unit)
+        columns = columns_of(channels, len(units), taps)
+        blocks.append(columns)
+    return torch.stack(blocks)

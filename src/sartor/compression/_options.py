@@ -57,5 +57,7 @@ class CompressOptions:
             value = getattr(self, name)
             if value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
+
+        # Any comparison with NaN is False, so that it is refused too.
         if not 0 <= self.ridge < math.inf:
             raise UsageError(f"ridge is {self.ridge}; it must be at least 0 and finite")

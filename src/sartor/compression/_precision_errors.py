@@ -34,15 +34,25 @@ def precision_errors(
     module = refitter.calibration.network.module.get_submodule(layer)
     low, high = input_range
     errors = []
+
     for weight_bits, activation_bits in precisions:
         error = 0.0
         if weight_bits < FULL_WIDTH:
-            error += _error_of_weights(refitter, layer, module, weight_bits, scheme)
+            error += _error_of_weights(
+                refitter,
+                layer,
+                module,
+                bits=weight_bits,
+                scheme=scheme,
+            )
         if activation_bits < FULL_WIDTH:
             step = (high - low) / (2**activation_bits - 1)
+            # Of noise that is uniform over a step, a twelfth of its square is the variance.
             error += _energy(refitter, layer, module) * step**2 / 12
         errors.append(error)
-    return never_above_coarser(precisions, np.array(errors))
+
+    measured = np.array(errors)
+    return never_above_coarser(precisions, measured)
 
 
 def blind_precision_errors(precisions: Sequence[Precision]) -> FloatArray:
@@ -57,36 +67,52 @@ def never_above_coarser(precisions: Sequence[Precision], errors: FloatArray) -> 
     array([0.2, 0.2])
     """
     pairs = np.array(precisions)
-    # row by row: which pairs are no finer in any way, itself among them
+    # Row by row: which pairs are no finer in any way, itself among them.
     is_coarser = (pairs[:, None] >= pairs[None]).all(2)
-    return np.where(is_coarser, errors, np.inf).min(1)
+    candidates = np.where(is_coarser, errors, np.inf)
+    return candidates.min(1)
 
 
 def input_ranges(network: Network, images: Tensor) -> dict[str, tuple[float, float]]:
     """Lowest and highest input of every layer of the original."""
-    calls = [
-        node
-        for node in network.module.graph.nodes
-        if node.op == "call_module" and str(node.target) in network.layer_by_name
-    ]
-    points = {(call.all_input_nodes[0], FULL_WIDTH) for call in calls}
+    # By layer, the tensor that its last call reads, at full width.
+    read = {}
+    points = set()
+    for node in network.module.graph.nodes:
+        name = str(node.target)
+        if node.op != "call_module" or name not in network.layer_by_name:
+            continue
+
+        point = (node.all_input_nodes[0], FULL_WIDTH)
+        points.add(point)
+        read[name] = point
+
     found = calibrate(network.module, (images,), points, "minmax")
-    return {str(call.target): found[call.all_input_nodes[0], FULL_WIDTH] for call in calls}
+    return {name: found[point] for name, point in read.items()}
 
 
 def _error_of_weights(
     refitter: Refitter, layer: str, module: nn.Module, bits: int, scheme: Scheme
 ) -> float:
+    layer_rounded = with_rounded_weight(module, bits, scheme)
+    quantized = cast("QuantizedWeight", layer_rounded)
     matrix = as_matrix(weight_of(module))
+    change = as_matrix(quantized.rounded()) - matrix
+
+    # Where no Gram matrix is recorded, inputs are taken to be independent, of unit energy.
     gram = torch.eye(matrix.shape[1])
     if refitter.can_solve(layer):
         gram, _ = refitter.gram(layer)
-    quantized = cast("QuantizedWeight", with_rounded_weight(module, bits, scheme))
-    change = as_matrix(quantized.rounded()) - matrix
-    return float((change @ gram * change).sum(1) @ refitter.calibration.sensitivity[layer])
+
+    spread = change @ gram
+    by_output = (spread * change).sum(1)
+    sensitivity = refitter.calibration.sensitivity[layer]
+    return float(by_output @ sensitivity)
 
 
 def _energy(refitter: Refitter, layer: str, module: nn.Module) -> float:
     """Error at the outputs for noise of unit variance at every input."""
-    squares = as_matrix(weight_of(module)).square().sum(1)
-    return float(squares @ refitter.calibration.sensitivity[layer])
+    matrix = as_matrix(weight_of(module))
+    squares = matrix.square().sum(1)
+    sensitivity = refitter.calibration.sensitivity[layer]
+    return float(squares @ sensitivity)

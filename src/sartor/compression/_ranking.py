@@ -59,10 +59,16 @@ def rank(network: Network, refitter: Refitter | None, selection: Selection) -> R
             by_magnitude = magnitude if selection == "magnitude" else None
             removed, curve = eliminate(group.size, voters, by_magnitude)
         else:
-            removed = [int(unit) for unit in np.argsort(magnitude, kind="stable")]
+            removed = np.argsort(magnitude, kind="stable").tolist()
             curve = _share_of_squares(magnitude[removed])
-        order[group.name] = group.units[removed[::-1]]
+
+        # Best first is the last removed first.
+        best_first = removed[::-1]
+        order[group.name] = group.units[best_first]
+
+        # A network without any unit of a group does not exist.
         errors[group.name] = np.array([np.inf, *curve[1:]])
+
     return Ranking(order, errors)
 
 
@@ -76,19 +82,25 @@ def _voters(network: Network, refitter: Refitter | None, group: Group) -> list[V
 def _share_of_squares(magnitudes: FloatArray) -> FloatArray:
     """With 0 … all units left, the share in the sum of squares of what was removed in order."""
     squares = np.square(magnitudes)
-    removed = np.cumsum(squares) / max(squares.sum(), 1e-30)
+    total = max(squares.sum(), 1e-30)
+    removed = np.cumsum(squares) / total
     return np.array([*removed[::-1], 0.0])
 
 
 def _magnitude(network: Network, group: Group) -> FloatArray:
     score = np.zeros(network.units)
     for name in group.consumers:
-        units = network.slot_by_name[name].in_units
-        weight = weight_of(network.module.get_submodule(name)).abs()
+        module = network.module.get_submodule(name)
+        weight = weight_of(module).abs()
         if weight.dim() > 2:
             weight = weight.flatten(2).sum(2)
-        # grouped convolutions: every group reads the same slots
-        per_channel = np.resize(weight.sum(0).double().numpy(), len(units))
+        sums = weight.sum(0).double().numpy()
+
+        # Weights of grouped convolutions have the channels of one group; all groups get its sums.
+        units = network.slot_by_name[name].in_units
+        per_channel = np.resize(sums, len(units))
         is_prunable = units >= 0
+        # One unit may be read as several channels, which ``+=`` would count once.
         np.add.at(score, units[is_prunable], per_channel[is_prunable])
+
     return score[group.units]

@@ -48,10 +48,11 @@ def save_network(
     ``kept`` has one flag per unit of ``network``; ``scheme`` is how the candidate rounds, where
     the policy has bits.
     """
-    groups = {
-        group.name: {"size": group.size, "kept": np.flatnonzero(kept[group.units]).tolist()}
-        for group in network.groups
-    }
+    groups = {}
+    for group in network.groups:
+        staying = np.flatnonzero(kept[group.units])
+        groups[group.name] = {"size": group.size, "kept": staying.tolist()}
+
     description = {
         "schema": SCHEMA,
         "origin": asdict(origin),
@@ -59,8 +60,10 @@ def save_network(
         "scheme": asdict(scheme),
         "groups": groups,
     }
+    text = json.dumps(description, indent=1)
+
     _remove_tensors(folder)
-    write_text(folder / DESCRIPTION, json.dumps(description, indent=1))
+    write_text(folder / DESCRIPTION, text)
     write_text(folder / POLICY, policy.to_json() + "\n")
     _save_tensors(folder, candidate)
 
@@ -111,21 +114,29 @@ def load_full_width(folder: Path, model: nn.Module) -> dict[str, Tensor]:
         raise RunError(
             f"{folder} holds a quantized network; its weights have no place in the original"
         )
+
     network = trace(model, stored.inputs)
-    wide = widen(network, stored.load(model), stored.kept(network))
+    candidate = stored.load(model)
+    kept = stored.kept(network)
+    wide = widen(network, candidate, kept)
+
+    # The variables themselves: only by them it is seen which names stand for one tensor.
     state = model.state_dict(keep_vars=True)
     _require_places(folder, network, set(state))
     traced_name = _traced_names(state, wide)
+
     full = {}
     for name, tensor in state.items():
         known = traced_name.get(id(tensor))
         full[name] = tensor.detach() if known is None else wide[known]
+
     return full
 
 
 def tensor_identity(tensors: Mapping[str, Tensor]) -> str:
     """A number that tells a network by its tensors from every other."""
-    return digest(dict(sorted(tensors.items())))
+    by_name = sorted(tensors.items())
+    return digest(dict(by_name))
 
 
 def network_identity(folder: Path) -> str:
@@ -152,11 +163,13 @@ def _traced_names(state: Mapping[str, Tensor], wide: Mapping[str, Tensor]) -> di
     for name, tensor in state.items():
         if name not in wide:
             continue
+
         first = found.setdefault(id(tensor), name)
         if not torch.equal(wide[first], wide[name]):
             raise RunError(
                 f"{name} and {first} share their weights in the original, but were trained apart"
             )
+
     return found
 
 
@@ -164,7 +177,8 @@ def _copy_description(folder: Path, source: Path) -> None:
     """All but the tensors."""
     _remove_tensors(folder)
     for name in (DESCRIPTION, POLICY):
-        write_text(folder / name, (source / name).read_text(encoding="utf-8"))
+        text = (source / name).read_text(encoding="utf-8")
+        write_text(folder / name, text)
 
 
 def _remove_tensors(folder: Path) -> None:

@@ -54,7 +54,7 @@ class Origin:
 
     @property
     def known(self) -> bool:
-        """Whether its name is enough to build it, without running anybody else's code."""
+        """Whether its name is enough to build it, without running code of the user's."""
         if ":" in self.model:
             return self.model.startswith(_OUR_CODE)
         return bool(self.model)
@@ -92,10 +92,21 @@ class StoredNetwork:
 
     def load(self, model: nn.Module | None = None) -> fx.GraphModule:
         """The network, as `load_network` gives it."""
-        network = trace(self._original() if model is None else model, self.inputs)
-        candidate = narrow(network, self.kept(network))
+        original = self._original() if model is None else model
+        network = trace(original, self.inputs)
+        kept = self.kept(network)
+        candidate = narrow(network, kept)
         if self.policy.quantized:
-            candidate = quantize(fold(candidate), self.policy, None, self.scheme)
+            folded = fold(candidate)
+            # Placeholders of ranges are filled from the tensors.
+            candidate = quantize(
+                folded,
+                self.policy,
+                inputs=None,
+                scheme=self.scheme,
+            )
+
+        # Shared parameters that were trained apart need places of their own to be loaded into.
         tensors = read_tensors(self.folder)
         untie_different(candidate, network.shared, tensors)
         candidate = trainable_copy(candidate)
@@ -104,21 +115,27 @@ class StoredNetwork:
         except RuntimeError as error:
             path = self.folder / TENSORS
             raise WeightsError(f"{path} does not fit the network: {error}") from error
+
         return candidate
 
     def kept(self, network: Network) -> BoolArray:
         """One flag per unit of the original; groups that are not stored were kept whole."""
         kept = np.ones(network.units, dtype=np.bool_)
         sizes = {group.name: group.size for group in network.groups}
+
         for name, (size, stay) in self.groups.items():
-            if sizes.get(name) != size:
+            here = sizes.get(name)
+            if here != size:
                 raise PolicyError(
                     f"{self.folder} was made from another network: group {name!r} has {size} "
-                    f"units there, {sizes.get(name)} here"
+                    f"units there, {here} here"
                 )
+
             units = network.group_by_name[name].units
             kept[units] = False
-            kept[units[stay]] = True
+            staying = units[stay]
+            kept[staying] = True
+
         return kept
 
     def _original(self) -> nn.Module:
@@ -130,7 +147,11 @@ class StoredNetwork:
                 f"{self.folder} was made from a network of yours{which}; give it as the second "
                 "argument: sartor.load(folder, model)"
             )
-        return models.build(origin.model, classes=origin.classes, pixels=origin.pixels)
+        return models.build(
+            origin.model,
+            classes=origin.classes,
+            pixels=origin.pixels,
+        )
 
 
 def read_policy(folder: Path) -> Policy:
@@ -174,30 +195,40 @@ def _read_description(folder: Path) -> dict[str, Any]:
     content = read_json(path, missing=missing, error=RunError)
     if content.get("schema") != SCHEMA:
         raise RunError(f"{path} is not a network of schema {SCHEMA}")
+
     found = {}
     for key, parse in _PARTS.items():
         try:
             found[key] = parse(content)
         except _UNREADABLE as error:
             raise RunError(f"{path}: {key} cannot be read: {error!r}") from error
+
     return found
 
 
 def _parse_dataclass(key: str, kind: Any, content: dict[str, Any]) -> Any:
     """A dataclass of plain values. Raises `TypeError` for one of another type."""
     hints = get_type_hints(kind)
-    for name, value in content[key].items():
+    values = content[key]
+    for name, value in values.items():
+        # Not isinstance, for which True is a number.
         if type(value) is not hints.get(name):
             raise TypeError(f"{name} is {value!r}")
-    return kind(**content[key])
+    return kind(**values)
 
 
 def _parse_inputs(content: dict[str, Any]) -> tuple[Tensor, ...]:
     shapes = content["inputs"]
-    types = content.get("input_types", ["float32"] * len(shapes))
-    return tuple(
-        torch.zeros(shape, dtype=_dtype(name)) for shape, name in zip(shapes, types, strict=True)
-    )
+    floats = ["float32"] * len(shapes)
+    types = content.get("input_types", floats)
+
+    inputs = []
+    for shape, name in zip(shapes, types, strict=True):
+        dtype = _dtype(name)
+        zeros = torch.zeros(shape, dtype=dtype)
+        inputs.append(zeros)
+
+    return tuple(inputs)
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -212,7 +243,9 @@ def _parse_groups(content: dict[str, Any]) -> dict[str, tuple[int, list[int]]]:
 
 
 def _parse_group(size: int, kept: list[int]) -> tuple[int, list[int]]:
-    return size, [range(size).index(unit) for unit in kept]
+    # ``index`` raises `ValueError` for what is no unit of the group.
+    units = range(size)
+    return size, [units.index(unit) for unit in kept]
 
 
 _PARTS: dict[str, Callable[[dict[str, Any]], Any]] = {

@@ -25,6 +25,7 @@ def keep_freed_memory() -> bool:
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         return False
 
+    # None is the process itself, and with it the C library that it uses.
     mallopt = ctypes.CDLL(None).mallopt
     if not mallopt(_TRIM_THRESHOLD, _LARGEST):
         return False

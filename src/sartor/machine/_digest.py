@@ -21,9 +21,13 @@ def digest(tensors: Mapping[str, Tensor], *others: object) -> str:
     """
     found = hashlib.sha256()
     for name, tensor in tensors.items():
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        description = f"{name} {tensor.dtype} {tuple(tensor.shape)}"
+        found.update(description.encode())
+
+        # As bytes, because NumPy has no bfloat16.
         plain = tensor.detach().cpu().contiguous().reshape(-1)
-        # as bytes, because NumPy has no bfloat16
-        found.update(plain.view(torch.uint8).numpy().tobytes())
+        values = plain.view(torch.uint8).numpy()
+        found.update(values.tobytes())
+
     found.update(repr(others).encode())
     return found.hexdigest()

@@ -23,11 +23,15 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     temporary = Path(name)
     try:
         write(temporary)
+        # The content has to be on the disk before the name is.
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+
+        # Temporary files can be read by their owner only.
+        mode = 0o666 & ~_umask()
+        temporary.chmod(mode)
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # also where the user interrupts
         temporary.unlink(missing_ok=True)
         raise
 
@@ -49,13 +53,16 @@ def read_json(path: Path, *, missing: str, error: type[SartorError]) -> dict[str
     Raises ``error`` if it holds anything else, with the sentence ``missing`` if there is no file.
     """
     try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content: object = json.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         raise error(missing) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as cause:
         raise error(f"{path} is not JSON: {cause}") from cause
+
     if not isinstance(content, dict):
-        raise error(f"{path} holds a {type(content).__name__}; it must hold an object")
+        kind = type(content).__name__
+        raise error(f"{path} holds a {kind}; it must hold an object")
     return content
 
 

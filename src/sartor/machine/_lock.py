@@ -31,6 +31,7 @@ def alone_in(folder: Path | None) -> Iterator[None]:
         raise RunError(
             f"another process is searching in {folder}; wait for it, or end it"
         ) from None
+
     try:
         yield
     finally:

@@ -60,19 +60,24 @@ class _Reader:
             if name not in known:
                 allowed = ", ".join(sorted(known))
                 raise self.error(f"{place}: unknown key {key!r}; allowed are {allowed}")
+
+            # Once with hyphens, once with underscores.
             if name in values:
                 raise self.error(f"{place}: {name} is given twice; once is enough")
+
             values[name] = self.value(hints[name], value, f"{place}: {key}")
 
-        missing = [name for name, item in known.items() if name not in values and _needed(item)]
-        if missing:
-            raise self.error(f"{place} lacks the key {missing[0]!r}")
+        for name, item in known.items():
+            if name not in values and _needed(item):
+                raise self.error(f"{place} lacks the key {name!r}")
+
         return kind(**values)
 
     def value(self, hint: Any, value: object, place: str) -> Any:
-        origin = get_origin(hint)
         if hint is Any:
             return value
+
+        origin = get_origin(hint)
         if origin in (types.UnionType, Union):
             return self._optional(get_args(hint), value, place)
         if origin is Literal:
@@ -80,7 +85,10 @@ class _Reader:
         if origin in (tuple, list) or origin is Sequence:
             return self._items(hint, value, place)
         if origin in (dict, Mapping):
-            return self._mapping(get_args(hint)[1], value, place)
+            _, kind = get_args(hint)
+            return self._mapping(kind, value, place)
+
+        # Before dataclasses: a class that reads itself may be one too.
         if hasattr(hint, "from_json"):
             return hint.from_json(json.dumps(value), place)
         if is_dataclass(hint):
@@ -102,28 +110,45 @@ class _Reader:
     def _items(self, hint: Any, value: object, place: str) -> Any:
         if not isinstance(value, (list, tuple)):
             raise self.error(f"{place} is {value!r}; it must be a list")
+
         kinds = get_args(hint)
-        fixed = get_origin(hint) is tuple and kinds[-1] is not Ellipsis
-        if fixed and len(value) != len(kinds):
+        origin = get_origin(hint)
+        is_fixed = origin is tuple and kinds[-1] is not Ellipsis
+        if is_fixed and len(value) != len(kinds):
             raise self.error(f"{place} is {value!r}; it must be a list of {len(kinds)}")
-        if not fixed:
+
+        if not is_fixed:
+            # All items are of the first kind.
             kinds = kinds[:1] * len(value)
 
-        items = [self.value(kind, item, place) for kind, item in zip(kinds, value, strict=True)]
-        return items if get_origin(hint) is list else tuple(items)
+        items = []
+        for kind, item in zip(kinds, value, strict=True):
+            converted = self.value(kind, item, place)
+            items.append(converted)
+
+        if origin is list:
+            return items
+        return tuple(items)
 
     def _mapping(self, kind: Any, value: object, place: str) -> dict[str, Any]:
         if not isinstance(value, Mapping):
             raise self.error(f"{place} is {value!r}; it must be a table")
-        return {key: self.value(kind, item, f"{place}: {key}") for key, item in value.items()}
+
+        found = {}
+        for key, item in value.items():
+            found[key] = self.value(kind, item, f"{place}: {key}")
+        return found
 
     def _scalar(self, kind: type, value: object, place: str) -> Any:
         if kind is Path:
             if not isinstance(value, str):
                 raise self.error(f"{place} is {value!r}; it must be a path")
             return Path(value)
+
+        # JSON and TOML write 1 for 1.0.
         if kind is float and type(value) is int:
             return float(value)
+        # Not isinstance, for which True is a number.
         if type(value) is not kind:
             raise self.error(f"{place} is {value!r}; it must be of type {kind.__name__}")
         return value

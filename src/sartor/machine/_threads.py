@@ -25,9 +25,13 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
     threads = torch.get_num_threads()
     if threads == 1:
         return [function(item) for item in items]
+
+    # Otherwise each would use all cores itself.
+    executor = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(function, items))
+        with executor as pool:
+            results = pool.map(function, items)
+            return list(results)
     finally:
         # A thread that begins later takes over what was set last in any of them.
         torch.set_num_threads(threads)
@@ -42,6 +46,7 @@ def torch_threads(count: int | None) -> Iterator[None]:
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
+
     try:
         yield
     finally:

@@ -30,13 +30,17 @@ def with_tensors(module: nn.Module, tensors: Mapping[str, Tensor], **attributes:
     Linear(in_features=3, out_features=1, bias=True)
     """
     new = copy.copy(module)
+    # Until it has tables of its own, the copy shares the module's.
     new._parameters = dict(module._parameters)
     new._buffers = dict(module._buffers)
+
     for name, tensor in tensors.items():
         if name in new._buffers:
             new._buffers[name] = tensor
         else:
-            new._parameters[name] = nn.Parameter(tensor, requires_grad=False)
+            parameter = nn.Parameter(tensor, requires_grad=False)
+            new._parameters[name] = parameter
+
     new.__dict__.update(attributes)
     return new
 
@@ -58,8 +62,12 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def _copy_tree(module: nn.Module) -> nn.Module:
-    # not copy.copy, with which a GraphModule compiles its code anew
+    # Not copy.copy, with which a GraphModule compiles its code anew.
     new: nn.Module = object.__new__(type(module))
     new.__dict__.update(module.__dict__)
-    new._modules = {name: child and _copy_tree(child) for name, child in module._modules.items()}
+
+    children: dict[str, nn.Module | None] = {}
+    for name, child in module._modules.items():
+        children[name] = None if child is None else _copy_tree(child)
+    new._modules = children
     return new

@@ -28,7 +28,9 @@ def fastest_dtype(network: fx.GraphModule, inputs: Sequence[Tensor]) -> torch.dt
     if not processor_is_fast_in_bf16():
         return torch.float32
     few = [item[:_TRIED] for item in inputs]
-    return torch.bfloat16 if _computes_in_bf16(network, few) else torch.float32
+    if _computes_in_bf16(network, few):
+        return torch.bfloat16
+    return torch.float32
 
 
 def processor_is_fast_in_bf16() -> bool:
@@ -37,6 +39,8 @@ def processor_is_fast_in_bf16() -> bool:
         return False
     if not _answers_yes(torch.ops.mkldnn, "_is_mkldnn_bf16_supported"):
         return False
+
+    # Other processors emulate bf16, which is slower than fp32.
     instructions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(_answers_yes(torch.cpu, query) for query in instructions)
 
@@ -51,22 +55,33 @@ def _computes_in_bf16(network: fx.GraphModule, inputs: Sequence[Tensor]) -> bool
     try:
         found = _outputs(network, inputs, torch.bfloat16)
         expected = _outputs(network, inputs, torch.float32)
-    except Exception:  # somebody's forward pass may raise anything
+    except Exception:  # a user's forward pass may raise anything
         return False
-    return all(
-        _deviation(mine, exact) <= _TOLERANCE
-        for mine, exact in zip(found, expected, strict=True)
-        if bool(exact.isfinite().all())
-    )
+
+    for mine, exact in zip(found, expected, strict=True):
+        if not bool(exact.isfinite().all()):
+            continue
+
+        is_near = _deviation(mine, exact) <= _TOLERANCE
+        if not is_near:
+            return False
+
+    return True
 
 
 @torch.no_grad()
 def _outputs(network: fx.GraphModule, inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
     """Floating-point outputs, in fp32; what is drawn in a forward pass is drawn alike each time."""
-    cast = [item.to(dtype) if item.is_floating_point() else item for item in inputs]
+    cast = []
+    for item in inputs:
+        given = item.to(dtype) if item.is_floating_point() else item
+        cast.append(channels_last(given))
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        outputs = fold(network, dtype)(*(channels_last(item) for item in cast))
+        folded = fold(network, dtype)
+        outputs = folded(*cast)
+
     return [output.float() for output in tensors_in(outputs)]
 
 
@@ -74,4 +89,6 @@ def _deviation(found: Tensor, expected: Tensor) -> float:
     """Distance relative to the length of what was expected; infinite for what is no number."""
     distance = float((found - expected).norm())
     length = max(float(expected.norm()), 1e-12)
-    return math.inf if math.isnan(distance) else distance / length
+    if math.isnan(distance):
+        return math.inf
+    return distance / length

@@ -29,11 +29,15 @@ def affine(norm: BatchNorm) -> tuple[Tensor, Tensor]:
     """
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    scale = (norm.running_var + norm.eps).rsqrt()
-    if norm.affine:
-        shift = norm.bias - norm.running_mean * scale * norm.weight
-        return scale * norm.weight, shift
-    return scale, -norm.running_mean * scale
+
+    # The same small number as in the forward pass keeps constant channels finite.
+    variance = norm.running_var + norm.eps
+    scale = variance.rsqrt()
+    if not norm.affine:
+        return scale, -norm.running_mean * scale
+
+    scaled_mean = norm.running_mean * scale * norm.weight
+    return scale * norm.weight, norm.bias - scaled_mean
 
 
 def norms_behind(
@@ -51,17 +55,27 @@ def norms_behind(
     for node in network.graph.nodes:
         if node.op != "call_module":
             continue
+
         name = str(node.target)
         module = network.get_submodule(name)
         if isinstance(module, layers):
-            readers.setdefault(name, set()).add(_only_reader(node))
+            reader = _only_reader(node)
+            readers.setdefault(name, set()).add(reader)
         elif is_norm(module):
-            sources.setdefault(name, set()).add(_called_module(node.all_input_nodes[0]))
-    behind = {}
+            source = _called_module(node.all_input_nodes[0])
+            sources.setdefault(name, set()).add(source)
+
+    behind: dict[str, str] = {}
     for layer, names in readers.items():
-        (name, *others) = names
-        if not others and name and is_norm(network.get_submodule(name)):
+        name, *others = names
+        # Calls that are read by different modules, or one that no module alone reads.
+        if others or not name:
+            continue
+
+        if is_norm(network.get_submodule(name)):
             behind[layer] = name
+
+    # Only now is it known which sources are such layers.
     return {layer: norm for layer, norm in behind.items() if sources[norm] <= behind.keys()}
 
 
@@ -83,4 +97,6 @@ def _only_reader(node: fx.Node) -> str:
 
 def _called_module(node: fx.Node) -> str:
     """Name of the module that a node calls; empty if it calls none."""
-    return str(node.target) if node.op == "call_module" else ""
+    if node.op != "call_module":
+        return ""
+    return str(node.target)

@@ -18,10 +18,15 @@ def tie_equal(candidate: fx.GraphModule, shared: Mapping[str, str]) -> None:
     """
     for name, owner in shared.items():
         module = candidate.get_submodule(name)
-        parameters = candidate.get_submodule(owner)._parameters
+        earlier = candidate.get_submodule(owner)
+
         for key, mine in module._parameters.items():
-            theirs = parameters.get(key)
-            if mine is not None and theirs is not None and _are_equal(mine, theirs):
+            theirs = earlier._parameters.get(key)
+            if mine is None or theirs is None:
+                continue
+
+            # They differ where a policy treats the two unlike.
+            if _are_equal(mine, theirs):
                 module._parameters[key] = theirs
 
 
@@ -31,11 +36,14 @@ def untie_different(
     """Give modules of a candidate tensors of their own where stored ``tensors`` differ."""
     for name, owner in shared.items():
         module = candidate.get_submodule(name)
-        own = {
-            key: parameter.clone()
-            for key, parameter in module._parameters.items()
-            if parameter is not None and _differ(tensors, f"{name}.{key}", f"{owner}.{key}")
-        }
+        own = {}
+        for key, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+
+            if _differ(tensors, f"{name}.{key}", f"{owner}.{key}"):
+                own[key] = parameter.clone()
+
         if own:
             candidate.set_submodule(name, with_tensors(module, own))
 

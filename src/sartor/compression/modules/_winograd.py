@@ -14,7 +14,7 @@ _FEWEST = 128
 #: Outputs of a tile in each direction, and inputs.
 _OUT = 4
 _IN = 6
-#: Of Lavin & Gray (2016), section 4.3: transforms of a tile's inputs, of weights, and back.
+#: Of Lavin & Gray (2016), section 4.3: transforms of a tile's inputs, of the weights, and back.
 _INPUT = torch.tensor(
     [
         [4, 0, -5, 0, 1, 0],
@@ -46,13 +46,21 @@ def with_winograd(network: fx.GraphModule) -> fx.GraphModule:
     Convolutions change where that is faster; those whose weights the network also reads itself
     stay as they are.
     """
+    read = set()
+    for node in network.graph.nodes:
+        if node.op == "get_attr":
+            owner, _, _ = str(node.target).rpartition(".")
+            read.add(owner)
+
     fast = shallow_copy(network)
-    attributes = [str(node.target) for node in network.graph.nodes if node.op == "get_attr"]
-    read = {attribute.rpartition(".")[0] for attribute in attributes}
     for name, module in network.named_modules():
+        if name in read:
+            continue
+
         quick = winograd_layer(module)
-        if name not in read and quick is not module:
+        if quick is not module:
             fast.set_submodule(name, quick)
+
     return fast
 
 
@@ -60,13 +68,20 @@ def winograd_layer(module: nn.Module) -> nn.Module:
     """The fast form of one module: itself, where there is none."""
     if not isinstance(module, nn.Conv2d) or module.weight.dtype != torch.float32:
         return module
-    is_plain = module.groups == 1 and module.padding_mode == "zeros"
-    is_dense = module.stride == (1, 1) and module.dilation == (1, 1)
-    is_three_by_three = module.kernel_size == (3, 3) and module.padding == (1, 1)
-    is_wide = min(module.in_channels, module.out_channels) >= _FEWEST
-    if is_plain and is_dense and is_three_by_three and is_wide:
-        return WinogradConv2d(module)
-    return module
+
+    requirements = (
+        module.kernel_size == (3, 3),
+        module.padding == (1, 1),
+        module.padding_mode == "zeros",
+        module.stride == (1, 1),
+        module.dilation == (1, 1),
+        module.groups == 1,
+        module.in_channels >= _FEWEST,
+        module.out_channels >= _FEWEST,
+    )
+    if not all(requirements):
+        return module
+    return WinogradConv2d(module)
 
 
 class WinogradConv2d(nn.Module):
@@ -79,25 +94,40 @@ class WinogradConv2d(nn.Module):
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
-        weight = conv.weight.detach().permute(2, 3, 1, 0).reshape(9, -1)
-        transformed = _TO_WEIGHTS @ weight
-        self.transformed = transformed.view(_IN**2, conv.in_channels, conv.out_channels)
-        self.bias = None if conv.bias is None else conv.bias.detach()
+        weight = conv.weight.detach()
+        by_tap = weight.permute(2, 3, 1, 0).reshape(9, -1)
+        transformed = _TO_WEIGHTS @ by_tap
+        shape = (_IN**2, conv.in_channels, conv.out_channels)
+
+        # Plain tensors, not parameters: there is nothing here to train or to store.
+        self.transformed = transformed.view(shape)
+        self.bias = None
+        if conv.bias is not None:
+            self.bias = conv.bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:
         """(images, channels in, height, width) to (images, channels out, height, width)."""
         images, channels, height, width = x.shape
+        # Rounded up: tiles cover the image.
         rows = -(-height // _OUT)
         columns = -(-width // _OUT)
+
         tiles = _tiles(x, rows, columns)
-        transformed = (_TO_TILES @ tiles).view(_IN**2, -1, channels)
-        products = torch.bmm(transformed, self.transformed)
+        transformed = _TO_TILES @ tiles
+        by_place = transformed.view(_IN**2, -1, channels)
+
+        # At each of the 36 places of a tile, one product of all tiles with all filters.
+        products = torch.bmm(by_place, self.transformed)
         outputs = _FROM_TILES @ products.view(_IN**2, -1)
 
         by_tile = outputs.view(_OUT, _OUT, images, rows, columns, -1)
         by_pixel = by_tile.permute(2, 3, 0, 4, 1, 5)
-        whole = self._with_bias(by_pixel).view(images, rows * _OUT, columns * _OUT, -1)
-        return whole[:, :height, :width].permute(0, 3, 1, 2)
+        biased = self._with_bias(by_pixel)
+        whole = biased.view(images, rows * _OUT, columns * _OUT, -1)
+
+        # The last row and column of tiles may reach beyond the image.
+        image = whole[:, :height, :width]
+        return image.permute(0, 3, 1, 2)
 
     def _with_bias(self, outputs: Tensor) -> Tensor:
         """In the order of the pixels in memory."""
@@ -109,10 +139,23 @@ class WinogradConv2d(nn.Module):
 
 def _tiles(x: Tensor, rows: int, columns: int) -> Tensor:
     """Overlapping tiles of padded images, (36, images × rows × columns × channels)."""
-    images, channels, height, width = x.shape
-    padding = (0, 0, 1, columns * _OUT - width + 1, 1, rows * _OUT - height + 1)
-    padded = F.pad(x.permute(0, 2, 3, 1), padding)
+    padded = _padded(x, rows, columns)
+    images, _, _, channels = padded.shape
     image, down, right, channel = padded.stride()
+
+    # Tiles are six pixels wide and four apart: a view has each pixel as often as it is read.
+    next_row = _OUT * down
+    next_column = _OUT * right
     shape = (_IN, _IN, images, rows, columns, channels)
-    steps = (down, right, image, _OUT * down, _OUT * right, channel)
-    return padded.as_strided(shape, steps).reshape(_IN**2, -1)
+    steps = (down, right, image, next_row, next_column, channel)
+    tiles = padded.as_strided(shape, steps)
+    return tiles.reshape(_IN**2, -1)
+
+
+def _padded(x: Tensor, rows: int, columns: int) -> Tensor:
+    """Images with a margin of one and filled up to whole tiles, channels last."""
+    _, _, height, width = x.shape
+    below = rows * _OUT - height + 1
+    right = columns * _OUT - width + 1
+    channels_last = x.permute(0, 2, 3, 1)
+    return F.pad(channels_last, (0, 0, 1, right, 1, below))

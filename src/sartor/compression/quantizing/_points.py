@@ -40,7 +40,11 @@ def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list
     """
     calls = _calls_of_quantized(network, policy)
     points = _points_of_integers(network, calls) if scheme.outputs else _points_of_inputs(calls)
-    position = {node: index for index, node in enumerate(network.graph.nodes)}
+
+    # Found in the order of the policy, which is no order of the network.
+    position = {}
+    for index, node in enumerate(network.graph.nodes):
+        position[node] = index
     return sorted(points, key=lambda point: position[point.node])
 
 
@@ -50,6 +54,7 @@ def _calls_of_quantized(network: fx.GraphModule, policy: Policy) -> list[tuple[f
     for node in network.graph.nodes:
         if node.op == "call_module":
             calls.setdefault(str(node.target), []).append(node)
+
     found = []
     for layer in policy.quantized:
         if layer not in calls or not can_be_quantized(network.get_submodule(layer)):
@@ -57,18 +62,22 @@ def _calls_of_quantized(network: fx.GraphModule, policy: Policy) -> list[tuple[f
                 f"layer {layer!r} cannot be quantized; "
                 "only Conv1d, Conv2d and Linear layers of the network can"
             )
+
         _, bits = policy.bits(layer)
         if bits < FULL_WIDTH:
-            found += [(call, bits) for call in calls[layer]]
+            for call in calls[layer]:
+                found.append((call, bits))
+
     return found
 
 
 def _points_of_inputs(calls: list[tuple[fx.Node, int]]) -> list[RoundedTensor]:
     """What layers read, each at its own bits and for itself alone."""
-    return [
-        RoundedTensor(node, bits, node, tuple(layers))
-        for (node, bits), layers in _readers(calls).items()
-    ]
+    points = []
+    for (node, bits), layers in _readers(calls).items():
+        point = RoundedTensor(node, bits, like=node, readers=tuple(layers))
+        points.append(point)
+    return points
 
 
 def _points_of_integers(
@@ -80,12 +89,18 @@ def _points_of_integers(
         written = _written(network, call)
         if _is_read_on(written):
             rounded[written] = bits
-    points = [RoundedTensor(node, bits, node) for node, bits in rounded.items()]
+
+    points = [RoundedTensor(node, bits, like=node) for node, bits in rounded.items()]
+
     for node, bits in _readers(calls):
-        if rounded.get(node) != bits:
-            # integers for one reader, and the same integers for all
-            rounded[node] = bits
-            points.append(RoundedTensor(node, bits, node))
+        if rounded.get(node) == bits:
+            continue
+
+        # Integers for one reader are the same integers for all.
+        rounded[node] = bits
+        point = RoundedTensor(node, bits, like=node)
+        points.append(point)
+
     return points + _moved_summands(network, rounded)
 
 
@@ -93,9 +108,8 @@ def _readers(calls: list[tuple[fx.Node, int]]) -> dict[tuple[fx.Node, int], list
     """Which layers read a tensor at how many bits."""
     readers: dict[tuple[fx.Node, int], list[fx.Node]] = {}
     for call, bits in calls:
-        node = call.all_input_nodes[0]
-        layers = readers.setdefault((node, bits), [])
-        layers.append(call)
+        source = call.all_input_nodes[0]
+        readers.setdefault((source, bits), []).append(call)
     return readers
 
 
@@ -106,10 +120,12 @@ def _written(network: fx.GraphModule, call: fx.Node) -> fx.Node:
         (user,) = node.users
         if _clips(network, user):
             return user
+
         module = _module(network, user)
         if not isinstance(module, nn.Identity):
             break
         node = user
+
     return node
 
 
@@ -121,7 +137,9 @@ def _clips(network: fx.GraphModule, node: fx.Node) -> bool:
 
 def _module(network: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     """The module that a node calls."""
-    return network.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if node.op != "call_module":
+        return None
+    return network.get_submodule(str(node.target))
 
 
 def _is_read_on(node: fx.Node) -> bool:
@@ -138,22 +156,42 @@ def _moved_summands(network: fx.GraphModule, rounded: dict[fx.Node, int]) -> lis
     for node in network.graph.nodes:
         if not _is_operator(node) or operator_name(node) != "add":
             continue
+
         for summand in node.all_input_nodes:
-            source = summand
-            while source not in rounded and _only_moves(network, source):
-                source = source.all_input_nodes[0]
-            if source in rounded and summand is not source:
-                points[summand] = RoundedTensor(summand, rounded[source], source)
+            source = _moved_from(network, summand, rounded)
+            if source is summand or source not in rounded:
+                continue
+
+            bits = rounded[source]
+            points[summand] = RoundedTensor(summand, bits, like=source)
+
     return list(points.values())
+
+
+def _moved_from(network: fx.GraphModule, node: fx.Node, rounded: dict[fx.Node, int]) -> fx.Node:
+    """The nearest tensor that is rounded, or computed, of which a node moves the elements."""
+    source = node
+    while source not in rounded and _only_moves(network, source):
+        source = source.all_input_nodes[0]
+    return source
 
 
 def _only_moves(network: fx.GraphModule, node: fx.Node) -> bool:
     if len(node.all_input_nodes) != 1:
         return False
+
     module = _module(network, node)
+    # Where a batch norm was folded, an Identity is left.
+    if isinstance(module, nn.Identity):
+        return True
     if module is not None:
-        return isinstance(module, nn.Identity) or module_effect(module) is Effect.MOVE
-    return _is_operator(node) and function_effect(operator_name(node)) is Effect.MOVE
+        return module_effect(module) is Effect.MOVE
+
+    if not _is_operator(node):
+        return False
+
+    effect = function_effect(operator_name(node))
+    return effect is Effect.MOVE
 
 
 def _is_operator(node: fx.Node) -> bool:

@@ -38,32 +38,51 @@ def quantize(
     added. Raises `PolicyError` for a layer that cannot be quantized.
     """
     points = find_points(folded, policy, scheme)
+    # An empty table that is given is filled too.
     found = known if known is not None else {}
-    missing = {(point.like, point.bits) for point in points} - found.keys()
+    needed = {(point.like, point.bits) for point in points}
+    missing = needed - found.keys()
     if inputs is not None and missing:
-        found.update(calibrate(folded, inputs, missing, ranges))
+        new = calibrate(folded, inputs, missing, ranges)
+        found.update(new)
 
-    graph = fx.Graph()
-    graph.output(graph.graph_copy(folded.graph, {}))
-    network = fx.GraphModule(shallow_copy(folded), graph)
-    copies = dict(zip(folded.graph.nodes, network.graph.nodes, strict=True))
+    network, copies = _with_own_graph(folded)
     for index, point in enumerate(points):
+        name = f"quantizer_{index}"
         low, high = found.get((point.like, point.bits), _PLACEHOLDER)
-        network.add_submodule(f"quantizer_{index}", ActivationQuantizer(point.bits, low, high))
-        _insert(network, f"quantizer_{index}", point, copies)
+        quantizer = ActivationQuantizer(point.bits, low, high)
+        network.add_submodule(name, quantizer)
+        _insert(network, name, point, copies)
 
     for layer in policy.quantized:
         bits, _ = policy.bits(layer)
         if bits < FULL_WIDTH:
-            module = with_rounded_weight(folded.get_submodule(layer), bits, scheme)
-            network.set_submodule(layer, module)
+            plain = folded.get_submodule(layer)
+            rounded = with_rounded_weight(plain, bits, scheme)
+            network.set_submodule(layer, rounded)
+
     network.recompile()
     return network
 
 
 def deployable(candidate: fx.GraphModule) -> fx.GraphModule:
-    """The form targets build from: batch norms folded, as a quantized candidate's are already."""
-    return candidate if is_quantized(candidate) else fold(candidate)
+    """The form targets build from, with batch norms folded."""
+    # In a quantized candidate they are already.
+    if is_quantized(candidate):
+        return candidate
+    return fold(candidate)
+
+
+def _with_own_graph(folded: fx.GraphModule) -> tuple[fx.GraphModule, dict[fx.Node, fx.Node]]:
+    """A copy whose graph can be changed, and its node for each of the network's."""
+    graph = fx.Graph()
+    result = graph.graph_copy(folded.graph, {})
+    graph.output(result)
+
+    # Nodes are copied in their order, which is what pairs them.
+    network = fx.GraphModule(shallow_copy(folded), graph)
+    copies = zip(folded.graph.nodes, network.graph.nodes, strict=True)
+    return network, dict(copies)
 
 
 def _insert(
@@ -73,9 +92,11 @@ def _insert(
     tensor = copies[point.node]
     with network.graph.inserting_after(tensor):
         rounded = network.graph.call_module(name, (tensor,))
+
     readers = list(tensor.users)
     if point.readers is not None:
         readers = [copies[reader] for reader in point.readers]
     for reader in readers:
+        # All readers now include the rounding itself.
         if reader is not rounded:
             reader.replace_input_with(tensor, rounded)

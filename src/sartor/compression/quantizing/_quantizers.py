@@ -32,18 +32,27 @@ class ActivationQuantizer(nn.Module):
     def __init__(self, bits: int, low: float, high: float) -> None:
         super().__init__()
         self.bits = bits
-        # zero must be exact: padding is made of it
+
+        # Zero must be exact: padding is made of it.
         low = min(low, 0.0)
         high = max(high, 0.0)
-        scale = max((high - low) / (2**bits - 1), SMALLEST_SCALE)
+        step = (high - low) / (2**bits - 1)
+        scale = max(step, SMALLEST_SCALE)
         zero_point = round(-low / scale)
+
         self.register_buffer("scale", torch.tensor(scale))
         self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.int32))
 
     def forward(self, x: Tensor) -> Tensor:
         """The rounded tensor, in float32."""
         largest = 2**self.bits - 1
-        return torch.fake_quantize_per_tensor_affine(x, self.scale, self.zero_point, 0, largest)
+        return torch.fake_quantize_per_tensor_affine(
+            x,
+            self.scale,
+            self.zero_point,
+            quant_min=0,
+            quant_max=largest,
+        )
 
 
 class QuantizedWeight:
@@ -61,7 +70,8 @@ class QuantizedWeight:
 
     def fit(self) -> None:
         """Set the range of every output channel by the weight it now has."""
-        scale, zero_point = _scale_and_zero(self.weight.detach(), self.weight_bits, self.scheme)
+        weight = self.weight.detach()
+        scale, zero_point = _scale_and_zero(weight, self.weight_bits, self.scheme)
         self.weight_scale.copy_(scale)
         self.weight_zero_point.copy_(zero_point)
 
@@ -71,17 +81,29 @@ class QuantizedWeight:
             self.fit()
         low, high = _integer_range(self.weight_bits)
         return torch.fake_quantize_per_channel_affine(
-            self.weight, self.weight_scale, self.weight_zero_point, 0, low, high
+            self.weight,
+            self.weight_scale,
+            self.weight_zero_point,
+            axis=0,
+            quant_min=low,
+            quant_max=high,
         )
 
     def integers(self) -> Tensor:
         """The weight as it is stored, int8 (outputs, …)."""
-        per_output = (-1, *[1] * (self.weight.dim() - 1))
-        scale = self.weight_scale.reshape(per_output)
-        zero_point = self.weight_zero_point.reshape(per_output)
-        whole = torch.round(self.weight.detach() / scale) + zero_point
+        weight = self.weight.detach()
+        # One number for each output, in the shape of weights.
+        ones = [1] * (weight.dim() - 1)
+        scale = self.weight_scale.reshape(-1, *ones)
+        zero_point = self.weight_zero_point.reshape(-1, *ones)
+
+        # The zero point is added after rounding, as fake quantization does it.
+        steps = torch.round(weight / scale)
+        whole = steps + zero_point
+
         low, high = _integer_range(self.weight_bits)
-        return whole.clamp(low, high).to(torch.int8).contiguous()
+        clipped = whole.clamp(low, high)
+        return clipped.to(torch.int8).contiguous()
 
 
 class QuantizedConv1d(QuantizedWeight, nn.Conv1d):
@@ -121,10 +143,15 @@ def with_rounded_weight(layer: nn.Module, bits: int, scheme: Scheme) -> nn.Modul
 
     Ranges are per output channel.
     """
-    scale, zero_point = _scale_and_zero(weight_of(layer).detach(), bits, scheme)
-    new = _as_kind(layer, _QUANTIZED_FORM[type(layer)])
+    weight = weight_of(layer).detach()
+    scale, zero_point = _scale_and_zero(weight, bits, scheme)
+
+    kind = _QUANTIZED_FORM[type(layer)]
+    new = _as_kind(layer, kind)
     new.register_buffer("weight_scale", scale)
     new.register_buffer("weight_zero_point", zero_point)
+
+    # It is a module and has a rounded weight; a type can only say one of both.
     quantized = cast("QuantizedWeight", new)
     quantized.weight_bits = bits
     quantized.scheme = scheme
@@ -134,10 +161,13 @@ def with_rounded_weight(layer: nn.Module, bits: int, scheme: Scheme) -> nn.Modul
 def rounded_once(layer: nn.Module) -> nn.Module:
     """A plain layer with the weight of a `QuantizedWeight`, rounded for good."""
     assert isinstance(layer, QuantizedWeight)
-    plain = _as_kind(layer, _PLAIN_FORM[type(layer)])
+    rounded = layer.rounded().detach()
+
+    kind = _PLAIN_FORM[type(layer)]
+    plain = _as_kind(layer, kind)
     del plain._buffers["weight_scale"]
     del plain._buffers["weight_zero_point"]
-    plain._parameters["weight"] = nn.Parameter(layer.rounded().detach(), requires_grad=False)
+    plain._parameters["weight"] = nn.Parameter(rounded, requires_grad=False)
     return plain
 
 
@@ -154,6 +184,7 @@ def can_be_quantized(layer: nn.Module) -> bool:
 
 def _as_kind(layer: nn.Module, kind: type[nn.Module]) -> nn.Module:
     """A module of another kind with the attributes and tensors of ``layer``."""
+    # Its constructor would draw weights that are thrown away.
     new: nn.Module = object.__new__(kind)
     new.__dict__.update(layer.__dict__)
     new._parameters = dict(layer._parameters)
@@ -170,15 +201,30 @@ def _integer_range(bits: int) -> tuple[int, int]:
 def _scale_and_zero(weight: Tensor, bits: int, scheme: Scheme) -> tuple[Tensor, Tensor]:
     """Scale and zero point of every output channel."""
     flat = weight.flatten(1)
-    # one bit has no number beside zero that is symmetric to another
+    # One bit has no number beside zero that is symmetric to another.
     if scheme.symmetric_weights and bits > 1:
-        scale = flat.abs().amax(1) / scheme.largest_weight(bits)
-        return scale.clamp_min(SMALLEST_SCALE), torch.zeros(len(flat), dtype=torch.int32)
-    lowest, highest = _integer_range(bits)
+        return _symmetric(flat, scheme.largest_weight(bits))
+    return _asymmetric(flat, bits)
+
+
+def _symmetric(flat: Tensor, largest: int) -> tuple[Tensor, Tensor]:
+    """Scale and zero point of rows whose largest absolute value becomes ``largest``."""
+    reach = flat.abs().amax(1)
+    scale = (reach / largest).clamp_min(SMALLEST_SCALE)
+    zero_point = torch.zeros(len(flat), dtype=torch.int32)
+    return scale, zero_point
+
+
+def _asymmetric(flat: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+    """Scale and zero point of rows whose lowest and highest value get the outermost integers."""
+    # Zero lies in every range, since pruned weights must stay zero.
     low = flat.amin(1).clamp_max(0)
     high = flat.amax(1).clamp_min(0)
-    step = (high - low) / (2**bits - 1)
+    largest = 2**bits - 1
+    step = (high - low) / largest
     scale = step.clamp_min(SMALLEST_SCALE)
+
+    lowest, highest = _integer_range(bits)
     nearest = (lowest - low / scale).round()
     zero_point = nearest.clamp(lowest, highest)
     return scale, zero_point.to(torch.int32)

@@ -34,6 +34,8 @@ def calibrate(
     wanted: dict[fx.Node, list[int]] = {}
     for node, bits in points:
         wanted.setdefault(node, []).append(bits)
+
+    # All in one walk, which takes far longer than finding the ranges.
     ranges: Ranges = {}
 
     def visit(node: fx.Node, value: Any) -> None:
@@ -53,26 +55,61 @@ def find_range(values: Tensor, bits: int, method: RangeMethod) -> tuple[float, f
     >>> find_range(torch.tensor([-1.0, 0.0, 3.0]), 8, "minmax")
     (-1.0, 3.0)
     """
-    low, high = (float(item) for item in values.aminmax())
+    lowest, highest = values.aminmax()
+    low = float(lowest)
+    high = float(highest)
     if method == "minmax" or low == high:
         return low, high
+
     flat = values.flatten()
-    sample = flat[:: max(1, flat.numel() // _SAMPLE)].float()
+    step = max(1, flat.numel() // _SAMPLE)
+    sample = flat[::step].float()
     if method == "percentile":
-        tails = sample.quantile(torch.tensor([1 - _PERCENTILE, _PERCENTILE]))
-        return float(tails[0]), float(tails[1])
+        return _without_tails(sample)
+    return _least_error_range(sample, low, high, bits)
+
+
+def _without_tails(sample: Tensor) -> tuple[float, float]:
+    shares = torch.tensor([1 - _PERCENTILE, _PERCENTILE])
+    low, high = sample.quantile(shares).tolist()
+    return low, high
+
+
+def _least_error_range(sample: Tensor, low: float, high: float, bits: int) -> tuple[float, float]:
+    """The one among parts of a range that rounds a sample best."""
+    # Zero is always represented, so it lies in every range.
     low = min(low, 0.0)
     high = max(high, 0.0)
-    errors = [
-        _rounding_error(sample, low * share, high * share, bits) for share in _SHARES.tolist()
-    ]
-    best = float(_SHARES[int(torch.stack(errors).argmin())])
+
+    errors = []
+    for share in _SHARES.tolist():
+        error = _rounding_error(
+            sample,
+            low=low * share,
+            high=high * share,
+            bits=bits,
+        )
+        errors.append(error)
+
+    least = torch.stack(errors).argmin()
+    index = int(least)
+    best = float(_SHARES[index])
     return best * low, best * high
 
 
 def _rounding_error(values: Tensor, low: float, high: float, bits: int) -> Tensor:
+    """Mean squared error of values that are rounded in a range."""
     largest = 2**bits - 1
-    scale = max((high - low) / largest, SMALLEST_SCALE)
+    step = (high - low) / largest
+    scale = max(step, SMALLEST_SCALE)
     zero_point = round(-low / scale)
-    rounded = torch.fake_quantize_per_tensor_affine(values, scale, zero_point, 0, largest)
-    return (rounded - values).square().mean()
+
+    rounded = torch.fake_quantize_per_tensor_affine(
+        values,
+        scale,
+        zero_point,
+        quant_min=0,
+        quant_max=largest,
+    )
+    error = rounded - values
+    return error.square().mean()

@@ -40,10 +40,16 @@ def unfold(folded: fx.GraphModule, inputs: tuple[Tensor, ...]) -> fx.GraphModule
     def visit(node: fx.Node, value: Tensor) -> None:
         if node.op != "call_module":
             return
-        norm = missing.pop(str(node.target), None)
-        if norm is not None:
-            layer = cast("_Convolution", network.get_submodule(str(node.target)))
-            network.set_submodule(norm, _split(layer, value))
+
+        name = str(node.target)
+        # Taken out, so that a layer that is called twice is split once.
+        norm = missing.pop(name, None)
+        if norm is None:
+            return
+
+        layer = network.get_submodule(name)
+        unfolded = _split(cast("_Convolution", layer), value)
+        network.set_submodule(norm, unfolded)
 
     walk(folded, inputs, visit)
     _fit_ranges(network)
@@ -68,8 +74,12 @@ def _split(layer: _Convolution, outputs: Tensor) -> BatchNorm:
     """
     assert layer.bias is not None
     length = layer.weight.flatten(1).norm(dim=1)
+    # Weights of an output that are all zero have no direction, and stay.
     length = torch.where(length > 0, length, 1.0)
-    layer.weight.div_(length.view(-1, *(1,) * (layer.weight.dim() - 1)))
+    ones = [1] * (layer.weight.dim() - 1)
+    layer.weight.div_(length.view(-1, *ones))
+
+    # From now on the layer gives (outputs − bias) / length; the norm has its statistics.
     axes = [0, *range(2, outputs.dim())]
     mean = outputs.mean(axes)
     variance = outputs.var(axes, correction=0) / length.square()
@@ -78,9 +88,12 @@ def _split(layer: _Convolution, outputs: Tensor) -> BatchNorm:
     norm = kind(len(mean)).eval()
     assert norm.running_mean is not None
     assert norm.running_var is not None
+
+    # Scale and shift give back what the statistics take away.
+    deviation = (variance + norm.eps).sqrt()
     norm.running_mean.copy_((mean - layer.bias) / length)
     norm.running_var.copy_(variance)
-    norm.weight.copy_(length * (variance + norm.eps).sqrt())
+    norm.weight.copy_(length * deviation)
     norm.bias.copy_(mean)
     layer.bias.zero_()
     return norm

@@ -91,16 +91,21 @@ class Calibration:
         shapes: dict[str, tuple[int, ...]] = {}
 
         def visit(node: fx.Node, value: Any) -> None:
+            # Other values are no summands of layers.
             if isinstance(value, Tensor):
                 shapes[node.name] = tuple(value.shape)
-            name = str(node.target) if node.op == "call_module" else ""
-            if name in self.places:
+
+            name = str(node.target)
+            if node.op == "call_module" and name in self.places:
                 self.targets[name] = self.outputs(name, value)
-            if node.name in by_sum:
-                layer = by_sum[node.name]
+
+            layer = by_sum.get(node.name)
+            if layer is not None:
                 self.sums[layer] = self.outputs(layer, value)
 
         walk(self.network.module, self.inputs, visit)
+
+        # A shortcut that is stretched in the addition has no value at each place.
         for name, join in list(self.joins.items()):
             if shapes.get(join.other) != shapes[join.add]:
                 del self.joins[name]
@@ -119,34 +124,43 @@ class Calibration:
         found = {}
         for layer in self.network.layers:
             module = self.network.module.get_submodule(layer.name)
-            reason = _reuse(self.network, layer) or obstacle(module)
+            reason = _reuse(self.network, layer)
+            if not reason:
+                reason = obstacle(module)
             if reason:
                 found[layer.name] = reason
+
         return found
 
     def outputs(self, layer: str, y: Tensor) -> Tensor:
         """Rows of an output, or of any tensor of the same size, (images × places, channels)."""
-        if isinstance(self.network.module.get_submodule(layer), nn.Linear):
-            return rows_at(self.places[layer], y)
-        return pixels_at(self.places[layer], y)
+        places = self.places[layer]
+        module = self.network.module.get_submodule(layer)
+        if isinstance(module, nn.Linear):
+            return rows_at(places, y)
+        return pixels_at(places, y)
 
     def windows(self, layer: str, module: nn.Module, x: Tensor) -> Tensor:
         """Inputs that produce the sampled outputs, (images × places, kernel × in channels).
 
         ``module`` is the layer as it is now; the columns are in the order of `as_matrix`.
         """
+        places = self.places[layer]
         if isinstance(module, nn.Linear):
-            return rows_at(self.places[layer], x)
+            return rows_at(places, x)
+
         convolution = cast("Convolution", module)
         padded = pad_channels_last(convolution, x)
-        pixels = self._pixels_read(layer, convolution, tuple(padded.shape[1:-1]))
-        return windows(padded, pixels, len(self.places[layer]))
+        _, *sizes, _ = padded.shape
+        pixels = self._pixels_read(layer, convolution, tuple(sizes))
+        return windows(padded, pixels, len(places))
 
     def _pixels_read(self, layer: str, module: Convolution, sizes: tuple[int, ...]) -> Tensor:
         """Found once per layer: they do not depend on its channels."""
         key = (layer, sizes)
         if key not in self._pixels:
-            self._pixels[key] = pixels_read(self.places[layer], module, sizes)
+            places = self.places[layer]
+            self._pixels[key] = pixels_read(places, module, sizes)
         return self._pixels[key]
 
 
@@ -154,6 +168,7 @@ def obstacle(module: nn.Module) -> str:
     """Why the weights of a layer cannot be refitted; empty if they can be."""
     if getattr(module, "groups", 1) != 1:
         return "it is grouped: its outputs do not read all inputs"
+
     inputs = weight_of(module)[0].numel()
     if inputs > LARGEST_GRAM:
         return f"it reads {inputs:,} inputs at once, more than {LARGEST_GRAM:,}"
@@ -161,8 +176,8 @@ def obstacle(module: nn.Module) -> str:
 
 
 def _require_inputs(network: Network, inputs: tuple[Tensor, ...]) -> None:
-    expected = tuple(tuple(item.shape[1:]) for item in network.example_inputs)
-    given = tuple(tuple(item.shape[1:]) for item in inputs)
+    expected = _shapes(network.example_inputs)
+    given = _shapes(inputs)
     if given != expected:
         raise DataError(
             f"calibration images have shape {given}, the network was traced with {expected}"
@@ -171,26 +186,38 @@ def _require_inputs(network: Network, inputs: tuple[Tensor, ...]) -> None:
         raise DataError("there are no calibration images; at least one is needed")
 
 
+def _shapes(inputs: tuple[Tensor, ...]) -> tuple[tuple[int, ...], ...]:
+    """Of each input, what does not depend on the size of a batch."""
+    return tuple(tuple(item.shape[1:]) for item in inputs)
+
+
 def _reuse(network: Network, layer: LayerSpec) -> str:
     """How the weights of a layer are used more than once; empty if they are not."""
-    nodes = network.module.graph.nodes
-    calls = [node for node in nodes if node.op == "call_module" and node.target == layer.name]
-    if len(calls) > 1:
-        return f"it is called {len(calls)} times"
-    others = [*network.shared.values(), *network.shared]
-    return "it shares its weights with another layer" if layer.name in others else ""
+    calls = 0
+    for node in network.module.graph.nodes:
+        if node.op == "call_module" and node.target == layer.name:
+            calls += 1
+
+    if calls > 1:
+        return f"it is called {calls} times"
+
+    sharing = {*network.shared.values(), *network.shared}
+    if layer.name in sharing:
+        return "it shares its weights with another layer"
+    return ""
 
 
 def _draw_places(layer: LayerSpec, positions: int, generator: torch.Generator) -> Tensor:
     count = math.prod(layer.output_size)
-    return torch.randperm(count, generator=generator)[:positions].sort().values
+    shuffled = torch.randperm(count, generator=generator)
+    return shuffled[:positions].sort().values
 
 
 def _norms_of_outputs(network: Network) -> dict[str, str]:
     """Layers with the batch norm behind them that has one number for each of their outputs."""
     norms = own_norms(network.module)
     for layer in network.layers:
-        # behind a linear layer on sequences it would have one for each position
+        # Behind a linear layer on sequences it would have one for each position
         if layer.kind == "linear" and layer.output_size:
             norms.pop(layer.name, None)
     return norms

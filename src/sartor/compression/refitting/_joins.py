@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import fx
+from torch import fx, nn
 
 from sartor.compression.modules import keeps_statistics
 from sartor.compression.refitting._windows import CONVOLUTIONS
@@ -32,32 +32,54 @@ def find_joins(network: Network) -> dict[str, Join]:
     for node in network.module.graph.nodes:
         if not _adds_two_nodes(node):
             continue
+
+        # Where both summands end in a layer, the first is the one that mends the other.
         first, second = node.args
-        found = _join(network, node, first, second) or _join(network, node, second, first)
+        found = _join(network, node, first, second)
+        if found is None:
+            found = _join(network, node, second, first)
         if found is not None:
             layer, join = found
             joins[layer] = join
+
     return joins
 
 
 def _adds_two_nodes(node: fx.Node) -> bool:
-    if node.op not in ("call_function", "call_method") or operator_name(node) != "add":
+    if node.op not in ("call_function", "call_method"):
         return False
-    return len(node.args) == 2 and all(isinstance(arg, fx.Node) for arg in node.args)
+    if operator_name(node) != "add" or len(node.args) != 2:
+        return False
+    return all(isinstance(arg, fx.Node) for arg in node.args)
 
 
 def _join(
     network: Network, add: fx.Node, branch: fx.Node, other: fx.Node
 ) -> tuple[str, Join] | None:
     """The layer at the end of ``branch``, if nothing else reads it."""
-    module = network.module
-    has_norm = branch.op == "call_module" and keeps_statistics(
-        module.get_submodule(str(branch.target))
+    norm = None
+    layer = branch
+    last = _called_module(network, branch)
+    if last is not None and keeps_statistics(last):
+        norm = str(branch.target)
+        layer = branch.all_input_nodes[0]
+
+    # Another reader needs what the layer gave, not what mends the sum.
+    if len(branch.users) != 1 or len(layer.users) != 1:
+        return None
+    if not isinstance(_called_module(network, layer), CONVOLUTIONS):
+        return None
+
+    join = Join(
+        norm=norm,
+        add=add.name,
+        other=other.name,
     )
-    layer = branch.all_input_nodes[0] if has_norm else branch
-    if len(branch.users) != 1 or len(layer.users) != 1 or layer.op != "call_module":
+    return str(layer.target), join
+
+
+def _called_module(network: Network, node: fx.Node) -> nn.Module | None:
+    """The module that a node calls, if it calls one."""
+    if node.op != "call_module":
         return None
-    if not isinstance(module.get_submodule(str(layer.target)), CONVOLUTIONS):
-        return None
-    norm = str(branch.target) if has_norm else None
-    return str(layer.target), Join(norm, add.name, other.name)
+    return network.module.get_submodule(str(node.target))

@@ -42,13 +42,19 @@ class LayerSolver:
 
         It lost inputs itself, or (``everywhere``) layers before it were changed.
         """
-        if obstacle(candidate.get_submodule(layer)):
+        module = candidate.get_submodule(layer)
+        if obstacle(module):
             return False
+
+        # Nothing stands before the first layer that could have changed.
         network = self.calibration.network
-        if everywhere and layer != network.layers[0].name:
+        first = network.layers[0]
+        if everywhere and layer != first.name:
             return True
+
         slot = network.slot_by_name[layer]
-        return len(kept_channels(slot.in_units, kept)) < len(slot.in_units)
+        incoming = kept_channels(slot.in_units, kept)
+        return len(incoming) < len(slot.in_units)
 
     def takes_shift(self, candidate: fx.GraphModule, layer: str) -> bool:
         """Whether there is a place for the constant part of a fit."""
@@ -68,14 +74,23 @@ class LayerSolver:
         """Weights (out, in) for given G = XᵀX and C = XᵀY, sparse if ``density`` is below 1."""
         if density >= 1:
             return least_squares(gram, cross, start, self.ridge)
+
         if self.selection == "magnitude":
-            weight = least_squares(gram, cross, start, self.ridge)
-            mask = keep_largest(weight.abs(), density)
-            return least_squares(gram, cross, weight, self.ridge, mask)
+            dense = least_squares(gram, cross, start, self.ridge)
+            mask = keep_largest(dense.abs(), density)
+            return least_squares(gram, cross, dense, self.ridge, mask)
+
         slot = self.calibration.network.slot_by_name[layer]
-        rows = torch.from_numpy(kept_channels(slot.out_units, kept))
-        sensitivity = self.calibration.sensitivity[layer][rows]
-        mask = least_error_mask(gram, cross, start, sensitivity, keep=density, ridge=self.ridge)
+        outgoing = kept_channels(slot.out_units, kept)
+        rows = torch.from_numpy(outgoing)
+        mask = least_error_mask(
+            gram,
+            cross,
+            start,
+            sensitivity=self.calibration.sensitivity[layer][rows],
+            keep=density,
+            ridge=self.ridge,
+        )
         return least_squares(gram, cross, start, self.ridge, mask)
 
     def install(self, candidate: fx.GraphModule, layer: str, weight: Tensor, shift: Tensor) -> None:
@@ -84,12 +99,19 @@ class LayerSolver:
         The constant part, ``shift`` (out,), goes into its bias or into the batch norm behind it.
         """
         module = candidate.get_submodule(layer)
-        replacement = {"weight": from_matrix(weight, weight_of(module))}
+        present = weight_of(module)
+        reshaped = from_matrix(weight, present)
+        replacement = {"weight": reshaped}
+
         norm = self.calibration.norms.get(layer)
         if bias_of(module) is not None:
             replacement["bias"] = shift
         elif norm is not None:
-            moved = candidate.get_submodule(norm)
-            mean = moved.get_buffer("running_mean") - shift
-            candidate.set_submodule(norm, with_tensors(moved, {"running_mean": mean}))
-        candidate.set_submodule(layer, with_tensors(module, replacement))
+            # A norm takes its mean away: less of it is more at the output.
+            present_norm = candidate.get_submodule(norm)
+            mean = present_norm.get_buffer("running_mean") - shift
+            moved = with_tensors(present_norm, {"running_mean": mean})
+            candidate.set_submodule(norm, moved)
+
+        refitted = with_tensors(module, replacement)
+        candidate.set_submodule(layer, refitted)

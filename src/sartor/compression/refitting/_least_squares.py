@@ -18,12 +18,16 @@ def ridge_shift(gram: Tensor, ridge: float) -> Tensor:
 
 def ridge_solve(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
     """D that solves (G + λI) D = R, for G (n, n) and R (n, outputs); λ is `ridge_shift`."""
-    gram = gram.clone()
-    gram.diagonal().add_(ridge_shift(gram, ridge))
-    factor, failed = torch.linalg.cholesky_ex(gram)
-    if failed:  # fewer samples than inputs, and hardly any ridge
-        return torch.linalg.lstsq(gram, right).solution
-    return torch.cholesky_solve(right, factor)
+    shift = ridge_shift(gram, ridge)
+    damped = gram.clone()
+    damped.diagonal().add_(shift)
+
+    factor, failed = torch.linalg.cholesky_ex(damped)
+    if not failed:
+        return torch.cholesky_solve(right, factor)
+
+    # Fewer samples than inputs, and hardly any ridge.
+    return torch.linalg.lstsq(damped, right).solution
 
 
 def least_squares_of_few(x: Tensor, y: Tensor, start: Tensor, ridge: float) -> Tensor:
@@ -31,10 +35,11 @@ def least_squares_of_few(x: Tensor, y: Tensor, start: Tensor, ridge: float) -> T
 
     By way of XXᵀ, which is cheaper if n < inputs.
     """
-    samples, inputs = x.shape
-    residual = y - x @ start.T
-    dual = ridge_solve(x @ x.T, residual, ridge * samples / inputs)
-    return start + dual.T @ x
+    # Both have the same trace, but XXᵀ spreads it over n, not over the inputs.
+    same_ridge = ridge * len(x) / x.shape[1]
+    missing = y - x @ start.T
+    by_sample = ridge_solve(x @ x.T, missing, same_ridge)
+    return start + by_sample.T @ x
 
 
 def least_squares(
@@ -44,23 +49,44 @@ def least_squares(
 
     It is zero where ``mask`` (outputs, n) is False.
     """
-    if mask is None:
-        return start + ridge_solve(gram, cross - gram @ start.T, ridge).T
-    start = start * mask
-    right = (cross - gram @ start.T).T * mask
+    if mask is not None:
+        return _masked_least_squares(gram, cross, start * mask, ridge, mask)
+    missing = cross - gram @ start.T
+    change = ridge_solve(gram, missing, ridge)
+    return start + change.T
+
+
+def _masked_least_squares(
+    gram: Tensor, cross: Tensor, start: Tensor, ridge: float, mask: Tensor
+) -> Tensor:
+    """`least_squares` where every output reads inputs of its own: a system for each of them."""
+    missing = cross - gram @ start.T
+    right = missing.T * mask
+
     shift = ridge_shift(gram, ridge)
     weight = torch.empty_like(start)
+
+    # As many systems at once as fit: one after the other they would take far longer.
     step = max(1, _BATCH_ELEMENTS // gram.numel())
     for first in range(0, len(mask), step):
         rows = slice(first, first + step)
-        factors = torch.linalg.cholesky(_systems_of_rows(gram, mask[rows].float(), shift))
-        change = torch.cholesky_solve(right[rows, :, None], factors)[:, :, 0]
-        weight[rows] = start[rows] + change
+        keep = mask[rows].float()
+        systems = _systems_of_rows(gram, keep, shift)
+        factors = torch.linalg.cholesky(systems)
+
+        columns = right[rows, :, None]
+        change = torch.cholesky_solve(columns, factors)
+        weight[rows] = start[rows] + change[:, :, 0]
+
     return weight * mask
 
 
 def _systems_of_rows(gram: Tensor, keep: Tensor, shift: Tensor) -> Tensor:
     """One system (n, n) for each row of ``keep``; removed inputs get the equation 1 · d = 0."""
-    systems = gram * keep[:, :, None] * keep[:, None, :]
-    systems.diagonal(dim1=1, dim2=2).add_(shift * keep + (1 - keep))
+    of_rows = keep[:, :, None]
+    of_columns = keep[:, None, :]
+    systems = gram * of_rows * of_columns
+
+    on_diagonal = shift * keep + (1 - keep)
+    systems.diagonal(dim1=1, dim2=2).add_(on_diagonal)
     return systems

@@ -23,6 +23,7 @@ def from_matrix(matrix: Tensor, like: Tensor) -> Tensor:
 
 
 def columns_of(channels: IntArray, width: int, taps: int) -> Tensor:
-    """Columns that read the given channels, of ``width`` channels at ``taps`` places."""
+    """Columns that read given channels, in a matrix of ``width`` channels at ``taps`` places."""
     first = torch.arange(taps)[:, None] * width
-    return (first + torch.from_numpy(channels)).flatten()
+    columns = first + torch.from_numpy(channels)
+    return columns.flatten()

@@ -40,12 +40,22 @@ class OriginalRefit:
         """Replace the weights of a layer, if it can be solved."""
         if not self.solver.can_solve(layer):
             return
-        slot = self.solver.calibration.network.slot_by_name[layer]
+
+        network = self.solver.calibration.network
+        slot = network.slot_by_name[layer]
         incoming = kept_channels(slot.in_units, kept)
         outgoing = kept_channels(slot.out_units, kept)
+
+        # Arrays cannot be looked up, their bytes can.
         key = (layer, incoming.tobytes(), outgoing.tobytes(), density)
         if key not in self._solved:
-            self._solved[key] = self._solve(layer, incoming, outgoing, kept, density)
+            self._solved[key] = self._solve(
+                layer,
+                incoming=incoming,
+                outgoing=outgoing,
+                kept=kept,
+                density=density,
+            )
         weight, shift = self._solved[key]
         self.solver.install(candidate, layer, weight, shift)
 
@@ -55,60 +65,108 @@ class OriginalRefit:
         Measured with mask and refit on the original inputs at a few shares, log-linear between
         them; 0 where all weights are kept.
         """
-        measured = [self._weight_error(layer, share) for share in _SHARES]
+        measured = []
+        for share in _SHARES:
+            error = self._weight_error(layer, share)
+            measured.append(error)
+
+        # The logarithm of no error is infinite: the line to the right ends at a small one.
         floor = 1e-3 * measured[-1] + 1e-30
         errors = np.maximum([*measured, floor], floor)
+        logarithms = np.log(errors)
         shares = (*_SHARES, 1.0)
-        curve = np.exp(np.interp(keep, shares, np.log(errors)))
+        curve = np.exp(np.interp(keep, shares, logarithms))
+
+        # Measured errors may rise a little where more is kept.
         falling = np.minimum.accumulate(curve)
         return np.where(keep >= 1, 0.0, falling)
 
     def _weight_error(self, layer: str, share: float) -> float:
         calibration = self.solver.calibration
+        network = calibration.network
+        module = network.module.get_submodule(layer)
+        full = as_matrix(weight_of(module))
+
         gram, _ = self.gram(layer)
-        full = as_matrix(weight_of(calibration.network.module.get_submodule(layer)))
-        everything = np.ones(calibration.network.units, dtype=np.bool_)
-        sparse = self.solver.solve(layer, gram, gram @ full.T, full, kept=everything, density=share)
+        cross = gram @ full.T
+        everything = np.ones(network.units, dtype=np.bool_)
+        sparse = self.solver.solve(
+            layer,
+            gram,
+            cross,
+            full,
+            kept=everything,
+            density=share,
+        )
+
         change = sparse - full
-        return float((change @ gram * change).sum(1) @ calibration.sensitivity[layer])
+        spread = change @ gram
+        by_output = (spread * change).sum(1)
+        sensitivity = calibration.sensitivity[layer]
+        return float(by_output @ sensitivity)
 
     def _solve(
-        self, layer: str, incoming: IntArray, outgoing: IntArray, kept: BoolArray, density: float
+        self,
+        layer: str,
+        *,
+        incoming: IntArray,
+        outgoing: IntArray,
+        kept: BoolArray,
+        density: float,
     ) -> tuple[Tensor, Tensor]:
         """Weights (out, in) and shift (out,) of a layer with the given channels left."""
-        gram, mean = self.gram(layer)
-        calibration = self.solver.calibration
-        original = calibration.network.module.get_submodule(layer)
-        slot = calibration.network.slot_by_name[layer]
-        taps = weight_of(original)[0, 0].numel()
+        network = self.solver.calibration.network
+        original = network.module.get_submodule(layer)
+        slot = network.slot_by_name[layer]
+
+        weight = weight_of(original)
+        taps = weight[0, 0].numel()
         columns = columns_of(incoming, len(slot.in_units), taps)
         rows = torch.from_numpy(outgoing)
-        full = as_matrix(weight_of(original))[rows]
-        reduced = gram[columns][:, columns]
-        cross = gram[columns] @ full.T
-        start = full[:, columns]
-        weight = self.solver.solve(layer, reduced, cross, start, kept=kept, density=density)
-        shift = full @ mean - weight @ mean[columns]
+        full = as_matrix(weight)[rows]
+
+        gram, mean = self.gram(layer)
+        read = gram[columns]
+        fitted = self.solver.solve(
+            layer,
+            gram=read[:, columns],
+            cross=read @ full.T,
+            start=full[:, columns],
+            kept=kept,
+            density=density,
+        )
+
+        # What the removed inputs gave on average goes into the constant part.
+        shift = full @ mean - fitted @ mean[columns]
         bias = bias_of(original)
         if bias is not None:
             shift = shift + bias[rows]
-        return weight, shift
+        return fitted, shift
 
     def _record_grams(self) -> None:
         calibration = self.solver.calibration
         module = calibration.network.module
-        readers: dict[str, list[str]] = {}
-        for node in module.graph.nodes:
-            if node.op == "call_module" and self._is_solved(str(node.target)):
-                source = node.all_input_nodes[0].name
-                readers.setdefault(source, []).append(str(node.target))
+        readers = self._readers(module)
 
         def visit(node: fx.Node, value: Any) -> None:
             for name in readers.get(node.name, ()):
-                x = calibration.windows(name, module.get_submodule(name), value)
+                layer = module.get_submodule(name)
+                x = calibration.windows(name, layer, value)
                 self._grams[name] = self._gram_of(name, x)
 
         walk(module, calibration.inputs, visit)
+
+    def _readers(self, module: fx.GraphModule) -> dict[str, list[str]]:
+        """By node, the layers that read it and can be solved."""
+        readers: dict[str, list[str]] = {}
+        for node in module.graph.nodes:
+            name = str(node.target)
+            if node.op != "call_module" or not self._is_solved(name):
+                continue
+
+            source = node.all_input_nodes[0]
+            readers.setdefault(source.name, []).append(name)
+        return readers
 
     def _is_solved(self, name: str) -> bool:
         return name in self.solver.calibration.places and self.solver.can_solve(name)
@@ -118,5 +176,8 @@ class OriginalRefit:
         mean = torch.zeros(x.shape[1])
         if self.solver.takes_shift(module, layer):
             mean = x.mean(0)
-        x = x - mean
-        return x.T @ x / len(x), mean
+
+        # Per row, so that errors computed with it are means over samples.
+        centred = x - mean
+        gram = centred.T @ centred
+        return gram / len(centred), mean

@@ -54,6 +54,8 @@ class SequentialRefit(Walk):
         if node.op == "call_module" and self._is_wanted(name):
             inputs = self.value(node.all_input_nodes[0])
             self._refit(name, inputs)
+
+        # Weights stay in fp32: only what runs in the context is computed in fewer bits.
         is_reduced = self.dtype != torch.float32
         with torch.autocast("cpu", self.dtype, enabled=is_reduced):
             return super().call(node, args, kwargs)
@@ -61,30 +63,62 @@ class SequentialRefit(Walk):
     def _is_wanted(self, layer: str) -> bool:
         if layer not in self.calibration.places:
             return False
-        if self.solver.is_wanted(self.candidate, layer, self.kept, self.everywhere):
+        is_wanted = self.solver.is_wanted(
+            self.candidate,
+            layer,
+            kept=self.kept,
+            everywhere=self.everywhere,
+        )
+        if is_wanted:
             return True
-        is_sparse = self.densities.get(layer, 1.0) < 1
-        return is_sparse and not obstacle(self.candidate.get_submodule(layer))
+
+        # One that lost no channels still has single weights to choose.
+        density = self.densities.get(layer, 1.0)
+        if density >= 1:
+            return False
+
+        module = self.candidate.get_submodule(layer)
+        return not obstacle(module)
 
     def _refit(self, layer: str, inputs: Tensor) -> None:
         module = self.candidate.get_submodule(layer)
-        density = self.densities.get(layer, 1.0)
-        y = self._target(layer)
-        x, y = _finite_samples(self.calibration.windows(layer, module, inputs), y)
+        target = self._target(layer)
+        windows = self.calibration.windows(layer, module, inputs)
+        x, y = _finite_samples(windows, target)
+
+        # Without a place for a constant the fit has to go through zero.
         mean_x = torch.zeros(x.shape[1])
         mean_y = torch.zeros(y.shape[1])
         if self.solver.takes_shift(self.candidate, layer):
             mean_x = x.mean(0)
             mean_y = y.mean(0)
-        x = x - mean_x
-        y = y - mean_y
+
+        centred_x = x - mean_x
+        centred_y = y - mean_y
+        weight = self._solve(layer, centred_x, centred_y)
+
+        shift = mean_y - weight @ mean_x
+        self.solver.install(self.candidate, layer, weight, shift)
+
+    def _solve(self, layer: str, x: Tensor, y: Tensor) -> Tensor:
+        """Weights (out, in) with which samples (n, in) come closest to (n, out)."""
+        module = self.candidate.get_submodule(layer)
         start = as_matrix(weight_of(module))
-        if density >= 1 and len(x) < x.shape[1]:
-            weight = least_squares_of_few(x, y, start, self.solver.ridge)
-        else:
-            gram, cross = x.T @ x, x.T @ y
-            weight = self.solver.solve(layer, gram, cross, start, kept=self.kept, density=density)
-        self.solver.install(self.candidate, layer, weight, mean_y - weight @ mean_x)
+        density = self.densities.get(layer, 1.0)
+        samples, inputs = x.shape
+        if density >= 1 and samples < inputs:
+            return least_squares_of_few(x, y, start, self.solver.ridge)
+
+        gram = x.T @ x
+        cross = x.T @ y
+        return self.solver.solve(
+            layer,
+            gram,
+            cross,
+            start,
+            kept=self.kept,
+            density=density,
+        )
 
     def _target(self, layer: str) -> Tensor:
         """What the layer should give: the original's output, (rows, out channels).
@@ -92,26 +126,42 @@ class SequentialRefit(Walk):
         Before a residual addition, corrected by what its shortcut now gives instead.
         """
         slot = self.calibration.network.slot_by_name[layer]
-        channels = torch.from_numpy(kept_channels(slot.out_units, self.kept))
+        outgoing = kept_channels(slot.out_units, self.kept)
+        channels = torch.from_numpy(outgoing)
+
+        original = self.calibration.targets[layer][:, channels]
         join = self.calibration.joins.get(layer)
         if join is None:
-            return self.calibration.targets[layer][:, channels]
-        other = self.value(self._node_by_name[join.other])
-        shortcut = self.calibration.outputs(layer, other)
-        target = self.calibration.sums[layer][:, channels] - shortcut
+            return original
+
+        other = self._node_by_name[join.other]
+        shortcut = self.calibration.outputs(layer, self.value(other))
+
+        total = self.calibration.sums[layer][:, channels]
+        missing = total - shortcut
         if join.norm is None:
-            return target
-        norm = cast("BatchNorm", self.candidate.get_submodule(join.norm))
-        scale, shift = affine(norm)
-        is_usable = scale.abs() > _SMALLEST_SCALE
-        inverse = (target - shift) / torch.where(is_usable, scale, 1)
-        return torch.where(is_usable, inverse, self.calibration.targets[layer][:, channels])
+            return missing
+
+        norm = self.candidate.get_submodule(join.norm)
+        return _before_norm(cast("BatchNorm", norm), missing, original)
+
+
+def _before_norm(norm: BatchNorm, after: Tensor, instead: Tensor) -> Tensor:
+    """What a batch norm turns into ``after``; ``instead`` in channels whose scale is too small."""
+    scale, shift = affine(norm)
+    is_usable = scale.abs() > _SMALLEST_SCALE
+    divisor = torch.where(is_usable, scale, 1)
+    inverse = (after - shift) / divisor
+    return torch.where(is_usable, inverse, instead)
 
 
 def _finite_samples(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Samples (n, …) with zeros in place of those that a broken candidate cannot compute."""
-    is_finite = (x.sum(1) + y.sum(1)).isfinite()
+    total = x.sum(1) + y.sum(1)
+    is_finite = total.isfinite()
     if is_finite.all():
         return x, y
+
+    # Zeros, because rows that are left out would change the number of samples.
     chosen = is_finite[:, None]
     return torch.where(chosen, x, 0.0), torch.where(chosen, y, 0.0)

@@ -70,10 +70,12 @@ class Refitter:
                 dtype=self.dtype,
             ).run()
             return
+
         for layer in self.calibration.places:
             is_wanted = self._solver.is_wanted(candidate, layer, kept, everywhere)
             if is_wanted or layer in densities:
-                self._original.refit(candidate, layer, kept, densities.get(layer, 1.0))
+                density = densities.get(layer, 1.0)
+                self._original.refit(candidate, layer, kept, density)
 
     def gram(self, layer: str) -> tuple[Tensor, Tensor]:
         """G of the original inputs (centred, per row), and their mean."""

@@ -34,46 +34,90 @@ def windows(padded: Tensor, pixels: Tensor, places: int) -> Tensor:
     In the order of `as_matrix`, for any stride, dilation, padding and number of dimensions.
     ``padded`` is what `pad_channels_last` gives, ``pixels`` what `pixels_read` gives.
     """
-    images = padded.shape[0]
-    channels = padded.shape[-1]
-    picked = padded.reshape(images, -1, channels).index_select(1, pixels)
-    return picked.reshape(images * places, -1).float()
+    images, *_, channels = padded.shape
+
+    # Picked by index: unfolding would also build the windows of all other places.
+    flat = padded.reshape(images, -1, channels)
+    picked = flat.index_select(1, pixels)
+    rows = images * places
+    return picked.reshape(rows, -1).float()
 
 
 def padding_sides(layer: Convolution) -> Sides:
     """How much a convolution pads, before and after each dimension."""
     if layer.padding == "valid":
         return [(0, 0)] * len(layer.kernel_size)
-    if layer.padding == "same":
-        totals = [
-            wide * (taps - 1) for taps, wide in zip(layer.kernel_size, layer.dilation, strict=True)
-        ]
-        return [(total // 2, total - total // 2) for total in totals]
-    return [(side, side) for side in cast("tuple[int, ...]", layer.padding)]
+    if layer.padding != "same":
+        amounts = cast("tuple[int, ...]", layer.padding)
+        return [(amount, amount) for amount in amounts]
+
+    sides = []
+    for taps, wide in zip(layer.kernel_size, layer.dilation, strict=True):
+        total = wide * (taps - 1)
+        # Of an odd number of zeros torch puts the last one behind.
+        before = total // 2
+        sides.append((before, total - before))
+
+    return sides
 
 
 def pad_channels_last(layer: Convolution, x: Tensor) -> Tensor:
     """The padded input, channels last: (images, …, channels)."""
-    sides = padding_sides(layer)
-    # torch's order: the last dimension first
-    amounts = [amount for side in reversed(sides) for amount in side]
+    # In torch's order: the last dimension first.
+    amounts: list[int] = []
+    for before, after in reversed(padding_sides(layer)):
+        amounts += [before, after]
     if not any(amounts):
         return x.movedim(1, -1)
+
     if layer.padding_mode == "zeros":
-        return F.pad(x.movedim(1, -1), [0, 0, *amounts])
-    return F.pad(x, amounts, mode=layer.padding_mode).movedim(1, -1)
+        channels_last = x.movedim(1, -1)
+        return F.pad(channels_last, [0, 0, *amounts])
+
+    # The other modes take only dimensions behind the channels.
+    padded = F.pad(x, amounts, mode=layer.padding_mode)
+    return padded.movedim(1, -1)
 
 
 def pixels_read(places: Tensor, layer: Convolution, sizes: Sequence[int]) -> Tensor:
     """Positions in the flattened padded input, (places × kernel), of what is read at places."""
-    dimensions = list(zip(sizes, layer.kernel_size, layer.stride, layer.dilation, strict=True))
-    output_size = []
-    for size, taps, step, wide in dimensions:
-        window = wide * (taps - 1) + 1
-        output_size.append((size - window) // step + 1)
+    output_size = _output_size(layer, sizes)
     starts = torch.unravel_index(places, output_size)
     pixels = torch.zeros(len(places), 1, dtype=torch.int64)
-    for start, (size, taps, step, wide) in zip(starts, dimensions, strict=True):
-        line = start[:, None] * step + torch.arange(taps) * wide
-        pixels = (pixels[:, :, None] * size + line[:, None, :]).flatten(1)
+
+    dimensions = zip(
+        starts,
+        sizes,
+        layer.kernel_size,
+        layer.stride,
+        layer.dilation,
+        strict=True,
+    )
+    for start, size, taps, step, wide in dimensions:
+        offsets = torch.arange(taps) * wide
+        line = start[:, None] * step + offsets
+
+        # As digits of a number: what stands before counts ``size`` times as much.
+        outer = pixels[:, :, None] * size
+        inner = line[:, None, :]
+        pixels = (outer + inner).flatten(1)
+
     return pixels.flatten()
+
+
+def _output_size(layer: Convolution, sizes: Sequence[int]) -> list[int]:
+    """Outputs in each dimension, for a padded input of these sizes."""
+    found = []
+    dimensions = zip(
+        sizes,
+        layer.kernel_size,
+        layer.stride,
+        layer.dilation,
+        strict=True,
+    )
+    for size, taps, step, wide in dimensions:
+        reach = wide * (taps - 1) + 1
+        steps = (size - reach) // step
+        found.append(steps + 1)
+
+    return found

@@ -25,8 +25,9 @@ def kept_channels(units: IntArray, kept: BoolArray) -> IntArray:
     >>> kept_channels(np.array([0, 0, 1, -1]), np.array([False, True]))
     array([2, 3])
     """
-    # the unit KEPT is −1: the last
-    return np.flatnonzero(np.append(kept, True)[units])
+    # The unit KEPT is −1: the last.
+    stays = np.append(kept, True)
+    return np.flatnonzero(stays[units])
 
 
 def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
@@ -46,6 +47,8 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
         incoming = kept_channels(slot.in_units, kept)
         outgoing = kept_channels(slot.out_units, kept)
         module = network.module.get_submodule(slot.name)
+
+        # Of a tensor that is cut in two, one half may lose all its channels.
         if slot.kind == "select":
             new: nn.Module = _narrow_select(slot, incoming, outgoing)
         elif not len(incoming) or not len(outgoing):
@@ -60,25 +63,44 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
             rows = torch.from_numpy(outgoing)
             new = _narrow_layer(module, slot, columns, rows)
         candidate.set_submodule(slot.name, new)
+
+    # Slicing copied each weight of modules that share it.
     tie_equal(candidate, network.shared)
     return candidate
 
 
 def _narrow_layer(module: nn.Module, slot: Slot, columns: Tensor, rows: Tensor) -> nn.Module:
-    tensors = {"weight": weight_of(module)[rows]}
+    tensors = {}
     bias = bias_of(module)
     if bias is not None:
         tensors["bias"] = bias[rows]
+
+    weight = weight_of(module)[rows]
     if isinstance(module, nn.Linear):
-        tensors["weight"] = tensors["weight"][:, columns]
-        return with_tensors(module, tensors, in_features=len(columns), out_features=len(rows))
+        tensors["weight"] = weight[:, columns]
+        return with_tensors(
+            module,
+            tensors,
+            in_features=len(columns),
+            out_features=len(rows),
+        )
+
     groups = groups_of(module)
-    if groups == len(slot.in_units) > 1:  # depthwise: one filter (or several) per channel
+    if groups == len(slot.in_units) > 1:
+        # Depthwise: each channel has filters of its own, which read nothing else.
         groups = len(columns)
-    else:  # every group loses the same positions
-        tensors["weight"] = tensors["weight"][:, columns[: len(columns) // groups]]
+        tensors["weight"] = weight
+    else:
+        # Every group loses the same positions, so those of the first do for all.
+        width = len(columns) // groups
+        tensors["weight"] = weight[:, columns[:width]]
+
     return with_tensors(
-        module, tensors, in_channels=len(columns), out_channels=len(rows), groups=groups
+        module,
+        tensors,
+        in_channels=len(columns),
+        out_channels=len(rows),
+        groups=groups,
     )
 
 
@@ -102,4 +124,6 @@ def _narrow_select(slot: Slot, entering: IntArray, leaving: IntArray) -> Channel
 
 def groups_of(module: nn.Module) -> int:
     """Groups of a convolution; 1 for everything else."""
-    return module.groups if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) else 1
+    if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
+        return module.groups
+    return 1

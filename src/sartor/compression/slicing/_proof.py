@@ -28,25 +28,38 @@ def keep_safe_groups(network: Network) -> Network:
     masked one, on the example inputs and on random ones; only if they differ, every group is
     tried alone and the culprits are listed in ``kept_whole``.
     """
-    inputs = [network.example_inputs, _random_like(network.example_inputs)]
-    rng = np.random.default_rng(0)
-    if not network.groups or _problem(network, network.groups, inputs, rng) is None:
+    if not network.groups:
         return network
+
+    random = _random_like(network.example_inputs)
+    inputs = [network.example_inputs, random]
+    rng = np.random.default_rng(0)
+    if _problem(network, network.groups, inputs, rng) is None:
+        return network
+
     safe: list[Group] = []
     culprits: list[KeptWhole] = []
     for group in network.groups:
         problem = _problem(network, (group,), inputs, rng)
         if problem is None:
             safe.append(group)
-        else:
-            culprits.append(_kept_whole(group, f"fails the slicing check: {problem}"))
+            continue
+
+        culprit = _kept_whole(group, f"fails the slicing check: {problem}")
+        culprits.append(culprit)
+
+    # Each alone may be right, and several still wrong: then none can be trusted.
     together = _problem(network, safe, inputs, rng) if safe else None
     if together is not None:
         reason = f"fails the slicing check together with others: {together}"
-        culprits += [_kept_whole(group, reason) for group in safe]
+        for group in safe:
+            culprits.append(_kept_whole(group, reason))
         safe = []
+
     return dataclasses.replace(
-        network, groups=tuple(safe), kept_whole=(*network.kept_whole, *culprits)
+        network,
+        groups=tuple(safe),
+        kept_whole=(*network.kept_whole, *culprits),
     )
 
 
@@ -66,8 +79,14 @@ def _problem(
 
 def _different_shares(groups: Sequence[Group], rng: np.random.Generator) -> list[int]:
     """Shares from small to large, in random order: what is right for equal widths only fails."""
-    shares = (rng.permutation(len(groups)) + 0.5) / len(groups)
-    return [max(1, round(share * group.size)) for share, group in zip(shares, groups, strict=True)]
+    order = rng.permutation(len(groups))
+    shares = (order + 0.5) / len(groups)
+
+    counts = []
+    for share, group in zip(shares, groups, strict=True):
+        count = round(share * group.size)
+        counts.append(max(1, count))
+    return counts
 
 
 def _one_each(groups: Sequence[Group], _: np.random.Generator) -> list[int]:
@@ -95,15 +114,21 @@ def _compare(network: Network, kept: BoolArray, inputs: Inputs) -> str | None:
     is_given = inputs is network.example_inputs
     try:
         expected = mask(network, kept)(*inputs)
-    except Exception as error:  # somebody's forward pass may raise anything
+    except Exception as error:  # a user's forward pass may raise anything
         return _first_line(error) if is_given else None
+
+    # Random numbers may be none that the network is made for.
     if not is_given and not _is_finite(expected):
-        return None  # random numbers may be none that the network is made for
+        return None
+
     try:
         actual = narrow(network, kept)(*inputs)
     except Exception as error:
         return _first_line(error)
-    return "the output changes" if differ(actual, expected, TOLERANCE) else None
+
+    if differ(actual, expected, TOLERANCE):
+        return "the output changes"
+    return None
 
 
 def _is_finite(outputs: Any) -> bool:
@@ -111,16 +136,20 @@ def _is_finite(outputs: Any) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    text = f"{type(error).__name__}: {error}"
+    return text.splitlines()[0]
 
 
 def _random_like(inputs: Inputs) -> Inputs:
     """Random numbers in the shapes of inputs; of integers, which may be indices, the same ones."""
     generator = torch.Generator().manual_seed(0)
-    return tuple(
-        torch.randn(item.shape, generator=generator) if item.is_floating_point() else item
-        for item in inputs
-    )
+    found = []
+    for item in inputs:
+        if item.is_floating_point():
+            found.append(torch.randn(item.shape, generator=generator))
+        else:
+            found.append(item)
+    return tuple(found)
 
 
 def _kept_whole(group: Group, reason: str) -> KeptWhole:

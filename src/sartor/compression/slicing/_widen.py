@@ -21,15 +21,23 @@ def mask(network: Network, kept: BoolArray) -> fx.GraphModule:
     for slot in network.slots:
         if slot.kind != "layer":
             continue
+
+        # Depthwise filters mix nothing: what removed channels give is not read later on.
         module = network.module.get_submodule(slot.name)
-        groups = groups_of(module)
-        if groups == len(slot.in_units) > 1:
-            continue  # depthwise filters mix nothing
-        weight = weight_of(module).clone()
+        if groups_of(module) == len(slot.in_units) > 1:
+            continue
+
         every = np.arange(len(slot.in_units))
-        removed = np.setdiff1d(every, kept_channels(slot.in_units, kept))
-        weight[:, removed[removed < weight.shape[1]]] = 0
-        candidate.set_submodule(slot.name, with_tensors(module, {"weight": weight}))
+        incoming = kept_channels(slot.in_units, kept)
+        removed = np.setdiff1d(every, incoming)
+
+        # Columns count within a group; all groups lose the same ones.
+        weight = weight_of(module).clone()
+        columns = removed[removed < weight.shape[1]]
+        weight[:, columns] = 0
+        masked = with_tensors(module, {"weight": weight})
+        candidate.set_submodule(slot.name, masked)
+
     return candidate
 
 
@@ -43,24 +51,36 @@ def widen(network: Network, candidate: fx.GraphModule, kept: BoolArray) -> dict[
     for name, tensor in candidate.state_dict().items():
         owner, _, leaf = name.rpartition(".")
         slot = network.slot_by_name.get(owner)
-        if slot is not None and slot.kind == "select":
-            continue
-        if slot is None or leaf not in slot.per_channel:
+        if slot is None:
             wide[name] = tensor.clone()
             continue
+        # Indices of channels are those of the original, which selects from all of them.
+        if slot.kind == "select":
+            continue
+        if leaf not in slot.per_channel:
+            wide[name] = tensor.clone()
+            continue
+
+        # A variance is divided by.
         removed = 1.0 if leaf == "running_var" else 0.0
         filled = torch.full_like(wide[name], removed)
         wide[name] = _fill(filled, tensor, slot, kept)
+
     return wide
 
 
 def _fill(filled: Tensor, tensor: Tensor, slot: Slot, kept: BoolArray) -> Tensor:
     """A tensor of full width with what a narrower one has in its places."""
-    rows = torch.from_numpy(kept_channels(slot.out_units, kept))
-    if tensor.dim() > 1 and tensor.shape[1] < filled.shape[1]:
-        incoming = kept_channels(slot.in_units, kept)
-        columns = torch.from_numpy(incoming)[: tensor.shape[1]]
-        filled[rows[:, None], columns] = tensor
-    else:
+    outgoing = kept_channels(slot.out_units, kept)
+    rows = torch.from_numpy(outgoing)
+    is_narrower = tensor.dim() > 1 and tensor.shape[1] < filled.shape[1]
+    if not is_narrower:
         filled[rows] = tensor
+        return filled
+
+    # Of grouped convolutions the first group's, which are alike in all.
+    incoming = kept_channels(slot.in_units, kept)
+    width = tensor.shape[1]
+    columns = torch.from_numpy(incoming[:width])
+    filled[rows[:, None], columns] = tensor
     return filled

@@ -1,0 +1,4 @@
+from ._cost_model import CostModel as CostModel
+from ._costs import Cost as Cost
+from ._costs import LayerCost as LayerCost
+from ._layer_settings import LayerSettings as LayerSettings
