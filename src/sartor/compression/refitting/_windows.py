@@ -67,6 +67,8 @@ def pad_channels_last(layer: Convolution, x: Tensor) -> Tensor:
     amounts: list[int] = []
     for before, after in reversed(padding_sides(layer)):
         amounts += [before, after]
+
+    # Padding with nothing would still copy.
     if not any(amounts):
         return x.movedim(1, -1)
 
