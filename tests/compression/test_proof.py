@@ -189,3 +189,27 @@ def test_random_numbers_that_a_network_is_not_made_for_prove_nothing(refuses):
     images = torch.rand(1, 3, 10, 10) + 0.5
     network = keep_safe_groups(trace(Positive(refuses).eval(), images))
     assert [group.name for group in network.groups] == ["a"]
+
+
+class LengthOfWhatIsLeft(torch.nn.Module):
+    """Divides by a length that is 0 where all that feeds it is removed: 0 / 0 in both forms."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = torch.nn.Conv2d(1, 8, 3)
+        self.second = torch.nn.Conv2d(8, 4, 3)
+        self.linear = torch.nn.Linear(4, 10)
+        with torch.no_grad():
+            self.first.weight.abs_()
+            self.first.bias.zero_()
+            self.second.weight.abs_()
+            self.second.bias.fill_(-1.5)
+
+    def forward(self, x):
+        x = torch.relu(self.second(torch.relu(self.first(x.abs())))).mean((2, 3))
+        return self.linear(x / x.norm(dim=1, keepdim=True))
+
+
+def test_what_is_no_number_in_both_forms_is_no_difference():
+    network = trace(LengthOfWhatIsLeft().eval(), torch.ones(1, 1, 8, 8))
+    assert [group.name for group in keep_safe_groups(network).groups] == ["first"]

@@ -98,3 +98,24 @@ def test_bad_input_is_refused(compressor, images, tmp_path):
     path.write_text("{}")
     with pytest.raises(RunError, match="not a sensitivity of schema 2"):
         Sensitivity.read(path)
+
+
+class Twice(torch.nn.Module):
+    """One convolution that is called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.again = torch.nn.Conv2d(4, 4, 3, padding=1)
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.linear(torch.relu(self.again(torch.relu(self.again(x)))).mean((2, 3)))
+
+
+def test_a_layer_that_is_called_twice_is_rounded_in_both_places():
+    images = torch.randn(8, 4, 6, 6)
+    network = trace(Twice().eval(), images[:1])
+    compressor = Compressor(network, None, CompressOptions(), 0)
+    found = sensitivity.measure(compressor, images, grid=sensitivity.Grid((1.0,), (2, 8)))
+    omega = found.table["activation_bits"]["again"]
+    assert omega[2] > omega[8] >= 0

@@ -50,10 +50,10 @@ class SuffixRunner:
         return _dtype(self.network)
 
     def inputs_of(self, layer: str) -> list[Tensor]:
-        """What a layer reads, batch by batch."""
-        (call,) = (node for node in self.fast.graph.nodes if _calls(node, layer))
-        source = call.all_input_nodes[0]
-        return [values[source] for values in self.values]
+        """What a layer reads, batch by batch, one call after the other where it is called again."""
+        calls = [node for node in self.fast.graph.nodes if _calls(node, layer)]
+        sources = [call.all_input_nodes[0] for call in calls]
+        return [values[source] for source in sources for values in self.values]
 
     def divergence(self, replaced: Mapping[str, nn.Module]) -> float:
         """Ω of the network with some modules replaced."""
