@@ -13,11 +13,12 @@ Member = TypeVar("Member")
 
 
 class Registry(Generic[Member]):
-    """The members of one ``family`` by name; adding one is one line, here or in a package of your own.
+    """The members of one ``family`` by name.
 
-    A member is an object, or a reference ``package.module:attribute`` to one that is imported when
-    it is first asked for, so that a list of names costs no import. A name that is itself such a
-    reference is looked up where it points to: it need not be registered.
+    Adding one is one line, here or in a package of your own. A member is an object, or a reference
+    ``package.module:attribute`` to one that is imported when it is first asked for, so that a list
+    of names costs no import. A name that is itself such a reference is looked up where it points
+    to: it need not be registered.
 
     >>> colours = Registry("colour", {"red": "ff0000"})
     >>> colours.register("blue", "0000ff")
@@ -53,7 +54,10 @@ class Registry(Generic[Member]):
         self._members[name] = member
 
     def require(self, name: str) -> None:
-        """Raise `UsageError`, with the nearest name, for one that nobody has; nothing is imported."""
+        """Raise `UsageError`, with the nearest name, for a name that nobody has.
+
+        Nothing is imported for it.
+        """
         if name in self._members or ":" in name:
             return
         near = difflib.get_close_matches(name, self._members, n=1)
