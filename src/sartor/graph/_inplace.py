@@ -15,13 +15,18 @@ def without_in_place(model: nn.Module, graph: fx.Graph) -> None:
     Nodes that read the changed tensor after the operator read the operator's result instead.
     """
     order = {node: index for index, node in enumerate(graph.nodes)}
+
     for node in graph.nodes:
-        if not node.all_input_nodes or not _make_ordinary(model, node):
+        sources = node.all_input_nodes
+        if not sources or not _make_ordinary(model, node):
             continue
-        changed = node.all_input_nodes[0]
-        for reader in list(changed.users):
+
+        changed = sources[0]
+        readers = list(changed.users)
+        for reader in readers:
             if order[reader] > order[node]:
                 reader.replace_input_with(changed, node)
+
     for module in model.modules():
         if getattr(module, "inplace", False):
             vars(module)["inplace"] = False
@@ -30,7 +35,8 @@ def without_in_place(model: nn.Module, graph: fx.Graph) -> None:
 def _make_ordinary(model: nn.Module, node: fx.Node) -> bool:
     """Make an in-place operator an ordinary one; False if it was."""
     if node.op == "call_module":
-        return bool(getattr(model.get_submodule(str(node.target)), "inplace", False))
+        module = model.get_submodule(str(node.target))
+        return bool(getattr(module, "inplace", False))
     if node.op == "call_method":
         return _make_ordinary_method(node)
     if node.op == "call_function":
@@ -41,8 +47,10 @@ def _make_ordinary(model: nn.Module, node: fx.Node) -> bool:
 def _make_ordinary_method(node: fx.Node) -> bool:
     name = str(node.target)
     ordinary = name.removesuffix("_")
-    if not _ends_in_place(name) or not hasattr(Tensor, ordinary):
+    is_in_place = _ends_in_place(name)
+    if not is_in_place or not hasattr(Tensor, ordinary):
         return False
+
     node.target = ordinary
     return True
 
@@ -51,17 +59,22 @@ def _make_ordinary_function(node: fx.Node) -> bool:
     if node.kwargs.get("inplace"):
         node.kwargs = {**node.kwargs, "inplace": False}
         return True
+
     name = getattr(node.target, "__name__", "")
     if not _ends_in_place(name):
         return False
-    ordinary: Any = getattr(torch, name.removesuffix("_"), None)
+
+    bare = name.removesuffix("_")
+    ordinary: Any = getattr(torch, bare, None)
     if ordinary is None:
-        ordinary = getattr(F, name.removesuffix("_"), None)
+        ordinary = getattr(F, bare, None)
     if ordinary is None:
         return False
+
     node.target = ordinary
     return True
 
 
 def _ends_in_place(name: str) -> bool:
+    # Two underscores end the names of Python's own methods.
     return name.endswith("_") and not name.endswith("__")

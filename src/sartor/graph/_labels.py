@@ -43,19 +43,24 @@ class Labels:
         root = label
         while parent[root] != root:
             root = parent[root]
+
+        # Let all labels on the way point to the root, so that later searches are short.
         while parent[label] != root:
             above = parent[label]
             parent[label] = root
             label = above
+
         return root
 
     def merge(self, a: int, b: int) -> None:
         """Make two channels one unit; pinned if either is."""
-        roots = self.find(a), self.find(b)
+        roots = [self.find(a), self.find(b)]
         low = min(roots)
         high = max(roots)
         if low in (high, NEUTRAL):
             return
+
+        # The lower label stands for both, whichever came first: units are numbered by it.
         self._parent[high] = low
         if high in self._reason:
             reason = self._reason.pop(high)
@@ -63,9 +68,10 @@ class Labels:
 
     def pin(self, labels: IntArray, reason: str) -> None:
         """Never remove these channels."""
-        for label in np.unique(labels):
+        for label in np.unique(labels).tolist():
             if label != NEUTRAL:
-                self._reason.setdefault(self.find(int(label)), reason)
+                root = self.find(label)
+                self._reason.setdefault(root, reason)
 
     def reason(self, label: int) -> str | None:
         """Why a label is pinned; None if it is not."""
@@ -79,23 +85,31 @@ def along(twin: Tensor, dim: int) -> IntArray | None:
     """
     if twin.dim() == 0 or twin.dim() < abs(dim):
         return None
+
     axis = dim % twin.dim()
     compact = _compact(twin, keep=axis)
     rows = compact.movedim(axis, 0)
     flat = rows.reshape(len(rows), -1)
+
+    # Padding is 0, below every label.
     label = flat.amax(1, keepdim=True)
     agrees = flat == label
     is_padding = flat == NEUTRAL
     if not (agrees | is_padding).all():
         return None
-    return label[:, 0].numpy().astype(np.int64)
+
+    labels = label[:, 0].numpy()
+    return labels.astype(np.int64)
 
 
 def spread(channels: IntArray, shape: torch.Size, dim: int) -> Tensor:
     """Twin of ``shape`` whose labels vary along ``dim`` only; takes no memory."""
     view = [1] * len(shape)
     view[dim] = -1
-    return torch.from_numpy(channels.astype(np.float64)).view(view).expand(shape)
+
+    # Floats, for operators that move elements take no others; labels are exact up to 2⁵³.
+    labels = torch.from_numpy(channels.astype(np.float64))
+    return labels.view(view).expand(shape)
 
 
 def _compact(twin: Tensor, keep: int | None = None) -> Tensor:
@@ -124,8 +138,10 @@ def distinct_pairs(a: Tensor, b: Tensor) -> list[tuple[int, int]]:
         if _repeats(a, dim) and _repeats(b, dim):
             a = a.narrow(dim, 0, 1)
             b = b.narrow(dim, 0, 1)
+
     first = _flat(a)
     second = _flat(b)
+
     # Both in one number, so that pairs are sorted as numbers are.
     pairs = np.unique(first * _SHIFT + second)
     return [divmod(pair, _SHIFT) for pair in pairs.tolist()]

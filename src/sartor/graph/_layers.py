@@ -69,21 +69,8 @@ class LayerSpec:
         From the shape that enters its first call and those that leave every call, the batch first.
         """
         if isinstance(module, nn.Linear):
-            sizes = [shape[1:-1] for shape in leaving]
-            return cls(
-                name=name,
-                kind="linear",
-                in_channels=module.in_features,
-                out_channels=module.out_features,
-                kernel=(1,),
-                stride=(1,),
-                dilation=(1,),
-                groups=1,
-                input_size=entering[1:-1],
-                output_size=sizes[0],
-                positions=_positions(leaving, sizes),
-                has_bias=module.bias is not None,
-            )
+            return cls._of_linear(name, module, entering, leaving)
+
         sizes = [shape[2:] for shape in leaving]
         depthwise = module.groups > 1 and module.groups == module.in_channels
         return cls(
@@ -96,6 +83,27 @@ class LayerSpec:
             dilation=tuple(module.dilation),
             groups=module.groups,
             input_size=entering[2:],
+            output_size=sizes[0],
+            positions=_positions(leaving, sizes),
+            has_bias=module.bias is not None,
+        )
+
+    @classmethod
+    def _of_linear(
+        cls, name: str, module: nn.Linear, entering: Shape, leaving: Sequence[Shape]
+    ) -> LayerSpec:
+        # Features are last; what lies between them and the batch are positions.
+        sizes = [shape[1:-1] for shape in leaving]
+        return cls(
+            name=name,
+            kind="linear",
+            in_channels=module.in_features,
+            out_channels=module.out_features,
+            kernel=(1,),
+            stride=(1,),
+            dilation=(1,),
+            groups=1,
+            input_size=entering[1:-1],
             output_size=sizes[0],
             positions=_positions(leaving, sizes),
             has_bias=module.bias is not None,
@@ -114,14 +122,20 @@ class LayerSpec:
         """
         if self.kind == "linear":
             return ()
+
         padding = []
         for axis, before in enumerate(self.input_size):
-            steps = self.output_size[axis] - 1
             taps = self.kernel[axis] - 1
             window = self.dilation[axis] * taps + 1
+
+            steps = self.output_size[axis] - 1
             reach = steps * self.stride[axis] + window
-            half = math.ceil((reach - before) / 2)
+
+            # What the last window reaches beyond the input lies on both sides of it.
+            beyond = reach - before
+            half = math.ceil(beyond / 2)
             padding.append(max(0, half))
+
         return tuple(padding)
 
     @property
@@ -132,13 +146,18 @@ class LayerSpec:
     @property
     def weights(self) -> int:
         """Number of weights, without the bias."""
-        return self.out_channels * (self.in_channels // self.groups) * math.prod(self.kernel)
+        taps = math.prod(self.kernel)
+        channels_of_a_group = self.in_channels // self.groups
+        return self.out_channels * channels_of_a_group * taps
 
 
 def _positions(leaving: Sequence[Shape], sizes: Sequence[Shape]) -> int:
     """Output positions of all calls; what was folded into the batch counts."""
-    batches = [shape[0] for shape in leaving]
-    return sum(batch * math.prod(size) for batch, size in zip(batches, sizes, strict=True))
+    total = 0
+    for shape, size in zip(leaving, sizes, strict=True):
+        batch = shape[0]
+        total += batch * math.prod(size)
+    return total
 
 
 @dataclass(frozen=True, eq=False)
