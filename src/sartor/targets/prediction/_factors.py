@@ -37,20 +37,37 @@ def fit_factors(networks: Sequence[MeasuredNetwork]) -> FloatArray:
     seconds = np.array([network.seconds for network in networks])
     parts = np.array([network.parts for network in networks])
     shares = parts / seconds[:, None]
+
+    # each network is the whole of its own seconds, so that errors are relative
+    wholes = np.ones(len(shares))
+
     ridge, drawn_to = _ridge(shares)
     rows = np.vstack([shares, ridge])
-    wanted = np.append(np.ones(len(shares)), drawn_to)
+    wanted = np.append(wholes, drawn_to)
+
     factors: FloatArray = nnls(rows, wanted)[0]
     return factors
 
 
 def _ridge(shares: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Further equations, (parts, parts), and what they are to give: the expected factors."""
-    layers = float(np.median(shares[:, :-2].sum(1)))
-    changes = float(shares[:, -2].max())
-    each = np.ones(shares.shape[1] - 2)
+    layer_shares = shares[:, :-2]
+    change_shares = shares[:, -2]
+    all_layers = layer_shares.sum(1)
+    layers = float(np.median(all_layers))
 
+    changes = float(change_shares.max())
+    if changes == 0:
+        # the factor would be free where no network changes its precision
+        changes = 1.0
+
+    each = np.ones(layer_shares.shape[1])
     expected = np.append(each / layers, [1.0, 0.0])
-    weights = np.append(each * layers, [changes or 1.0, 1.0])
-    ridge = np.sqrt(_PRIOR) * np.diag(weights)
+
+    # a part is drawn the harder the more of a network it makes up
+    weights = np.append(each * layers, [changes, 1.0])
+
+    # errors are squared: the root makes the prior count as so many networks
+    strength = np.sqrt(_PRIOR)
+    ridge = strength * np.diag(weights)
     return ridge, ridge @ expected

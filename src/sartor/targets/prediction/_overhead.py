@@ -52,8 +52,13 @@ class CallOverhead:
         """
         one = np.array([seconds(side, 1) for side in SIDES])
         two = np.array([seconds(side, 2) for side in SIDES])
+
+        # 2 (beside + layer) − (beside + 2 layers)
         beside = 2 * one - two
-        return cls(np.maximum(beside, 0.0))
+
+        # noise may say that two layers take more than twice as long as one
+        costs = np.maximum(beside, 0.0)
+        return cls(costs)
 
     @classmethod
     def none(cls) -> Self:
@@ -63,8 +68,9 @@ class CallOverhead:
     def seconds(self, numbers: FloatArray) -> FloatArray:
         """What taking or giving some ``numbers`` costs; in proportion beyond the largest side."""
         sizes = [CHANNELS * side**2 for side in SIDES]
+        costs = np.interp(numbers, sizes, self.costs)
         beyond = np.maximum(numbers / sizes[-1], 1.0)
-        return np.interp(numbers, sizes, self.costs) * beyond
+        return costs * beyond
 
     def within(self, alone: float, ends: FloatArray) -> float:
         """What a layer that takes ``alone`` as a network of its own takes within another one.

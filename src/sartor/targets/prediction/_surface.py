@@ -42,19 +42,22 @@ class LatencySurface:
     def fit(cls, widths: Sequence[tuple[int, int]], seconds: Sequence[float]) -> Self:
         """From entries (input width, output width); least squares of relative errors."""
         pairs = np.array(widths, dtype=np.float64)
-        times = np.maximum(seconds, 1e-9)
         entering = pairs[:, 0]
         leaving = pairs[:, 1]
         widest_in, widest_out = pairs.max(0)
 
+        # errors are relative to these, so none may be 0
+        times = np.maximum(seconds, 1e-9)
         table = terms(entering, leaving)
         coefficients = _relative_fit(table, times)
-        factors = times / (table @ coefficients)
+        fitted = table @ coefficients
+        factors = times / fitted
 
         # of a depthwise layer both widths go together: all factors are its outputs'
         together = (entering * widest_out == leaving * widest_in).all()
         at_widest_in = together | (entering == widest_in)
         at_widest_out = ~together & (leaving == widest_out)
+
         outputs = _curve(leaving, factors, along=at_widest_in)
         rest = factors / np.interp(leaving, *outputs)
         inputs = _curve(entering, rest, along=at_widest_out)
@@ -62,14 +65,21 @@ class LatencySurface:
 
     def seconds(self, width_in: int, width_out: int) -> float:
         """Of one call."""
-        plain = terms(np.array(width_in), np.array(width_out)) @ self.coefficients
-        factor = np.interp(width_in, *self.inputs) * np.interp(width_out, *self.outputs)
+        inputs = np.array(width_in)
+        outputs = np.array(width_out)
+        plain = terms(inputs, outputs) @ self.coefficients
+
+        of_input = np.interp(width_in, *self.inputs)
+        of_output = np.interp(width_out, *self.outputs)
+        factor = of_input * of_output
         return float(plain * factor)
 
     def factors(self, widest: int) -> FloatArray:
         """Those of all widths from 0 to ``widest``: of inputs, of outputs, (2, widths)."""
         widths = np.arange(widest + 1)
-        return np.stack([np.interp(widths, *self.inputs), np.interp(widths, *self.outputs)])
+        of_inputs = np.interp(widths, *self.inputs)
+        of_outputs = np.interp(widths, *self.outputs)
+        return np.stack([of_inputs, of_outputs])
 
 
 def terms(inputs: FloatArray | IntArray, outputs: FloatArray | IntArray) -> FloatArray:
@@ -80,15 +90,24 @@ def terms(inputs: FloatArray | IntArray, outputs: FloatArray | IntArray) -> Floa
 
 def _relative_fit(table: FloatArray, times: FloatArray) -> FloatArray:
     """Coefficients of at least 0 with the least squares of relative errors."""
+    # terms of like size: in·out is thousands of times the constant
     scale = table.max(0)
     rows = table / scale / times[:, None]
-    coefficients: FloatArray = nnls(rows, np.ones(len(times)))[0]
+    wanted = np.ones(len(times))
+
+    coefficients: FloatArray = nnls(rows, wanted)[0]
     return coefficients / scale
 
 
 def _curve(widths: FloatArray, factors: FloatArray, *, along: BoolArray) -> Curve:
     """Widths in order and their factors, of the entries ``along`` an edge; 1 if there are none."""
+    # as a depthwise layer has no edge for its inputs
     if not along.any():
         return np.zeros(1), np.ones(1)
-    order = np.argsort(widths[along])
-    return widths[along][order], factors[along][order]
+
+    edge_widths = widths[along]
+    edge_factors = factors[along]
+
+    # `numpy.interp` reads points from left to right
+    order = np.argsort(edge_widths)
+    return edge_widths[order], edge_factors[order]
