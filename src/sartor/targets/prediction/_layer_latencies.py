@@ -41,28 +41,44 @@ class LayerLatencies:
         allowed: Mapping[str, Sequence[Precision]],
     ) -> Self:
         """Time the layers at full precision and at those ``allowed`` for them, by name."""
-        known = {FULL_PRECISION}
-        for pairs in allowed.values():
-            known.update(pairs)
-        precisions = sorted(known)
+        precisions = _all_precisions(allowed)
+        wider_sides = [max(layer.in_channels, layer.out_channels) for layer in layers]
+        widest = max(wider_sides)
 
-        widest = max(max(layer.in_channels, layer.out_channels) for layer in layers)
-        coefficients = np.zeros((len(layers), len(precisions), 4))
-        factors = np.ones((len(layers), len(precisions), 2, widest + 1))
+        shape = (len(layers), len(precisions))
+        coefficients = np.zeros((*shape, 4))
+        factors = np.ones((*shape, 2, widest + 1))
+
         for row, layer in enumerate(layers):
+            pairs = {FULL_PRECISION, *allowed.get(layer.name, ())}
             for column, pair in enumerate(precisions):
-                if pair == FULL_PRECISION or pair in allowed.get(layer.name, ()):
-                    surface = timings.surface(layer, pair)
-                    coefficients[row, column] = layer.calls * surface.coefficients
-                    factors[row, column] = surface.factors(widest)
+                if pair not in pairs:
+                    continue
+
+                surface = timings.surface(layer, pair)
+                coefficients[row, column] = layer.calls * surface.coefficients
+                factors[row, column] = surface.factors(widest)
         return cls(precisions, coefficients, factors)
 
     def seconds(self, inputs: FloatArray, outputs: FloatArray) -> FloatArray:
         """Of widths (policies, layers) at every precision: (policies, layers, precisions)."""
+        # letters of einsum: policies, layers, terms (k), precisions (c)
+        table = terms(inputs, outputs)
+        plain = np.einsum("plk,lck->plc", table, self.coefficients)
+
         layers = np.arange(inputs.shape[1])
         widths_in = np.rint(inputs).astype(np.int64)
         widths_out = np.rint(outputs).astype(np.int64)
-        plain = np.einsum("plk,lck->plc", terms(inputs, outputs), self.coefficients)
+
+        # numpy puts what arrays index first: policies and layers come before the precisions
         of_inputs = self.factors[layers, :, 0, widths_in]
         of_outputs = self.factors[layers, :, 1, widths_out]
         return plain * of_inputs * of_outputs
+
+
+def _all_precisions(allowed: Mapping[str, Sequence[Precision]]) -> list[Precision]:
+    """Those of any layer, in order."""
+    known = {FULL_PRECISION}
+    for pairs in allowed.values():
+        known.update(pairs)
+    return sorted(known)

@@ -63,11 +63,15 @@ class LayerTimings:
 
     def surface(self, layer: LayerSpec, pair: tuple[int, int]) -> LatencySurface:
         """Seconds of one call of a layer at a precision within a network, over its channels."""
-        edges = _EDGES if self._deployment.target.runs else _SHARES
+        edges = _SHARES
+        if self._deployment.target.runs:
+            edges = _EDGES
         widths = _widths_of(layer, edges=edges)
+
         seconds = []
         for width_in, width_out in widths:
-            seconds.append(self._within(layer, width_in, width_out, pair))
+            within = self._within(layer, width_in, width_out, pair)
+            seconds.append(within)
         return LatencySurface.fit(widths, seconds)
 
     def boundary(self, pair: tuple[int, int], numbers: FloatArray) -> FloatArray:
@@ -80,61 +84,96 @@ class LayerTimings:
     def network_seconds(self, name: str, build: Callable[[], fx.GraphModule]) -> float:
         """Seconds of a whole network, which is built and measured if its ``name`` is new."""
         key = f"{self._original} {name}"
-        return self.seconds(key, lambda: self._deployment.measure(build()))
+
+        def measure() -> Comparison:
+            return self._deployment.measure(build())
+
+        return self.seconds(key, measure)
 
     def seconds(self, key: str, measure: Callable[[], Comparison]) -> float:
         """What a key takes; it is measured if it is new.
 
         It is kept for good: what found no quiet moment is measured once more.
         """
-        if key not in self._seconds:
-            found = measure()
-            relative = found.relative
-            if not found.settled:
-                relative = min(relative, measure().relative)
-            self._keep(key, relative * self.original_s)
+        if key in self._seconds:
+            return self._seconds[key]
+
+        found = measure()
+        relative = found.relative
+        if not found.settled:
+            # disturbances only add time
+            again = measure()
+            relative = min(relative, again.relative)
+
+        self._keep(key, relative * self.original_s)
         return self._seconds[key]
 
     def _overhead(self, pair: tuple[int, int]) -> CallOverhead:
-        if not self._deployment.target.describe().measured:
+        target = self._deployment.target
+        if not target.describe().measured:
             return CallOverhead.none()
+
+        def chain_seconds(side: int, length: int) -> float:
+            return self._chain_seconds(side, pair, length)
+
         if pair not in self._overheads:
-            self._overheads[pair] = CallOverhead.of_chains(
-                lambda side, length: self._chain_seconds(side, pair, length)
-            )
+            self._overheads[pair] = CallOverhead.of_chains(chain_seconds)
         return self._overheads[pair]
 
     def _within(
         self, layer: LayerSpec, width_in: int, width_out: int, pair: tuple[int, int]
     ) -> float:
         """What a layer takes that hands over neither its input nor its output."""
-        key = LayerShape.of(layer, pair).key(width_in, width_out)
-        alone = self.seconds(
-            key, lambda: self._beside_original(single_layer(layer, width_in, width_out), pair)
-        )
+        shape = LayerShape.of(layer, pair)
+        key = shape.key(width_in, width_out)
+
+        def measure() -> Comparison:
+            probe = single_layer(layer, width_in, width_out)
+            return self._beside_original(probe, pair)
+
+        alone = self.seconds(key, measure)
+
+        # alone it takes its input from the caller and gives its output back
         reads = width_in * np.prod(layer.input_size)
         writes = width_out * np.prod(layer.output_size)
-        return self._overhead(pair).within(alone, np.array([reads, writes]))
+        ends = np.array([reads, writes])
+
+        overhead = self._overhead(pair)
+        return overhead.within(alone, ends)
 
     def _chain_seconds(self, side: int, pair: tuple[int, int], length: int) -> float:
         key = chain_key(side, pair, length)
-        return self.seconds(key, lambda: self._beside_original(chain(side, length), pair))
+
+        def measure() -> Comparison:
+            probe = chain(side, length)
+            return self._beside_original(probe, pair)
+
+        return self.seconds(key, measure)
 
     def _beside_original(self, probe: Probe, pair: tuple[int, int]) -> Comparison:
-        network = probe.network
-        if pair != (FULL_WIDTH, FULL_WIDTH):
-            policy = Policy(
-                weight_bits=dict.fromkeys(probe.layers, pair[0]),
-                activation_bits=dict.fromkeys(probe.layers, pair[1]),
-            )
-            scheme = self._deployment.target.scheme
-            network = quantize(network, policy, (probe.example,), scheme)
-        return self._deployment.measure_other(network, (probe.example,))
+        example = (probe.example,)
+        if pair == (FULL_WIDTH, FULL_WIDTH):
+            return self._deployment.measure_other(probe.network, example)
+
+        weights, activations = pair
+        policy = Policy(
+            weight_bits=dict.fromkeys(probe.layers, weights),
+            activation_bits=dict.fromkeys(probe.layers, activations),
+        )
+
+        quantized = quantize(
+            probe.network,
+            policy,
+            example,
+            self._deployment.target.scheme,
+        )
+        return self._deployment.measure_other(quantized, example)
 
     def _read(self) -> dict[str, float]:
         """What is kept by now, by this process or others."""
         if self._path is None or not self._path.exists():
             return {}
+
         content = LatencyFile.read(self._path)
         here = self._where()
         if content.measured_on != here:
@@ -148,10 +187,18 @@ class LayerTimings:
         if self._path is None:
             self._seconds[key] = seconds
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._path.with_name(f".{self._path.name}.lock")):
-            self._seconds = {key: seconds, **self._seconds, **self._read()}
-            LatencyFile(self._where(), self._seconds).write(self._path)
+
+        folder = self._path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = folder / f".{self._path.name}.lock"
+        with FileLock(lock):
+            shared = self._read()
+
+            # the last of equal keys counts
+            self._seconds = {key: seconds, **self._seconds, **shared}
+
+            content = LatencyFile(self._where(), self._seconds)
+            content.write(self._path)
 
     def _where(self) -> str:
         described = self._deployment.target.describe()
@@ -164,22 +211,36 @@ def _widths_of(layer: LayerSpec, *, edges: Sequence[float]) -> list[tuple[int, i
     The ``edges`` come with the widest of the other side.
     """
     if layer.kind == "depthwise":
-        entering = _widths(layer.in_channels, 1, edges)
-        return [(width, width * layer.out_channels // layer.in_channels) for width in entering]
-    few_in = _widths(layer.in_channels, layer.groups, _SHARES)
-    few_out = _widths(layer.out_channels, layer.groups, _SHARES)
-    pairs = {
-        *product(few_in, few_out),
-        *product(_widths(layer.in_channels, layer.groups, edges), few_out[-1:]),
-        *product(few_in[-1:], _widths(layer.out_channels, layer.groups, edges)),
-    }
+        return _depthwise_widths(layer, edges)
+
+    groups = layer.groups
+    few_in = _widths(layer.in_channels, groups, _SHARES)
+    few_out = _widths(layer.out_channels, groups, _SHARES)
+    many_in = _widths(layer.in_channels, groups, edges)
+    many_out = _widths(layer.out_channels, groups, edges)
+
+    # they are sorted: the last is the widest
+    pairs = set(product(few_in, few_out))
+    pairs.update(product(many_in, few_out[-1:]))
+    pairs.update(product(few_in[-1:], many_out))
     return sorted(pairs)
+
+
+def _depthwise_widths(layer: LayerSpec, edges: Sequence[float]) -> list[tuple[int, int]]:
+    """Each input channel has as many output channels as it has in the layer."""
+    pairs = []
+    for width in _widths(layer.in_channels, 1, edges):
+        leaving = width * layer.out_channels // layer.in_channels
+        pairs.append((width, leaving))
+    return pairs
 
 
 def _widths(channels: int, multiple: int, shares: Sequence[float]) -> list[int]:
     """Some channel counts up to ``channels``, all multiples of ``multiple``."""
     most = channels // multiple
+    # kernels take at least four channels at a time: fewer save nothing
     if channels <= 4:
         return [multiple * most]
+
     counts = {max(1, round(share * most)) for share in shares}
     return [multiple * count for count in sorted(counts)]

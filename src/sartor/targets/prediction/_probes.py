@@ -43,35 +43,60 @@ class _Alone(nn.Module):
 def single_layer(layer: LayerSpec, width_in: int, width_out: int) -> Probe:
     """A network of one layer like ``layer`` but of other widths."""
     if layer.kind == "linear":
-        module: nn.Module = nn.utils.skip_init(nn.Linear, width_in, width_out)
+        module = nn.utils.skip_init(nn.Linear, width_in, width_out)
         shape = (1, *layer.input_size, width_in)
     else:
-        kinds: list[Callable[..., nn.Module]] = [nn.Conv1d, nn.Conv2d, nn.Conv3d]
-        module = nn.utils.skip_init(
-            kinds[len(layer.kernel) - 1],
-            width_in,
-            width_out,
-            layer.kernel,
-            layer.stride,
-            layer.padding,
-            layer.dilation,
-            width_in if layer.kind == "depthwise" else layer.groups,
-        )
+        module = _convolution(layer, width_in, width_out)
         shape = (1, width_in, *layer.input_size)
-    network = fx.symbolic_trace(_Alone(_filled(module)).eval())
+
+    alone = _Alone(_filled(module))
+    network = fx.symbolic_trace(alone.eval())
     return Probe(network, _numbers(shape), ("layer",))
+
+
+def _convolution(layer: LayerSpec, width_in: int, width_out: int) -> nn.Module:
+    """Like ``layer``, of as many dimensions."""
+    kinds: list[Callable[..., nn.Module]] = [nn.Conv1d, nn.Conv2d, nn.Conv3d]
+    kind = kinds[len(layer.kernel) - 1]
+    groups = layer.groups
+    if layer.kind == "depthwise":
+        groups = width_in
+
+    # skip_init: weights are filled anew, and the global generator is left alone
+    return nn.utils.skip_init(
+        kind,
+        width_in,
+        width_out,
+        kernel_size=layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=groups,
+    )
 
 
 def chain(side: int, length: int) -> Probe:
     """A network of equal convolutions, each clipped, on images of ``side`` × ``side``."""
     parts: list[nn.Module] = []
-    names = []
+    names: list[str] = []
     for _ in range(length):
-        layer = nn.utils.skip_init(nn.Conv2d, CHANNELS, CHANNELS, 3, padding=1)
+        layer = nn.utils.skip_init(
+            nn.Conv2d,
+            CHANNELS,
+            CHANNELS,
+            kernel_size=3,
+            padding=1,
+        )
+        # a sequence calls its parts by their positions
         names.append(str(len(parts)))
-        parts += [_filled(layer), nn.ReLU()]
-    network = fx.symbolic_trace(nn.Sequential(*parts, nn.Identity()).eval())
-    return Probe(network, _numbers((1, CHANNELS, side, side)), tuple(names))
+        parts.append(_filled(layer))
+        parts.append(nn.ReLU())
+
+    whole = nn.Sequential(*parts, nn.Identity())
+    network = fx.symbolic_trace(whole.eval())
+
+    shape = (1, CHANNELS, side, side)
+    return Probe(network, _numbers(shape), tuple(names))
 
 
 def _numbers(shape: tuple[int, ...]) -> Tensor:

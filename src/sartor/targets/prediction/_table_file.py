@@ -34,10 +34,15 @@ class LatencyFile:
         """
         missing = f"the table {path} does not exist"
         content = read_json(path, missing=missing, error=RunError)
+
+        schema = content.get("schema")
         seconds = content.get("seconds")
-        if content.get("schema") != _SCHEMA or not isinstance(seconds, dict):
+        if schema != _SCHEMA or not isinstance(seconds, dict):
             raise RunError(f"{path} is not a table of latencies of schema {_SCHEMA}")
-        return cls(str(content.get("measured_on", "unknown")), seconds)
+
+        # people who type a table may leave it out
+        measured_on = content.get("measured_on", "unknown")
+        return cls(str(measured_on), seconds)
 
     def write(self, path: Path) -> None:
         """Replace a file whole."""
@@ -46,4 +51,5 @@ class LatencyFile:
             "measured_on": self.measured_on,
             "seconds": dict(self.seconds),
         }
-        write_text(path, json.dumps(content, indent=1) + "\n")
+        text = json.dumps(content, indent=1)
+        write_text(path, f"{text}\n")
