@@ -33,11 +33,15 @@ class LatencyTable:
         self.cost_model = cost_model
         self.precisions = latencies.precisions
         self.original_s = timings.original_s
+
         self._timings = timings
         self._latencies = latencies
         self._measured: list[MeasuredNetwork] = []
         self._misses: list[float] = []
-        self._factors = np.append(np.ones(len(self.precisions) + 1), 0.0)
+
+        # layers and changes count once until networks say otherwise, what is beside them not at all
+        counted = np.ones(len(self.precisions) + 1)
+        self._factors = np.append(counted, 0.0)
 
     @classmethod
     def measure(
@@ -53,10 +57,17 @@ class LatencyTable:
         on a real target.
         """
         network = cost_model.network
-        timings = LayerTimings.measure(deployment, path, _name_of(network))
+        name = _name_of(network)
+        timings = LayerTimings.measure(deployment, path, name)
         latencies = LayerLatencies.measure(timings, network.layers, precisions)
+
+        # the original is the first whole network
         table = cls(cost_model, timings, latencies)
-        table.correct(cost_model.sizes[None], LayerSettings(), timings.original_s)
+        table.correct(
+            cost_model.sizes[None],
+            LayerSettings(),
+            timings.original_s,
+        )
         return table
 
     def seconds(self, counts: IntArray, options: LayerSettings) -> FloatArray:
@@ -69,11 +80,18 @@ class LatencyTable:
 
     def correct(self, counts: IntArray, options: LayerSettings, seconds: float) -> None:
         """Take a whole network into account: one policy, as rows of one, and what it took."""
-        parts = self._parts(counts, options)[0]
+        rows = self._parts(counts, options)
+        parts = rows[0]
+
         if self._measured:
+            # what was predicted without this network, as a search relies on it
             predicted = float(parts @ self._factors)
-            self._misses.append(abs(predicted / seconds - 1))
-        self._measured.append(MeasuredNetwork(tuple(parts.tolist()), seconds))
+            miss = abs(predicted / seconds - 1)
+            self._misses.append(miss)
+
+        known = tuple(parts.tolist())
+        measured = MeasuredNetwork(known, seconds)
+        self._measured.append(measured)
         self._factors = fit_factors(self._measured)
 
     def measure_whole(
@@ -84,11 +102,14 @@ class LatencyTable:
         build: Callable[[], fx.GraphModule],
     ) -> None:
         """Measure a network, unless its ``name`` was measured before, and take it into account."""
-        self.correct(counts, options, self._timings.network_seconds(name, build))
+        seconds = self._timings.network_seconds(name, build)
+        self.correct(counts, options, seconds)
 
     def error(self) -> float:
         """Median relative error of predictions of networks that were then measured; 0 of none."""
-        return float(np.median(self._misses)) if self._misses else 0.0
+        if not self._misses:
+            return 0.0
+        return float(np.median(self._misses))
 
     def _parts(self, counts: IntArray, options: LayerSettings) -> FloatArray:
         """What is summed with a factor each, (policies, parts), in seconds.
@@ -100,14 +121,18 @@ class LatencyTable:
         inputs, outputs = self.cost_model.channels(counts)
         seconds = self._latencies.seconds(inputs, outputs)
         chosen = self._columns(options, inputs.shape)
+
         parts = []
         for column in range(len(self.precisions)):
-            at_it = np.where(chosen == column, seconds[:, :, column], 0)
-            parts.append(at_it.sum(1))
+            of_precision = seconds[:, :, column]
+            counted = np.where(chosen == column, of_precision, 0)
+            parts.append(counted.sum(1))
 
-        positions = [np.prod(layer.input_size) for layer in self.cost_model.network.layers]
-        changes = self._changes(chosen, inputs * np.array(positions))
+        positions = _positions(self.cost_model.network)
+        changes = self._changes(chosen, inputs * positions)
         beside = np.full(len(inputs), self.original_s)
+
+        # `fit_factors` expects the last two there
         return np.stack([*parts, changes, beside], axis=1)
 
     def _changes(self, chosen: IntArray, numbers: FloatArray) -> FloatArray:
@@ -115,28 +140,44 @@ class LatencyTable:
         changed = np.diff(chosen, axis=1) != 0
         if not changed.any():
             return np.zeros(len(chosen))
-        numbers = numbers[:, 1:]
+
         before = chosen[:, :-1]
         after = chosen[:, 1:]
-        plain = self._timings.boundary(FULL_PRECISION, numbers)
-        rounding = np.zeros(numbers.shape)
+        handed_over = numbers[:, 1:]
+        plain = self._timings.boundary(FULL_PRECISION, handed_over)
+
+        rounding = np.zeros(handed_over.shape)
         for column, pair in enumerate(self.precisions):
+            at_both_ends = self._timings.boundary(pair, handed_over) - plain
             # half of what a call costs is at its other end
-            cost = np.maximum(self._timings.boundary(pair, numbers) - plain, 0) / 2
+            cost = np.maximum(at_both_ends, 0) / 2
             beside_it = (before == column) | (after == column)
-            rounding = np.maximum(rounding, np.where(beside_it, cost, 0))
-        return (rounding * changed).sum(1)
+            cost_beside_it = np.where(beside_it, cost, 0)
+            rounding = np.maximum(rounding, cost_beside_it)
+
+        paid = rounding * changed
+        return paid.sum(1)
 
     def _columns(self, options: LayerSettings, shape: tuple[int, ...]) -> IntArray:
         """Which precision each layer has; pairs that were not measured count as the next above."""
-        columns = np.full(shape, self.precisions.index(FULL_PRECISION))
+        full = self.precisions.index(FULL_PRECISION)
+        columns = np.full(shape, full)
         if options.weight_bits is None or options.activation_bits is None:
             return columns
+
+        # from the widest down, so that the narrowest that fits is left
         for column in reversed(range(len(self.precisions))):
             weights, activations = self.precisions[column]
-            fits = (options.weight_bits <= weights) & (options.activation_bits <= activations)
-            columns = np.where(fits, column, columns)
+            weights_fit = options.weight_bits <= weights
+            inputs_fit = options.activation_bits <= activations
+            columns = np.where(weights_fit & inputs_fit, column, columns)
         return columns
+
+
+def _positions(network: Network) -> FloatArray:
+    """At how many positions each layer reads its channels."""
+    positions = [np.prod(layer.input_size) for layer in network.layers]
+    return np.array(positions, dtype=np.float64)
 
 
 def _name_of(network: Network) -> str:

@@ -67,8 +67,16 @@ class LayerShape:
     @classmethod
     def of(cls, layer: LayerSpec, bits: tuple[int, int]) -> Self:
         """What a layer of a network is."""
-        dilated = max(layer.dilation) > 1
-        usual = layer.padding in ((), _usual_padding(layer.kernel, layer.dilation))
+        # what is usual is left out of keys, which people type as well
+        dilation = ""
+        if max(layer.dilation) > 1:
+            dilation = _joined(layer.dilation)
+
+        padding = ""
+        usual = _usual_padding(layer.kernel, layer.dilation)
+        if layer.padding not in ((), usual):
+            padding = _joined(layer.padding)
+
         return cls(
             kind=layer.kind,
             kernel=_joined(layer.kernel),
@@ -76,30 +84,39 @@ class LayerShape:
             size=_joined(layer.input_size),
             bits=bits,
             groups=1 if layer.kind == "depthwise" else layer.groups,
-            dilation=_joined(layer.dilation) if dilated else "",
-            padding="" if usual else _joined(layer.padding),
+            dilation=dilation,
+            padding=padding,
         )
 
     def key(self, width_in: int, width_out: int) -> str:
         """The name of an entry of a table."""
         words = [f"{self.kind} {width_in}->{width_out}"]
-        words.append(f"kernel {self.kernel} stride {self.stride}")
+        words.append(f"kernel {self.kernel}")
+        words.append(f"stride {self.stride}")
+
         if self.dilation:
             words.append(f"dilation {self.dilation}")
         if self.padding:
             words.append(f"padding {self.padding}")
         if self.groups > 1:
             words.append(f"groups {self.groups}")
+
         weights, activations = self.bits
-        words.append(f"on {self.size} at {weights}/{activations} bits")
+        words.append(f"on {self.size}")
+        words.append(f"at {weights}/{activations} bits")
         return " ".join(words)
 
     def numbers(self, width_in: int, width_out: int) -> FloatArray:
         """How many numbers a layer of so many channels reads, and how many it writes."""
-        size = _lengths(self.size)
-        leaving = size if self.kind == "linear" else self._output_size()
-        reads = width_in * np.prod(size)
-        writes = width_out * np.prod(leaving)
+        size: Sequence[int] = _lengths(self.size)
+        leaving = size
+        if self.kind != "linear":
+            leaving = self._output_size()
+
+        positions_in = np.prod(size)
+        positions_out = np.prod(leaving)
+        reads = width_in * positions_in
+        writes = width_out * positions_out
         return np.array([reads, writes], dtype=np.float64)
 
     def _output_size(self) -> list[int]:
@@ -107,12 +124,24 @@ class LayerShape:
         size = _lengths(self.size)
         kernel = _lengths(self.kernel)
         stride = _lengths(self.stride)
-        dilation = _lengths(self.dilation) if self.dilation else (1,) * len(size)
-        padding = _lengths(self.padding) if self.padding else _usual_padding(kernel, dilation)
+
+        dilation = (1,) * len(size)
+        if self.dilation:
+            dilation = _lengths(self.dilation)
+
+        padding = _usual_padding(kernel, dilation)
+        if self.padding:
+            padding = _lengths(self.padding)
+
         leaving = []
         for axis, side in enumerate(size):
+            padded = side + 2 * padding[axis]
             covered = dilation[axis] * (kernel[axis] - 1) + 1
-            leaving.append((side + 2 * padding[axis] - covered) // stride[axis] + 1)
+
+            # the window stands at the start, and then as far as whole steps go
+            steps = (padded - covered) // stride[axis]
+            leaving.append(steps + 1)
+
         return leaving
 
 
@@ -125,11 +154,12 @@ def parse_key(key: str) -> tuple[LayerShape, int, int] | None:
     found = _KEY.match(key)
     if found is None:
         return None
+
     parts = found.groupdict("")
     _require_lengths(parts)
     bits = (int(parts["weights"]), int(parts["activations"]))
-    if not set(bits) <= set(WIDTHS):
-        raise ValueError(f"{bits[0]}/{bits[1]} bits are not allowed; 1 to 8 and 32 are")
+    _require_widths(bits)
+
     shape = LayerShape(
         kind=parts["kind"],
         kernel=parts["kernel"],
@@ -142,16 +172,27 @@ def parse_key(key: str) -> tuple[LayerShape, int, int] | None:
     )
     if shape.kind != "linear" and not _same_dimensions(shape):
         return None
-    return shape, int(parts["inputs"]), int(parts["outputs"])
+
+    width_in = int(parts["inputs"])
+    width_out = int(parts["outputs"])
+    return shape, width_in, width_out
+
+
+def _require_widths(bits: tuple[int, int]) -> None:
+    weights, activations = bits
+    if weights not in WIDTHS or activations not in WIDTHS:
+        raise ValueError(f"{weights}/{activations} bits are not allowed; 1 to 8 and 32 are")
 
 
 def _require_lengths(parts: dict[str, str]) -> None:
     for name, least in _LEAST.items():
+        # parts that a key leaves out are right
         text = parts[name] or str(least)
-        if not _LENGTHS.fullmatch(text) or min(_lengths(text)) < least:
-            raise ValueError(
-                f"{name} {text} is not of whole numbers of at least {least}, joined by x"
-            )
+        well_formed = _LENGTHS.fullmatch(text)
+        if well_formed and min(_lengths(text)) >= least:
+            continue
+
+        raise ValueError(f"{name} {text} is not of whole numbers of at least {least}, joined by x")
 
 
 def _same_dimensions(shape: LayerShape) -> bool:
@@ -162,7 +203,10 @@ def _same_dimensions(shape: LayerShape) -> bool:
 
 def _usual_padding(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
     """What keeps the size at stride 1."""
-    return tuple(wide * (window - 1) // 2 for window, wide in zip(kernel, dilation, strict=True))
+    padding = []
+    for window, wide in zip(kernel, dilation, strict=True):
+        padding.append(wide * (window - 1) // 2)
+    return tuple(padding)
 
 
 def _joined(lengths: Sequence[int]) -> str:
