@@ -45,16 +45,20 @@ class Deployment:
         """
         inputs = network.example_inputs
         path = folder / f"original{target.suffix}"
-        original = target.build(fold(network.module), inputs, path)
-        return cls(target, inputs, original, target.load(original))
+        folded = fold(network.module)
+        original = target.build(folded, inputs, path)
+        reference = target.load(original)
+        return cls(target, inputs, original, reference)
 
     def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
         """Latency of a candidate beside the original's."""
-        return self._compare(self._artifact(candidate), patience)
+        artifact = self._artifact(candidate)
+        return self._compare(artifact, patience)
 
     def measure_other(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Comparison:
         """Latency of any network, such as a single layer, beside the original's."""
-        artifact = self.target.build(network, inputs, self._path("other"))
+        path = self._path("other")
+        artifact = self.target.build(network, inputs, path)
         return self._compare(artifact, _QUICK)
 
     def original_s(self) -> float:
@@ -69,17 +73,22 @@ class Deployment:
         """
         if not self.target.runs:
             return candidate
-        session = self.target.load(self._artifact(candidate), threads=torch.get_num_threads())
+
+        artifact = self._artifact(candidate)
+        session = self.target.load(artifact, threads=torch.get_num_threads())
 
         def run(images: Tensor) -> Tensor:
             numbers: Float32Array = images.numpy()
-            return torch.from_numpy(session.run([numbers])[0])
+            outputs = session.run([numbers])
+            return torch.from_numpy(outputs[0])
 
         return run
 
     def profile(self, candidate: fx.GraphModule | None = None) -> dict[str, float]:
         """Seconds of each layer of a candidate, or of the original, by the target's profiler."""
-        artifact = self._original if candidate is None else self._artifact(candidate)
+        artifact = self._original
+        if candidate is not None:
+            artifact = self._artifact(candidate)
         return self.target.profile(artifact)
 
     def _compare(self, artifact: Path, patience: Patience) -> Comparison:
@@ -97,8 +106,10 @@ class Deployment:
         """The candidate's file; that of the last candidate is there already."""
         path = self._path("candidate")
         if candidate is not self._candidate:
+            # the file is nobody's if building fails
             self._candidate = None
-            self.target.build(deployable(candidate), self._inputs, path)
+            ready = deployable(candidate)
+            self.target.build(ready, self._inputs, path)
             self._candidate = candidate
         return path
 

@@ -40,7 +40,8 @@ class QuietGauge:
 
     def quiet(self, seconds: float) -> bool:
         """Whether the original has hardly ever been faster lately."""
-        return seconds <= (1 + _NEAR) * min(self._latest, default=seconds)
+        fastest = min(self._latest, default=seconds)
+        return seconds <= (1 + _NEAR) * fastest
 
     def add(self, seconds: float) -> None:
         """Remember a comparison's.
@@ -54,9 +55,14 @@ class QuietGauge:
 def quiet(*, pin: bool = True) -> Iterator[None]:
     """The calling thread stays on the least busy core (``pin``), and no garbage is collected."""
     collecting = gc.isenabled()
-    allowed = os.sched_getaffinity(0) if pin and hasattr(os, "sched_getaffinity") else set()
+    allowed: set[int] = set()
+    # only Linux lets a thread be pinned
+    if pin and hasattr(os, "sched_getaffinity"):
+        allowed = os.sched_getaffinity(0)
+
     if len(allowed) > 1:
-        os.sched_setaffinity(0, {_least_busy(allowed)})
+        core = _least_busy(allowed)
+        os.sched_setaffinity(0, {core})
     gc.disable()
     try:
         yield
@@ -71,4 +77,9 @@ def _least_busy(cores: set[int]) -> int:
     """The core with the least load of others: this process waits meanwhile."""
     psutil = require("psutil", extra="latency")
     load = psutil.cpu_percent(interval=_LISTEN, percpu=True)
-    return min(cores, key=lambda core: load[core] if core < len(load) else 0.0)
+
+    def load_of(core: int) -> float:
+        # a core may have come after the count
+        return load[core] if core < len(load) else 0.0
+
+    return min(cores, key=load_of)

@@ -117,27 +117,18 @@ def compare(
         # what is compiled at the first run starts its threads before this one is pinned
         candidate()
         original()
+
     with quiet(pin=pin):
         mine, theirs = _sides(candidate, original, patience, runs)
-        started = time.perf_counter()
-        while True:
-            mine.take()
-            theirs.take()
-            elapsed = time.perf_counter() - started
-            taken = len(mine.fastest)
-            count = min(patience.fastest, (taken + 1) // 2)
-            ratio = Ratio.of(mine.fastest[:count], theirs.fastest[:count])
-            settled = (
-                taken >= max(2 * patience.fastest, patience.least_turns)
-                and elapsed >= patience.least_s
-                and ratio.within(patience.tolerance)
-                and gauge.quiet(theirs.fastest[count - 1])
-            )
-            if settled or (elapsed > patience.limit_s and taken >= patience.least_turns):
-                break
-    gauge.add(float(np.mean(theirs.fastest[:count])))
+        ratio, settled = _until_sure(mine, theirs, patience, gauge)
+
     return Comparison(
-        ratio.likely, ratio.low, ratio.high, mine.latency(), theirs.latency(), settled
+        relative=ratio.likely,
+        low=ratio.low,
+        high=ratio.high,
+        candidate=mine.latency(),
+        original=theirs.latency(),
+        settled=settled,
     )
 
 
@@ -162,10 +153,15 @@ def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float
     from scipy.stats import binom
 
     ordered = np.sort(values)
-    last = len(ordered) - 1
+    count = len(ordered)
     tail = (1 - confidence) / 2
-    beyond = max(0, int(binom.ppf(tail, len(ordered), 0.5)) - 1)
-    return float(ordered[beyond]), float(ordered[last - beyond])
+    heads = int(binom.ppf(tail, count, 0.5))
+
+    # so many values lie beyond each end
+    beyond = max(0, heads - 1)
+    low = ordered[beyond]
+    high = ordered[count - 1 - beyond]
+    return float(low), float(high)
 
 
 @dataclass(frozen=True)
@@ -204,15 +200,21 @@ class _Turns:
 
     def take(self) -> None:
         """One more turn."""
-        times = [self._call() for _ in range(self._uncounted + self._runs)][self._uncounted :]
-        self._medians.append(statistics.median(times))
-        insort(self.fastest, min(times))
+        times = [self._call() for _ in range(self._uncounted + self._runs)]
+        counted = times[self._uncounted :]
+        self._medians.append(statistics.median(counted))
+        insort(self.fastest, min(counted))
 
     def latency(self) -> Latency:
         """Of typical turns."""
         turns = np.array(self._medians)
         low, high = median_interval(turns)
-        return Latency(float(np.median(turns)), low, high, samples=len(turns) * self._runs)
+        return Latency(
+            median_s=float(np.median(turns)),
+            low_s=low,
+            high_s=high,
+            samples=len(turns) * self._runs,
+        )
 
 
 def _sides(
@@ -225,18 +227,55 @@ def _sides(
     mine_s = _warm_up(candidate, patience.warm_up)
     theirs_s = _warm_up(original, patience.warm_up)
     if runs:
-        return _Turns(candidate, runs, 0), _Turns(original, runs, 0)
-    each = max(1, round(_TURN / max(mine_s, theirs_s)))
-    return (
-        _Turns(candidate, each, max(1, round(_SETTLING / mine_s))),
-        _Turns(original, each, max(1, round(_SETTLING / theirs_s))),
-    )
+        mine = _Turns(candidate, runs, uncounted=0)
+        theirs = _Turns(original, runs, uncounted=0)
+        return mine, theirs
+
+    slower_s = max(mine_s, theirs_s)
+    each = max(1, round(_TURN / slower_s))
+    mine_uncounted = max(1, round(_SETTLING / mine_s))
+    theirs_uncounted = max(1, round(_SETTLING / theirs_s))
+    mine = _Turns(candidate, each, mine_uncounted)
+    theirs = _Turns(original, each, theirs_uncounted)
+    return mine, theirs
+
+
+def _until_sure(
+    mine: _Turns, theirs: _Turns, patience: Patience, gauge: QuietGauge
+) -> tuple[Ratio, bool]:
+    """The ratio of the fastest turns, and whether it was sure before patience ended."""
+    enough = max(2 * patience.fastest, patience.least_turns)
+    started = time.perf_counter()
+    while True:
+        mine.take()
+        theirs.take()
+        elapsed = time.perf_counter() - started
+        taken = len(mine.fastest)
+
+        # the faster half while there are few
+        count = min(patience.fastest, (taken + 1) // 2)
+        chosen = theirs.fastest[:count]
+        ratio = Ratio.of(mine.fastest[:count], chosen)
+        settled = (
+            taken >= enough
+            and elapsed >= patience.least_s
+            and ratio.within(patience.tolerance)
+            and gauge.quiet(chosen[-1])
+        )
+        is_over = elapsed > patience.limit_s and taken >= patience.least_turns
+        if settled or is_over:
+            break
+
+    gauge.add(float(np.mean(chosen)))
+    return ratio, settled
 
 
 def _warm_up(call: Callable[[], float], runs: int) -> float:
     """Median seconds of some runs."""
     times = [call() for _ in range(max(1, runs))]
-    return max(float(np.median(times)), 1e-7)
+    median = float(np.median(times))
+    # what takes no time at all would have endless runs in a turn
+    return max(median, 1e-7)
 
 
 def _estimate(seconds: float) -> Latency:
