@@ -34,6 +34,8 @@ from sartor.targets.prediction import (
 _EXAMPLE = "conv 16->32 kernel 3x3 stride 1x1 on 32x32 at 8/8 bits"
 #: Shape, input and output channels of a layer.
 _Layer = tuple[LayerShape, int, int]
+#: Input and output channels and seconds of a layer.
+_Entry = tuple[int, int, float]
 
 
 class TableTarget(Target):
@@ -78,17 +80,20 @@ class TableTarget(Target):
         """
         file = LatencyFile.read(path)
         entries = _entries(path, file.seconds)
-        overheads = {shape.bits: _overhead(file.seconds, shape.bits) for shape in entries}
+        overheads = {}
         surfaces = {}
         for shape, rows in entries.items():
-            overhead = overheads[shape.bits]
-            widths = [(width_in, width_out) for width_in, width_out, _ in rows]
-            within = [
-                overhead.within(alone, shape.numbers(width_in, width_out))
-                for width_in, width_out, alone in rows
-            ]
-            surfaces[shape] = LatencySurface.fit(widths, within)
-        return cls(surfaces, overheads, path=path, device=file.measured_on, threads=threads)
+            overhead = _overhead(file.seconds, shape.bits)
+            overheads[shape.bits] = overhead
+            surfaces[shape] = _surface(shape, rows, overhead)
+
+        return cls(
+            surfaces,
+            overheads,
+            path=path,
+            device=file.measured_on,
+            threads=threads,
+        )
 
     @classmethod
     def from_options(cls, options: TargetOptions) -> Self:
@@ -107,15 +112,22 @@ class TableTarget(Target):
 
     def describe(self) -> Description:
         """What the entries are of; estimated, not measured."""
+        full = (FULL_WIDTH, FULL_WIDTH)
         pairs: dict[str, set[tuple[int, int]]] = {}
         for shape in self._surfaces:
-            pairs.setdefault(shape.kind, {(FULL_WIDTH, FULL_WIDTH)}).add(shape.bits)
+            of_kind = pairs.setdefault(shape.kind, {full})
+            of_kind.add(shape.bits)
+
+        supports = {}
+        for kind, found in pairs.items():
+            supports[kind] = Support(tuple(sorted(found)))
+
         return Description(
             target=self.name,
             device=self._device,
             runtime=f"table {self.path.name}",
             threads=self.threads,
-            supports={kind: Support(tuple(sorted(found))) for kind, found in pairs.items()},
+            supports=supports,
             measured=False,
         )
 
@@ -132,22 +144,39 @@ class TableTarget(Target):
                     f"the table {self.path} has no entry for {key!r} or other channels of it"
                 )
             keys.append(key)
-        write_text(path, json.dumps(keys, indent=1) + "\n")
+
+        text = json.dumps(keys, indent=1)
+        write_text(path, f"{text}\n")
         return path
 
     def load(self, artifact: Path, *, threads: int | None = None) -> TableSession:
         """The sum, and what the call costs beside the layers."""
-        keys = json.loads(artifact.read_text(encoding="utf-8"))
-        layers = [layer for layer in map(parse_key, keys) if layer is not None]
-        first, reads, its_outputs = layers[0]
-        last, its_inputs, writes = layers[-1]
-        ends = [
-            first.numbers(reads, its_outputs)[0],
-            last.numbers(its_inputs, writes)[1],
-        ]
-        beside = float(self._overheads[first.bits].seconds(np.array(ends)).mean())
-        within = sum(self._surfaces[shape].seconds(*widths) for shape, *widths in layers)
-        return TableSession(beside + within)
+        text = artifact.read_text(encoding="utf-8")
+        layers = []
+        for key in json.loads(text):
+            layer = parse_key(key)
+            if layer is not None:
+                layers.append(layer)
+
+        within = []
+        for shape, width_in, width_out in layers:
+            surface = self._surfaces[shape]
+            within.append(surface.seconds(width_in, width_out))
+
+        beside = self._beside(layers[0], layers[-1])
+        return TableSession(beside + sum(within))
+
+    def _beside(self, first: _Layer, last: _Layer) -> float:
+        """What the call costs that hands over the input of one layer and the output of another."""
+        first_shape, *first_widths = first
+        last_shape, *last_widths = last
+        reads, _ = first_shape.numbers(*first_widths)
+        _, writes = last_shape.numbers(*last_widths)
+        ends = np.array([reads, writes])
+
+        overhead = self._overheads[first_shape.bits]
+        seconds = overhead.seconds(ends)
+        return float(seconds.mean())
 
 
 class TableSession:
@@ -167,33 +196,56 @@ class TableSession:
         return self._seconds
 
 
-def _entries(
-    path: Path, seconds: Mapping[str, float]
-) -> dict[LayerShape, list[tuple[int, int, float]]]:
-    """Input and output channels and seconds of single layers, by their shapes."""
-    entries: dict[LayerShape, list[tuple[int, int, float]]] = {}
+def _entries(path: Path, seconds: Mapping[str, float]) -> dict[LayerShape, list[_Entry]]:
+    """What the table says of single layers, by their shapes."""
+    entries: dict[LayerShape, list[_Entry]] = {}
     for key, value in seconds.items():
         if not isinstance(value, (int, float)) or not 0 < value < math.inf:
             raise RunError(f"{path}: {key!r} takes {value!r}; seconds above 0 are allowed")
+
         try:
             layer = parse_key(key)
         except ValueError as error:
             raise RunError(f"{path}: {key!r} is no layer: {error}") from error
-        if layer is not None:
-            shape, width_in, width_out = layer
-            entries.setdefault(shape, []).append((width_in, width_out, float(value)))
+
+        # chains and whole networks stand in the same file
+        if layer is None:
+            continue
+        shape, width_in, width_out = layer
+        rows = entries.setdefault(shape, [])
+        rows.append((width_in, width_out, float(value)))
+
     if not entries:
         raise RunError(f"{path} has no entry of a layer; keys read: {_EXAMPLE}")
     return entries
+
+
+def _surface(shape: LayerShape, rows: Sequence[_Entry], overhead: CallOverhead) -> LatencySurface:
+    """Seconds of a shape within a network, over its channels."""
+    widths = []
+    seconds = []
+    for width_in, width_out, alone in rows:
+        ends = shape.numbers(width_in, width_out)
+        within = overhead.within(alone, ends)
+        widths.append((width_in, width_out))
+        seconds.append(within)
+
+    return LatencySurface.fit(widths, seconds)
 
 
 def _overhead(seconds: Mapping[str, float], pair: tuple[int, int]) -> CallOverhead:
     """What calls cost at a precision, if the table has all chains of it."""
     for side in SIDES:
         for length in (1, 2):
-            if chain_key(side, pair, length) not in seconds:
+            key = chain_key(side, pair, length)
+            if key not in seconds:
                 return CallOverhead.none()
-    return CallOverhead.of_chains(lambda side, length: seconds[chain_key(side, pair, length)])
+
+    def chain_seconds(side: int, length: int) -> float:
+        key = chain_key(side, pair, length)
+        return seconds[key]
+
+    return CallOverhead.of_chains(chain_seconds)
 
 
 def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[_Layer]:
@@ -201,12 +253,18 @@ def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[_Layer
     found: list[_Layer] = []
     input_bits = _input_bits(network)
     for call in layer_calls(network, inputs):
-        weight_bits = int(getattr(call.layer, "weight_bits", FULL_WIDTH))
-        bits = (weight_bits, input_bits.get(call.name, FULL_WIDTH))
+        # layers that are not quantized have no such attribute
+        weights = int(getattr(call.layer, "weight_bits", FULL_WIDTH))
+        activations = input_bits.get(call.name, FULL_WIDTH)
+
         layer = LayerSpec.of(
-            call.name, call.layer, tuple(call.input.shape), [tuple(call.output.shape)]
+            call.name,
+            call.layer,
+            tuple(call.input.shape),
+            [tuple(call.output.shape)],
         )
-        found.append((LayerShape.of(layer, bits), layer.in_channels, layer.out_channels))
+        shape = LayerShape.of(layer, (weights, activations))
+        found.append((shape, layer.in_channels, layer.out_channels))
     return found
 
 
@@ -216,10 +274,13 @@ def _input_bits(network: fx.GraphModule) -> dict[str, int]:
     for node in network.graph.nodes:
         if node.op != "call_module" or not node.all_input_nodes:
             continue
+
         source = node.all_input_nodes[0]
         if source.op != "call_module":
             continue
+
         quantizer = network.get_submodule(str(source.target))
         if isinstance(quantizer, ActivationQuantizer):
-            bits[str(node.target)] = quantizer.bits
+            layer = str(node.target)
+            bits[layer] = quantizer.bits
     return bits
