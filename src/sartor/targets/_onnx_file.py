@@ -45,7 +45,10 @@ def write_onnx(
     _require_width(network, path)
 
     def fill(temporary: Path) -> None:
-        _trace_into(temporary, without_defaults(network), inputs, dynamic_batch=dynamic_batch)
+        plain = without_defaults(network)
+        _trace_into(temporary, plain, inputs, dynamic_batch=dynamic_batch)
+
+        # PyTorch's exporter only writes files, so the model is read back
         model = onnx.load(temporary)
         _require_operators(model)
         explicit_pads(model)
@@ -65,6 +68,7 @@ def _require_width(network: fx.GraphModule, path: Path) -> None:
             bits = module.weight_bits
         elif isinstance(module, ActivationQuantizer):
             bits = module.bits
+
         if bits != BITS:
             raise UsageError(
                 f"{path}: {name} has {bits} bits, an ONNX file holds {BITS}; "
@@ -84,7 +88,11 @@ def _trace_into(
     names = ["input"]
     if len(inputs) > 1:
         names = [f"input_{index}" for index in range(len(inputs))]
-    axes = {name: {0: "batch"} for name in (*names, "output")}
+
+    axes: dict[str, dict[int, str]] | None = None
+    if dynamic_batch:
+        axes = {name: {0: "batch"} for name in (*names, "output")}
+
     with exporting("ONNX"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is called deprecated
         torch.onnx.export(
@@ -96,7 +104,7 @@ def _trace_into(
             operator_export_type=torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
             input_names=names,
             output_names=["output"],
-            dynamic_axes=axes if dynamic_batch else None,
+            dynamic_axes=axes,
         )
 
 

@@ -14,23 +14,34 @@ def explicit_pads(model: Any) -> None:
 
     ONNX Runtime knows ``auto_pad`` without dilations only.
     """
+    for node in model.graph.node:
+        if node.op_type == "Conv":
+            _make_pads_explicit(node)
+
+
+def _make_pads_explicit(node: Any) -> None:
     from onnx import helper
 
-    for node in model.graph.node:
-        attributes = {item.name: item for item in node.attribute}
-        automatic = attributes.get("auto_pad")
-        if node.op_type != "Conv" or automatic is None or automatic.s == b"NOTSET":
-            continue
-        kernel = list(attributes["kernel_shape"].ints)
-        pads = [(0, 0)] * len(kernel)
-        if automatic.s == b"SAME_UPPER":
-            pads = same_padding(kernel, attributes["dilations"].ints)
-        before = [first for first, _ in pads]
-        after = [last for _, last in pads]
-        node.attribute.remove(automatic)
-        if "pads" in attributes:
-            node.attribute.remove(attributes["pads"])
-        node.attribute.append(helper.make_attribute("pads", before + after))
+    attributes = {item.name: item for item in node.attribute}
+    automatic = attributes.get("auto_pad")
+    if automatic is None or automatic.s == b"NOTSET":
+        return
+
+    kernel = list(attributes["kernel_shape"].ints)
+    pads = [(0, 0)] * len(kernel)
+    if automatic.s == b"SAME_UPPER":
+        dilations = attributes["dilations"].ints
+        pads = same_padding(kernel, dilations)
+    before = [first for first, _ in pads]
+    after = [last for _, last in pads]
+
+    # an attribute may stand in a node once only
+    node.attribute.remove(automatic)
+    if "pads" in attributes:
+        node.attribute.remove(attributes["pads"])
+
+    explicit = helper.make_attribute("pads", before + after)
+    node.attribute.append(explicit)
 
 
 def store_integers(model: Any) -> None:
@@ -43,15 +54,26 @@ def store_integers(model: Any) -> None:
     for node in list(graph.node):
         if node.op_type != "QuantizeLinear" or node.input[0] not in weights:
             continue
-        weight, scale, zero = (numpy_helper.to_array(tensors[name]) for name in node.input)
-        along = _axis(node) if scale.ndim else None
-        shape = [-1 if axis == along else 1 for axis in range(weight.ndim)]
-        limits = np.iinfo(zero.dtype)
-        rounded = np.rint(weight / scale.reshape(shape)) + zero.reshape(shape)
-        integers = rounded.clip(limits.min, limits.max).astype(zero.dtype)
-        graph.initializer.append(numpy_helper.from_array(integers, node.output[0]))
+
+        arrays = [numpy_helper.to_array(tensors[name]) for name in node.input]
+        integers = _rounded(*arrays, axis=_axis(node))
+        stored = numpy_helper.from_array(integers, node.output[0])
+        graph.initializer.append(stored)
         graph.node.remove(node)
     _remove_unused(graph)
+
+
+def _rounded(weight: Any, scale: Any, zero: Any, *, axis: int) -> Any:
+    """What QuantizeLinear computes: a scale for each along an axis, or one for all."""
+    shape = [1] * weight.ndim
+    if scale.ndim:
+        shape[axis] = -1
+
+    # to even where two integers are equally near, as ONNX says
+    steps = np.rint(weight / scale.reshape(shape))
+    shifted = steps + zero.reshape(shape)
+    limits = np.iinfo(zero.dtype)
+    return shifted.clip(limits.min, limits.max).astype(zero.dtype)
 
 
 def _constants(graph: Any) -> dict[str, Any]:
@@ -59,9 +81,13 @@ def _constants(graph: Any) -> dict[str, Any]:
     tensors = {item.name: item for item in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant":
-            tensors[node.output[0]] = node.attribute[0].t
-        elif node.op_type == "Identity" and node.input[0] in tensors:
-            tensors[node.output[0]] = tensors[node.input[0]]  # equal tensors are stored once
+            result = node.output[0]
+            tensors[result] = node.attribute[0].t
+        elif node.op_type == "Identity":
+            # tensors that are equal are stored once, and the others refer to that one
+            source = node.input[0]
+            if source in tensors:
+                tensors[node.output[0]] = tensors[source]
     return tensors
 
 
@@ -69,6 +95,8 @@ def _remove_unused(graph: Any) -> None:
     used: set[str] = set()
     for node in graph.node:
         used.update(node.input)
+
+    # a list, as removing from what is walked through would skip the next one
     for item in list(graph.initializer):
         if item.name not in used:
             graph.initializer.remove(item)

@@ -24,28 +24,27 @@ def name_layers(model: Any, network: fx.GraphModule) -> None:
     """
     layers = _layers(network)
     nodes = [node for node in model.graph.node if node.op_type in _LAYER_OPERATORS]
-    if len(layers) != len(nodes) or len(set(layers)) != len(layers):
+
+    # a layer that is called twice is two nodes, which cannot bear one name
+    are_unique = len(set(layers)) == len(layers)
+    if len(layers) != len(nodes) or not are_unique:
         return
+
     names = _Names(model)
     for layer, node in zip(layers, nodes, strict=True):
-        node.name = layer
-        bias = names.bias_after(node)
-        if bias is not None:
-            bias.name = f"{layer}{BIASED}"
-        readers = names.rename(bias or node, layer)
-        if len(readers) == 1 and readers[0].op_type in _CLIPPING:
-            readers[0].name = f"{layer}{CLIPPED}"
-            names.rename(readers[0], f"{layer}{CLIPPED}")
+        names.name_layer(node, layer)
 
 
 def _layers(network: fx.GraphModule) -> list[str]:
     """Names of the layers that become one node each, in the order in which they run."""
     found = []
     for node in network.graph.nodes:
-        if node.op == "call_module":
-            module = network.get_submodule(str(node.target))
-            if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
-                found.append(str(node.target))
+        if node.op != "call_module":
+            continue
+        name = str(node.target)
+        module = network.get_submodule(name)
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+            found.append(name)
     return found
 
 
@@ -57,9 +56,30 @@ class _Names:
         self._graph = graph
         self._results = {item.name for item in graph.output}
         self._constants = {item.name for item in graph.initializer}
-        self._taken = {item.name for item in (*graph.input, *graph.output, *graph.initializer)}
+
+        # a file's tensors share one space of names
+        inputs = {item.name for item in graph.input}
+        self._taken = inputs | self._results | self._constants
         for node in graph.node:
             self._taken.update(node.output)
+
+    def name_layer(self, node: Any, layer: str) -> None:
+        """Call a node, its bias and its clipping after a layer, and what they write."""
+        node.name = layer
+        last = node
+        bias = self.bias_after(node)
+        if bias is not None:
+            bias.name = f"{layer}{BIASED}"
+            last = bias
+
+        readers = self.rename(last, layer)
+        if len(readers) != 1:
+            return
+        (reader,) = readers
+        if reader.op_type in _CLIPPING:
+            clipped = f"{layer}{CLIPPED}"
+            reader.name = clipped
+            self.rename(reader, clipped)
 
     def readers(self, tensor: str) -> list[Any]:
         return [node for node in self._graph.node if tensor in node.input]
@@ -69,6 +89,7 @@ class _Names:
         readers = self.readers(node.output[0])
         if node.op_type != "MatMul" or len(readers) != 1:
             return None
+
         (reader,) = readers
         adds_constant = self._constants.intersection(reader.input)
         if reader.op_type != "Add" or not adds_constant:
@@ -84,8 +105,11 @@ class _Names:
         readers = self.readers(old)
         if name in self._taken or old in self._results:
             return readers
+
         node.output[0] = name
         self._taken.add(name)
+
+        # a reader may read it more than once, as x + x does
         for reader in readers:
             for index, item in enumerate(reader.input):
                 if item == old:

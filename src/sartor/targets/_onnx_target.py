@@ -33,7 +33,9 @@ class OnnxTarget(Target):
     @cached_property
     def scheme(self) -> Scheme:
         """Symmetric weights, in half of their range where the kernels here lose large sums."""
-        return REDUCED if saturates(self) else INTEGER
+        if saturates(self):
+            return REDUCED
+        return INTEGER
 
     def describe(self) -> Description:
         """The processor here."""
@@ -55,7 +57,11 @@ def processor() -> str:
     """Name of this machine's processor."""
     path = Path("/proc/cpuinfo")
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
+        # Python knows only the architecture on Linux
+        text = path.read_text(encoding="utf-8")
+        for line in text.splitlines():
+            label, _, value = line.partition(":")
+            if label.startswith("model name"):
+                return value.strip()
+
     return platform.processor() or platform.machine()

@@ -47,20 +47,31 @@ class OnnxRuntimeTarget(OnnxTarget):
 
     def profile(self, artifact: Path) -> dict[str, float]:
         """Median seconds of every layer, and of all other nodes of the optimised graph."""
+        layers: dict[str, float] = {}
+        times_by_node = _node_times(self._events(artifact))
+        for node, times in times_by_node.items():
+            layer = _ADDED.sub("", node)
+            seconds = float(np.median(times))
+            # a layer may be several nodes: itself, its bias, its clipping
+            layers[layer] = layers.get(layer, 0.0) + seconds
+        return layers
+
+    def _events(self, artifact: Path) -> list[dict[str, Any]]:
+        """What the profiler writes of some runs."""
         options = self._options(self.threads)
         options.enable_profiling = True
         with tempfile.TemporaryDirectory() as folder:
-            options.profile_file_prefix = str(Path(folder) / "profile")
+            prefix = Path(folder) / "profile"
+            options.profile_file_prefix = str(prefix)
             session = OnnxRuntimeSession.open(self._runtime, artifact, options)
             for _ in range(_PROFILED_RUNS):
                 session.seconds()
+
             written = Path(session.session.end_profiling())
-            events = json.loads(written.read_text(encoding="utf-8"))
-        layers: dict[str, float] = {}
-        for node, times in _node_times(events).items():
-            layer = _ADDED.sub("", node)
-            layers[layer] = layers.get(layer, 0.0) + float(np.median(times))
-        return layers
+            text = written.read_text(encoding="utf-8")
+
+        events: list[dict[str, Any]] = json.loads(text)
+        return events
 
     def _options(self, threads: int) -> Any:
         options = self._runtime.SessionOptions()
@@ -80,20 +91,28 @@ class OnnxRuntimeSession:
         self._artifact = artifact
         inputs = session.get_inputs()
         self._names = [item.name for item in inputs]
+
+        # sizes that are left open have names, not numbers
         first = inputs[0].shape[0]
-        self.batch: int | None = first if isinstance(first, int) else None
+        self.batch: int | None = None
+        if isinstance(first, int):
+            self.batch = first
+
         rng = np.random.default_rng(0)
         self._fixed: dict[str, Float32Array] = {}
         for item in inputs:
             shape = [size if isinstance(size, int) else 1 for size in item.shape]
-            self._fixed[item.name] = rng.standard_normal(shape).astype(np.float32)
+            numbers = rng.standard_normal(shape)
+            self._fixed[item.name] = numbers.astype(np.float32)
 
     @classmethod
     def open(cls, runtime: Any, artifact: Path, options: Any) -> OnnxRuntimeSession:
         """Load a file. Raises `RunError` with what the runtime says if it cannot."""
         with running(artifact, OnnxRuntimeTarget.name, "loaded"):
             session = runtime.InferenceSession(
-                str(artifact), options, providers=["CPUExecutionProvider"]
+                str(artifact),
+                options,
+                providers=["CPUExecutionProvider"],
             )
         return cls(artifact, session)
 
@@ -117,7 +136,10 @@ def _node_times(events: list[dict[str, Any]]) -> dict[str, list[float]]:
     nodes: dict[str, list[float]] = {}
     for event in events:
         name: str = event["name"]
-        if event.get("cat") == "Node" and name.endswith(_KERNEL):
-            times = nodes.setdefault(name, [])
-            times.append(event["dur"] * 1e-6)
+        if event.get("cat") != "Node" or not name.endswith(_KERNEL):
+            continue
+
+        microseconds = event["dur"]
+        times = nodes.setdefault(name, [])
+        times.append(microseconds * 1e-6)
     return nodes

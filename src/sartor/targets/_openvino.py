@@ -42,6 +42,7 @@ class OpenVinoTarget(OnnxTarget):
         core = self._runtime.Core()
         with running(artifact, "openvino", "loaded"):
             model = core.read_model(str(artifact))
+
         return OpenVinoSession(artifact, core, model, settings)
 
 
@@ -71,13 +72,18 @@ class OpenVinoSession:
         self._core = core
         self._model = model
         self._settings = settings
+
         first = model.inputs[0].partial_shape[0]
-        self.batch: int | None = first.get_length() if first.is_static else None
+        self.batch: int | None = None
+        if first.is_static:
+            self.batch = first.get_length()
+
         rng = np.random.default_rng(0)
         self._fixed: list[Float32Array] = []
         for item in model.inputs:
-            sides = [side.get_max_length() for side in list(item.partial_shape)[1:]]
-            numbers = rng.standard_normal([self.batch or 1, *sides])
+            _, *sides = item.partial_shape
+            lengths = [side.get_max_length() for side in sides]
+            numbers = rng.standard_normal([self.batch or 1, *lengths])
             self._fixed.append(numbers.astype(np.float32))
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
@@ -101,15 +107,18 @@ class OpenVinoSession:
 
     @cached_property
     def _single(self) -> Any:
+        # read anew: the model that was loaded keeps its open batch size
         with running(self._artifact, "openvino", "compiled"):
             single = self._core.read_model(str(self._artifact))
             shapes = {}
-            for item, fixed in zip(single.inputs, self._fixed, strict=True):
-                shapes[item.any_name] = list(fixed.shape)
+            for item, numbers in zip(single.inputs, self._fixed, strict=True):
+                shapes[item.any_name] = list(numbers.shape)
             single.reshape(shapes)
+
         return self._compile(single, "LATENCY")
 
     def _compile(self, model: Any, hint: str) -> Any:
         settings = {**self._settings, "PERFORMANCE_HINT": hint}
         with running(self._artifact, "openvino", "compiled"):
-            return self._core.compile_model(model, "CPU", settings).create_infer_request()
+            compiled = self._core.compile_model(model, "CPU", settings)
+            return compiled.create_infer_request()

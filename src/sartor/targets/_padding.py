@@ -19,7 +19,8 @@ def same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> list[tuple[i
     pads = []
     for window, wide in zip(kernel, dilation, strict=True):
         whole = wide * (window - 1)
-        pads.append((whole // 2, whole - whole // 2))
+        before = whole // 2
+        pads.append((before, whole - before))
     return pads
 
 
@@ -31,6 +32,8 @@ def padding_of(layer: Convolution) -> list[tuple[int, int]]:
     """
     if layer.padding == "same":
         return same_padding(layer.kernel_size, layer.dilation)
+
+    # the only other word is "valid"
     if isinstance(layer.padding, str):
         return [(0, 0)] * len(layer.kernel_size)
     return [(int(side), int(side)) for side in layer.padding]
