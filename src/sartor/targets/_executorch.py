@@ -66,19 +66,24 @@ class ExecutorchTarget(Target):
         Its method ``sartor`` returns the metadata as JSON. Raises `RunError` if ExecuTorch cannot
         lower the network.
         """
+        # an optional package, which only this target needs
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
         lowered = with_integers(network)
         examples = tuple(item.contiguous() for item in inputs)
         constants = {"sartor": json.dumps(dict(metadata or {}))}
+
         with exporting("executorch"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             exported = torch.export.export(lowered, examples)
             edge = to_edge_transform_and_lower(
-                exported, partitioner=[XnnpackPartitioner()], constant_methods=constants
+                exported,
+                partitioner=[XnnpackPartitioner()],
+                constant_methods=constants,
             )
             program = edge.to_executorch()
+
         write_atomically(path, lambda temporary: temporary.write_bytes(program.buffer))
         return path
 
@@ -128,6 +133,8 @@ class ExecutorchSession:
         self._artifact = artifact
         self._program = program
         self._threads = threads
+
+        # no pool has this number
         self._pool = -1
         self._method: Any = None
         self._fixed: list[Tensor] = []
@@ -140,11 +147,14 @@ class ExecutorchSession:
             metadata = session._ready().metadata
             sizes = []
             for index in range(metadata.num_inputs()):
-                sizes.append(tuple(metadata.input_tensor_meta(index).sizes()))
+                tensor = metadata.input_tensor_meta(index)
+                sizes.append(tuple(tensor.sizes()))
+
         session.batch = sizes[0][0]
         for size in sizes:
             generator = torch.Generator().manual_seed(0)
-            session._fixed.append(torch.randn(size, generator=generator))
+            numbers = torch.randn(size, generator=generator)
+            session._fixed.append(numbers)
         return session
 
     def _ready(self) -> Any:
@@ -153,20 +163,26 @@ class ExecutorchSession:
 
         pool = _Pool.of(self._threads)
         if pool != self._pool:
-            self._method = Runtime.get().load_program(self._program).load_method("forward")
+            program = Runtime.get().load_program(self._program)
+            self._method = program.load_method("forward")
             self._pool = pool
         return self._method
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs, batch by batch."""
-        rows = []
+        batches = []
         with running(self._artifact, ExecutorchTarget.name):
             method = self._ready()
             for start in range(0, len(inputs[0]), self.batch):
-                rows_of = slice(start, start + self.batch)
-                outputs = method.execute([_tensor(item[rows_of]) for item in inputs])
-                rows.append([np.array(output) for output in outputs])
-        return [np.concatenate(column) for column in zip(*rows, strict=True)]
+                rows = slice(start, start + self.batch)
+                given = [_tensor(item[rows]) for item in inputs]
+                outputs = method.execute(given)
+                batches.append([np.array(output) for output in outputs])
+
+        joined = []
+        for parts in zip(*batches, strict=True):
+            joined.append(np.concatenate(parts))
+        return joined
 
     def seconds(self) -> float:
         """One run on random numbers."""

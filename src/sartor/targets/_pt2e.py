@@ -36,14 +36,10 @@ def with_integers(network: fx.GraphModule) -> fx.GraphModule:
     _require_operators()
     lowered = without_defaults(copy.deepcopy(network))
     for node in _calls_of(lowered, QuantizedWeight):
-        module = lowered.get_submodule(str(node.target))
-        assert isinstance(module, QuantizedWeight)
-        layer = rounded_once(module)
-        if _is_rounded(lowered, node):
-            layer = _IntegerLayer(module, layer)
-        lowered.set_submodule(str(node.target), layer)
+        _store_integers(lowered, node)
     for node in _calls_of(lowered, ActivationQuantizer):
         _split(lowered, node)
+
     for parameter in lowered.parameters():
         parameter.data = parameter.data.contiguous()  # other layouts confuse the lowering
     lowered.recompile()
@@ -65,18 +61,30 @@ def _calls_of(network: fx.GraphModule, kind: type[object]) -> list[fx.Node]:
     """Nodes that call a module of a kind."""
     found = []
     for node in network.graph.nodes:
-        if node.op == "call_module":
-            module = network.get_submodule(str(node.target))
-            if isinstance(module, kind):
-                found.append(node)
+        if node.op != "call_module":
+            continue
+        module = network.get_submodule(str(node.target))
+        if isinstance(module, kind):
+            found.append(node)
     return found
+
+
+def _store_integers(network: fx.GraphModule, node: fx.Node) -> None:
+    """A plain layer in place of a quantized one, with integer weights where a kernel reads them."""
+    name = str(node.target)
+    module = network.get_submodule(name)
+    assert isinstance(module, QuantizedWeight)
+
+    layer = rounded_once(module)
+    if _is_rounded(network, node):
+        layer = _IntegerLayer(module, layer)
+    network.set_submodule(name, layer)
 
 
 def _split(network: fx.GraphModule, node: fx.Node) -> None:
     """One quantize in place of a quantizer, and a dequantize for each reader."""
     quantizer = network.get_submodule(str(node.target))
     assert isinstance(quantizer, ActivationQuantizer)
-    operators = torch.ops.quantized_decomposed
     numbers = (
         float(quantizer.scale),
         int(quantizer.zero_point) + _LOWEST,
@@ -84,26 +92,36 @@ def _split(network: fx.GraphModule, node: fx.Node) -> None:
         _LOWEST + 2**quantizer.bits - 1,
         torch.int8,
     )
-    with network.graph.inserting_before(node):
-        whole = network.graph.call_function(
-            operators.quantize_per_tensor.default, (node.all_input_nodes[0], *numbers)
+
+    graph = network.graph
+    operators = torch.ops.quantized_decomposed
+    source = node.all_input_nodes[0]
+    with graph.inserting_before(node):
+        whole = graph.call_function(
+            operators.quantize_per_tensor.default,
+            (source, *numbers),
         )
+
     for reader in list(node.users):
-        with network.graph.inserting_before(reader):
-            real = network.graph.call_function(
-                operators.dequantize_per_tensor.default, (whole, *numbers)
+        with graph.inserting_before(reader):
+            real = graph.call_function(
+                operators.dequantize_per_tensor.default,
+                (whole, *numbers),
             )
         reader.replace_input_with(node, real)
-    network.graph.erase_node(node)
+    graph.erase_node(node)
 
 
 def _is_rounded(network: fx.GraphModule, node: fx.Node) -> bool:
     """Whether all that a layer writes, behind its clipping, is rounded."""
     if len(node.users) != 1:
         return False
+
     (reader,) = node.users
     if reader.op != "call_module":
-        return "relu" in str(reader.target) and _is_rounded(network, reader)
+        is_clipping = "relu" in str(reader.target)
+        return is_clipping and _is_rounded(network, reader)
+
     module = network.get_submodule(str(reader.target))
     if isinstance(module, _CLIPPING):
         return _is_rounded(network, reader)
@@ -119,13 +137,19 @@ class _IntegerLayer(nn.Module):
 
     def __init__(self, layer: QuantizedWeight, plain: nn.Module) -> None:
         super().__init__()
-        self.register_buffer("integers", layer.integers())
-        self.register_buffer("scale", layer.weight_scale.clone())
-        self.register_buffer("zero_point", layer.weight_zero_point.long())
+        integers = layer.integers()
+        scale = layer.weight_scale.clone()
+        zero_point = layer.weight_zero_point.long()
+        self.register_buffer("integers", integers)
+        self.register_buffer("scale", scale)
+        self.register_buffer("zero_point", zero_point)
+
         self.bias = plain.bias
         self._half = 2 ** (layer.weight_bits - 1)
         self._call: Callable[..., Tensor] = nn.functional.linear
         self._options: tuple[Any, ...] = ()
+
+        # what is put around the input first, and which numbers
         self._around: tuple[list[int], str] | None = None
         if isinstance(plain, (nn.Conv1d, nn.Conv2d)):
             self._become_convolution(plain)
@@ -138,18 +162,34 @@ class _IntegerLayer(nn.Module):
         pads = padding_of(plain)
         inside = [before for before, _ in pads]
         behind = [after for _, after in pads]
+
         mode = plain.padding_mode
         if mode != "zeros" or inside != behind:
             # the convolution itself knows zeros only, as many before as after
-            self._around = (_last_side_first(pads), mode.replace("zeros", "constant"))
+            numbers = _last_side_first(pads)
+            self._around = (numbers, mode.replace("zeros", "constant"))
             inside = [0] * len(pads)
-        self._options = (plain.stride, inside, plain.dilation, plain.groups)
+
+        self._options = (
+            plain.stride,
+            inside,
+            plain.dilation,
+            plain.groups,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Output, not rounded."""
-        weight = torch.ops.quantized_decomposed.dequantize_per_channel.default(
-            self.integers, self.scale, self.zero_point, 0, -self._half, self._half - 1, torch.int8
+        operators = torch.ops.quantized_decomposed
+        weight = operators.dequantize_per_channel.default(
+            self.integers,
+            self.scale,
+            self.zero_point,
+            0,
+            -self._half,
+            self._half - 1,
+            torch.int8,
         )
+
         if self._around is not None:
             numbers, mode = self._around
             x = nn.functional.pad(x, numbers, mode=mode)

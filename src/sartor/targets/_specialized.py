@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import fx
 
@@ -14,18 +16,32 @@ def without_defaults(network: fx.GraphModule) -> fx.GraphModule:
     """
     if not any(map(_is_default, network.graph.nodes)):
         return network
+
     graph = fx.Graph()
-    graph.output(graph.graph_copy(network.graph, {}))
+    result = graph.graph_copy(network.graph, {})
+    graph.output(result)
     plain = fx.GraphModule(network, graph)
-    for node in list(plain.graph.nodes):
-        if node.op == "call_function" and node.target is torch._assert:
-            plain.graph.erase_node(node)
+
+    # assertions hold the placeholders: these can go only after them
+    _erase(plain, _is_assertion)
     plain.graph.eliminate_dead_code()
-    for node in list(plain.graph.nodes):
-        if _is_default(node) and not node.users:
-            plain.graph.erase_node(node)
+    _erase(plain, _is_unused_default)
     plain.recompile()
     return plain
+
+
+def _erase(network: fx.GraphModule, unwanted: Callable[[fx.Node], bool]) -> None:
+    for node in list(network.graph.nodes):
+        if unwanted(node):
+            network.graph.erase_node(node)
+
+
+def _is_assertion(node: fx.Node) -> bool:
+    return node.op == "call_function" and node.target is torch._assert
+
+
+def _is_unused_default(node: fx.Node) -> bool:
+    return _is_default(node) and not node.users
 
 
 def _is_default(node: fx.Node) -> bool:
