@@ -158,13 +158,16 @@ class Target(ABC):
                 raise PolicyError(
                     f"the policy quantizes the layer {name!r}, which the network lacks"
                 )
+
+            bits = policy.bits(name)
             allowed = precisions(supports, layer)
-            if policy.bits(name) not in allowed:
-                raise PolicyError(
-                    f"target {self.name} cannot run layer {name!r} at {_slashed(policy.bits(name))}"
-                    f" bits (weights/activations); allowed for {layer.kind} layers are "
-                    f"{', '.join(map(_slashed, allowed))}"
-                )
+            if bits in allowed:
+                continue
+            raise PolicyError(
+                f"target {self.name} cannot run layer {name!r} at {_slashed(bits)}"
+                f" bits (weights/activations); allowed for {layer.kind} layers are "
+                f"{', '.join(map(_slashed, allowed))}"
+            )
 
     def compare(
         self,
@@ -179,7 +182,13 @@ class Target(ABC):
         """
         if not self.describe().measured:
             return estimated(candidate.seconds(), original.seconds())
-        return compare(candidate.seconds, original.seconds, patience or Patience(), gauge=gauge)
+
+        return compare(
+            candidate.seconds,
+            original.seconds,
+            patience or Patience(),
+            gauge=gauge,
+        )
 
 
 def precisions(supports: Mapping[str, Support], layer: LayerSpec) -> tuple[tuple[int, int], ...]:
@@ -188,4 +197,5 @@ def precisions(supports: Mapping[str, Support], layer: LayerSpec) -> tuple[tuple
 
 
 def _slashed(bits: tuple[int, int]) -> str:
-    return f"{bits[0]}/{bits[1]}"
+    weights, activations = bits
+    return f"{weights}/{activations}"

@@ -70,9 +70,7 @@ class CommandTarget(Target):
         super().__init__(threads)
         self._words = _words(command)
         self._pattern = _compiled(pattern)
-        if unit not in _UNITS:
-            raise UsageError(f"unit {unit!r} is not known; allowed are {', '.join(_UNITS)}")
-        self._unit = _UNITS[unit]
+        self._unit = _seconds_of(unit)
         self._timeout_s = timeout_s
         self._precisions = tuple(precisions)
         self._device = device or "where the command runs it"
@@ -117,9 +115,15 @@ class CommandTarget(Target):
 
         It is expected to warm up, repeat and find its cores by itself.
         """
-        patience = replace(patience or Patience(limit_s=60.0), warm_up=0)
+        # starting a program on a phone takes seconds
+        chosen = patience or Patience(limit_s=60.0)
         return compare(
-            candidate.seconds, original.seconds, patience, runs=1, pin=False, gauge=gauge
+            candidate.seconds,
+            original.seconds,
+            replace(chosen, warm_up=0),
+            runs=1,
+            pin=False,
+            gauge=gauge,
         )
 
 
@@ -153,12 +157,17 @@ class CommandSession:
                 f"command {self._line} printed no number that {self._pattern.pattern!r} finds: "
                 f"{printed.strip()[-_MOST:]!r}"
             )
-        # of several groups findall gives all
-        number = found[-1][0] if isinstance(found[-1], tuple) else found[-1]
+
+        number = found[-1]
+        if isinstance(number, tuple):
+            # of several groups findall gives all
+            number = number[0]
+
         try:
             seconds = float(number) * self._unit
         except ValueError:
             raise RunError(f"command {self._line}: {number!r} is not a number") from None
+
         if not 0 < seconds < math.inf:
             raise RunError(
                 f"command {self._line}: {number!r}, which {self._pattern.pattern!r} finds last, "
@@ -183,10 +192,17 @@ class CommandSession:
             ) from None
         except (subprocess.TimeoutExpired, OSError) as error:
             raise RunError(f"command {self._line} failed: {error}") from error
+
         if done.returncode:
             said = done.stderr.strip()[-_MOST:]
             raise RunError(f"command {self._line} ended with status {done.returncode}: {said}")
         return done.stdout
+
+
+def _seconds_of(unit: str) -> float:
+    if unit not in _UNITS:
+        raise UsageError(f"unit {unit!r} is not known; allowed are {', '.join(_UNITS)}")
+    return _UNITS[unit]
 
 
 def _words(command: str) -> list[str]:
