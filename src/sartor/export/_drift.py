@@ -35,7 +35,8 @@ class Drift:
     @property
     def drifted(self) -> bool:
         """Whether this is more than rounding."""
-        return not self.error <= DRIFTED  # not a number counts
+        # turned round, so that what is not a number counts
+        return not self.error <= DRIFTED
 
 
 def drift(
@@ -50,17 +51,24 @@ def drift(
     chosen = find_format(form)
     if not chosen.names_layers:
         return []
+
     expected: dict[str, Float32Array] = {}
     for call in layer_calls(network, (images,)):
         expected[call.name] = call.output.numpy()
-    found = chosen.layer_outputs(artifact, list(expected), images.numpy())
+
+    layers = list(expected)
+    found = chosen.layer_outputs(artifact, layers, images.numpy())
+
     errors = []
     for layer, wanted in expected.items():
         if layer in found:
-            errors.append(Drift(layer, _error(found[layer], wanted)))
+            error = _error(found[layer], wanted)
+            errors.append(Drift(layer, error))
     return errors
 
 
 def _error(found: Float32Array, wanted: Float32Array) -> float:
+    # a layer may write nothing but zeros
     size = max(float(np.linalg.norm(wanted)), 1e-12)
-    return float(np.linalg.norm(found - wanted)) / size
+    difference = float(np.linalg.norm(found - wanted))
+    return difference / size

@@ -34,8 +34,10 @@ class ExecutorchFormat(Format):
 
     def read_metadata(self, path: Path) -> dict[str, str]:
         """What the method ``sartor`` returns."""
-        runtime = require("executorch.runtime", extra="executorch").Runtime.get()
-        program = runtime.load_program(path)
+        module = require("executorch.runtime", extra="executorch")
+        program = module.Runtime.get().load_program(path)
         if KEY not in program.method_names:
             return {}
-        return entries(program.load_method(KEY).execute([])[0])
+
+        outputs = program.load_method(KEY).execute([])
+        return entries(outputs[0])

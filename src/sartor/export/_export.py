@@ -39,11 +39,20 @@ def export(
     """
     chosen = find_format(form)
     _require_path_and_batch(chosen, path, batch)
-    written = {**(metadata or {}), NETWORK: tensor_identity(network.state_dict())}
+
+    identity = tensor_identity(network.state_dict())
+    written = {**(metadata or {}), NETWORK: identity}
     ready = deployable(network).eval()
-    sized = _of_batch(inputs, _OPEN_BATCH if batch is None else batch)
+    sized = _of_batch(inputs, batch or _OPEN_BATCH)
+
     try:
-        chosen.write(ready, sized, path, metadata=written, dynamic=batch is None)
+        chosen.write(
+            ready,
+            sized,
+            path,
+            metadata=written,
+            dynamic=batch is None,
+        )
     except RunError as error:
         hint = ""
         if batch is None and _can_be_written(chosen, ready, _of_batch(inputs, 1)):
@@ -66,8 +75,10 @@ def _can_be_written(form: Format, network: fx.GraphModule, inputs: Sequence[Tens
 def _require_path_and_batch(form: Format, path: Path, batch: int | None) -> None:
     if path.suffix != form.suffix:
         raise UsageError(f"{path}: a file of format {form.name!r} ends in {form.suffix}")
+
     if batch is not None and batch < 1:
         raise UsageError(f"batch is {batch}; it must be at least 1")
+
     if batch is None and not form.dynamic:
         raise UsageError(
             f"format {form.name!r} needs a fixed batch size; give for instance --batch 1"

@@ -17,6 +17,8 @@ from sartor.targets import TargetOptions
 
 #: Runs after loading; memory is settled by then.
 _RUNS = 3
+#: Characters of what a failed process says that are passed on.
+_MOST = 300
 _STATUS = Path("/proc/self/status")
 
 
@@ -27,8 +29,12 @@ def peak_memory(target: str, artifact: Path, threads: int) -> int | None:
     """
     if not _STATUS.exists():
         return None
-    words = [sys.executable, "-m", "sartor.export._memory", target, str(artifact), str(threads)]
-    paths = os.pathsep.join(sys.path)  # a target of another package is found there, too
+
+    module = "sartor.export._memory"
+    words = [sys.executable, "-m", module, target, str(artifact), str(threads)]
+
+    # a target of another package is found there, too
+    paths = os.pathsep.join(sys.path)
     done = subprocess.run(  # noqa: S603 - words, not a shell line
         words,
         capture_output=True,
@@ -37,31 +43,40 @@ def peak_memory(target: str, artifact: Path, threads: int) -> int | None:
         env={**os.environ, "PYTHONPATH": paths},
     )
     if done.returncode:
-        raise RunError(
-            f"{artifact} cannot be run by {target} in a process of its own: "
-            f"{done.stderr.strip()[-300:]}"
-        )
+        said = done.stderr.strip()[-_MOST:]
+        raise RunError(f"{artifact} cannot be run by {target} in a process of its own: {said}")
+
+    # a runtime may print before it
     return int(done.stdout.split()[-1])
 
 
 def _main(target: str, artifact: str, threads: str) -> None:
-    subject = targets.make(target, TargetOptions(threads=int(threads)))
+    options = TargetOptions(threads=int(threads))
+    subject = targets.make(target, options)
+
     with suppress(OSError):
         # the peak begins here, not with what imports held
-        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+        clear = Path("/proc/self/clear_refs")
+        clear.write_text("5", encoding="utf-8")
+
     before = _status_bytes("VmRSS")
     session = subject.load(Path(artifact))
     for _ in range(_RUNS):
         session.seconds()
+
     peak = _status_bytes("VmHWM")
     print(max(0, peak - before))  # noqa: T201 - read by the other process
 
 
 def _status_bytes(name: str) -> int:
     """An entry of what Linux says of this process."""
-    for line in _STATUS.read_text(encoding="utf-8").splitlines():
-        if line.startswith(f"{name}:"):
-            return 1024 * int(line.split()[1])
+    text = _STATUS.read_text(encoding="utf-8")
+    for line in text.splitlines():
+        label, _, value = line.partition(":")
+        if label == name:
+            kibibytes, _ = value.split()
+            return 1024 * int(kibibytes)
+
     raise RunError(f"{_STATUS} has no entry {name}")
 
 

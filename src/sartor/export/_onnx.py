@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, fx
 
@@ -45,18 +46,35 @@ class OnnxFormat(Format):
         """What the nodes of these layers write in ONNX Runtime, their biases added."""
         onnx = require("onnx", extra="onnxruntime")
         model = onnx.load(path)
-        written = {node.name: node.output[0] for node in model.graph.node if node.output}
-        tensors = {}
-        for layer in layers:
-            if layer in written:
-                tensors[layer] = written.get(f"{layer}{BIASED}", written[layer])
-
+        tensors = _tensors_of(model, layers)
         results = [item.name for item in model.graph.output]
+
+        # a runtime gives only what a file names as its results
         shown = sorted(set(tensors.values()).difference(results))
-        model.graph.output.extend(onnx.ValueInfoProto(name=tensor) for tensor in shown)
+        for tensor in shown:
+            result = onnx.ValueInfoProto(name=tensor)
+            model.graph.output.append(result)
+
         with tempfile.TemporaryDirectory() as folder:
             every_layer = Path(folder) / "every_layer.onnx"
             onnx.save(model, every_layer)
-            outputs = OnnxRuntimeTarget().load(every_layer).run([images])
+            session = OnnxRuntimeTarget().load(every_layer)
+            outputs = session.run([images])
+
         found = dict(zip([*results, *shown], outputs, strict=True))
         return {layer: found[tensor] for layer, tensor in tensors.items()}
+
+
+def _tensors_of(model: Any, layers: Sequence[str]) -> dict[str, str]:
+    """What layers write, behind their biases; those that no node is named after are left out."""
+    written = {}
+    for node in model.graph.node:
+        if node.output:
+            written[node.name] = node.output[0]
+
+    tensors = {}
+    for layer in layers:
+        if layer in written:
+            biased = f"{layer}{BIASED}"
+            tensors[layer] = written.get(biased, written[layer])
+    return tensors

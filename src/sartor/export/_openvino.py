@@ -34,23 +34,30 @@ class OpenVinoFormat(Format):
         runtime = require("openvino", extra="openvino")
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "model.onnx"
-            whole = Path(folder) / "model.xml"
             write_onnx(network, inputs, source, dynamic_batch=dynamic)
             model = runtime.Core().read_model(str(source))
             for name, value in metadata.items():
                 model.set_rt_info(value, [KEY, name])
+
+            # halves would change what the network computes
+            whole = Path(folder) / "model.xml"
             runtime.save_model(model, str(whole), compress_to_fp16=False)
+
             for suffix in (".bin", path.suffix):
                 content = whole.with_suffix(suffix).read_bytes()
-                write_atomically(path.with_suffix(suffix), partial(Path.write_bytes, data=content))
+                place = path.with_suffix(suffix)
+                write_atomically(place, partial(Path.write_bytes, data=content))
 
     def read_metadata(self, path: Path) -> dict[str, str]:
         """Runtime information of the model."""
         runtime = require("openvino", extra="openvino")
-        found = runtime.Core().read_model(str(path)).get_rt_info()
+        model = runtime.Core().read_model(str(path))
+        found = model.get_rt_info()
         if KEY not in found:
             return {}
-        return {name: value.astype(str) for name, value in found[KEY].items()}
+
+        entries = found[KEY].items()
+        return {name: value.astype(str) for name, value in entries}
 
     def files(self, path: Path) -> list[Path]:
         """The description, and its weights if they are there."""

@@ -36,13 +36,23 @@ class Pt2Format(Format):
         """One file; the metadata are the file ``sartor.json`` in it."""
         shapes = None
         if dynamic:
-            shapes = tuple({0: torch.export.Dim("batch", min=1)} for _ in inputs)
+            batch = torch.export.Dim("batch", min=1)
+            shapes = tuple({0: batch} for _ in inputs)
+
         lowered = with_integers(network)
         with exporting("torch.export"):
-            program = torch.export.export(lowered, tuple(inputs), dynamic_shapes=shapes)
+            program = torch.export.export(
+                lowered,
+                tuple(inputs),
+                dynamic_shapes=shapes,
+            )
+
+        # in memory first, so that the file appears whole or not at all
         buffer = io.BytesIO()
-        torch.export.save(program, buffer, extra_files={_FILE: json.dumps(dict(metadata))})
-        write_atomically(path, partial(Path.write_bytes, data=buffer.getvalue()))
+        text = json.dumps(dict(metadata))
+        torch.export.save(program, buffer, extra_files={_FILE: text})
+        content = buffer.getvalue()
+        write_atomically(path, partial(Path.write_bytes, data=content))
 
     def read_metadata(self, path: Path) -> dict[str, str]:
         """The file ``sartor.json`` in the archive."""

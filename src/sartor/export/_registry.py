@@ -35,8 +35,13 @@ def find_format(form: str | Format) -> Format:
     """
     if not isinstance(form, str):
         return form
+
+    # a package may register an instance or a class
     found: object = FORMATS.get(form)
-    made = found() if isinstance(found, type) else found
+    made = found
+    if isinstance(found, type):
+        made = found()
+
     if not hasattr(made, "read_metadata"):
         raise UsageError(f"format {form!r} is no class derived from sartor.export.Format")
     return cast("Format", made)

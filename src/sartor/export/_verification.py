@@ -74,11 +74,14 @@ class Verification:
         ``latency`` and ``size`` are bounds relative to the original's.
         """
         found = [*self._accuracy_faults(), *self._drift_faults()]
+
+        # the lower end: only what is above a bound for sure is a fault
         if latency is not None and self.latency.low > latency:
             found.append(
                 f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), "
                 f"above {latency:.3f}"
             )
+
         if size is not None and self.relative_size > size:
             found.append(
                 f"the file has {self.size_bytes:,} bytes, {self.relative_size:.3f} of the "
@@ -89,11 +92,16 @@ class Verification:
 
     def _accuracy_faults(self) -> list[str]:
         tolerance = max(TOLERANCE, _FEW / self.images)
-        if abs(self.accuracy - self.simulated) <= tolerance + 1e-9:
+        difference = abs(self.accuracy - self.simulated)
+        # exactly as many images as are allowed must not fail by rounding
+        if difference <= tolerance + 1e-9:
             return []
+
+        here = f"{100 * self.accuracy:.2f} %"
+        simulated = f"{100 * self.simulated:.2f} %"
         return [
-            f"accuracy is {100 * self.accuracy:.2f} % in {self.runtime}, "
-            f"{100 * self.simulated:.2f} % in PyTorch: more than {100 * tolerance:.1f} points apart"
+            f"accuracy is {here} in {self.runtime}, {simulated} in PyTorch: "
+            f"more than {100 * tolerance:.1f} points apart"
         ]
 
     def _drift_faults(self) -> list[str]:
@@ -106,4 +114,5 @@ class Verification:
                     f"{item.error:.3f}, at most {before:.3f} in the {index} layers before it"
                 ]
             before = max(before, item.error)
+
         return []

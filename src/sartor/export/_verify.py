@@ -38,8 +38,11 @@ def verifying_target(form: str | Format, preferred: str = "") -> str:
     'onnxruntime'
     """
     chosen = find_format(form)
-    if preferred and chosen.name in targets.target_class(preferred).formats:
-        return preferred
+    if preferred:
+        formats = targets.target_class(preferred).formats
+        if chosen.name in formats:
+            return preferred
+
     if not chosen.runtime:
         runnable = ", ".join(name for name in FORMATS if find_format(name).runtime)
         raise UsageError(
@@ -71,17 +74,14 @@ def verify(
     runner = targets.make(name, TargetOptions(threads=threads))
     session = runner.load(artifact)
     made_of = tensor_identity(network.state_dict())
-    if chosen.read_metadata(artifact).get(NETWORK, made_of) != made_of:
-        raise RunError(
-            f"{artifact} was made from another network than the one it is held against; "
-            "export it again"
-        )
+    _require_network(artifact, chosen, made_of)
 
     images = test.normalized()
     accuracy = _accuracy(session, images, test.labels)
     latency, original_size = _beside_original(chosen, runner, session, original, images)
     described = runner.describe()
     few = _batches(images, session.batch or _DRIFT_IMAGES)[0]
+
     return Verification(
         artifact=str(artifact),
         network=made_of,
@@ -100,14 +100,33 @@ def verify(
     )
 
 
+def _require_network(artifact: Path, form: Format, made_of: str) -> None:
+    """Raise `RunError` for a file that says that it was made from another network."""
+    metadata = form.read_metadata(artifact)
+    if metadata.get(NETWORK, made_of) != made_of:
+        raise RunError(
+            f"{artifact} was made from another network than the one it is held against; "
+            "export it again"
+        )
+
+
 def _beside_original(
     form: Format, runner: Target, session: Session, original: fx.GraphModule, images: Tensor
 ) -> tuple[Comparison, int]:
     """Latency relative to the original's, exported alike, and the bytes of that."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"original{form.suffix}"
-        export(original, (images[:1],), path, form, batch=session.batch)
-        latency = runner.compare(session, runner.load(path), SURE)
+        example = images[:1]
+        export(
+            original,
+            (example,),
+            path,
+            form,
+            batch=session.batch,
+        )
+
+        reference = runner.load(path)
+        latency = runner.compare(session, reference, SURE)
         return latency, form.size_bytes(path)
 
 
@@ -115,14 +134,20 @@ def _accuracy(session: Session, images: Tensor, labels: Tensor) -> float:
     """Share of images that an artifact answers rightly."""
     answers = []
     for part in _batches(images, session.batch or _BATCH):
-        outputs = session.run([part.numpy()])[0]
-        answers.append(torch.from_numpy(outputs.argmax(1)))
-    right = torch.cat(answers)[: len(images)] == labels
+        outputs = session.run([part.numpy()])
+        largest = outputs[0].argmax(1)
+        answers.append(torch.from_numpy(largest))
+
+    # the last batch was filled up
+    answered = torch.cat(answers)[: len(images)]
+    right = answered == labels
     return float(right.double().mean())
 
 
 def _batches(images: Tensor, size: int) -> list[Tensor]:
     """Parts of equal size; the last is filled up with the images again."""
+    # rounded up
     parts = -(-len(images) // size)
-    filled = images[torch.arange(parts * size) % len(images)]
+    indices = torch.arange(parts * size) % len(images)
+    filled = images[indices]
     return list(filled.split(size))
