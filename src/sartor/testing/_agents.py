@@ -51,7 +51,11 @@ class AgentConformance:
 
 
 def _are_ratios(proposal: FloatArray) -> bool:
-    return bool(np.isfinite(proposal).all() and ((proposal >= 0) & (proposal <= 1)).all())
+    if not np.isfinite(proposal).all():
+        return False
+    at_least_0 = proposal >= 0
+    at_most_1 = proposal <= 1
+    return bool((at_least_0 & at_most_1).all())
 
 
 def _numpy_state() -> np.ndarray:
@@ -61,9 +65,11 @@ def _numpy_state() -> np.ndarray:
 
 
 def _observations(agent: Agent) -> Float32Array:
+    # a generator of its own: the agent's draws must not depend on it
     rng = np.random.default_rng(1)
     steps = len(agent.context.problem) + 1
-    return rng.uniform(size=(steps, agent.context.features)).astype(np.float32)
+    numbers = rng.uniform(size=(steps, agent.context.features))
+    return numbers.astype(np.float32)
 
 
 def _episodes(agent: Agent, count: int) -> list[FloatArray]:
@@ -76,17 +82,31 @@ def _episodes(agent: Agent, count: int) -> list[FloatArray]:
     for _ in range(count):
         agent.begin()
         observations = _observations(agent)
-        proposal = np.array([agent.act(observations[step], step) for step in range(len(problem))])
+        ratios = []
+        for step in range(len(problem)):
+            ratio = agent.act(observations[step], step)
+            ratios.append(ratio)
+        proposal = np.array(ratios)
+        proposals.append(proposal)
+
+        # an agent learns from what was executed, within the limits, not from what it proposed
         executed = problem.execute(proposal) / problem.sizes
         reward = float(executed[0] - executed[-1]) - 1
-        agent.learn(Trajectory(observations, executed, reward), own=True)
-        proposals.append(proposal)
+        trajectory = Trajectory(observations, executed, reward)
+        agent.learn(trajectory, own=True)
+
     return proposals
 
 
 def _episodes_after_others(agent: Agent) -> list[FloatArray]:
     problem = agent.context.problem
     for ratio in (0.4, 0.6, 0.8):
-        executed = problem.execute(np.full(len(problem), ratio)) / problem.sizes
-        agent.learn(Trajectory(_observations(agent), executed, -ratio), own=False)
+        uniform = np.full(len(problem), ratio)
+        executed = problem.execute(uniform) / problem.sizes
+
+        # the less is kept, the better
+        observations = _observations(agent)
+        trajectory = Trajectory(observations, executed, -ratio)
+        agent.learn(trajectory, own=False)
+
     return _episodes(agent, 3)

@@ -16,8 +16,15 @@ def example_network() -> tuple[Network, Tensor]:
     >>> len(network.layers), tuple(images.shape)
     (8, (8, 3, 16, 16))
     """
+    # callers keep their own draws from the global generator
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = models.build("resnet8", classes=10, pixels=16).eval()
+        model = models.build(
+            "resnet8",
+            classes=10,
+            pixels=16,
+        )
         images = torch.randn(8, 3, 16, 16)
-    return trace(model, images[:1]), images
+
+    network = trace(model.eval(), images[:1])
+    return network, images

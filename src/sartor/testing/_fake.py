@@ -46,8 +46,10 @@ class FakeTarget(Target):
         pairs = []
         for weights in self._widths:
             for activations in self._widths:
+                # fp32 goes with nothing but itself
                 if (weights == FULL_WIDTH) == (activations == FULL_WIDTH):
                     pairs.append((weights, activations))
+
         return Description(
             target=self.name,
             device=self._device,
@@ -62,21 +64,32 @@ class FakeTarget(Target):
         layers: dict[str, float] = {}
         for call in layer_calls(network, inputs):
             weight = call.layer.weight
-            macs = weight.numel() * call.output[0].numel() / len(weight)
+            positions = call.output[0].numel()
+            macs = weight.numel() * positions / len(weight)
+
+            # layers that are not quantized have no such attribute
             bits = getattr(call.layer, "weight_bits", FULL_WIDTH)
             seconds = _SECONDS_OF_LAYER + _SECONDS_OF_MAC * macs * bits / FULL_WIDTH
-            layers[call.name] = layers.get(call.name, 0.0) + seconds
-        write_text(path, json.dumps(layers))
+
+            # a layer may be called more than once
+            before = layers.get(call.name, 0.0)
+            layers[call.name] = before + seconds
+
+        text = json.dumps(layers)
+        write_text(path, text)
         self._built[path] = network
         return path
 
     def load(self, artifact: Path, *, threads: int | None = None) -> FakeSession:
         """The network that was built."""
-        return FakeSession(self._built.get(artifact), sum(self.profile(artifact).values()))
+        network = self._built.get(artifact)
+        layers = self.profile(artifact)
+        return FakeSession(network, sum(layers.values()))
 
     def profile(self, artifact: Path) -> dict[str, float]:
         """As the file says."""
-        layers: dict[str, float] = json.loads(artifact.read_text(encoding="utf-8"))
+        text = artifact.read_text(encoding="utf-8")
+        layers: dict[str, float] = json.loads(text)
         return layers
 
 
@@ -92,8 +105,10 @@ class FakeSession:
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """PyTorch's output."""
         assert self._network is not None, "only the object that built an artifact can run it"
+        tensors = [torch.from_numpy(item) for item in inputs]
         with torch.no_grad():
-            return [self._network(*map(torch.from_numpy, inputs)).numpy()]
+            output = self._network(*tensors)
+        return [output.numpy()]
 
     def seconds(self) -> float:
         """Always the same."""
