@@ -103,7 +103,8 @@ def test_widths_that_onnx_lacks_are_refused_and_pt2_holds_them(model, data, tmp_
     candidate = rounded(model, images, 4)
     with pytest.raises(
         UsageError,
-        match=r"a\.onnx: .* has 4 bits, an ONNX file holds 8; sartor\.load and pt2 hold every width",
+        match=r"a\.onnx: .* has 4 bits, an ONNX file holds 8; "
+        r"sartor\.load and pt2 hold every width",
     ):
         export(candidate, (images[:1],), tmp_path / "a.onnx", "onnx")
     path = export(candidate, (images[:1],), tmp_path / "a.pt2", "pt2")
@@ -298,7 +299,8 @@ def test_an_artifact_of_another_network_is_not_verified(form, quantized, data, t
     export(network.module, (data.test.normalized()[:1],), path, form, batch=1)
     with pytest.raises(
         RunError,
-        match=rf"model{find_format(form).suffix} was made from another network than the one it is held",
+        match=rf"model{find_format(form).suffix} was made from another network "
+        r"than the one it is held",
     ):
         verify(path, form, candidate, network.module, data.test)
 
@@ -327,6 +329,7 @@ def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index)
     faults = verify(path, "onnx", candidate, network.module, data.test).faults()
     (named,) = [fault for fault in faults if fault.startswith("layer")]
     assert re.match(
-        rf"layer '{broken}' is where the output begins to drift: relative error 0\.[4-9]\d*, at most 0\.0",
+        rf"layer '{broken}' is where the output begins to drift: "
+        r"relative error 0\.[4-9]\d*, at most 0\.0",
         named,
     )

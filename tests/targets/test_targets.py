@@ -152,7 +152,10 @@ def test_a_file_that_is_no_network_is_refused(tmp_path):
 
 
 # a program that prints a latency that depends on the size of the file it is given
-PROGRAM = "import os,sys; print('warming up 3'); print('median:', os.path.getsize(sys.argv[1]) / 1e6, 'ms')"
+PROGRAM = (
+    "import os,sys; print('warming up 3'); "
+    "print('median:', os.path.getsize(sys.argv[1]) / 1e6, 'ms')"
+)
 
 
 def command(program=PROGRAM, **options):
@@ -204,7 +207,8 @@ def test_commands_that_fail_say_why(tmp_path, program, options, error, message):
 
 
 def test_what_a_command_prints_need_not_be_utf8(tmp_path):
-    program = "import sys; sys.stdout.buffer.write(b'median: 3.5 ' + bytes([0xb5]) + b's')"  # micro in Latin-1
+    # 0xb5 is micro in Latin-1
+    program = "import sys; sys.stdout.buffer.write(b'median: 3.5 ' + bytes([0xb5]) + b's')"
     assert command(program, unit="us").load(tmp_path).seconds() == pytest.approx(3.5e-6)
 
 
@@ -229,7 +233,10 @@ def test_drift_cancels_between_neighbours():
 
 
 def test_caches_that_the_other_left_cold_do_not_change_the_relative_latency():
-    """A large original puts a small candidate's weights out of the caches, which take some runs to fill again."""
+    """A large original puts a small candidate's weights out of the caches.
+
+    They take some runs to fill again.
+    """
     warm, last = {"candidate": 0.0, "original": 0.0}, [""]
 
     def timed(name, seconds, cold):
@@ -266,7 +273,10 @@ def test_a_busy_neighbour_does_not_change_the_relative_latency():
 
 
 class BusyMachine:
-    """Time as it passes on a machine whose neighbour works four fifths of the time, for a second or so, and slows int8 more."""
+    """Time as it passes on a machine with a neighbour.
+
+    That works four fifths of the time, for a second or so, and slows int8 more.
+    """
 
     def __init__(self, seed):
         self.now, self._until, self._busy, self._rng = 0.0, 0.0, False, np.random.default_rng(seed)
@@ -348,7 +358,10 @@ def test_batches_of_any_size_run(tmp_path):
 
 
 def test_sessions_of_executorch_run_on_their_own_threads(tmp_path):
-    """The process has one pool of threads, and whoever runs after it was replaced by another session waits for ever."""
+    """The process has one pool of threads.
+
+    A session that runs after another one replaced it waits for ever.
+    """
     from executorch.extension.pybindings import portable_lib
 
     target, (network, images), (other, _) = (
@@ -554,7 +567,10 @@ def test_layers_are_timed_as_they_are_called(tmp_path):
 
 
 class ValidAndMultiplied(nn.Module):
-    """Convolutions without padding, by a step, and a depthwise one that gives two channels for each."""
+    """Convolutions without padding, by a step, and a depthwise one.
+
+    The last gives two channels for each.
+    """
 
     def __init__(self):
         super().__init__()
