@@ -63,7 +63,7 @@ class LayerTimings:
 
     def surface(self, layer: LayerSpec, pair: tuple[int, int]) -> LatencySurface:
         """Seconds of one call of a layer at a precision within a network, over its channels."""
-        edges = _SHARES
+        edges: Sequence[float] = _SHARES
         if self._deployment.target.runs:
             edges = _EDGES
         widths = _widths_of(layer, edges=edges)
