@@ -151,23 +151,32 @@ class Operators(Registry[Effect]):
     def effect(self, operator: str | Callable[..., Any]) -> Effect:
         """Effect of an operator; `Effect.UNKNOWN` for one that is not declared."""
         name = operator if isinstance(operator, str) else name_of(operator)
-        return self.get(name) if name in self else Effect.UNKNOWN
+        if name in self:
+            return self.get(name)
+        return Effect.UNKNOWN
 
 
 def name_of(operator: Callable[..., Any]) -> str:
     """What `OPERATORS` calls a class or function."""
+    # Methods of C, such as those of tensors, have no module.
     home = getattr(operator, "__module__", None) or "builtins"
+
     if isinstance(operator, type):
         if home.startswith("torch.nn."):
             return f"nn.{operator.__name__}"
         return f"{home}.{operator.__qualname__}"
+
     name = getattr(operator, "__name__", str(operator))
-    return name if home.partition(".")[0] in _HOMES else f"{home}.{name}"
+    package, _, _ = home.partition(".")
+    if package in _HOMES:
+        return name
+    return f"{home}.{name}"
 
 
 def operator_name(node: fx.Node) -> str:
     """Name of the operator a function or method node calls, e.g. ``add`` or ``view``."""
-    return node.target if isinstance(node.target, str) else name_of(node.target)
+    target = node.target
+    return target if isinstance(target, str) else name_of(target)
 
 
 def module_effect(module: nn.Module) -> Effect:
@@ -186,13 +195,18 @@ def per_channel_tensors(module: nn.Module, channels: int) -> tuple[str, ...]:
     Of torch's modules those that are known; counters and observers may have left others on it. Of
     a class from outside all whose first axis is as long as there are channels.
     """
-    is_known = name_of(type(module)).startswith("nn.")
+    kind = name_of(type(module))
+    is_known = kind.startswith("nn.")
+    parameters = module.named_parameters(recurse=False)
+    buffers = module.named_buffers(recurse=False)
+
     names = []
-    tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-    for name, tensor in tensors:
-        fits = tensor.dim() > 0 and len(tensor) == channels
-        if fits and (name in _PER_CHANNEL or not is_known):
+    for name, tensor in [*parameters, *buffers]:
+        if is_known and name not in _PER_CHANNEL:
+            continue
+        if tensor.dim() > 0 and len(tensor) == channels:
             names.append(name)
+
     return tuple(names)
 
 
@@ -208,12 +222,14 @@ def function_effect(name: str) -> Effect:
 def _require_layer(operator: Callable[..., Any]) -> None:
     from sartor.graph._layers import LAYERS
 
-    if not (isinstance(operator, type) and issubclass(operator, LAYERS)):
-        allowed = ", ".join(f"nn.{layer.__name__}" for layer in LAYERS)
-        raise UsageError(
-            f"operator {name_of(operator)} cannot be Effect.MIX: "
-            f"only subclasses of {allowed} have weights that are known"
-        )
+    if isinstance(operator, type) and issubclass(operator, LAYERS):
+        return
+
+    allowed = ", ".join(f"nn.{layer.__name__}" for layer in LAYERS)
+    raise UsageError(
+        f"operator {name_of(operator)} cannot be Effect.MIX: "
+        f"only subclasses of {allowed} have weights that are known"
+    )
 
 
 def _table() -> dict[str, Effect | str]:
@@ -221,10 +237,15 @@ def _table() -> dict[str, Effect | str]:
         # The only module that is ever added to a network.
         "sartor.graph._select.ChannelSelect": Effect.MOVE,
     }
+
     for effect, names in _FUNCTIONS.items():
-        table |= dict.fromkeys(names.split(), effect)
+        for name in names.split():
+            table[name] = effect
+
     for effect, names in _MODULES.items():
-        table |= {f"nn.{name}": effect for name in names.split()}
+        for name in names.split():
+            table[f"nn.{name}"] = effect
+
     return table
 
 

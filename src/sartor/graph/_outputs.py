@@ -21,10 +21,12 @@ def tensors_in(output: Any) -> list[Tensor]:
         return [output] if output.is_floating_point() else []
     if isinstance(output, dict):
         output = list(output.values())
+
     found: list[Tensor] = []
     if isinstance(output, (tuple, list)):
         for item in output:
             found += tensors_in(item)
+
     return found
 
 
@@ -41,10 +43,17 @@ def differ(mine: Any, theirs: Any, tolerance: float) -> bool:
     second = tensors_in(theirs)
     if [item.shape for item in first] != [item.shape for item in second]:
         return True
+
     for a, b in zip(first, second, strict=True):
         if not b.numel():
             continue
-        largest = max(_SMALLEST, float(b.abs().max()))
-        if not float((a - b).abs().max()) <= tolerance * largest:
+
+        largest = float(b.abs().max())
+        difference = float((a - b).abs().max())
+        allowed = tolerance * max(_SMALLEST, largest)
+
+        # Not ``difference > allowed``, which is false for NaN.
+        if not difference <= allowed:
             return True
+
     return False

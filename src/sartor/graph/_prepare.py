@@ -31,18 +31,18 @@ def unwrapped(model: nn.Module) -> nn.Module:
     inner = _inside(model)
     if inner is not None:
         return unwrapped(inner)
+
     for name, module in model.named_modules():
-        where = f"its module {name!r}" if name else "it"
-        if isinstance(module, torch.jit.ScriptModule):
-            reason = "is TorchScript, whose layers cannot be changed"
-        elif isinstance(module, fx.GraphModule) and _is_exported(module):
-            reason = "was made by torch.export, which leaves no layers"
-        else:
+        reason = _why_unchangeable(module)
+        if reason is None:
             continue
+
+        where = f"its module {name!r}" if name else "it"
         raise TraceError(
             f"{type(model).__name__} cannot be traced: {where} {reason}; "
             "give the torch.nn.Module that it was made from"
         )
+
     return model
 
 
@@ -51,18 +51,25 @@ def require_finite(model: nn.Module) -> None:
 
     And for the first that has no values yet.
     """
+    network = type(model).__name__
+
     for name, tensor in model.state_dict().items():
+        # A module may put whatever it likes into its state.
         if not isinstance(tensor, Tensor):
             continue
+
         if is_lazy(tensor) or tensor.is_meta:
             raise WeightsError(
-                f"{name} of {type(model).__name__} has no values yet; "
+                f"{name} of {network} has no values yet; "
                 "initialise the network, or load its weights, first"
             )
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
+
+        if not tensor.is_floating_point():
+            continue
+        bad = ~torch.isfinite(tensor)
+        if bad.any():
             raise WeightsError(
-                f"{name} of {type(model).__name__} has {bad} NaN or infinite values; "
+                f"{name} of {network} has {int(bad.sum())} NaN or infinite values; "
                 "all weights must be finite"
             )
 
@@ -94,6 +101,14 @@ def _inside(module: nn.Module) -> nn.Module | None:
     return None
 
 
+def _why_unchangeable(module: nn.Module) -> str | None:
+    if isinstance(module, torch.jit.ScriptModule):
+        return "is TorchScript, whose layers cannot be changed"
+    if isinstance(module, fx.GraphModule) and _is_exported(module):
+        return "was made by torch.export, which leaves no layers"
+    return None
+
+
 def _is_exported(module: fx.GraphModule) -> bool:
     """Whether a graph calls operators of the dispatcher (``aten.conv2d.default``)."""
     kinds = {type(node.target).__module__ for node in module.graph.nodes}
@@ -102,17 +117,22 @@ def _is_exported(module: fx.GraphModule) -> bool:
 
 def _duplicate(model: nn.Module) -> nn.Module:
     """A deep copy with wrappers inside replaced by what they wrap."""
+    # What copy.deepcopy takes for copied already.
     known: dict[int, Any] = {}
     modules = list(model.modules())
+
     for module in modules:
         for value in vars(module).values():
             # A tensor that was computed with gradients, which copy.deepcopy refuses.
             if isinstance(value, Tensor) and not value.is_leaf:
                 known[id(value)] = value.detach().clone()
+
+    # From the inside out, for a wrapper may hold others.
     for module in reversed(modules):
         inner = _inside(module)
         if inner is not None:
             known[id(module)] = copy.deepcopy(inner, known)
+
     return copy.deepcopy(model, known)
 
 
@@ -126,15 +146,18 @@ def _materialise(model: nn.Module) -> None:
     for module in model.modules():
         computed += _parametrized(module)
         computed += _hooked(module)
+
     made: dict[tuple[int, ...], nn.Parameter] = {}
     for module, name, sources, value in computed:
         _remove(module, name)
         parameter = nn.Parameter(value)
+
         # Weights that were tied stay so.
-        key = tuple(map(id, sources))
+        key = tuple(id(source) for source in sources)
         first = made.setdefault(key, parameter)
         if torch.equal(first, value):
             parameter = first
+
         setattr(module, name, parameter)
 
 
@@ -143,40 +166,59 @@ def _parametrized(module: nn.Module) -> list[_Computed]:
     found: list[_Computed] = []
     if not parametrize.is_parametrized(module):
         return found
+
     parametrizations = cast("nn.ModuleDict", module.parametrizations)
     for name, each in parametrizations.items():
-        value = getattr(module, name).detach().clone()
-        found.append((module, name, tuple(each.parameters()), value))
+        sources = tuple(each.parameters())
+        weight = getattr(module, name)
+        value = weight.detach().clone()
+        found.append((module, name, sources, value))
+
     return found
 
 
 def _hooked(module: nn.Module) -> list[_Computed]:
     """Of the older functions, which compute weights before each forward pass."""
     found: list[_Computed] = []
-    for hook in _weight_hooks(module):
+    hooks = _weight_hooks(module)
+
+    # All run before any weight is read: one may compute from what another gives.
+    for hook in hooks:
         hook(module, None)
-    for hook in _weight_hooks(module):
+
+    for hook in hooks:
         name = _name_of(hook)
-        value = getattr(module, name).detach().clone()
-        found.append((module, name, _sources(module, name), value))
+        sources = _sources(module, name)
+        weight = getattr(module, name)
+        value = weight.detach().clone()
+        found.append((module, name, sources, value))
+
     return found
 
 
 def _sources(module: nn.Module, name: str) -> tuple[Tensor, ...]:
     """Tensors that a hook computes a weight from: ``weight_orig``, ``weight_mask``, and so on."""
-    tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-    return tuple(tensor for key, tensor in tensors if key.startswith(f"{name}_"))
+    parameters = module.named_parameters(recurse=False)
+    buffers = module.named_buffers(recurse=False)
+
+    sources = []
+    for key, tensor in [*parameters, *buffers]:
+        if key.startswith(f"{name}_"):
+            sources.append(tensor)
+    return tuple(sources)
 
 
 def _weight_hooks(module: nn.Module) -> list[Callable[..., Any]]:
     """Masks first, for a norm may read what they mask."""
     masks: list[Callable[..., Any]] = []
     norms: list[Callable[..., Any]] = []
+
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, prune.BasePruningMethod):
             masks.append(hook)
         elif isinstance(hook, (WeightNorm, SpectralNorm)):
             norms.append(hook)
+
     return masks + norms
 
 
@@ -194,9 +236,11 @@ def _remove(module: nn.Module, name: str) -> None:
         module.__class__ = parametrize.type_before_parametrizations(module)
         del module.parametrizations
         return
+
     for hook in _weight_hooks(module):
         if _name_of(hook) != name:
             continue
+
         if isinstance(hook, prune.BasePruningMethod):
             prune.remove(module, name)
         elif isinstance(hook, SpectralNorm):

@@ -24,6 +24,8 @@ from sartor.graph._walk import Arguments, arguments, call_node
 from sartor.machine import BoolArray, IntArray
 
 UnitOf = Callable[[IntArray], IntArray]
+#: Labels that enter a selection, and labels that leave it.
+Sides = tuple[IntArray, IntArray]
 
 
 class _NarrowTrial:
@@ -33,6 +35,7 @@ class _NarrowTrial:
         self.labelled = labelled
         self.unit_of = unit_of
         self.kept = kept
+
         self.values: dict[fx.Node, Any] = {}
         self.rigid: set[fx.Node] = set()
 
@@ -49,9 +52,14 @@ class _NarrowTrial:
         except ValueError:
             self.rigid.add(node)
             return twin
-        if node.op.startswith("call") and (twin is None or self.labelled.moves(node)):
+
+        is_call = node.op.startswith("call")
+        if is_call and (twin is None or self.labelled.moves(node)):
             return self._try(node, expected)
-        return self.labelled.values[node] if expected is None else expected
+
+        if expected is None:
+            return self.labelled.values[node]
+        return expected
 
     def _narrow(self, twin: Any) -> Any:
         """What the labels must be after pruning.
@@ -62,31 +70,42 @@ class _NarrowTrial:
             return [self._narrow(item) for item in twin]
         if not isinstance(twin, Tensor):
             return twin
+
         found = channel_axis(twin)
         if found is not None:
             dim, channels = found
-            units = self.unit_of(channels)
-            stays = np.append(self.kept, True)  # the unit KEPT is −1: the last
-            keep = np.flatnonzero(stays[units])
-            return twin.index_select(dim, torch.from_numpy(keep))
+            keep = self._positions_kept(channels)
+            return twin.index_select(dim, keep)
+
         units = self.unit_of(distinct(twin))
-        if twin.dim() and (units != KEPT).any():
+        is_removable = units != KEPT
+        if twin.dim() and is_removable.any():
             raise ValueError("channels spread over several axes")
         return twin
 
+    def _positions_kept(self, channels: IntArray) -> Tensor:
+        units = self.unit_of(channels)
+        # The unit KEPT is −1: the last.
+        stays = np.append(self.kept, True)
+        keep = np.flatnonzero(stays[units])
+        return torch.from_numpy(keep)
+
     def _try(self, node: fx.Node, expected: Any) -> Any:
+        # What comes of a rigid node has full width, on which nothing can be learned.
         sources = node.all_input_nodes
         if not self.rigid.isdisjoint(sources):
             if expected is None:
                 return self.labelled.values[node]
             self.rigid.add(node)
             return expected
+
         args, kwargs = arguments(node, self.values.__getitem__)
         try:
             actual = call_node(self.labelled.network, node, args, kwargs)
         except Exception:  # somebody's forward pass may raise anything on narrower tensors
             self.rigid.add(node)
             return expected
+
         if expected is not None and not self._same(actual, expected):
             self.rigid.add(node)
             return expected
@@ -95,16 +114,20 @@ class _NarrowTrial:
     def _same(self, actual: Any, expected: Any) -> bool:
         """Equal labels; padding counts as equal where it is never removed."""
         if isinstance(expected, (tuple, list)):
-            return len(actual) == len(expected) and all(map(self._same, actual, expected))
+            same_length = len(actual) == len(expected)
+            return same_length and all(map(self._same, actual, expected))
         if not isinstance(expected, Tensor):
             return True
         if actual.shape != expected.shape:
             return False
+
         different = actual != expected
-        instead = actual[different]
+        is_padding = actual[different] == NEUTRAL
+        only_padding = bool(is_padding.all())
+
         wrong = distinct(expected[different])
-        only_padding = bool((instead == NEUTRAL).all())
-        stays = bool((self.unit_of(wrong) == KEPT).all())
+        is_kept = self.unit_of(wrong) == KEPT
+        stays = bool(is_kept.all())
         return only_padding and stays
 
 
@@ -112,21 +135,34 @@ def find_rigid(
     labelled: LabelPropagation, unit_of: UnitOf, groups: Sequence[IntArray], trials: int = 3
 ) -> set[fx.Node]:
     """Nodes that cannot follow narrower tensors, found by trying random prunings of all groups."""
-    rng = np.random.default_rng(0)
     rigid: set[fx.Node] = set()
     if not groups:
         return rigid
-    units = 1 + max(int(group.max()) for group in groups)
+
+    rng = np.random.default_rng(0)
     for _ in range(trials):
-        kept = np.ones(units, dtype=np.bool_)
-        for group in groups:
-            order = rng.permutation(group)
-            at_least = min(1, len(group) - 1)
-            count = max(len(group) // 3, at_least)
-            kept[order[:count]] = False
+        kept = _random_pruning(groups, rng)
         trial = _NarrowTrial(labelled, unit_of, kept)
         rigid |= trial.rigid_nodes()
     return rigid
+
+
+def _random_pruning(groups: Sequence[IntArray], rng: np.random.Generator) -> BoolArray:
+    """Whether each unit is kept where a third of every group is removed, and at least one."""
+    units = 1 + max(int(group.max()) for group in groups)
+    kept = np.ones(units, dtype=np.bool_)
+
+    for group in groups:
+        order = rng.permutation(group)
+        # A group of one unit loses none.
+        at_least = min(1, len(group) - 1)
+        third = len(group) // 3
+        count = max(third, at_least)
+
+        removed = order[:count]
+        kept[removed] = False
+
+    return kept
 
 
 class Rewiring:
@@ -136,22 +172,27 @@ class Rewiring:
         self.labelled = labelled
         self.network = labelled.network
         self.rigid = rigid
-        self.selects: dict[str, tuple[IntArray, IntArray]] = {}
+        #: Labels that enter and leave each new module.
+        self.selects: dict[str, Sides] = {}
+
         self._original: dict[fx.Node, Arguments] = {}
         self._full: dict[fx.Node, fx.Node] = {}
         self._narrow: dict[fx.Node, fx.Node] = {}
 
-    def apply(self) -> dict[str, tuple[IntArray, IntArray]]:
+    def apply(self) -> dict[str, Sides]:
         """Rewire the graph in place; labels entering and leaving each new module, by its name."""
         graph = self.network.graph
         for node in graph.nodes:
             self._original[node] = (node.args, node.kwargs)
+
+        # Not over the graph, which grows meanwhile.
         for node in self._original:
             sources = node.all_input_nodes
             if node in self.rigid:
                 self._read(node, self._widened)
             elif not self.rigid.isdisjoint(sources):
                 self._read(node, self._narrowed)
+
         graph.eliminate_dead_code()
         graph.lint()
         self.network.recompile()
@@ -179,9 +220,11 @@ class Rewiring:
             return self._insert(node, entering_is_narrow=True)
         if node.op in ("placeholder", "get_attr"):
             return node
+
         args, kwargs = self._original[node]
         wide_args: Any = fx.node.map_arg(args, self._widened)
         wide_kwargs: Any = fx.node.map_arg(kwargs, self._widened)
+
         # The copy comes after its arguments, which may be new nodes too.
         copy = self.network.graph.node_copy(node)
         copy.args = wide_args
@@ -190,8 +233,10 @@ class Rewiring:
 
     def _narrowed(self, node: fx.Node) -> fx.Node:
         twin = self.labelled.twins[node]
-        if node not in self.rigid or not isinstance(twin, Tensor):
+        is_wide = node in self.rigid
+        if not is_wide or not isinstance(twin, Tensor):
             return node
+
         if node not in self._narrow:
             self._narrow[node] = self._insert(node, entering_is_narrow=False)
         return self._narrow[node]
@@ -202,13 +247,19 @@ class Rewiring:
         # A tensor that spreads its channels is itself rigid, and so are its users.
         assert found is not None
         dim, channels = found
+
         name = self._free_name()
         every = torch.arange(len(channels))
         select = ChannelSelect(dim, every)
         self.network.add_submodule(name, select)
+
         # Marks the side that stays at full width.
         full = np.full_like(channels, NEUTRAL - 1)
-        self.selects[name] = (channels, full) if entering_is_narrow else (full, channels)
+        if entering_is_narrow:
+            self.selects[name] = (channels, full)
+        else:
+            self.selects[name] = (full, channels)
+
         return self.network.graph.call_module(name, (node,))
 
     def _free_name(self) -> str:
@@ -229,9 +280,12 @@ def channel_axis(twin: Tensor) -> tuple[int, IntArray] | None:
         channels = along(twin, dim)
         if channels is not None:
             candidates[dim] = channels
+
     for dim, channels in candidates.items():
-        if (channels != channels[0]).any():
+        varies = channels != channels[0]
+        if varies.any():
             return dim, channels
+
     if 1 in candidates:
         return 1, candidates[1]
     return next(iter(candidates.items()), None)

@@ -25,10 +25,16 @@ class ChannelSelect(nn.Module):
         super().__init__()
         self.dim = dim
         self.register_buffer("index", index)
+
         in_order = torch.arange(len(index))
         self.is_identity = torch.equal(index, in_order)
-        self.has_zeros = bool((index < 0).any())
-        self.register_buffer("_shifted", index + 1, persistent=False)
+
+        yields_zeros = index < 0
+        self.has_zeros = bool(yields_zeros.any())
+
+        # One channel of zeros goes in front of the others, so −1 becomes 0.
+        shifted = index + 1
+        self.register_buffer("_shifted", shifted, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape of ``x`` with ``len(index)`` channels along ``dim``."""
@@ -37,6 +43,7 @@ class ChannelSelect(nn.Module):
             return x
         if not self.has_zeros:
             return x.index_select(self.dim, self.index)
+
         # One channel of zeros in front to pick from: two operators in every runtime, where filling
         # in takes a dozen.
         axes_behind = x.dim() - 1 - self.dim

@@ -14,6 +14,7 @@ def owners_of_weights(modules: Mapping[str, nn.Module]) -> dict[str, list[str]]:
         for parameter in module.parameters(recurse=False):
             owners = holders.setdefault(id(parameter), [])
             owners.append(name)
+
     shared: dict[str, list[str]] = {}
     for name, module in modules.items():
         weight = getattr(module, "weight", None)
@@ -21,6 +22,7 @@ def owners_of_weights(modules: Mapping[str, nn.Module]) -> dict[str, list[str]]:
         others = [owner for owner in owners if owner != name]
         if others:
             shared[name] = others
+
     return shared
 
 
