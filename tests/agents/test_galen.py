@@ -172,7 +172,10 @@ def test_an_episode_of_others_is_not_taken_for_what_was_proposed_before(context)
 
 
 def test_a_batch_is_standardised_by_what_was_seen_until_now(context):
-    """States by all rows of the memory, rewards by the moving average: −1, then 0.05 of −3's way."""
+    """States by all rows of the memory, rewards by the moving average.
+
+    That is −1, then 0.05 of the way to −3.
+    """
     agent = GalenAgent(context)
     batches = spied(agent)
     for _ in range(40):

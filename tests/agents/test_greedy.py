@@ -19,7 +19,10 @@ def test_what_costs_no_error_goes_first_and_no_further_than_needed():
 
 
 def test_errors_are_weighed_by_what_is_saved():
-    """A step of 10 saves 8 MACs, one of 4 saves 15: the second is cheaper though its error is larger."""
+    """A step of 10 saves 8 MACs, one of 4 saves 15.
+
+    The second is cheaper though its error is larger.
+    """
     problem = problems.channels("macs<=85%")
     first = np.arange(9, -1, -1) * 0.10
     second = np.arange(3, -1, -1) * 0.15

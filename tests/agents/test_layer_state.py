@@ -14,7 +14,7 @@ from sartor.problem import Problem, SearchSpace
 
 
 class Chain(torch.nn.Module):
-    """MACs of 8 × 8 positions: 64·(9·3·4) = 6912, 64·(9·4·6) = 13824, and 12 of the linear layer."""
+    """MACs of 8 × 8 positions: 64·(9·3·4) = 6912, 64·(9·4·6) = 13824; 12 of the linear layer."""
 
     def __init__(self):
         super().__init__()
@@ -89,7 +89,7 @@ def test_every_row_has_the_same_features(context):
 
 
 def test_sensitivity_is_shown_at_ten_points_from_the_coarsest_on(context):
-    """Of 21 choices, every second one from the first; the last, which costs nothing, is left out."""
+    """Of 21 choices, every second one from the first; the last costs nothing and is left out."""
     network = trace(torch.nn.Sequential(*wide()), torch.zeros(1, 3, 8, 8))
     problem = Problem.of(CostModel(network), Budget(()), SearchSpace(min_keep=0.04))
     assert [len(decision.choices) for decision in problem.decisions] == [21]

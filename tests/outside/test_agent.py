@@ -34,7 +34,7 @@ class TestHillClimber(AgentConformance):
 
 def test_it_is_found_by_its_place():
     assert AGENTS.get("outside.agent:HillClimber") is HillClimber
-    with pytest.raises(UsageError, match="agent 'outside.agent:Nobody' cannot be imported"):
+    with pytest.raises(UsageError, match=r"agent 'outside\.agent:Nobody' cannot be imported"):
         AGENTS.get("outside.agent:Nobody")
 
 

@@ -42,7 +42,10 @@ def page_of_run(run):
 
 @pytest.fixture
 def show(browser):
-    """Open a page; anything that the browser complains of, or that is fetched from elsewhere, fails the test."""
+    """Open a page.
+
+    Anything that the browser complains of, or that is fetched from elsewhere, fails the test.
+    """
     complaints, contexts = [], []
 
     def open_page(address, viewport=DESK, **more):
@@ -58,7 +61,8 @@ def show(browser):
         page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
         page.goto(address)
         page.wait_for_function(
-            "document.querySelectorAll('.chart').length == document.querySelectorAll('.chart svg').length"
+            "document.querySelectorAll('.chart').length"
+            " == document.querySelectorAll('.chart svg').length"
         )
         return page
 

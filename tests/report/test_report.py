@@ -71,10 +71,8 @@ def test_the_page_holds_the_numbers_of_the_run_and_needs_no_network(run):
         result["best"]["latency"]["candidate"]["median_s"]
     )
     for layer in result["layers"]["best"]:
-        assert (
-            f'"layer": "{layer["name"]}", "network": "best", "out_channels": {layer["out_channels"]}'
-            in bars
-        )
+        name, channels = layer["name"], layer["out_channels"]
+        assert f'"layer": "{name}", "network": "best", "out_channels": {channels}' in bars
 
 
 def test_everything_is_there_as_files_too(run):
@@ -195,10 +193,9 @@ def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsy
     described_run = Run(missed)
     described_run.verified = (faulty,)
     described = card(described_run)
-    assert (
-        "Run in a runtime on a device: 10.00 % on 300 images. **Not as promised: accuracy is 10.00 %.**"
-        in described
-    )
+    measured = "Run in a runtime on a device: 10.00 % on 300 images."
+    fault = "**Not as promised: accuracy is 10.00 %.**"
+    assert f"{measured} {fault}" in described
     main(["show", str(missed)])
     for text in (
         described,

@@ -105,7 +105,8 @@ def test_objects_are_taken_as_they_are_and_unknown_names_refused():
     assert (mine.can_race, mine.needs_images, mine.needs_latency) == (False, False, False)
     assert mine.enforces_budget
     assert as_reward("accuracy") is REWARDS.get("accuracy")
-    with pytest.raises(UsageError, match="reward 'fidelty' is not known; did you mean 'fidelity'?"):
+    expected = r"reward 'fidelty' is not known; did you mean 'fidelity'\?"
+    with pytest.raises(UsageError, match=expected):
         as_reward("fidelty")
     assert isinstance(REWARDS, Registry)
 

@@ -45,7 +45,10 @@ def kept_in(folder):
 
 
 def press_ctrl_c(episode, best):
-    """In the last episode; called as Python calls it, which can be a moment late where other threads run."""
+    """In the last episode.
+
+    Called as Python calls it, which can be a moment late where other threads run.
+    """
     if episode.number == SEARCH.episodes - 1:
         signal.getsignal(signal.SIGINT)(signal.SIGINT, None)
 
@@ -77,7 +80,7 @@ def test_every_stage_prunes_what_the_one_before_left(weights, data, tmp_path):
 
 
 def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_path):
-    """And the last may keep less than the fifth of the weights that one search keeps of every convolution at least."""
+    """And the last may keep less of every convolution than the fifth that one search keeps at least."""
     run_schedule(plan(weights, tmp_path, ("params<=50%", "params<=18%"), granularity="weights"))
     first, second = (read_policy(tmp_path / f"stage-{number}").weights for number in (1, 2))
     assert all(second[name] <= first[name] for name in first)
@@ -172,7 +175,8 @@ def test_a_stage_fine_tuned_again_by_hand_learns_from_the_original_and_the_sched
     main(["finetune", str(stage), "--epochs", "3", "--augment", ""])
     with pytest.raises(
         RunError,
-        match=r"stage-2 was searched from other weights than .*stage-1/tuned\.safetensors now holds",
+        match=r"stage-2 was searched from other weights than "
+        r".*stage-1/tuned\.safetensors now holds",
     ):
         run_schedule(plan(weights, tmp_path, stages), resume=True)
     assert (stage / "tuned.safetensors").read_bytes() != before

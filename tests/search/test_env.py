@@ -51,7 +51,10 @@ def score(outcome):
 
 
 class Chain(torch.nn.Module):
-    """Three convolutions of 8 × 8 positions: 64·(9·3·4), 64·(9·4·6), 64·(9·6·5) MACs; a linear layer."""
+    """Three convolutions of 8 × 8 positions, then a linear layer.
+
+    The convolutions have 64·(9·3·4), 64·(9·4·6) and 64·(9·6·5) MACs.
+    """
 
     def __init__(self):
         super().__init__()
@@ -111,7 +114,10 @@ def test_costs_are_counted_in_what_tells_choices_apart():
 
 
 def test_what_a_layer_is_is_scaled_to_its_range():
-    """Read by `second`, `third`, `linear`: 6, 5, 2 outputs; 4, 6, 5 inputs; the linear layer has no area."""
+    """Read by `second`, `third`, `linear`: 6, 5, 2 outputs and 4, 6, 5 inputs.
+
+    The linear layer has no area.
+    """
     task = Problem.of(CostModel(trace(Chain(), torch.zeros(1, 3, 8, 8))), Budget(()))
     seen = walk(task, 1.0)[:3]
     expected = {

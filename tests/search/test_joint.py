@@ -106,7 +106,7 @@ def joint(cost_model, tmp_path, budget="", **options):
 
 
 def play(agent, problem, reward_of):
-    """One episode of an agent, rewarded for the ratios that it kept; the counts that were executed."""
+    """The counts executed in one episode of an agent, rewarded for the ratios that it kept."""
     agent.begin()
     counts = problem.execute(
         np.array([agent.act(np.zeros(11, np.float32), step) for step in range(len(problem))])
@@ -121,7 +121,10 @@ def play(agent, problem, reward_of):
 def test_evolution_is_shown_what_bits_alone_reach_however_wrong_the_errors_are(
     cost_model, tmp_path
 ):
-    """Pruning seems to cost next to nothing here, as it does where errors were estimated from few images."""
+    """Pruning seems to cost next to nothing here.
+
+    It does so where errors were estimated from few images.
+    """
     problem = joint(cost_model, tmp_path, "latency<=50%")
     errors = [
         (1.0 if d.quantizes else 1e-9) * np.linspace(1, 0, len(d.choices)) ** 2
@@ -280,7 +283,10 @@ def test_a_latency_is_refused_if_it_is_out_of_reach_by_more_than_predictions_err
 
 
 class SlowNarrowIntegers:
-    """Integers are fast in wide layers; in layers of few channels they take four times as long as floats."""
+    """Integers are fast in wide layers.
+
+    In layers of few channels they take four times as long as floats.
+    """
 
     def __init__(self, cost_model, narrow=8):
         self._cost_model, self._narrow, self.original_s = cost_model, narrow, 1.0
@@ -713,7 +719,10 @@ class Patient(FakeTarget):
 def test_quiet_moments_are_known_before_anything_is_compared_with_them(
     cost_model, tmp_path, monkeypatch
 ):
-    """Also where the latencies of a search before are there already, and the original is not timed again."""
+    """Also where the latencies of a search before are there already.
+
+    The original is not timed again then.
+    """
     first = Patience(limit_s=0.05)
     monkeypatch.setattr(_deployment, "_FIRST", first)
     deployment = Deployment.build(Patient(), cost_model.network, tmp_path)
@@ -723,7 +732,10 @@ def test_quiet_moments_are_known_before_anything_is_compared_with_them(
 
 
 class KindAtFirst(FakeTarget):
-    """A machine on which every network is measured a tenth too fast, the first time it is measured until it is sure."""
+    """A machine on which every network is a tenth too fast at first.
+
+    That is the first time it is measured until it is sure.
+    """
 
     seen: set
 
@@ -748,7 +760,10 @@ def test_what_is_delivered_met_the_ceiling_twice(model, data):
 
 
 class NeverQuiet(FakeTarget):
-    """A machine that is busy whenever a search measures: everything takes twice as long, and nothing settles."""
+    """A machine that is busy whenever a search measures.
+
+    Everything takes twice as long, and nothing settles.
+    """
 
     def compare(self, candidate, original, patience=None, gauge=None):
         found = super().compare(candidate, original, patience, gauge)

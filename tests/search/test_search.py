@@ -199,7 +199,10 @@ def test_ctrl_c_delivers_the_best_so_far(weights, tmp_path):
 
 
 def test_the_first_ctrl_c_waits_for_the_episode_and_the_second_does_not():
-    """What Python calls is called here: a signal sent where other threads run may be handled a moment too late for the test."""
+    """What Python calls is called here.
+
+    A signal sent where other threads run may be handled a moment too late for the test.
+    """
     before = signal.getsignal(signal.SIGINT)
     with Interruption() as interruption:
         ctrl_c = signal.getsignal(signal.SIGINT)
