@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-import sartor
 from sartor.errors import SartorError
-from sartor.machine import is_main, keep_freed_memory, require
+from sartor.machine import VERSION, is_main, keep_freed_memory, require
 
 _FAILED = 1
+# What shells report of a program that SIGINT ended: 128 and the number of the signal.
 _INTERRUPTED = 130
 
 
@@ -34,8 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> None:
+    # Answered without the packages of the command line: it must work where they are missing.
     if arguments == ["--version"]:
-        sys.stdout.write(f"sartor {sartor.__version__}\n")
+        sys.stdout.write(f"sartor {VERSION}\n")
         return
 
     require("tyro", extra="cli")

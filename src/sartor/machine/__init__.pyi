@@ -16,3 +16,4 @@ from ._seed import require_seed as require_seed
 from ._structure import structure as structure
 from ._threads import map_on_threads as map_on_threads
 from ._threads import torch_threads as torch_threads
+from ._version import VERSION as VERSION

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
-import sartor
+from sartor.machine import VERSION
 from sartor.pipeline._report import EpisodeSeconds
 from sartor.search import Episode
 
@@ -21,13 +21,18 @@ def is_unsettled(episode: Episode) -> bool:
 def mean_seconds(episodes: Sequence[Episode]) -> EpisodeSeconds:
     """Where the seconds of episodes went."""
     outcomes = [episode.outcome for episode in episodes]
-    total = _mean([episode.seconds for episode in episodes])
+    seconds = [episode.seconds for episode in episodes]
+    total = _mean(seconds)
     refit = _mean([outcome.seconds_build for outcome in outcomes])
     evaluate = _mean([outcome.seconds_score for outcome in outcomes])
     latency = _mean([outcome.seconds_latency for outcome in outcomes])
     agent = _mean([episode.seconds_agent for episode in episodes])
+
+    # What is left may be below 0 by the resolution of the clock.
     rest = total - refit - evaluate - latency - agent
-    median = statistics.median(episode.seconds for episode in episodes)
+    # A few slow episodes pull the mean up, not the median.
+    median = statistics.median(seconds)
+
     return EpisodeSeconds(
         total=round(total, 4),
         refit=round(refit, 4),
@@ -46,7 +51,7 @@ def _mean(seconds: list[float]) -> float:
 def versions() -> dict[str, str]:
     """Of what computed a result."""
     return {
-        "sartor": sartor.__version__,
+        "sartor": VERSION,
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }

@@ -18,7 +18,7 @@ from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.machine import IntArray
-from sartor.pipeline._report import Entry, LayerEntry, Ratio
+from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.rewards import Reward
@@ -53,6 +53,17 @@ class Verdict:
     def slowest(self) -> float:
         """The relative latency that it has at most; 0 where nothing was measured."""
         return 0.0 if self.latency is None else self.latency.high
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The candidate that is delivered, and every network that is reported."""
+
+    verdict: Verdict
+    baselines: dict[str, Entry]
+    original: Entry
+    best: Entry
+    layers: Layers
 
 
 class Judge:
@@ -107,29 +118,39 @@ class Judge:
 
         for _ in range(_ROUNDS):
             verdicts = self._verdicts(problem, candidates, ceiling)
+            # The best first: measuring stops at the first that is confirmed.
             verdicts.sort(key=lambda verdict: -verdict.reward)
             for place, verdict in enumerate(verdicts):
-                if verdict.met:
-                    verdicts[place] = self._confirm(verdict, ceiling)
-                if verdicts[place].met:
-                    return verdicts[place]
+                if not verdict.met:
+                    continue
+                confirmed = self._confirm(verdict, ceiling)
+                if confirmed.met:
+                    return confirmed
+                verdicts[place] = confirmed
 
-            missed = min(verdict.slowest for verdict in verdicts) / ceiling
+            fastest = min(verdict.slowest for verdict in verdicts)
+            missed = fastest / ceiling
             problem.tighten(missed * _MARGIN)
             candidates = [problem.execute(counts / problem.sizes) for counts in candidates]
+
         return min(verdicts, key=lambda verdict: verdict.slowest)
 
     def _verdicts(
         self, problem: Problem, candidates: Sequence[IntArray], ceiling: float | None
     ) -> list[Verdict]:
+        # Arrays are not hashable; their bytes are. Agents often propose one policy twice.
         distinct = {counts.tobytes(): counts for counts in candidates}
         return [self._verdict(problem, counts, ceiling) for counts in distinct.values()]
 
     def rule(self, rule: str, context: SearchContext) -> Entry:
         """Entry of a rule's policy, refitted like the finalists."""
-        policy = context.problem.policy(context.problem.execute(RULES.get(rule)(context)))
+        decide = RULES.get(rule)
+        counts = context.problem.execute(decide(context))
+        policy = context.problem.policy(counts)
+
         network = self.compressor.candidate(policy, final=True)
-        return self.entry(network, policy, self._measure(network))
+        latency = self._measure(network)
+        return self.entry(network, policy, latency)
 
     def entry(
         self, network: fx.GraphModule, policy: Policy, latency: Comparison | None = None
@@ -137,9 +158,11 @@ class Judge:
         """Accuracies and costs, absolute and as ratios."""
         cost = self.compressor.cost_model.cost(policy)
         ratio = cost.ratio(self.compressor.cost_model.original)
+        validation = self.validation.score(network)
+        test = self.test.score(network) if self.test else None
         return Entry(
-            validation=self.validation.score(network).accuracy,
-            test=self.test.score(network).accuracy if self.test else None,
+            validation=validation.accuracy,
+            test=test.accuracy if test else None,
             **asdict(cost),
             latency=latency,
             ratio=Ratio(**ratio),
@@ -150,12 +173,16 @@ class Judge:
     ) -> tuple[LayerEntry, ...]:
         """Every layer of a candidate, or of the original; timed where the target profiles."""
         seconds: dict[str, float] = {}
-        if self.deployment is not None and self.deployment.target.profiles:
-            seconds = self.deployment.profile(candidate)
+        deployment = self.deployment
+        if deployment is not None and deployment.target.profiles:
+            seconds = deployment.profile(candidate)
 
         entries = []
-        for cost in self.compressor.cost_model.by_layer(policy):
-            entry = LayerEntry(**asdict(cost), seconds=seconds.get(cost.name))
+        cost_model = self.compressor.cost_model
+        for cost in cost_model.by_layer(policy):
+            # A runtime may merge a layer into another, which the profiler then does not name.
+            timed = seconds.get(cost.name)
+            entry = LayerEntry(**asdict(cost), seconds=timed)
             entries.append(entry)
         return tuple(entries)
 
@@ -164,21 +191,26 @@ class Judge:
         network = self.compressor.candidate(policy, final=True)
         latency = self._measure(network)
         if latency is not None and latency.settled:
+            # Should all miss the budget, the next projection predicts better.
             problem.correct(counts, latency.relative)
+
         met = ceiling is None or (latency is not None and latency.high <= ceiling)
         if problem.budget.bounds_latency and not met:
+            # It cannot be delivered: scoring it would cost all validation images for nothing.
             return Verdict(policy, network, -math.inf, latency, met)
 
         score = self.validation.score(network)
+        relative = None if latency is None else latency.relative
         outcome = Outcome(
             accuracy=score.accuracy,
             images=score.images,
             stopped=False,
             cost=self.compressor.cost_model.cost(policy),
             divergence=score.divergence,
-            relative_latency=None if latency is None else latency.relative,
+            relative_latency=relative,
         )
-        return Verdict(policy, network, self.reward(outcome, ceiling), latency, met)
+        reward = self.reward(outcome, ceiling)
+        return Verdict(policy, network, reward, latency, met)
 
     def _confirm(self, verdict: Verdict, ceiling: float) -> Verdict:
         """The same, measured again; the slower of both measurements counts."""
@@ -189,4 +221,6 @@ class Judge:
         return replace(verdict, latency=again, met=met)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
-        return None if self.deployment is None else self.deployment.measure(network, SURE)
+        if self.deployment is None:
+            return None
+        return self.deployment.measure(network, SURE)

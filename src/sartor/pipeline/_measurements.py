@@ -36,12 +36,14 @@ def measure_layers(
 
     Raises `UsageError` for latency without a target, or with one that has no profiler.
     """
+    # Measuring takes minutes: agents that would not look are spared it.
     if not class_of(as_factory(agent)).sees_measurements:
         return None, None
 
     omega = None
     if "sensitivity" in options.state:
         omega = _sensitivity(compressor, options, sensitivity_file)
+
     latency = None
     if "latency" in options.state:
         if deployment is None:
@@ -79,12 +81,15 @@ def _layer_latency(
 ) -> LayerLatency:
     """Each layer's shares of the original's latency, now and at the coarsest precisions."""
     if path is not None and path.exists():
-        stored = read_json(path, missing="", error=RunError)
-        return {name: (float(shares[0]), float(shares[1])) for name, shares in stored.items()}
+        return _read_shares(path)
 
-    coarsest = problem.policy(problem.combine(widths=problem.highest, bits=problem.lowest))
+    # All channels at the fewest bits: the difference is what bits alone can save.
+    counts = problem.combine(widths=problem.highest, bits=problem.lowest)
+    coarsest = compressor.candidate(problem.policy(counts))
     before = deployment.profile()
-    after = deployment.profile(compressor.candidate(coarsest))
+    after = deployment.profile(coarsest)
+
+    # Both by the total of the original, so that the second says what is saved too.
     total = sum(before.values())
     shares = {}
     for layer in compressor.network.layers:
@@ -93,5 +98,15 @@ def _layer_latency(
         shares[layer.name] = (original, rounded)
 
     if path is not None:
-        write_text(path, json.dumps(shares, indent=1) + "\n")
+        text = json.dumps(shares, indent=1)
+        write_text(path, text + "\n")
     return shares
+
+
+def _read_shares(path: Path) -> LayerLatency:
+    stored = read_json(path, missing="", error=RunError)
+    found = {}
+    for name, shares in stored.items():
+        original, rounded = shares[0], shares[1]
+        found[name] = (float(original), float(rounded))
+    return found

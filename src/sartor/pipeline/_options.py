@@ -99,9 +99,15 @@ class SearchOptions:
         for name in ("base", "sensitivity", "table"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, Path(value))
+                # The class is frozen for its users; here it is still being made.
+                path = Path(value)
+                object.__setattr__(self, name, path)
+
         for name in ("methods", "state", "seed_with", "baselines"):
-            object.__setattr__(self, name, _names(name, getattr(self, name)))
+            value = getattr(self, name)
+            names = _names(name, value)
+            object.__setattr__(self, name, names)
+
         self._require_counts()
         self._require_names()
 
@@ -121,11 +127,14 @@ class SearchOptions:
             value = getattr(self, name)
             if value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
+
+        # Turned round, because NaN is neither below 0 nor at least 0.
         if self.max_time is not None and not self.max_time >= 0:
             raise UsageError(f"max_time is {self.max_time}; it must be seconds, at least 0")
         require_seed(self.seed)
 
     def _require_names(self) -> None:
+        # Types say as much, but nothing checks them in a file or in a notebook.
         _require_allowed("methods", self.methods, get_args(Method))
         _require_allowed("state", self.state, get_args(Measurement))
         _require_allowed("granularity", (self.granularity,), get_args(Granularity))
@@ -133,6 +142,7 @@ class SearchOptions:
             raise UsageError("methods are empty; allowed are prune, quantize, or both")
         for rule in (*self.seed_with, *self.baselines):
             _require_name("rule", rule, RULES)
+
         _require_name("agent", self.agent, AGENTS)
         if self.reward is not None:
             _require_name("reward", self.reward, REWARDS)
@@ -147,6 +157,7 @@ def _names(option: str, value: object) -> tuple[str, ...]:
         if len(names) == len(value):
             return tuple(names)
 
+    # A plain string is a sequence of names too, of its letters: the likely meaning is shown.
     example = ("prune",)
     if isinstance(value, str):
         example = (value,)

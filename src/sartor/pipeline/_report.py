@@ -206,6 +206,7 @@ class Report:
     def to_json(self) -> str:
         """The text of ``result.json``."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        # A policy has a form of its own, in which it stands in policy.json too.
         content["policy"] = json.loads(self.policy.to_json())
         return json.dumps(content, indent=1) + "\n"
 
@@ -220,7 +221,10 @@ class Report:
             content: Any = json.loads(text)
         except json.JSONDecodeError as error:
             raise RunError(f"{place} is not JSON: {error}") from error
-        schema = content.pop("schema", None) if isinstance(content, dict) else None
+
+        schema = None
+        if isinstance(content, dict):
+            schema = content.pop("schema", None)
         if schema != SCHEMA:
             raise RunError(f"{place} is not a report of schema {SCHEMA}; another version wrote it")
         return structure(cls, content, place, RunError)

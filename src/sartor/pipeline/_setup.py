@@ -58,7 +58,9 @@ def make_target(options: SearchOptions) -> Target | None:
 
 def read_base(options: SearchOptions) -> Policy | None:
     """The policy of the earlier run that a search is based on. Raises `RunError` if it is gone."""
-    return None if options.base is None else read_policy(options.base)
+    if options.base is None:
+        return None
+    return read_policy(options.base)
 
 
 def _require_precisions(options: SearchOptions, target: Target | None) -> None:
@@ -100,6 +102,7 @@ def make_problem(
     it is ``enforced`` (`Reward.enforces_budget`), proposals are not projected onto it.
     """
     _require_precisions(options, target)
+
     network = compressor.network
     if base is not None and target is not None:
         target.check(network, base)
@@ -117,6 +120,7 @@ def make_problem(
         table = _table_file(options, deployment.target, latencies)
         timed = _with_base(precisions, base)
         latency = LatencyTable.measure(compressor.cost_model, deployment, timed, table)
+        # Without bounds: networks that are over the budget must be measured as they are.
         unbounded = Problem.of(compressor.cost_model, Budget(()), space, latency=latency, base=base)
         _measure_corners(unbounded, compressor, latency, options.seed)
 
@@ -131,11 +135,12 @@ def _precisions(
     if target is None or "quantize" not in options.methods:
         return {}
     supports = target.describe().supports
-    return {
-        layer.name: targets.precisions(supports, layer)
-        for layer in network.layers
-        if can_be_quantized(network.module.get_submodule(layer.name))
-    }
+    found = {}
+    for layer in network.layers:
+        module = network.module.get_submodule(layer.name)
+        if can_be_quantized(module):
+            found[layer.name] = targets.precisions(supports, layer)
+    return found
 
 
 def _with_base(
@@ -166,16 +171,24 @@ def _measure_corners(
     """
     middle = (problem.lowest + problem.highest) // 2
     rows = problem.corners((problem.lowest, middle, problem.highest))
+
+    # Where precisions alternate, runtimes convert between layers, which no single layer shows.
     rng = np.random.default_rng(seed)
     for row in (middle, problem.highest):
         drawn = rng.uniform(size=len(problem)) < 0.5
         coarse = problem.quantizes & drawn
-        rows.append(np.where(coarse, problem.lowest, row))
+        mixture = np.where(coarse, problem.lowest, row)
+        rows.append(mixture)
 
+    # Corners coincide where only one method is open, and every one costs a measurement.
     distinct = {row.tobytes(): row for row in rows}
     for row in distinct.values():
-        counts = problem.execute(row / problem.sizes)
+        ratios = row / problem.sizes
+        counts = problem.execute(ratios)
         policy = problem.policy(counts)
+
+        # Built only if the file of latencies lacks it.
         build = functools.partial(compressor.candidate, policy)
         groups, settings = problem.split(counts)
-        latency.measure_whole(groups, settings, policy.to_json(), build)
+        name = policy.to_json()
+        latency.measure_whole(groups, settings, name, build)

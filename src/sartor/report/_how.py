@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sartor
+from sartor.machine import VERSION
 from sartor.pipeline import Report
 from sartor.runs import Run, counted
 
@@ -41,10 +41,13 @@ def how_briefly(run: Run) -> str:
 def _target(report: Report | None) -> str:
     if report is None or report.target is None:
         return "none"
+
     target = report.target
-    return f"{target.runtime}, {target.device}, {counted(target.threads, 'thread')}"
+    threads = counted(target.threads, "thread")
+    return f"{target.runtime}, {target.device}, {threads}"
 
 
 def _versions(report: Report | None) -> str:
-    versions = {"sartor": sartor.__version__} if report is None else report.versions
+    # Until there is a result, this process is what computes it.
+    versions = {"sartor": VERSION} if report is None else report.versions
     return ", ".join(f"{name} {version}" for name, version in versions.items())

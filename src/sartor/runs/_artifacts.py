@@ -9,12 +9,12 @@ from typing import Self
 import torch
 from torch import fx, nn
 
-import sartor
-from sartor.compression import holds_network
+from sartor.compression import StoredNetwork, holds_network
 from sartor.data import Data
 from sartor.errors import DataError, RunError
 from sartor.export import export, find_format, verify, verifying_target
 from sartor.graph import trace
+from sartor.machine import VERSION
 from sartor.runs._config import RunConfig, command_line, require_threads
 from sartor.runs._folder import RunFolder
 from sartor.runs._layout import verification_of
@@ -68,8 +68,11 @@ class RunArtifacts(RunFolder):
         """
         origin = None
         if holds_network(self.folder):
+            # It says how many classes and pixels the network was built for.
             origin = self.network.origin
-        return self._source().load(calibration=calibration, origin=origin)
+
+        source = self._source()
+        return source.load(calibration=calibration, origin=origin)
 
     def export(
         self,
@@ -90,19 +93,34 @@ class RunArtifacts(RunFolder):
         suffix = find_format(format).suffix
         stored = self.latest
         path = Path(out) if out else self.layout.artifact(suffix)
-        metadata = {
-            "policy": stored.policy.to_json(),
-            "budget": self.config.budget,
-            "seed": str(self.config.options.seed),
-            "finetuned": json.dumps(stored.folder == self.layout.finetuned),
-            "versions": json.dumps({"sartor": sartor.__version__, "torch": str(torch.__version__)}),
-            "command": self.command,
-        }
-        network = stored.load(self._source().build(stored.origin))
-        export(network, stored.inputs, path, format, metadata=metadata, batch=batch)
+        original = self._source().build(stored.origin)
+        network = stored.load(original)
+
+        export(
+            network,
+            stored.inputs,
+            path,
+            format,
+            metadata=self._metadata(stored),
+            batch=batch,
+        )
+        # What was measured of the file that was replaced does not hold for this one.
         verification_of(path).unlink(missing_ok=True)
         self.refresh()
         return path
+
+    def _metadata(self, stored: StoredNetwork) -> dict[str, str]:
+        """What an exported file says of how it was made; runtimes keep only text."""
+        is_finetuned = stored.folder == self.layout.finetuned
+        versions = {"sartor": VERSION, "torch": str(torch.__version__)}
+        return {
+            "policy": stored.policy.to_json(),
+            "budget": self.config.budget,
+            "seed": str(self.config.options.seed),
+            "finetuned": json.dumps(is_finetuned),
+            "versions": json.dumps(versions),
+            "command": self.command,
+        }
 
     def verify(
         self,
@@ -124,26 +142,32 @@ class RunArtifacts(RunFolder):
         """
         require_threads(threads)
         stored = self.latest
-        path = Path(artifact) if artifact else self.layout.artifact(find_format(format).suffix)
+        suffix = find_format(format).suffix
+        path = Path(artifact) if artifact else self.layout.artifact(suffix)
         if not path.exists():
             again = command_line("export", self.folder, "--format", format)
             raise RunError(f"{path} does not exist; make it with: {again}")
+
         subject, images = self._source().load_both(1, stored.origin)
         if images.test is None:
             raise DataError(f"the data of {self.folder} has no test images to verify on")
 
-        original = trace(subject.model, images.calibration.slice(0, 1).normalized()).module
+        # Tracing looks at shapes only: one image is enough.
+        image = images.calibration.slice(0, 1).normalized()
+        original = trace(subject.model, image).module
+        candidate = stored.load(subject.model)
         options = self.config.options
         target = verifying_target(format, options.target)
         found = verify(
             path,
             format,
-            stored.load(subject.model),
+            candidate,
             original,
             images.test,
             threads=threads or options.target_threads,
             target=target,
         )
+
         verified = hold_against(found, path, self.config, self.result, target)
         verified.save()
         self.refresh()
@@ -155,9 +179,12 @@ class RunArtifacts(RunFolder):
         names = {"--model": self._model, "--weights": self._weights, "--data": self._data}
         words: list[str] = []
         for flag, name in names.items():
+            # A network or images that are objects cannot be written on a command line.
             is_name = isinstance(name, (str, Path))
             if name and is_name:
-                words += [flag, str(name)]
+                word = str(name)
+                words += [flag, word]
+
         return tuple(words)
 
     def _around(self, folder: Path) -> Self:

@@ -1,0 +1,118 @@
+"""What a search works with, checked before it begins."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from torch import Tensor, nn
+
+from sartor.agents import AgentFactory
+from sartor.budget import Budget
+from sartor.compression import Compressor
+from sartor.data import Data
+from sartor.errors import UsageError
+from sartor.pipeline._choices import (
+    choose_agent,
+    choose_budget,
+    choose_reward,
+    choose_target,
+    with_names,
+)
+from sartor.pipeline._options import SearchOptions
+from sartor.pipeline._settings import settings_of
+from sartor.pipeline._setup import make_compressor, read_base
+from sartor.policy import Policy
+from sartor.rewards import Reward
+from sartor.targets import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What a search works with.
+
+    Attributes:
+        compressor: Builds the candidates of the traced network.
+        budget: What a candidate may cost.
+        data: Images; None where only ``evaluate`` scores.
+        evaluate: A measure of the user's own, from 0 to 1.
+        options: How to search.
+        agent: Who decides.
+        reward: What is maximised.
+        target: Where candidates are measured.
+        base: What an earlier run has decided.
+        started: When it began, by `time.perf_counter`.
+    """
+
+    compressor: Compressor
+    budget: Budget
+    data: Data | None
+    evaluate: Callable[[nn.Module], float] | None
+    options: SearchOptions
+    agent: str | AgentFactory
+    reward: Reward
+    target: Target | None
+    base: Policy | None
+    started: float = field(default_factory=time.perf_counter)
+
+    @classmethod
+    def prepare(
+        cls,
+        model: nn.Module,
+        data: Data | None = None,
+        *,
+        budget: str | Budget = "macs<=50%",
+        evaluate: Callable[[nn.Module], float] | None = None,
+        example_inputs: Tensor | Sequence[Tensor] | None = None,
+        options: SearchOptions | None = None,
+        agent: str | AgentFactory | None = None,
+        reward: str | Reward | None = None,
+        target: str | Target | None = None,
+    ) -> Self:
+        """Check what is asked for, trace the network, prove that slicing is right there.
+
+        Raises what `sartor.compress` raises.
+        """
+        started = time.perf_counter()
+        names = {"agent": agent, "reward": reward, "target": target}
+        options = with_names(options or SearchOptions(), **names)
+
+        bounds = choose_budget(budget)
+        who = choose_agent(agent, options)
+        rewarded = choose_reward(reward, options, who, bounds, has_images=evaluate is None)
+
+        calibration = data.calibration.normalized() if data else None
+        examples = example_inputs if example_inputs is not None else calibration
+        has_score = data is not None or evaluate is not None
+        if examples is None or not has_score:
+            raise UsageError("compress needs data, or both evaluate and example_inputs")
+
+        # Tracing is the slow part: what can be refused without it was refused above.
+        where = choose_target(target, options)
+        base = read_base(options)
+        compressor = make_compressor(model, examples, calibration, options, where)
+        return cls(
+            compressor=compressor,
+            budget=bounds,
+            data=data,
+            evaluate=evaluate,
+            options=options,
+            agent=who,
+            reward=rewarded,
+            target=where,
+            base=base,
+            started=started,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """What the episodes depend on, by name."""
+        return settings_of(
+            self.options,
+            agent=self.agent,
+            reward=self.reward,
+            budget=self.budget,
+            target=self.target,
+            base=self.base,
+        )
