@@ -47,10 +47,11 @@ class ActorCritic:
             if last_layer is not None:
                 _draw_evenly(self.actor.out, last_layer)
                 _draw_evenly(self.critic.out, last_layer)
+
         self.actor_target = copy.deepcopy(self.actor)
         self.critic_target = copy.deepcopy(self.critic)
-        self._actor_optimizer = torch.optim.Adam(self.actor.parameters(), ACTOR_RATE)
-        self._critic_optimizer = torch.optim.Adam(self.critic.parameters(), CRITIC_RATE)
+        self._actor_optimizer = _adam(self.actor, ACTOR_RATE)
+        self._critic_optimizer = _adam(self.critic, CRITIC_RATE)
         self._discount = discount
 
     @torch.no_grad()
@@ -62,18 +63,28 @@ class ActorCritic:
 
     def update(self, batch: Batch) -> None:
         """One step of the critic, of the actor and of their targets."""
-        loss = F.mse_loss(self.critic(batch.state, batch.action), self.targets(batch))
+        self._update_critic(batch)
+        self._update_actor(batch)
+        _follow(self.actor_target, self.actor)
+        _follow(self.critic_target, self.critic)
+
+    def _update_critic(self, batch: Batch) -> None:
+        values = self.critic(batch.state, batch.action)
+        loss = F.mse_loss(values, self.targets(batch))
+
         self._critic_optimizer.zero_grad()
         loss.backward()
         self._critic_optimizer.step()
 
-        gain = -self.critic(batch.state, self.actor(batch.state)).mean()
-        self._actor_optimizer.zero_grad()
-        gain.backward()
-        self._actor_optimizer.step()
+    def _update_actor(self, batch: Batch) -> None:
+        actions = self.actor(batch.state)
+        values = self.critic(batch.state, actions)
+        loss = -values.mean()
 
-        _follow(self.actor_target, self.actor)
-        _follow(self.critic_target, self.critic)
+        # The critic gets gradients too; they are dropped before its own next step.
+        self._actor_optimizer.zero_grad()
+        loss.backward()
+        self._actor_optimizer.step()
 
     @torch.no_grad()
     def targets(self, batch: Batch) -> Tensor:
@@ -111,6 +122,10 @@ class Critic(nn.Module):
         first = F.relu(self.first(state))
         second = F.relu(self.second(torch.cat([first, action], 1)))
         return self.out(second)
+
+
+def _adam(network: nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), rate)
 
 
 def _draw_evenly(layer: nn.Linear, largest: float) -> None:

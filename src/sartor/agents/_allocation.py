@@ -24,9 +24,15 @@ def knapsack(context: SearchContext) -> FloatArray:
     """
     problem = context.problem
     errors = context.errors
-    starts = [problem.execute(rule(context)) for rule in (uniform, greedy)]
-    allocations = [allocate(problem, errors, start) for start in starts]
-    best = min(allocations, key=lambda counts: total_error(problem, errors, counts))
+    allocations = []
+    for rule in (uniform, greedy):
+        start = problem.execute(rule(context))
+        allocations.append(allocate(problem, errors, start))
+
+    def error(counts: IntArray) -> float:
+        return total_error(problem, errors, counts)
+
+    best = min(allocations, key=error)
     return best / problem.sizes
 
 
@@ -42,6 +48,7 @@ def allocate(
     counts = start
     best = start
     least = total_error(problem, errors, start)
+
     for _ in range(rounds):
         linear = _linear_allocation(problem, errors, counts)
         counts = problem.execute(linear / problem.sizes)
@@ -49,6 +56,7 @@ def allocate(
         if total < least:
             best = counts
             least = total
+
     return best
 
 
@@ -75,12 +83,15 @@ def _linear_allocation(
         return problem.cheapest()
 
     prices = [_price(cost, room) for cost in costs]
-    least = np.zeros(_BUCKETS + 1)
     chosen = []
+    # Before the first decision nothing is lost, however much may be spent.
+    least = np.zeros(_BUCKETS + 1)
+
     for price, error in zip(prices, errors, strict=True):
         table = _with_decision(least, price, error)
         chosen.append(table.argmin(0))
         least = table.min(0)
+
     return _trace_back(problem, prices, chosen)
 
 
@@ -88,8 +99,9 @@ def _costs_alone(problem: Problem, around: IntArray) -> list[FloatArray]:
     """What the budget's usage is with each choice of each decision, all others as they are."""
     costs = []
     for index, decision in enumerate(problem.decisions):
-        rows = np.repeat(around[None], len(decision.choices), axis=0)
-        rows[:, index] = decision.choices
+        choices = decision.choices
+        rows = np.repeat(around[None], len(choices), axis=0)
+        rows[:, index] = choices
         costs.append(problem.usage(rows))
     return costs
 
@@ -100,8 +112,9 @@ def _room(problem: Problem, costs: Sequence[FloatArray], around: IntArray) -> fl
     That is not always the smallest: latency need not rise with width.
     """
     here = float(problem.usage(around[None])[0])
-    cheapest = np.array([cost.min() for cost in costs]) - here
-    return 1.0 - (here + float(cheapest.sum()))
+    cheapest = np.array([cost.min() for cost in costs])
+    changes = cheapest - here
+    return 1.0 - (here + float(changes.sum()))
 
 
 def _price(cost: FloatArray, room: float) -> IntArray:
@@ -115,11 +128,18 @@ def _with_decision(least: FloatArray, price: IntArray, error: FloatArray) -> Flo
 
     ``least`` is that of all decisions before, by buckets spent.
     """
-    table = np.full((len(price), _BUCKETS + 1), np.inf)
+    shape = (len(price), _BUCKETS + 1)
+    table = np.full(shape, np.inf)
     for choice, buckets in enumerate(price.tolist()):
-        if buckets <= _BUCKETS:
-            before = least[: _BUCKETS + 1 - buckets]
-            table[choice, buckets:] = before + float(error[choice])
+        # What the budget cannot pay stays infinite.
+        if buckets > _BUCKETS:
+            continue
+
+        # The decisions before had that many buckets less to spend.
+        left = _BUCKETS - buckets
+        before = least[: left + 1]
+        table[choice, buckets:] = before + float(error[choice])
+
     return table
 
 
@@ -129,8 +149,14 @@ def _trace_back(
     """Counts (decisions,), from the last decision to the first, with all buckets to spend."""
     counts = np.empty(len(problem), dtype=np.int64)
     left = _BUCKETS
+
     for index in reversed(range(len(problem))):
         choice = int(chosen[index][left])
-        counts[index] = problem.decisions[index].choices[choice]
-        left -= int(prices[index][choice])
+        choices = problem.decisions[index].choices
+        counts[index] = choices[choice]
+
+        # What was best of the decisions before depends on what this one leaves them.
+        price = int(prices[index][choice])
+        left -= price
+
     return counts

@@ -44,8 +44,14 @@ class DdpgAgent(Agent):
 
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
-        self._networks = ActorCritic(context.features, 1, HIDDEN, context.seed, discount=GAMMA)
-        self._memory = Replay(REPLAY, context.features, 1)
+        self._networks = ActorCritic(
+            context.features,
+            actions=1,
+            hidden=HIDDEN,
+            seed=context.seed,
+            discount=GAMMA,
+        )
+        self._memory = Replay(REPLAY, context.features, actions=1)
         self._rng = np.random.default_rng(context.seed)
         self._episodes = 0
         self._baseline = MovingAverage(BASELINE_RATE)
@@ -66,18 +72,28 @@ class DdpgAgent(Agent):
         """Store the episode, then do one update per step of it."""
         self._store(trajectory)
         self._episodes += own
-        if self._memory.stored >= BATCH and self._baseline.value is not None:
+
+        baseline = self._baseline.value
+        if baseline is not None and self._memory.stored >= BATCH:
             for _ in trajectory.executed:
-                batch = self._memory.sample(BATCH, self._rng)
-                advantage = batch.reward - self._baseline.value
-                self._networks.update(replace(batch, reward=advantage))
+                self._update(baseline)
+
+        # After the updates: b is of earlier episodes only.
         self._baseline.add(trajectory.reward)
+
+    def _update(self, baseline: float) -> None:
+        batch = self._memory.sample(BATCH, self._rng)
+        advantage = batch.reward - baseline
+        self._networks.update(replace(batch, reward=advantage))
 
     def _store(self, trajectory: Trajectory) -> None:
         actions = trajectory.executed.astype(np.float32)
         last = len(actions) - 1
         for step in range(len(actions)):
-            state = trajectory.observations[step]
-            following = trajectory.observations[step + 1]
-            action = actions[step : step + 1]
-            self._memory.add(state, following, action, trajectory.reward, terminal=step == last)
+            self._memory.add(
+                trajectory.observations[step],
+                following=trajectory.observations[step + 1],
+                action=actions[step : step + 1],
+                reward=trajectory.reward,
+                terminal=step == last,
+            )

@@ -54,7 +54,9 @@ def precision(weights: float, activations: float, available: Sequence[Precision]
     wanted = _wanted(weights, activations)
 
     def distance(pair: Precision) -> tuple[float, Precision]:
-        octaves = np.abs(np.log2(np.divide(pair, wanted)))
+        factors = np.divide(pair, wanted)
+        octaves = np.abs(np.log2(factors))
+        # Of two that are as near, the coarser.
         return float(octaves.sum()), pair
 
     return min(available, key=distance)
@@ -113,11 +115,14 @@ def layer_steps(decisions: Sequence[Decision]) -> list[LayerStep]:
     layer = ""
     for column, decision in enumerate(decisions):
         field = "bits" if decision.quantizes else "width"
-        same_layer = decision.layer.name == layer
-        if not same_layer or getattr(steps[-1], field) is not None:
+        new_layer = decision.layer.name != layer
+        if new_layer or getattr(steps[-1], field) is not None:
             steps.append(LayerStep())
-        steps[-1] = replace(steps[-1], **{field: column})
+
+        with_column = {field: column}
+        steps[-1] = replace(steps[-1], **with_column)
         layer = decision.layer.name
+
     return steps
 
 
@@ -137,12 +142,14 @@ class Degrees:
     def ratios(self, step: LayerStep, degrees: FloatArray) -> Iterator[float]:
         """The keep ratio of each of a step's decisions, in forward order."""
         if step.width is not None:
-            size = self._decisions[step.width].size
-            yield discrete(float(degrees[0]), size) / size
+            degree = float(degrees[0])
+            yield self._width_ratio(step.width, degree)
+
         if step.bits is not None:
-            precisions = self._precisions(step.bits)
-            chosen = precision(float(degrees[-2]), float(degrees[-1]), precisions)
-            yield (precisions.index(chosen) + 1) / len(precisions)
+            # The last two, whether or not the degree of a width comes before them.
+            weights = float(degrees[-2])
+            activations = float(degrees[-1])
+            yield self._bits_ratio(step.bits, weights, activations)
 
     def of(self, step: LayerStep, counts: IntArray) -> FloatArray:
         """Degrees (count,) in the middle of those that lead to the counts of a policy.
@@ -151,12 +158,27 @@ class Degrees:
         """
         degrees = np.zeros(self.count)
         if step.width is not None:
+            count = int(counts[step.width])
             size = self._decisions[step.width].size
-            degrees[0] = degree_of_count(int(counts[step.width]), size)
+            degrees[0] = degree_of_count(count, size)
+
         if step.bits is not None:
-            pair = self._precisions(step.bits)[int(counts[step.bits]) - 1]
+            count = int(counts[step.bits])
+            # Counts of bits are places among the precisions, from 1.
+            pair = self._precisions(step.bits)[count - 1]
             degrees[-2:] = [degree_of_bits(bits) for bits in pair]
+
         return degrees
+
+    def _width_ratio(self, column: int, degree: float) -> float:
+        size = self._decisions[column].size
+        return discrete(degree, size) / size
+
+    def _bits_ratio(self, column: int, weights: float, activations: float) -> float:
+        precisions = self._precisions(column)
+        chosen = precision(weights, activations, precisions)
+        count = precisions.index(chosen) + 1
+        return count / len(precisions)
 
     def _precisions(self, column: int) -> tuple[Precision, ...]:
         decision = self._decisions[column]

@@ -13,6 +13,8 @@ the best.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sartor.agents._allocation import knapsack
@@ -33,13 +35,11 @@ class EvolutionAgent(VectorAgent):
 
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
-        problem = context.problem
         alone = Lineage.of_kinds(context)
-        start = alone[0].start if alone else problem.execute(uniform(context))
-        everything = np.ones(len(problem), dtype=np.bool_)
-        self._whole = Lineage(context, everything, start)
+        self._whole = _whole_lineage(context, alone)
         self._lineages = [self._whole, *alone]
         self._turn = self._whole
+        # Exact allocations of one kind, each carried out once before any is bred from.
         self._untried = [lineage.start for lineage in alone]
 
     def propose(self) -> FloatArray:
@@ -47,8 +47,11 @@ class EvolutionAgent(VectorAgent):
         sizes = self.context.problem.sizes
         if not self._whole.size:
             return knapsack(self.context)
+
         if self._untried:
-            return self._untried.pop(0) / sizes
+            first = self._untried.pop(0)
+            return first / sizes
+
         self._turn = min(self._lineages, key=lambda lineage: lineage.proposed)
         return self._turn.propose() / sizes
 
@@ -57,10 +60,20 @@ class EvolutionAgent(VectorAgent):
         sizes = self.context.problem.sizes
         counts = np.rint(trajectory.executed * sizes).astype(np.int64)
         self._turn.proposed += own
+
         for lineage in self._lineages:
             lineage.learn(counts, trajectory.reward)
+
         self._lineages = [lineage for lineage in self._lineages if self._goes_on(lineage)]
 
     def _goes_on(self, lineage: Lineage) -> bool:
         """Whether a lineage is on trial still, or holds the best policy of all."""
         return lineage.proposed < _TRIAL or lineage.best >= self._whole.best
+
+
+def _whole_lineage(context: SearchContext, alone: Sequence[Lineage]) -> Lineage:
+    """The lineage that may change everything; it begins with an allocation of one kind if any."""
+    problem = context.problem
+    everything = np.ones(len(problem), dtype=np.bool_)
+    start = alone[0].start if alone else problem.execute(uniform(context))
+    return Lineage(context, everything, start)

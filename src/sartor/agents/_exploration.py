@@ -26,7 +26,10 @@ def disturbed(means: Float32Array, sigma: float, rng: np.random.Generator) -> Fl
 def _draw(mean: float, sigma: float, rng: np.random.Generator) -> float:
     from scipy.stats import truncnorm
 
+    # SciPy wants the bounds in standard deviations from the mean.
     lowest = (0 - mean) / sigma
     highest = (1 - mean) / sigma
+
     share = rng.uniform()
-    return float(truncnorm.ppf(share, lowest, highest, loc=mean, scale=sigma))
+    drawn = truncnorm.ppf(share, lowest, highest, loc=mean, scale=sigma)
+    return float(drawn)

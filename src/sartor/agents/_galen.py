@@ -68,22 +68,25 @@ class GalenAgent(VectorAgent):
 
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
-        problem = context.problem
-        self._steps = layer_steps(problem.decisions)
-        self._degrees = Degrees(problem.decisions, self._steps)
+        decisions = context.problem.decisions
+        self._steps = layer_steps(decisions)
+        self._degrees = Degrees(decisions, self._steps)
         self._layers = LayerState(context, self._steps)
-        features = self._layers.features + self._degrees.count
+
+        actions = self._degrees.count
+        features = self._layers.features + actions
         self._networks = ActorCritic(
             features,
-            self._degrees.count,
-            HIDDEN,
-            context.seed,
+            actions,
+            hidden=HIDDEN,
+            seed=context.seed,
             discount=GAMMA,
             last_layer=LAST_LAYER,
         )
-        self._memory = Replay(REPLAY, features, self._degrees.count)
+        self._memory = Replay(REPLAY, features, actions)
         self._state_moments = RunningMoments(features)
         self._mean_reward = MovingAverage(REWARD_RATE)
+
         self._rng = np.random.default_rng(context.seed)
         self._episodes = 0
         self._proposed: _Walk | None = None
@@ -99,15 +102,20 @@ class GalenAgent(VectorAgent):
         walk = _Walk()
         ratios: list[float] = []
         counts = problem.highest[:0]
-        previous = np.zeros(self._degrees.count)
+        action = np.zeros(self._degrees.count)
+
         for index, step in enumerate(self._steps):
-            state = self._state(index, counts, previous)
-            previous = self._explore(state)
+            state = self._state(index, counts, previous=action)
+            action = self._explore(state)
             walk.states.append(state)
-            walk.actions.append(previous)
-            for ratio in self._degrees.ratios(step, previous):
+            walk.actions.append(action)
+
+            # Choices depend on those before, so that the budget can still be met.
+            for ratio in self._degrees.ratios(step, action):
+                count = problem.choose(counts, ratio)
+                counts = np.append(counts, count)
                 ratios.append(ratio)
-                counts = np.append(counts, problem.choose(counts, ratio))
+
         self._proposed = walk
         return np.array(ratios)
 
@@ -117,18 +125,25 @@ class GalenAgent(VectorAgent):
             walk = self._proposed
         else:
             walk = self._walk_of(trajectory.executed)
+
         self._proposed = None
         self._episodes += own
         self._store(walk, trajectory.reward)
+
         if self._memory.stored >= BATCH and self._episodes >= WARM_UP:
             for _ in self._steps:
-                batch = self._memory.sample(BATCH, self._rng)
-                self._networks.update(self._normalised(batch))
+                self._update()
+
+    def _update(self) -> None:
+        batch = self._memory.sample(BATCH, self._rng)
+        self._networks.update(self._normalised(batch))
 
     def _explore(self, state: FloatArray) -> FloatArray:
         if self._episodes < WARM_UP:
             return self._rng.uniform(size=self._degrees.count)
-        means = self._networks.act(self._state_moments.standardise(state))
+
+        standard = self._state_moments.standardise(state)
+        means = self._networks.act(standard)
         return disturbed(means, self.sigma, self._rng)
 
     def _state(self, index: int, decided: IntArray, previous: FloatArray) -> FloatArray:
@@ -139,19 +154,24 @@ class GalenAgent(VectorAgent):
         sizes = self.context.problem.sizes
         counts = np.rint(executed * sizes).astype(np.int64)
         walk = _Walk()
-        previous = np.zeros(self._degrees.count)
+        action = np.zeros(self._degrees.count)
+
         for index, step in enumerate(self._steps):
-            decided = counts[: step.columns[0]]
-            walk.states.append(self._state(index, decided, previous))
-            previous = self._degrees.of(step, counts)
-            walk.actions.append(previous)
+            first = step.columns[0]
+            state = self._state(index, counts[:first], previous=action)
+            action = self._degrees.of(step, counts)
+            walk.states.append(state)
+            walk.actions.append(action)
+
         return walk
 
     def _store(self, walk: _Walk, reward: float) -> None:
         self._mean_reward.add(reward)
         last = len(walk.states) - 1
+
         for index, state in enumerate(walk.states):
             self._state_moments.add(state)
+            # Nothing follows the last state; the targets of terminal transitions ignore it.
             following = walk.states[min(index + 1, last)]
             self._memory.add(
                 state.astype(np.float32),
@@ -163,9 +183,10 @@ class GalenAgent(VectorAgent):
 
     def _normalised(self, batch: Batch) -> Batch:
         """States and rewards of a batch as the networks see them."""
+        assert self._mean_reward.value is not None
         states = self._state_moments.standardise(batch.state.numpy())
         following = self._state_moments.standardise(batch.following.numpy())
-        assert self._mean_reward.value is not None
+
         return replace(
             batch,
             state=torch.from_numpy(states),

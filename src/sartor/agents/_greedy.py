@@ -33,22 +33,27 @@ def greedy(context: SearchContext) -> FloatArray:
     2018).
     """
     problem = context.problem
-    places = [len(decision.choices) - 1 for decision in problem.decisions]
     counts = problem.highest
+    places = [len(decision.choices) - 1 for decision in problem.decisions]
+
     while any(places) and not problem.fits(counts[None])[0]:
         moves = _moves(problem, places)
         rows = np.stack([_after(problem, counts, move) for move in moves])
-        saved = problem.usage(counts[None])[0] - problem.usage(rows)
-        added = np.array([_added(context.errors, move) for move in moves])
-        best = int(np.argmin(added / np.maximum(saved, _LEAST_SAVING)))
-        places[moves[best].decision] = moves[best].after
+        added = _added(context.errors, moves)
+        saved = _saved(problem, counts, rows)
+
+        best = int(np.argmin(added / saved))
+        chosen = moves[best]
+        places[chosen.decision] = chosen.after
         counts = rows[best]
+
     return counts / problem.sizes
 
 
 def _moves(problem: Problem, places: list[int]) -> list[_Move]:
     moves = []
     for index, place in enumerate(places):
+        # At its first choice, a decision has nothing left to give up.
         if place > 0:
             after = _below(problem.decisions[index], place)
             moves.append(_Move(index, place, after))
@@ -68,6 +73,20 @@ def _after(problem: Problem, counts: IntArray, move: _Move) -> IntArray:
     return moved
 
 
-def _added(errors: list[FloatArray], move: _Move) -> float:
-    curve = errors[move.decision]
-    return float(curve[move.after] - curve[move.before])
+def _saved(problem: Problem, counts: IntArray, rows: IntArray) -> FloatArray:
+    """What each of ``rows`` uses less of the budget than ``counts`` (rows,).
+
+    More than 0 even where latency rises: errors are divided by it.
+    """
+    usage = problem.usage(counts[None])[0]
+    saved = usage - problem.usage(rows)
+    return np.maximum(saved, _LEAST_SAVING)
+
+
+def _added(errors: list[FloatArray], moves: list[_Move]) -> FloatArray:
+    """The error that each move adds (moves,)."""
+    added = []
+    for move in moves:
+        curve = errors[move.decision]
+        added.append(float(curve[move.after] - curve[move.before]))
+    return np.array(added)

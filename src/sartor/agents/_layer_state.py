@@ -11,7 +11,7 @@ from sartor.agents._degrees import LayerStep
 from sartor.cost import LayerCost
 from sartor.graph import LayerSpec
 from sartor.machine import FloatArray, IntArray
-from sartor.problem import Decision
+from sartor.problem import Decision, Problem
 
 #: Points of a curve of Ω, evenly from the least precise choice towards the whole one.
 SENSITIVITY_POINTS = 10
@@ -35,10 +35,8 @@ class LayerState:
     def __init__(self, context: SearchContext, steps: Sequence[LayerStep]) -> None:
         self._problem = context.problem
         self._steps = steps
-        rows = [_static(context, index, step, len(steps)) for index, step in enumerate(steps)]
-        self._static = np.array(rows, dtype=np.float64)
-        layers = context.problem.cost_model.network.layers
-        self._places = {layer.name: place for place, layer in enumerate(layers)}
+        self._static = _static_table(context, steps)
+        self._places = _places(context.problem)
 
     @property
     def features(self) -> int:
@@ -48,12 +46,21 @@ class LayerState:
 
     def row(self, index: int, decided: IntArray) -> FloatArray:
         """Features (features,) of the step ``index``, after the counts ``decided`` so far."""
+        layers = self._layers(decided)
+        layer = _layer_of(self._problem.decisions, self._steps[index])
+        place = self._places[layer.name]
+
+        own = _of_layer(layers[place])
+        around = self._around(layers, place)
+        return np.concatenate([self._static[index], own, around])
+
+    def _layers(self, decided: IntArray) -> Sequence[LayerCost]:
+        """Costs of all layers, where the decisions to come keep everything."""
         problem = self._problem
-        counts = np.concatenate([decided, problem.highest[len(decided) :]])
-        layers = problem.cost_model.by_layer(problem.policy(counts))
-        place = self._places[_layer_of(problem.decisions, self._steps[index]).name]
-        dynamic = _of_layer(layers[place]) + self._around(layers, place)
-        return np.concatenate([self._static[index], dynamic])
+        to_come = problem.highest[len(decided) :]
+        counts = np.concatenate([decided, to_come])
+        policy = problem.policy(counts)
+        return problem.cost_model.by_layer(policy)
 
     def _around(self, layers: Sequence[LayerCost], place: int) -> list[float]:
         """MACs and BOPs before and after a layer, as shares of the original's."""
@@ -61,10 +68,10 @@ class LayerState:
         before = layers[:place]
         after = layers[place + 1 :]
         return [
-            sum(layer.macs for layer in before) / original.macs,
-            sum(layer.macs for layer in after) / original.macs,
-            sum(map(_bops, before)) / original.bops,
-            sum(map(_bops, after)) / original.bops,
+            _total_macs(before) / original.macs,
+            _total_macs(after) / original.macs,
+            _total_bops(before) / original.bops,
+            _total_bops(after) / original.bops,
         ]
 
 
@@ -77,32 +84,78 @@ def _bops(layer: LayerCost) -> int:
     return layer.macs * layer.weight_bits * layer.activation_bits
 
 
+def _total_macs(layers: Sequence[LayerCost]) -> int:
+    return sum(layer.macs for layer in layers)
+
+
+def _total_bops(layers: Sequence[LayerCost]) -> int:
+    return sum(map(_bops, layers))
+
+
 def _layer_of(decisions: Sequence[Decision], step: LayerStep) -> LayerSpec:
     return decisions[step.columns[0]].layer
 
 
-def _static(context: SearchContext, index: int, step: LayerStep, steps: int) -> list[float]:
-    """What does not change during a search."""
+def _places(problem: Problem) -> dict[str, int]:
+    """The place of each layer in the network, by its name."""
+    layers = problem.cost_model.network.layers
+    return {layer.name: place for place, layer in enumerate(layers)}
+
+
+def _static_table(context: SearchContext, steps: Sequence[LayerStep]) -> FloatArray:
+    """What does not change during a search, one row for each step."""
+    rows = []
+    # A single step is the first one.
+    last = max(1, len(steps) - 1)
+
+    for index, step in enumerate(steps):
+        place = index / last
+        rows.append([place, *_static(context, step)])
+
+    return np.array(rows, dtype=np.float64)
+
+
+def _static(context: SearchContext, step: LayerStep) -> list[float]:
+    """What does not change during a search, of one step but for its place."""
     layer = _layer_of(context.problem.decisions, step)
-    place = index / max(1, steps - 1)
-    kinds = [float(layer.kind == kind) for kind in ("depthwise", "linear")]
-    window = [float(layer.kernel[0]), float(layer.stride[0])]
-    has = [float(column is not None) for column in (step.width, step.bits)]
-    row = [place, *kinds, *window, *has]
+    row = _kind_and_window(layer)
+    row.append(float(step.width is not None))
+    row.append(float(step.bits is not None))
+
     if context.sensitivity is not None:
         row += _omega(context.sensitivity, step.width)
         row += _omega(context.sensitivity, step.bits)
+
     if context.latency is not None:
-        shares = context.latency[step.columns[0]]
-        row += [float(np.log10(max(share, _LEAST_SHARE))) for share in shares]
+        # All decisions on a layer have its shares.
+        column = step.columns[0]
+        row += _log_shares(context.latency[column])
     return row
+
+
+def _kind_and_window(layer: LayerSpec) -> list[float]:
+    depthwise = layer.kind == "depthwise"
+    linear = layer.kind == "linear"
+    kernel = layer.kernel[0]
+    stride = layer.stride[0]
+    return [float(feature) for feature in (depthwise, linear, kernel, stride)]
+
+
+def _log_shares(shares: Sequence[float]) -> list[float]:
+    visible = [max(share, _LEAST_SHARE) for share in shares]
+    return [float(np.log10(share)) for share in visible]
 
 
 def _omega(curves: Sequence[FloatArray], column: int | None) -> list[float]:
     """Logarithms of points of a decision's curve; zeros where the layer lacks the decision."""
     if column is None:
         return [0.0] * SENSITIVITY_POINTS
-    last = len(curves[column]) - 1
+
+    curve = curves[column]
+    last = len(curve) - 1
+    # The whole choice is left out: it changes nothing, whatever the layer.
     places = np.arange(SENSITIVITY_POINTS) * last // SENSITIVITY_POINTS
-    points = np.maximum(curves[column][places], _LEAST_OMEGA)
-    return [float(point) for point in np.log10(points)]
+
+    points = np.maximum(curve[places], _LEAST_OMEGA)
+    logarithms = np.log10(points)
+    return [float(logarithm) for logarithm in logarithms]

@@ -45,12 +45,15 @@ class Lineage:
         self.start = start
         self.proposed = 0
         self.best = -np.inf
+
         self._rng = np.random.default_rng(context.seed)
         self._breeder = Breeder(context.problem, self._rng, free)
         self._surrogate = Surrogate()
         self._errors = _free_errors(context.errors, free)
+
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
+        # Policies by the bytes of their counts: arrays have no hash.
         self._seen: set[bytes] = set()
 
     @classmethod
@@ -62,13 +65,17 @@ class Lineage:
         allocation of both may prune hard what could have been rounded for nothing.
         """
         problem = context.problem
+        if not problem.budget.bounds or len(problem.kinds) < 2:
+            return []
+
         lineages = []
         for free in problem.kinds:
-            start = _least(problem, free)
-            meets_budget = problem.budget.bounds and problem.fits(start[None])[0]
-            if meets_budget and not free.all():
+            least = _least(problem, free)
+            if problem.fits(least[None])[0]:
                 errors = _free_errors(context.errors, free)
-                lineages.append(cls(context, free, allocate(problem, errors, start)))
+                start = allocate(problem, errors, least)
+                lineages.append(cls(context, free, start))
+
         return lineages
 
     @property
@@ -80,9 +87,11 @@ class Lineage:
         """The most promising of all mutants; the first are made without asking the surrogate."""
         if self.proposed < _BLIND or not self.size:
             return self._blind()
+
         problem = self.context.problem
         for counts in self._promising():
             executed = problem.execute(counts / problem.sizes)
+            # Scoring is deterministic: a policy once seen teaches nothing.
             if executed.tobytes() not in self._seen:
                 return executed
         return self._breeder.anywhere()
@@ -91,43 +100,62 @@ class Lineage:
         """Remember an executed policy, whoever proposed it, if this lineage could have."""
         changed = counts != self.context.problem.highest
         foreign = changed[~self.free].any()
-        if foreign or counts.tobytes() in self._seen:
+        content = counts.tobytes()
+        if foreign or content in self._seen:
             return
-        self._seen.add(counts.tobytes())
+
+        self._seen.add(content)
         self._counts.append(counts)
         self._rewards.append(reward)
         self.best = max(self.best, reward)
 
     def _promising(self) -> IntArray:
         """Mutants of some generations (policies, decisions), those of most promise first."""
-        known = np.array(self._counts)
-        features = self._features(known)
-        tune = self.proposed % _TUNE == 0 or self.proposed == _BLIND
-        self._surrogate.fit(features, np.array(self._rewards), tune=tune)
-
-        expected, _ = self._surrogate.predict(features)
-        parents = known[np.argsort(expected)[::-1][:_PARENTS]]
-        pool = self._breeder.breed(parents, _MUTANTS)
+        pool = self._breeder.breed(self._parents(), _MUTANTS)
         for _ in range(_GENERATIONS):
-            pool = self._by_promise(pool)[:_PARENTS]
-            pool = np.concatenate([pool, self._breeder.breed(pool, _MUTANTS)])
-        return self._breeder.distinct(self._by_promise(pool))
+            best = self._by_promise(pool)[:_PARENTS]
+            children = self._breeder.breed(best, _MUTANTS)
+            # Parents may stay: children need not be better.
+            pool = np.concatenate([best, children])
+
+        ordered = self._by_promise(pool)
+        return self._breeder.distinct(ordered)
+
+    def _parents(self) -> IntArray:
+        """The policies it was shown of which the surrogate, fitted to all of them, expects most."""
+        known = np.array(self._counts)
+        rewards = np.array(self._rewards)
+        features = self._features(known)
+
+        # Not each time: choosing a kernel takes much longer than fitting one.
+        tune = self.proposed % _TUNE == 0 or self.proposed == _BLIND
+        self._surrogate.fit(features, rewards, tune=tune)
+
+        # By what is expected, not by what was seen: rewards are noisy.
+        expected, _ = self._surrogate.predict(features)
+        best_first = np.argsort(expected)[::-1]
+        return known[best_first[:_PARENTS]]
 
     def _by_promise(self, pool: IntArray) -> IntArray:
         """Policies in the order of their expected improvement."""
-        improvement = self._surrogate.improvement(self._features(pool))
-        return pool[np.argsort(-improvement, kind="stable")]
+        features = self._features(pool)
+        improvement = self._surrogate.improvement(features)
+        best_first = np.argsort(-improvement, kind="stable")
+        return pool[best_first]
 
     def _blind(self) -> IntArray:
         """Something to learn from: near the exact allocation, further away, or anywhere."""
         if self.proposed % _ANYWHERE == _ANYWHERE - 1:
             return self._breeder.anywhere()
-        return self._decode(_SPREADS[self.proposed % len(_SPREADS)])
+
+        turn = self.proposed % len(_SPREADS)
+        return self._decode(_SPREADS[turn])
 
     def _decode(self, spread: float) -> IntArray:
         """Exact allocation over error curves times log-normal factors."""
         problem = self.context.problem
-        factors = np.exp(self._rng.normal(0, spread, len(problem)))
+        exponents = self._rng.normal(0, spread, len(problem))
+        factors = np.exp(exponents)
         curves = [curve * factor for curve, factor in zip(self._errors, factors, strict=True)]
         return allocate(problem, curves, self.start, rounds=2)
 
@@ -139,9 +167,13 @@ class Lineage:
         columns = []
         for index in np.flatnonzero(self.free):
             choices = self.context.problem.decisions[index].choices
-            places = np.searchsorted(choices, counts[:, index])
             last = len(choices) - 1
-            columns.append(np.sqrt(self._errors[index][places.clip(max=last)]))
+
+            # Mutants may lie between choices, even above the last.
+            places = np.searchsorted(choices, counts[:, index])
+            errors = self._errors[index][places.clip(max=last)]
+            columns.append(np.sqrt(errors))
+
         return np.stack(columns, axis=1)
 
 
@@ -166,7 +198,10 @@ def _free_errors(errors: Sequence[FloatArray], free: BoolArray) -> list[FloatArr
     """Errors of all choices; infinite where a decision that is not free is less than whole."""
     found = []
     for curve, is_free in zip(errors, free, strict=True):
-        only_whole = np.full(len(curve), np.inf)
-        only_whole[-1] = 0.0
-        found.append(curve if is_free else only_whole)
+        if is_free:
+            found.append(curve)
+        else:
+            only_whole = np.full(len(curve), np.inf)
+            only_whole[-1] = 0.0
+            found.append(only_whole)
     return found

@@ -34,32 +34,31 @@ class Breeder:
         self._rng = rng
         self._free = free
         self._free_bits = problem.quantizes & free
-        by_kind = [kind & free for kind in problem.kinds if (kind & free).any()]
-        self._masks = np.stack([free, *by_kind] if len(by_kind) > 1 else [free])
+        self._masks = _masks(problem, free)
 
     def anywhere(self) -> IntArray:
         """A policy (decisions,) that is near to no other; whole where it is not free."""
         problem = self._problem
         drawn = self._rng.uniform(problem.lowest, problem.highest + 1)
         counts = np.where(self._free, drawn, problem.highest)
-        return self._onto_budget(counts[None], self._free[None])[0]
+        on_budget = self._onto_budget(counts[None], self._free[None])
+        return on_budget[0]
 
     def breed(self, parents: IntArray, count: int) -> IntArray:
         """Mutants (count, decisions) of parents (policies, decisions).
 
         A few decisions are moved far or many a little, of one parent or of two that are crossed.
         """
-        problem = self._problem
-        span = (problem.highest - problem.lowest).astype(np.float64)
         mutants = self._crossed(parents, count)
-        share = self._rng.choice([_FEW, _SOME, len(problem)], size=count) / len(problem)
-        reach = np.exp(self._rng.uniform(np.log(_NEAR), np.log(_FAR), size=count))
-        moved = self._rng.uniform(size=mutants.shape) < share[:, None]
+        chances = self._chances(count)
+        distances = self._distances(count)
+        moved = self._rng.uniform(size=mutants.shape) < chances
 
         mutants += self._jitter(mutants.shape)
         masks = self._chosen_masks(count)
-        directions = (moved & masks) * self._rng.normal(size=mutants.shape)
-        mutants += directions * np.maximum(span * reach[:, None], 1.0)
+        directions = self._rng.normal(size=mutants.shape)
+        moves = (moved & masks) * directions
+        mutants += moves * distances
         return self._onto_budget(mutants, masks)
 
     def distinct(self, counts: IntArray) -> IntArray:
@@ -69,18 +68,49 @@ class Breeder:
         """
         columns = []
         for decision, column in zip(self._problem.decisions, counts.T, strict=True):
-            columns.append(decision.choices[decision.nearest(column)])
+            nearest = decision.nearest(column)
+            columns.append(decision.choices[nearest])
         rows = np.stack(columns, axis=1)
-        by_content = {row.tobytes(): row for row in rows}
+
+        # A dictionary keeps the order of rows; numpy.unique would sort them.
+        by_content = {}
+        for row in rows:
+            by_content[row.tobytes()] = row
         return np.array(list(by_content.values()))
 
     def _crossed(self, parents: IntArray, count: int) -> FloatArray:
         """Parents (count, decisions); some have each decision from either of two."""
-        first = parents[self._rng.integers(len(parents), size=count)].astype(np.float64)
-        second = parents[self._rng.integers(len(parents), size=count)]
+        first = self._drawn(parents, count).astype(np.float64)
+        second = self._drawn(parents, count)
         has_two = self._rng.uniform(size=count) < _CROSSED
+
+        # Drawn for every row, crossed or not: one call is faster than one for each that is.
         of_second = self._rng.uniform(size=first.shape) < 0.5
-        return np.where(has_two[:, None] & of_second, second, first)
+        takes_second = has_two[:, None] & of_second
+        return np.where(takes_second, second, first)
+
+    def _drawn(self, parents: IntArray, count: int) -> IntArray:
+        places = self._rng.integers(len(parents), size=count)
+        return parents[places]
+
+    def _chances(self, count: int) -> FloatArray:
+        """How likely it is that a mutant has a decision moved (count, 1)."""
+        decisions = len(self._problem)
+        expected = self._rng.choice([_FEW, _SOME, decisions], size=count)
+        chances = expected / decisions
+        return chances[:, None]
+
+    def _distances(self, count: int) -> FloatArray:
+        """How far each decision of a mutant is moved if it is (count, decisions)."""
+        nearest = np.log(_NEAR)
+        farthest = np.log(_FAR)
+        exponents = self._rng.uniform(nearest, farthest, size=count)
+        reach = np.exp(exponents)
+
+        problem = self._problem
+        span = (problem.highest - problem.lowest).astype(np.float64)
+        # Less than a unit would mostly be rounded away.
+        return np.maximum(span * reach[:, None], 1.0)
 
     def _jitter(self, shape: tuple[int, ...]) -> FloatArray:
         """What makes bits, of few choices, change one after the other when they are scaled."""
@@ -104,18 +134,42 @@ class Breeder:
         if not problem.budget.bounds:
             return np.rint(counts).astype(np.int64)
 
+        free = self._free_enough(counts, free)
         low = np.full(len(counts), _LEAST_FACTOR)
         high = np.full(len(counts), _LARGEST_FACTOR)
-        too_much = ~problem.fits(self._scaled(counts, low, free))
-        free = free | (self._free & too_much[:, None])
         for _ in range(_HALVINGS):
+            # Geometric, so that shrinking and growing are halved alike.
             middle = np.sqrt(low * high)
-            fits = problem.fits(self._scaled(counts, middle, free))
+            scaled = self._scaled(counts, middle, free)
+            fits = problem.fits(scaled)
+
             low = np.where(fits, middle, low)
             high = np.where(fits, high, middle)
         return self._scaled(counts, low, free)
 
+    def _free_enough(self, counts: FloatArray, free: BoolArray) -> BoolArray:
+        """``free``, with all that the breeder may move in rows that miss the budget otherwise."""
+        least = np.full(len(counts), _LEAST_FACTOR)
+        smallest = self._scaled(counts, least, free)
+        too_much = ~self._problem.fits(smallest)
+        return free | (self._free & too_much[:, None])
+
     def _scaled(self, counts: FloatArray, factors: FloatArray, free: BoolArray) -> IntArray:
         grown = np.where(free, counts * factors[:, None], counts)
         rounded = np.rint(grown)
-        return np.clip(rounded, self._problem.lowest, self._problem.highest).astype(np.int64)
+        bounded = np.clip(rounded, self._problem.lowest, self._problem.highest)
+        return bounded.astype(np.int64)
+
+
+def _masks(problem: Problem, free: BoolArray) -> BoolArray:
+    """What a mutant may move (masks, decisions): all that is free, or one kind of it."""
+    by_kind = []
+    for kind in problem.kinds:
+        free_of_kind = kind & free
+        if free_of_kind.any():
+            by_kind.append(free_of_kind)
+
+    # A single kind is all that is free already.
+    if len(by_kind) < 2:
+        return np.stack([free])
+    return np.stack([free, *by_kind])

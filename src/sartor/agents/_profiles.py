@@ -37,13 +37,20 @@ def _scaled(problem: Problem, profile: FloatArray) -> FloatArray:
         return np.clip(_WITHOUT_BUDGET * profile * most, least, most)
 
     low = 0.0
+    # At this scale nothing is removed.
     high = 1.0 / float(profile.min())
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         ratios = np.clip(middle * profile, least, most)
-        counts = np.rint(ratios * problem.sizes).astype(np.int64)
-        if problem.fits(counts[None])[0]:
+
+        if _fits(problem, ratios):
             low = middle
         else:
             high = middle
+
     return np.clip(low * profile, least, most)
+
+
+def _fits(problem: Problem, ratios: FloatArray) -> bool:
+    counts = np.rint(ratios * problem.sizes).astype(np.int64)
+    return bool(problem.fits(counts[None])[0])

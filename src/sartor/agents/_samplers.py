@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.machine import FloatArray, quiet_logger, require
 from sartor.problem import Problem
+
+if TYPE_CHECKING:
+    import optuna
 
 #: Spread of the first generation of CMA-ES.
 _SPREAD = 0.2
@@ -40,11 +43,7 @@ class TpeAgent(VectorAgent):
         import optuna
 
         super().__init__(context)
-        ranges = zip(*_box(context.problem), strict=True)
-        self._space: dict[str, optuna.distributions.BaseDistribution] = {
-            f"{index:04d}": optuna.distributions.FloatDistribution(float(low), float(high))
-            for index, (low, high) in enumerate(ranges)
-        }
+        self._space = _space(context.problem)
         sampler = optuna.samplers.TPESampler(seed=context.seed)
         with quiet_logger("optuna"):
             self._study = optuna.create_study(direction="maximize", sampler=sampler)
@@ -81,11 +80,15 @@ class CmaEsAgent(VectorAgent):
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
         low, high = _box(context.problem)
+        bounds = np.stack([low, high], axis=1)
         self._has_choice = high > low
         self._fixed = high
-        self._bounds = np.stack([low, high], axis=1)[self._has_choice]
+
+        # The optimiser sees the dimensions that have a width.
+        self._bounds = bounds[self._has_choice]
         self._start = self._bounds.mean(1)
         self._best_shown = -np.inf
+
         self._library = require("cmaes", extra="agents")
         self._optimizer: Any = None
         self._sample: FloatArray = np.empty(0)
@@ -95,10 +98,16 @@ class CmaEsAgent(VectorAgent):
         """A sample of the current distribution."""
         if not self._has_choice.any():
             return self._fixed
+
+        # Made late: until then, policies that are shown may move its start.
         if self._optimizer is None:
             self._optimizer = self._library.CMA(
-                mean=self._start, sigma=_SPREAD, bounds=self._bounds, seed=self.context.seed
+                mean=self._start,
+                sigma=_SPREAD,
+                bounds=self._bounds,
+                seed=self.context.seed,
             )
+
         self._sample = self._optimizer.ask()
         ratios = self._fixed.copy()
         ratios[self._has_choice] = self._sample
@@ -109,17 +118,25 @@ class CmaEsAgent(VectorAgent):
         if not own:
             self._start_from(trajectory)
         elif self._optimizer is not None:
-            self._generation.append((self._sample, -trajectory.reward))
-            if len(self._generation) == self._optimizer.population_size:
-                self._optimizer.tell(self._generation)
-                self._generation = []
+            self._collect(trajectory.reward)
+
+    def _collect(self, reward: float) -> None:
+        # The library minimises.
+        self._generation.append((self._sample, -reward))
+        if len(self._generation) == self._optimizer.population_size:
+            self._optimizer.tell(self._generation)
+            self._generation = []
 
     def _start_from(self, shown: Trajectory) -> None:
         """Begin at a policy, if there is a beginning still and none better was shown."""
-        if self._optimizer is None and shown.reward > self._best_shown:
-            self._best_shown = shown.reward
-            ratios = shown.executed[self._has_choice]
-            self._start = np.clip(ratios, self._bounds[:, 0], self._bounds[:, 1])
+        if self._optimizer is not None or shown.reward <= self._best_shown:
+            return
+
+        self._best_shown = shown.reward
+        ratios = shown.executed[self._has_choice]
+        low = self._bounds[:, 0]
+        high = self._bounds[:, 1]
+        self._start = np.clip(ratios, low, high)
 
 
 def _box(problem: Problem) -> tuple[FloatArray, FloatArray]:
@@ -127,3 +144,16 @@ def _box(problem: Problem) -> tuple[FloatArray, FloatArray]:
     low = problem.lowest / problem.sizes
     high = problem.highest / problem.sizes
     return low, high
+
+
+def _space(problem: Problem) -> dict[str, optuna.distributions.BaseDistribution]:
+    """Optuna's range of every decision, by names that sort in forward order."""
+    from optuna.distributions import FloatDistribution
+
+    low, high = _box(problem)
+    space: dict[str, optuna.distributions.BaseDistribution] = {}
+    for index in range(len(problem)):
+        least = float(low[index])
+        most = float(high[index])
+        space[f"{index:04d}"] = FloatDistribution(least, most)
+    return space

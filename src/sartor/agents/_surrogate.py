@@ -41,7 +41,15 @@ class _Kernel:
 
 
 #: Kernels that are tried.
-_KERNELS = list(starmap(_Kernel, product((0.1, 0.5, 0.9), (0.25, 0.5, 1.0, 2.0), (0.02, 0.1, 0.3))))
+_SHARES = (0.1, 0.5, 0.9)
+_LENGTHS = (0.25, 0.5, 1.0, 2.0)
+_NOISES = (0.02, 0.1, 0.3)
+_KERNELS = list(starmap(_Kernel, product(_SHARES, _LENGTHS, _NOISES)))
+#: The kernel until one is chosen.
+_FIRST_KERNEL = _KERNELS[len(_KERNELS) // 2]
+
+#: What stands for arrays before the first fit.
+_NOTHING: FloatArray = np.empty((0, 0))
 
 
 class Surrogate:
@@ -52,12 +60,12 @@ class Surrogate:
     """
 
     def __init__(self) -> None:
-        self._kernel = _KERNELS[len(_KERNELS) // 2]
-        self._mean: FloatArray = np.empty(0)
-        self._spread: FloatArray = np.empty(0)
-        self._seen: FloatArray = np.empty((0, 0))
-        self._factor: tuple[FloatArray, bool] = (np.empty((0, 0)), False)
-        self._weights: FloatArray = np.empty(0)
+        self._kernel = _FIRST_KERNEL
+        self._mean = _NOTHING
+        self._spread = _NOTHING
+        self._seen = _NOTHING
+        self._factor = (_NOTHING, False)
+        self._weights = _NOTHING
         self._best = 0.0
 
     def fit(self, features: FloatArray, rewards: FloatArray, *, tune: bool) -> None:
@@ -65,15 +73,19 @@ class Surrogate:
         from scipy.linalg import cho_factor, cho_solve
 
         self._mean = features.mean(0)
+        # Features that are the same in all policies must not be divided by 0.
         self._spread = features.std(0) + _LEAST_SPREAD
         self._seen = self._standardise(features)
+
+        linear, distance = self._parts(self._seen)
         scores = _normal_scores(rewards)
-        parts = self._parts(self._seen)
         if tune:
-            evidence = [_evidence(kernel.noisy_covariance(*parts), scores) for kernel in _KERNELS]
-            self._kernel = _KERNELS[int(np.argmax(evidence))]
-        self._factor = cho_factor(self._kernel.noisy_covariance(*parts))
+            self._kernel = _likeliest_kernel(linear, distance, scores)
+
+        covariance = self._kernel.noisy_covariance(linear, distance)
+        self._factor = cho_factor(covariance)
         self._weights = cho_solve(self._factor, scores)
+
         expected, _ = self.predict(features)
         self._best = float(expected.max())
 
@@ -82,12 +94,18 @@ class Surrogate:
         from scipy.linalg import cho_solve
 
         new = self._standardise(features)
-        cross = self._kernel.covariance(*self._parts(new))
-        known = np.einsum("ij,ji->i", cross, cho_solve(self._factor, cross.T))
-        share = self._kernel.share
-        own = share * np.square(new).sum(1) / new.shape[1] + 1 - share
-        variance = np.maximum(own - known, _LEAST_VARIANCE)
-        return cross @ self._weights, np.sqrt(variance)
+        linear, distance = self._parts(new)
+        cross = self._kernel.covariance(linear, distance)
+        expected = cross @ self._weights
+
+        # Of the posterior covariance only the diagonal is needed.
+        solved = cho_solve(self._factor, cross.T)
+        explained = np.einsum("ij,ji->i", cross, solved)
+
+        # Rounding may leave less than nothing.
+        unexplained = self._prior_variance(new) - explained
+        variance = np.maximum(unexplained, _LEAST_VARIANCE)
+        return expected, np.sqrt(variance)
 
     def improvement(self, features: FloatArray) -> FloatArray:
         """Expected improvement over the best posterior mean among the policies seen (policies,)."""
@@ -100,21 +118,49 @@ class Surrogate:
     def _standardise(self, features: FloatArray) -> FloatArray:
         return (features - self._mean) / self._spread
 
+    def _prior_variance(self, new: FloatArray) -> FloatArray:
+        """The variance of rewards (policies,) before any was seen."""
+        share = self._kernel.share
+        lengths = np.square(new).sum(1)
+        linear = share * lengths / new.shape[1]
+
+        # A policy is at distance 0 from itself, where Matérn 5/2 is 1.
+        return linear + 1 - share
+
     def _parts(self, new: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Inner products with and distances to what was seen, both scaled to be about 1."""
         features = new.shape[1]
         linear = new @ self._seen.T / features
-        lengths = np.square(new).sum(1)[:, None] + np.square(self._seen).sum(1)[None]
+
+        # |a − b|² = |a|² + |b|² − 2 a·b needs no array of all differences.
+        new_lengths = np.square(new).sum(1)
+        seen_lengths = np.square(self._seen).sum(1)
+        lengths = new_lengths[:, None] + seen_lengths[None]
         squares = lengths - 2 * new @ self._seen.T
-        distance = np.sqrt(np.maximum(squares, 0) / (2 * features))
-        return linear, distance
+
+        # Rounding may leave less than nothing between equal policies.
+        scaled = np.maximum(squares, 0) / (2 * features)
+        return linear, np.sqrt(scaled)
 
 
 def _normal_scores(rewards: FloatArray) -> FloatArray:
     """The quantiles of a normal distribution that stand for the ranks of rewards."""
     from scipy.stats import norm, rankdata
 
-    return norm.ppf((rankdata(rewards) - 0.5) / len(rewards))
+    # The middle of a rank's share: the last rank's end would be infinite.
+    shares = (rankdata(rewards) - 0.5) / len(rewards)
+    return norm.ppf(shares)
+
+
+def _likeliest_kernel(linear: FloatArray, distance: FloatArray, scores: FloatArray) -> _Kernel:
+    """The kernel of the largest marginal likelihood; of equal ones the first."""
+    evidence = []
+    for kernel in _KERNELS:
+        covariance = kernel.noisy_covariance(linear, distance)
+        evidence.append(_evidence(covariance, scores))
+
+    likeliest = int(np.argmax(evidence))
+    return _KERNELS[likeliest]
 
 
 def _evidence(covariance: FloatArray, scores: FloatArray) -> float:
@@ -125,5 +171,8 @@ def _evidence(covariance: FloatArray, scores: FloatArray) -> float:
         factor = cho_factor(covariance)
     except LinAlgError:
         return -np.inf
+
     fit = scores @ cho_solve(factor, scores)
-    return float(-0.5 * fit - np.log(np.diag(factor[0])).sum())
+    # Of a Cholesky factor, this is half the logarithm of the determinant.
+    half_determinant = np.log(np.diag(factor[0])).sum()
+    return float(-0.5 * fit - half_determinant)
