@@ -102,7 +102,11 @@ def _costs_alone(problem: Problem, around: IntArray) -> list[FloatArray]:
         choices = decision.choices
         rows = np.repeat(around[None], len(choices), axis=0)
         rows[:, index] = choices
-        costs.append(problem.usage(rows))
+
+        # All choices of a decision at once: one call is much faster than one for each.
+        usage = problem.usage(rows)
+        costs.append(usage)
+
     return costs
 
 
@@ -155,7 +159,7 @@ def _trace_back(
         choices = problem.decisions[index].choices
         counts[index] = choices[choice]
 
-        # What was best of the decisions before depends on what this one leaves them.
+        # What was best for the decisions before depends on what this one leaves them.
         price = int(prices[index][choice])
         left -= price
 

@@ -54,6 +54,7 @@ def precision(weights: float, activations: float, available: Sequence[Precision]
     wanted = _wanted(weights, activations)
 
     def distance(pair: Precision) -> tuple[float, Precision]:
+        # A bit more or less means the more, the fewer there are.
         factors = np.divide(pair, wanted)
         octaves = np.abs(np.log2(factors))
         # Of two that are as near, the coarser.

@@ -21,7 +21,7 @@ from sartor.agents._allocation import knapsack
 from sartor.agents._base import SearchContext, Trajectory, VectorAgent
 from sartor.agents._lineage import Lineage
 from sartor.agents._profiles import uniform
-from sartor.machine import FloatArray
+from sartor.machine import FloatArray, IntArray
 
 #: Proposals of a lineage of one kind before it may be given up.
 _TRIAL = 12
@@ -45,6 +45,7 @@ class EvolutionAgent(VectorAgent):
     def propose(self) -> FloatArray:
         """Of the lineage whose turn it is: the one that has proposed least."""
         sizes = self.context.problem.sizes
+        # Nothing to breed from yet.
         if not self._whole.size:
             return knapsack(self.context)
 
@@ -53,18 +54,23 @@ class EvolutionAgent(VectorAgent):
             return first / sizes
 
         self._turn = min(self._lineages, key=lambda lineage: lineage.proposed)
-        return self._turn.propose() / sizes
+        counts = self._turn.propose()
+        return counts / sizes
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Remember the executed policy, whoever proposed it; drop lineages not worth it."""
-        sizes = self.context.problem.sizes
-        counts = np.rint(trajectory.executed * sizes).astype(np.int64)
+        counts = self._counts(trajectory.executed)
         self._turn.proposed += own
 
         for lineage in self._lineages:
             lineage.learn(counts, trajectory.reward)
 
+        # Only now: any of them may just have found the best.
         self._lineages = [lineage for lineage in self._lineages if self._goes_on(lineage)]
+
+    def _counts(self, ratios: FloatArray) -> IntArray:
+        sizes = self.context.problem.sizes
+        return np.rint(ratios * sizes).astype(np.int64)
 
     def _goes_on(self, lineage: Lineage) -> bool:
         """Whether a lineage is on trial still, or holds the best policy of all."""

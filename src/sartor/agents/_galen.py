@@ -110,12 +110,13 @@ class GalenAgent(VectorAgent):
             walk.states.append(state)
             walk.actions.append(action)
 
-            # Choices depend on those before, so that the budget can still be met.
+            # The next state shows what is executed, which a budget may have moved.
             for ratio in self._degrees.ratios(step, action):
                 count = problem.choose(counts, ratio)
                 counts = np.append(counts, count)
                 ratios.append(ratio)
 
+        # Actions cannot be had back from ratios, which are rounded.
         self._proposed = walk
         return np.array(ratios)
 
@@ -158,7 +159,8 @@ class GalenAgent(VectorAgent):
 
         for index, step in enumerate(self._steps):
             first = step.columns[0]
-            state = self._state(index, counts[:first], previous=action)
+            decided = counts[:first]
+            state = self._state(index, decided, previous=action)
             action = self._degrees.of(step, counts)
             walk.states.append(state)
             walk.actions.append(action)
@@ -171,12 +173,13 @@ class GalenAgent(VectorAgent):
 
         for index, state in enumerate(walk.states):
             self._state_moments.add(state)
+            action = walk.actions[index]
             # Nothing follows the last state; the targets of terminal transitions ignore it.
             following = walk.states[min(index + 1, last)]
             self._memory.add(
                 state.astype(np.float32),
                 following.astype(np.float32),
-                walk.actions[index].astype(np.float32),
+                action.astype(np.float32),
                 reward,
                 terminal=index == last,
             )

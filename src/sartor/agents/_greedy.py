@@ -54,9 +54,12 @@ def _moves(problem: Problem, places: list[int]) -> list[_Move]:
     moves = []
     for index, place in enumerate(places):
         # At its first choice, a decision has nothing left to give up.
-        if place > 0:
-            after = _below(problem.decisions[index], place)
-            moves.append(_Move(index, place, after))
+        if place == 0:
+            continue
+
+        decision = problem.decisions[index]
+        after = _below(decision, place)
+        moves.append(_Move(index, place, after))
     return moves
 
 

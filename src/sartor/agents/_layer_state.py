@@ -46,13 +46,15 @@ class LayerState:
 
     def row(self, index: int, decided: IntArray) -> FloatArray:
         """Features (features,) of the step ``index``, after the counts ``decided`` so far."""
-        layers = self._layers(decided)
-        layer = _layer_of(self._problem.decisions, self._steps[index])
+        static = self._static[index]
+        step = self._steps[index]
+        layer = _layer_of(self._problem.decisions, step)
         place = self._places[layer.name]
 
+        layers = self._layers(decided)
         own = _of_layer(layers[place])
         around = self._around(layers, place)
-        return np.concatenate([self._static[index], own, around])
+        return np.concatenate([static, own, around])
 
     def _layers(self, decided: IntArray) -> Sequence[LayerCost]:
         """Costs of all layers, where the decisions to come keep everything."""
@@ -156,6 +158,7 @@ def _omega(curves: Sequence[FloatArray], column: int | None) -> list[float]:
     # The whole choice is left out: it changes nothing, whatever the layer.
     places = np.arange(SENSITIVITY_POINTS) * last // SENSITIVITY_POINTS
 
+    # Ω may be 0, which has no logarithm.
     points = np.maximum(curve[places], _LEAST_OMEGA)
     logarithms = np.log10(points)
     return [float(logarithm) for logarithm in logarithms]

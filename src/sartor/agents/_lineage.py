@@ -71,10 +71,12 @@ class Lineage:
         lineages = []
         for free in problem.kinds:
             least = _least(problem, free)
-            if problem.fits(least[None])[0]:
-                errors = _free_errors(context.errors, free)
-                start = allocate(problem, errors, least)
-                lineages.append(cls(context, free, start))
+            if not problem.fits(least[None])[0]:
+                continue
+
+            errors = _free_errors(context.errors, free)
+            start = allocate(problem, errors, least)
+            lineages.append(cls(context, free, start))
 
         return lineages
 
@@ -91,9 +93,10 @@ class Lineage:
         problem = self.context.problem
         for counts in self._promising():
             executed = problem.execute(counts / problem.sizes)
-            # Scoring is deterministic: a policy once seen teaches nothing.
+            # Scores are kept: a policy that was scored before teaches nothing.
             if executed.tobytes() not in self._seen:
                 return executed
+
         return self._breeder.anywhere()
 
     def learn(self, counts: IntArray, reward: float) -> None:
@@ -131,10 +134,11 @@ class Lineage:
         tune = self.proposed % _TUNE == 0 or self.proposed == _BLIND
         self._surrogate.fit(features, rewards, tune=tune)
 
-        # By what is expected, not by what was seen: rewards are noisy.
+        # What is expected of a policy owes less to luck than its reward.
         expected, _ = self._surrogate.predict(features)
         best_first = np.argsort(expected)[::-1]
-        return known[best_first[:_PARENTS]]
+        best = best_first[:_PARENTS]
+        return known[best]
 
     def _by_promise(self, pool: IntArray) -> IntArray:
         """Policies in the order of their expected improvement."""

@@ -34,7 +34,8 @@ def _scaled(problem: Problem, profile: FloatArray) -> FloatArray:
     least = problem.lowest / problem.sizes
     most = problem.highest / problem.sizes
     if not problem.budget.bounds:
-        return np.clip(_WITHOUT_BUDGET * profile * most, least, most)
+        ratios = _WITHOUT_BUDGET * profile * most
+        return np.clip(ratios, least, most)
 
     low = 0.0
     # At this scale nothing is removed.

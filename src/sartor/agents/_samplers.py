@@ -45,8 +45,12 @@ class TpeAgent(VectorAgent):
         super().__init__(context)
         self._space = _space(context.problem)
         sampler = optuna.samplers.TPESampler(seed=context.seed)
+        # Optuna announces every study that is made.
         with quiet_logger("optuna"):
-            self._study = optuna.create_study(direction="maximize", sampler=sampler)
+            self._study = optuna.create_study(
+                direction="maximize",
+                sampler=sampler,
+            )
 
     def propose(self) -> FloatArray:
         """The sampler's next suggestion."""
@@ -129,13 +133,15 @@ class CmaEsAgent(VectorAgent):
 
     def _start_from(self, shown: Trajectory) -> None:
         """Begin at a policy, if there is a beginning still and none better was shown."""
-        if self._optimizer is not None or shown.reward <= self._best_shown:
+        is_better = shown.reward > self._best_shown
+        if self._optimizer is not None or not is_better:
             return
 
         self._best_shown = shown.reward
         ratios = shown.executed[self._has_choice]
         low = self._bounds[:, 0]
         high = self._bounds[:, 1]
+        # The library refuses a mean that rounding put outside of the bounds.
         self._start = np.clip(ratios, low, high)
 
 

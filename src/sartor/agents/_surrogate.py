@@ -86,6 +86,7 @@ class Surrogate:
         self._factor = cho_factor(covariance)
         self._weights = cho_solve(self._factor, scores)
 
+        # The best that is expected rather than the best seen, which may have been luck.
         expected, _ = self.predict(features)
         self._best = float(expected.max())
 
@@ -121,8 +122,9 @@ class Surrogate:
     def _prior_variance(self, new: FloatArray) -> FloatArray:
         """The variance of rewards (policies,) before any was seen."""
         share = self._kernel.share
+        features = new.shape[1]
         lengths = np.square(new).sum(1)
-        linear = share * lengths / new.shape[1]
+        linear = share * lengths / features
 
         # A policy is at distance 0 from itself, where Matérn 5/2 is 1.
         return linear + 1 - share

@@ -28,7 +28,10 @@ class AbsoluteReward(Reward):
                 "reward 'absolute' needs a budget on latency and a target, such as latency<=0.3 "
                 "and onnxruntime"
             )
-        return outcome.accuracy + _BETA * abs(outcome.relative_latency / ceiling - 1)
+
+        # Faster than asked costs as much as slower: the bound is met, not beaten.
+        missed = abs(outcome.relative_latency / ceiling - 1)
+        return outcome.accuracy + _BETA * missed
 
 
 ABSOLUTE = AbsoluteReward()

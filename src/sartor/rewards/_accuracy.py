@@ -6,10 +6,9 @@ is too slow (Galen's hard exponential reward, w = −1).
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from sartor.rewards._base import Reward, overrun
+from sartor.rewards._base import Reward, log_cost, overrun
 
 if TYPE_CHECKING:
     from sartor.scoring import Outcome
@@ -33,7 +32,8 @@ class AccuracyMacsReward(Reward):
 
     def __call__(self, outcome: Outcome, ceiling: float | None) -> float:
         """At most 0."""
-        return AccuracyReward()(outcome, ceiling) * math.log(max(outcome.cost.macs, 2))
+        reward = AccuracyReward()(outcome, ceiling)
+        return reward * log_cost(outcome.cost.macs)
 
 
 class AccuracyParamsReward(Reward):
@@ -43,7 +43,8 @@ class AccuracyParamsReward(Reward):
 
     def __call__(self, outcome: Outcome, ceiling: float | None) -> float:
         """At most 0."""
-        return AccuracyReward()(outcome, ceiling) * math.log(max(outcome.cost.params, 2))
+        reward = AccuracyReward()(outcome, ceiling)
+        return reward * log_cost(outcome.cost.params)
 
 
 ACCURACY = AccuracyReward()

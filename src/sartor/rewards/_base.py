@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
@@ -54,3 +55,9 @@ def overrun(outcome: Outcome, ceiling: float | None) -> float:
     if ceiling is None or outcome.relative_latency is None:
         return 1.0
     return max(1.0, outcome.relative_latency / ceiling)
+
+
+def log_cost(cost: int) -> float:
+    """The factor by which a cost makes an error worse, more than 0 even for a cost of 0 or 1."""
+    # 0 has no logarithm, and that of 1 would reward every error alike.
+    return math.log(max(cost, 2))

@@ -6,11 +6,10 @@ the better one from fewer images.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
-from sartor.rewards._base import Reward, overrun
+from sartor.rewards._base import Reward, log_cost, overrun
 
 if TYPE_CHECKING:
     from sartor.scoring import Outcome
@@ -30,7 +29,9 @@ class FidelityReward(Reward):
                 f"reward {self.name!r} compares outputs on images, which were not measured; "
                 "use an accuracy reward"
             )
-        return -outcome.divergence - (overrun(outcome, ceiling) - 1)
+
+        excess = overrun(outcome, ceiling) - 1
+        return -outcome.divergence - excess
 
 
 class FidelityMacsReward(Reward):
@@ -41,7 +42,8 @@ class FidelityMacsReward(Reward):
 
     def __call__(self, outcome: Outcome, ceiling: float | None) -> float:
         """At most 0. Raises `UsageError` for an outcome without a divergence."""
-        return FidelityReward()(outcome, ceiling) * math.log(max(outcome.cost.macs, 2))
+        reward = FidelityReward()(outcome, ceiling)
+        return reward * log_cost(outcome.cost.macs)
 
 
 class FidelityParamsReward(Reward):
@@ -52,7 +54,8 @@ class FidelityParamsReward(Reward):
 
     def __call__(self, outcome: Outcome, ceiling: float | None) -> float:
         """At most 0. Raises `UsageError` for an outcome without a divergence."""
-        return FidelityReward()(outcome, ceiling) * math.log(max(outcome.cost.params, 2))
+        reward = FidelityReward()(outcome, ceiling)
+        return reward * log_cost(outcome.cost.params)
 
 
 FIDELITY = FidelityReward()

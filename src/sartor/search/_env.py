@@ -53,12 +53,13 @@ class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):
         self.problem = problem
         self.evaluate = evaluate
         self.reward = reward
-        self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)
-        self.action_space = gymnasium.spaces.Box(0.0, 1.0, (1,), np.float32)
+        self.observation_space = _unit_box(len(FEATURES))
+        self.action_space = _unit_box(1)
+        self.counts = _none_decided()
+
         self._quantity = problem.cost_quantity
         self._static = _static_features(problem)
         self._rest = _later_shares(problem, self._quantity)
-        self.counts = _none_decided()
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -72,14 +73,21 @@ class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):
         self, action: Float32Array | float
     ) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
         """Decide on the next group or layer."""
+        # Agents propose a number, gymnasium's own tools an array of one.
         ratio = float(np.asarray(action).reshape(-1)[0])
         count = self.problem.choose(self.counts, ratio)
         self.counts = np.append(self.counts, count)
+
         info: dict[str, Any] = {"executed": self._executed}
-        if len(self.counts) < len(self.problem):
-            return self._observe(), 0.0, False, False, info
-        info["outcome"] = self.evaluate(self.counts)
-        return self._observe(), self.reward(info["outcome"]), True, False, info
+        reward = 0.0
+        terminated = len(self.counts) == len(self.problem)
+        if terminated:
+            outcome = self.evaluate(self.counts)
+            info["outcome"] = outcome
+            reward = self.reward(outcome)
+
+        truncated = False
+        return self._observe(), reward, terminated, truncated, info
 
     @property
     def _executed(self) -> float:
@@ -92,45 +100,74 @@ class CompressionEnv(gymnasium.Env[Float32Array, Float32Array]):
         """What the next decision is about; after the last, what that was about."""
         decided = len(self.counts)
         row = min(decided, len(self.problem) - 1)
+        reduced = 1 - self._left()
         rest = self._rest[decided] if decided < len(self.problem) else 0.0
-        dynamic = np.clip([1 - self._left(), rest, self._executed], 0, 1)
-        return np.concatenate([self._static[row], dynamic]).astype(np.float32)
+
+        # Rounding may leave the range by a little.
+        dynamic = np.clip([reduced, rest, self._executed], 0, 1)
+        static = self._static[row]
+        observation = np.concatenate([static, dynamic])
+        return observation.astype(np.float32)
 
     def _left(self) -> float:
         """The cost if all decisions to come keep everything, as a share of the original's."""
         whole = self.problem.highest[len(self.counts) :]
         counts = np.concatenate([self.counts, whole])
-        original = self.problem.of_original(self._quantity)
-        return float(self.problem.total(self._quantity, counts[None])[0]) / original
+        cost = float(self.problem.total(self._quantity, counts[None])[0])
+        return cost / self.problem.of_original(self._quantity)
 
 
 def _none_decided() -> IntArray:
     return np.empty(0, dtype=np.int64)
 
 
+def _unit_box(length: int) -> gymnasium.Space[Float32Array]:
+    return gymnasium.spaces.Box(0.0, 1.0, (length,), np.float32)
+
+
 def _static_features(problem: Problem) -> FloatArray:
     """What does not change during a search (decisions, 8), each column scaled to its range."""
-    rows = [
-        [float(index), *_shape(decision.layer)] for index, decision in enumerate(problem.decisions)
-    ]
+    rows = []
+    for index, decision in enumerate(problem.decisions):
+        shape = _shape(decision.layer)
+        rows.append([float(index), *shape])
+
     table = np.array(rows, dtype=np.float64)
     low = table.min(0)
     span = np.ptp(table, axis=0)
-    return np.divide(table - low, span, out=np.zeros_like(table), where=span > 0)
+
+    # What is the same in all layers has no range: it stays 0.
+    scaled = np.zeros_like(table)
+    np.divide(table - low, span, out=scaled, where=span > 0)
+    return scaled
 
 
 def _shape(layer: LayerSpec) -> list[float]:
+    # What enters a linear layer has one of these axes or neither.
     height, width = (*layer.input_size, 1, 1)[:2]
-    channels = [layer.out_channels, layer.in_channels]
-    return [*channels, height, width, layer.stride[0], layer.kernel[0], layer.macs]
+    return [
+        layer.out_channels,
+        layer.in_channels,
+        height,
+        width,
+        layer.stride[0],
+        layer.kernel[0],
+        layer.macs,
+    ]
 
 
 def _later_shares(problem: Problem, quantity: Quantity) -> FloatArray:
     """What the layers behind each decision's cost (decisions,), as shares of the original's."""
     layers = problem.cost_model.network.layers
-    costs = np.array([_layer_cost(layer, quantity) for layer in layers], dtype=np.float64)
     places = {layer.name: place for place, layer in enumerate(layers)}
-    later = [costs[places[decision.layer.name] + 1 :].sum() for decision in problem.decisions]
+    costs = np.array([_layer_cost(layer, quantity) for layer in layers], dtype=np.float64)
+
+    later = []
+    for decision in problem.decisions:
+        place = places[decision.layer.name]
+        behind = costs[place + 1 :]
+        later.append(behind.sum())
+
     return np.array(later) / problem.of_original(quantity)
 
 
@@ -138,4 +175,6 @@ def _layer_cost(layer: LayerSpec, quantity: Quantity) -> float:
     """The cost of one layer of the original; parameters are its weights."""
     if quantity == "params":
         return float(layer.weights)
-    return layer.macs * (FULL_WIDTH**2 if quantity == "bops" else 1)
+    if quantity == "bops":
+        return layer.macs * FULL_WIDTH**2
+    return layer.macs

@@ -35,9 +35,14 @@ def finalists(episodes: Sequence[Episode], count: int) -> list[Episode]:
     """The best ``count`` different policies that were scored in full, best first."""
     chosen: list[Episode] = []
     for episode in sorted(episodes, key=_best_first):
+        if episode.outcome.stopped:
+            continue
+
+        # Agents may propose a policy again.
         known = any(episode.executed == other.executed for other in chosen)
-        if not episode.outcome.stopped and not known:
+        if not known:
             chosen.append(episode)
+
     return chosen[:count]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Literal
 
 from sartor.search._episode import Episode
@@ -30,15 +31,26 @@ def cost_of(episode: Episode, axis: CostAxis) -> float | None:
 
 def front(episodes: Sequence[Episode]) -> list[Episode]:
     """Episodes scored in full of which none is both cheaper and more accurate, cheapest first."""
+    found: list[Episode] = []
+    for episode in _cheapest_first(episodes):
+        # The last one found is the most accurate so far.
+        if not found or episode.outcome.accuracy > found[-1].outcome.accuracy:
+            found.append(episode)
+    return found
+
+
+def _cheapest_first(episodes: Sequence[Episode]) -> list[Episode]:
+    """Episodes scored in full whose cost is known; of equal costs, the most accurate first."""
     axis = cost_axis(episodes)
     priced = []
     for episode in episodes:
         cost = cost_of(episode, axis)
-        if cost is not None and not episode.outcome.stopped:
-            priced.append((cost, -episode.outcome.accuracy, episode.number, episode))
+        if cost is None or episode.outcome.stopped:
+            continue
 
-    found: list[Episode] = []
-    for _, _, _, episode in sorted(priced, key=lambda entry: entry[:3]):
-        if not found or episode.outcome.accuracy > found[-1].outcome.accuracy:
-            found.append(episode)
-    return found
+        order = (cost, -episode.outcome.accuracy, episode.number)
+        priced.append((order, episode))
+
+    # Episodes themselves have no order.
+    priced.sort(key=itemgetter(0))
+    return [episode for _, episode in priced]

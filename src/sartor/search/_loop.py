@@ -86,7 +86,7 @@ class Search:
                 self.problem,
                 features=len(FEATURES),
                 episodes=self.plan.episodes,
-                errors=[d.errors(self.evaluator.compressor) for d in self.problem.decisions],
+                errors=self._errors(),
                 seed=self.plan.seed,
                 sensitivity=self._omega(),
                 latency=self._latency_shares(),
@@ -102,6 +102,7 @@ class Search:
         done: list[Episode] = []
         recorded = self.record.episodes()
         self.seconds_before = sum(episode.seconds for episode in recorded)
+
         with Interruption() as interruption:
             try:
                 for episode in self._episodes(recorded):
@@ -112,6 +113,7 @@ class Search:
                 if len(done) < len(recorded):
                     raise  # what was delivered may be of later episodes
                 interruption.asked = True
+
         self.stopped = interruption.asked
         return done
 
@@ -121,6 +123,7 @@ class Search:
         agent = as_factory(self.plan.agent)(context)
         started = time.perf_counter()
         best: Episode | None = None
+
         for number in range(self.plan.episodes):
             if number < len(recorded):
                 episode = self._replay(recorded[number], agent)
@@ -128,7 +131,9 @@ class Search:
                 return
             else:
                 episode = self._new(number, agent)
+                # Before anyone sees it: what was reported is never lost.
                 self.record.append(episode)
+
             if best is None or episode.reward > best.reward:
                 best = episode
             self.on_episode(episode, best)
@@ -139,13 +144,16 @@ class Search:
 
     def _new(self, number: int, agent: Agent) -> Episode:
         started = time.perf_counter()
-        walk = self._walk(self._player(number, agent))
-        self._correct(walk.counts, walk.outcome)
+        player = self._player(number, agent)
+        walk = self._walk(player)
+        outcome = walk.outcome
+        self._correct(walk.counts, outcome)
+
         learning = time.perf_counter()
         agent.learn(walk.trajectory, own=self._is_own(number))
         finished = time.perf_counter()
 
-        outcome = walk.outcome
+        # Measuring happens within the walk, but is no part of deciding.
         measuring = outcome.seconds_build + outcome.seconds_score + outcome.seconds_latency
         deciding = max(0.0, learning - started - measuring)
         return Episode(
@@ -161,43 +169,61 @@ class Search:
     def _replay(self, recorded: Episode, agent: Agent) -> Episode:
         """Show an agent a recorded episode as if it were new."""
         self._remember(recorded)
-        walk = self._walk(self._player(recorded.number, agent))
-        if not _agree(self._by_name(walk.trajectory), recorded.executed):
+        player = self._player(recorded.number, agent)
+        walk = self._walk(player)
+        executed = self._by_name(walk.trajectory)
+        if not _agree(executed, recorded.executed):
             raise _not_replayable(recorded)
+
         self._correct(walk.counts, recorded.outcome)
         agent.learn(walk.trajectory, own=self._is_own(recorded.number))
         return recorded
 
     def _walk(self, agent: Agent) -> _Walk:
         """One pass over all decisions."""
+        env = self._environment()
+        observation, info = env.reset()
+        observations = [observation]
+        executed = []
+
+        agent.begin()
+        for step in range(len(self.problem)):
+            proposed = agent.act(observation, step)
+            observation, reward, _, _, info = env.step(proposed)
+            observations.append(observation)
+            executed.append(info["executed"])
+
+        # Of all steps, the last one alone has a reward and an outcome.
+        trajectory = Trajectory(
+            np.array(observations),
+            np.array(executed),
+            reward,
+        )
+        return _Walk(trajectory, env.counts, info["outcome"])
+
+    def _environment(self) -> CompressionEnv:
         reward = as_reward(self.plan.reward)
-        env = CompressionEnv(
+        return CompressionEnv(
             self.problem,
             evaluate=lambda counts: self.evaluator.evaluate(self.problem.policy(counts)),
             reward=lambda outcome: reward(outcome, self.plan.ceiling),
         )
-        observation, info = env.reset()
-        observations = [observation]
-        executed = []
-        agent.begin()
-        for step in range(len(self.problem)):
-            proposed = agent.act(observation, step)
-            observation, earned, _, _, info = env.step(proposed)
-            observations.append(observation)
-            executed.append(info["executed"])
-        trajectory = Trajectory(np.array(observations), np.array(executed), earned)
-        return _Walk(trajectory, env.counts, info["outcome"])
 
     def _remember(self, recorded: Episode) -> None:
         """Make the evaluator answer with what was recorded of a policy."""
         decisions = self.problem.decisions
-        if recorded.executed.keys() != {decision.name for decision in decisions}:
+        names = {decision.name for decision in decisions}
+        if recorded.executed.keys() != names:
             raise _not_replayable(recorded)
+
+        # Ratios of another network may stand for counts that are no choices of this one.
         counts = self.problem.counts(recorded.executed)
         for decision, count in zip(decisions, counts, strict=True):
             if count not in decision.choices:
                 raise _not_replayable(recorded)
-        self.evaluator.remember(self.problem.policy(counts), recorded.outcome)
+
+        policy = self.problem.policy(counts)
+        self.evaluator.remember(policy, recorded.outcome)
 
     def _correct(self, counts: IntArray, outcome: Outcome) -> None:
         """Let the latency predictor learn from what was measured now, not from what came again."""
@@ -210,17 +236,24 @@ class Search:
         return number >= len(self.plan.seed_with)
 
     def _source(self, number: int) -> str:
-        return name_of(self.plan.agent) if self._is_own(number) else self.plan.seed_with[number]
+        if self._is_own(number):
+            return name_of(self.plan.agent)
+        return self.plan.seed_with[number]
 
     def _player(self, number: int, agent: Agent) -> Agent:
         """Who proposes: the agent, or the rule whose turn it is."""
         if self._is_own(number):
             return agent
-        return AGENTS.get(self.plan.seed_with[number])(self.prepare())
+        rule = AGENTS.get(self.plan.seed_with[number])
+        return rule(self.prepare())
 
     def _by_name(self, trajectory: Trajectory) -> dict[str, float]:
         names = [decision.name for decision in self.problem.decisions]
         return dict(zip(names, trajectory.executed.tolist(), strict=True))
+
+    def _errors(self) -> list[FloatArray]:
+        compressor = self.evaluator.compressor
+        return [decision.errors(compressor) for decision in self.problem.decisions]
 
     def _omega(self) -> list[FloatArray] | None:
         if self.sensitivity is None:
@@ -235,9 +268,10 @@ class Search:
 
 
 def _agree(executed: Mapping[str, float], recorded: Mapping[str, float]) -> bool:
-    return all(
-        round(ratio, _DIGITS) == round(recorded[name], _DIGITS) for name, ratio in executed.items()
-    )
+    for name, ratio in executed.items():
+        if round(ratio, _DIGITS) != round(recorded[name], _DIGITS):
+            return False
+    return True
 
 
 def _not_replayable(recorded: Episode) -> RunError:

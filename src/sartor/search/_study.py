@@ -39,7 +39,9 @@ class Study:
         _drop_half_written_line(path)
         self._study = _open(path)
         if settings is not None:
-            self._require_settings(json.loads(json.dumps(settings, default=str)), path)
+            # As they come back from the journal, so that they can be compared.
+            plain = json.loads(json.dumps(settings, default=str))
+            self._require_settings(plain, path)
 
     def episodes(self) -> list[Episode]:
         """All episodes, in order."""
@@ -52,7 +54,9 @@ class Study:
     def _require_settings(self, settings: dict[str, Any], path: Path) -> None:
         if not self._study.get_trials(deepcopy=False):
             self._study.set_user_attr(_SETTINGS, settings)
-        for name, before in self._study.user_attrs.get(_SETTINGS, {}).items():
+
+        recorded = self._study.user_attrs.get(_SETTINGS, {})
+        for name, before in recorded.items():
             now = settings.get(name)
             if now != before:
                 raise RunError(
@@ -65,6 +69,8 @@ def read_episodes(path: Path) -> list[Episode]:
     """Episodes of a journal that another process may be writing to; it is not touched."""
     if not path.exists():
         return []
+
+    # Opening a study mends its journal.
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place) / path.name
         copy.write_bytes(path.read_bytes())
@@ -76,7 +82,9 @@ def _open(path: Path) -> optuna.Study:
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
-    backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
+    # Optuna's default lock is a symbolic link, which not every file system has.
+    lock = JournalFileOpenLock(str(path))
+    backend = JournalFileBackend(str(path), lock_obj=lock)
     try:
         with quiet_logger("optuna"):
             return optuna.create_study(
@@ -126,8 +134,12 @@ def _drop_half_written_line(path: Path) -> None:
     """A process killed while writing leaves a line without its end, which hides what follows."""
     if not path.exists():
         return
+
     content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-            os.fsync(file.fileno())
+    if not content or content.endswith(b"\n"):
+        return
+
+    whole_lines = content.rfind(b"\n") + 1
+    with path.open("r+b") as file:
+        file.truncate(whole_lines)
+        os.fsync(file.fileno())
