@@ -12,8 +12,8 @@ from sartor.budget import Budget
 from sartor.data import Data
 from sartor.pipeline import Pipeline, SearchOptions
 from sartor.rewards import Reward
-from sartor.runs._config import RunConfig
-from sartor.runs._run import Result, Run, calibration_count
+from sartor.runs._config import RunConfig, calibration_count
+from sartor.runs._run import Result, Run
 from sartor.runs._subject import SubjectSource, as_source
 from sartor.search import OnEpisode
 from sartor.targets import Target
@@ -70,7 +70,8 @@ def compress(
     """
     options = options or SearchOptions()
     source = as_source(model, data, weights=weights, seed=options.seed)
-    subject = source.load(calibration=calibration_count(options))
+    count = calibration_count(options)
+    subject = source.load(calibration=count)
     pipeline = Pipeline.prepare(
         subject.model,
         subject.data,
@@ -82,11 +83,20 @@ def compress(
         reward=reward,
         target=target,
     )
+
     config = _config(source, pipeline, out)
+    # A target of a name is made again from the options.
     target_object = target if isinstance(target, Target) else None
     if out is not None:
-        run = Run(out, model=subject.model, data=subject.data, target=target_object, config=config)
+        run = Run(
+            out,
+            model=subject.model,
+            data=subject.data,
+            target=target_object,
+            config=config,
+        )
         return run.carry_out(pipeline, subject, on_episode)
+
     found = pipeline.run(on_episode=on_episode)
     return Result(**vars(found), config=config, subject=subject, target=target_object)
 

@@ -55,8 +55,12 @@ class RunConfig:
                     f"--{name} is missing; it can be given on the command line or in the file of "
                     "--config"
                 )
-        if (place := self._not_a_folder()) is not None:
+
+        # Said now: a search would find it out when it writes its first episode.
+        place = self._not_a_folder()
+        if place is not None:
             raise UsageError(f"--out {self.out} cannot be a folder: {place} is a file")
+
         require_threads(self.threads)
         for name in self.track:
             TRACKERS.require(name)
@@ -64,8 +68,10 @@ class RunConfig:
     def _not_a_folder(self) -> Path | None:
         """The file that stands where the folder of the run, or one that holds it, should."""
         assert self.out is not None
-        places = (self.out, *self.out.parents)
-        return next((place for place in places if place.exists() and not place.is_dir()), None)
+        for place in (self.out, *self.out.parents):
+            if place.exists() and not place.is_dir():
+                return place
+        return None
 
     @property
     def command(self) -> str:
@@ -98,10 +104,17 @@ class RunConfig:
         if not path.is_file():
             raise UsageError(f"--config {path} does not exist")
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            content = tomllib.loads(text)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"--config {path} is not TOML: {error}") from error
+
         return structure(cls, content, str(path))
+
+
+def calibration_count(options: SearchOptions) -> int:
+    """Calibration images that a search takes from its data."""
+    return max(options.compress.images, options.compress.final_images)
 
 
 def require_threads(threads: int | None) -> None:
@@ -130,7 +143,9 @@ def flags(options: Any, prefix: str = "") -> Iterator[str]:
         value = getattr(options, item.name)
         flag = prefix + item.name.replace("_", "-")
         default = item.default if item.default is not MISSING else None
+
         if dataclasses.is_dataclass(value):
+            # The command line omits the prefixes of nested options.
             yield from flags(value)
         elif value == default:
             continue

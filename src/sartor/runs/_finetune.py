@@ -122,17 +122,21 @@ class Finetuning:
         """Train; the network and the report are on disk when this returns."""
         train = self.data.calibration
         candidate = load_network(self.layout.folder, self.original)
+        policy = read_policy(self.layout.folder)
+        teacher = self.teacher.build(train, classes=self.classes) or self.original
+
         tuned = finetune(
             candidate,
             train,
             self.data.validation,
-            policy=read_policy(self.layout.folder),
-            teacher=self.teacher.build(train, classes=self.classes) or self.original,
+            policy=policy,
+            teacher=teacher,
             options=self.options,
             checkpoint=self.layout.checkpoint,
             on_epoch=on_epoch,
         )
         report = self._report(tuned, candidate)
+        # Where several processes share the work, all hold the same network: one writes it.
         if is_main():
             save_trained_network(self.layout.finetuned, self.layout.folder, tuned.model)
             write_text(self.layout.finetune_report, report.to_json())
@@ -142,13 +146,16 @@ class Finetuning:
         test = None
         if self.data.test is not None:
             test = self._test(self.data.test, tuned, candidate)
+
+        seconds = sum(epoch.seconds for epoch in tuned.epochs)
+        teacher = " and ".join(self.teacher.models)
         return FinetuneReport(
             validation=ValidationAccuracy(tuned.before, tuned.validation),
             test=test,
-            seconds=round(sum(epoch.seconds for epoch in tuned.epochs), 3),
+            seconds=round(seconds, 3),
             options=self.options,
             command=self._command(),
-            teacher=" and ".join(self.teacher.models) or self.name,
+            teacher=teacher or self.name,
             members=tuned.members,
             epochs=tuple(tuned.epochs),
         )

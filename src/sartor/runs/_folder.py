@@ -98,6 +98,8 @@ class RunFolder:
             return None
         text = path.read_text(encoding="utf-8", errors="replace")
         report = Report.from_json(text, str(path))
+
+        # The report of an interrupted search stays until the search that goes on replaces it.
         goes_on = report.episodes < len(self.episodes)
         return None if goes_on else report
 
@@ -186,6 +188,8 @@ class RunFolder:
         if holds_network(self.layout.finetuned):
             self.require_current()
             return self.tuned_network
+
+        # Half a fine-tuning: what was found is not what its owner is about to deliver.
         if self.layout.checkpoint.exists():
             raise RunError(
                 f"the fine-tuning in {self.layout.finetuned} has not ended; go on with: "
@@ -196,8 +200,13 @@ class RunFolder:
     @cached_property
     def exports(self) -> dict[str, Path]:
         """Exported files by their format, those that are where `export` writes them."""
-        paths = {name: self.layout.artifact(FORMATS.get(name).suffix) for name in FORMATS}
-        return {name: path for name, path in paths.items() if path.exists()}
+        found = {}
+        for name in FORMATS:
+            suffix = FORMATS.get(name).suffix
+            path = self.layout.artifact(suffix)
+            if path.exists():
+                found[name] = path
+        return found
 
     @cached_property
     def verified(self) -> tuple[VerifiedRun, ...]:
@@ -205,11 +214,18 @@ class RunFolder:
         found = [VerifiedRun.read(path) for path in self.layout.verifications]
         if not found or not holds_network(self.folder):
             return ()
+
         folder = self.folder
         if self._is_finetuned and self._tuned_is_current:
             folder = self.layout.finetuned
         network = network_identity(folder)
-        return tuple(item for item in found if item.found.network == network)
+
+        # Files that were exported before a fine-tuning hold another network.
+        current = []
+        for item in found:
+            if item.found.network == network:
+                current.append(item)
+        return tuple(current)
 
     @property
     def command(self) -> str:
@@ -221,6 +237,7 @@ class RunFolder:
     @property
     def search_command(self) -> str:
         """The commands that make what was found, or picked from another run, again."""
+        # What was picked lies in the folder of the run that it was picked from.
         around = RunFolder(self.folder.parent)
         number = self.layout.picked_episode
         is_picked = number is not None or self.layout.is_further
@@ -264,6 +281,7 @@ class RunFolder:
 
     def refresh(self) -> None:
         """Forget what was read: the folder may hold something else by now."""
+        # A cached property stands among the attributes of its object once it was read.
         for name in list(vars(self)):
             if isinstance(getattr(type(self), name, None), cached_property):
                 delattr(self, name)

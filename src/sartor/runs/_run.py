@@ -8,26 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from sartor.budget import Budget
-from sartor.compression import Origin, copy_network, holds_network, save_network
+from sartor.compression import Origin, holds_network, save_network
 from sartor.data import ALL
-from sartor.errors import RunError, UsageError
+from sartor.errors import RunError
 from sartor.finetune import Epoch, FinetuneOptions, Teacher
 from sartor.machine import alone_in, torch_threads, write_text
-from sartor.pipeline import (
-    Found,
-    Pipeline,
-    SearchFiles,
-    SearchOptions,
-    make_compressor,
-    make_problem,
-    make_target,
-    read_base,
-)
+from sartor.pipeline import Found, Pipeline, SearchFiles
 from sartor.registry import import_object
-from sartor.runs._artifacts import RunArtifacts
-from sartor.runs._config import RunConfig, command_line, require_threads
+from sartor.runs._config import RunConfig, calibration_count, command_line, require_threads
 from sartor.runs._finetune import FinetuneReport, Finetuning
+from sartor.runs._picks import RunPicks
 from sartor.runs._subject import Subject
 from sartor.search import Episode, OnEpisode, Study
 from sartor.targets import Target
@@ -89,6 +79,7 @@ class Result(Found):
             data=str(data) or self.config.data,
         )
         origin = self.subject.named(model) if model else self.subject.origin
+
         run = Run(
             folder,
             model=self.subject.model,
@@ -102,7 +93,7 @@ class Result(Found):
         return run
 
 
-class Run(RunArtifacts):
+class Run(RunPicks):
     """The folder of a run, and everything that can be done with it.
 
     A run is the same from Python and from the command line. Its network and data are found by the
@@ -158,18 +149,7 @@ class Run(RunArtifacts):
         another process searches in it; then nothing in it is touched.
         """
         known = len(self.episodes)
-        if known and not resume:
-            again = command_line("search", "--resume", self.folder)
-            raise RunError(
-                f"--out {self.folder} already holds a run; resume it with: {again}, or choose "
-                "another folder"
-            )
-        if not known and holds_network(self.folder):
-            raise RunError(
-                f"--out {self.folder} holds a network that was not searched there; choose another "
-                "folder"
-            )
-
+        self._require_free(resume=resume)
         config = self.config
         with (
             torch_threads(config.threads),
@@ -193,6 +173,21 @@ class Run(RunArtifacts):
                 target=self._target,
             )
             return self.carry_out(pipeline, subject, tell)
+
+    def _require_free(self, *, resume: bool) -> None:
+        """Raise `RunError` where a search would write over what is in the folder."""
+        if self.episodes and not resume:
+            again = command_line("search", "--resume", self.folder)
+            raise RunError(
+                f"--out {self.folder} already holds a run; resume it with: {again}, or choose "
+                "another folder"
+            )
+        # For instance an episode that was picked from another run.
+        if not self.episodes and holds_network(self.folder):
+            raise RunError(
+                f"--out {self.folder} holds a network that was not searched there; choose another "
+                "folder"
+            )
 
     def carry_out(
         self, pipeline: Pipeline, subject: Subject, on_episode: OnEpisode | None = None
@@ -223,6 +218,7 @@ class Run(RunArtifacts):
             origin=origin,
             scheme=result.compressor.scheme,
         )
+        # Last: a run counts as finished once this file is there.
         write_text(self.layout.result, result.report.to_json())
         self.refresh()
 
@@ -273,6 +269,7 @@ class Run(RunArtifacts):
             torch_threads(threads or config.threads),
             trackers(config.track, self.folder) as listening,
         ):
+            # Of a chain of runs, the first was searched from the weights of the original.
             source = self._source(weights=self.first.config.weights)
             subject, images = source.load_both(ALL, self.network.origin)
 
@@ -281,6 +278,9 @@ class Run(RunArtifacts):
                     tracker.on_epoch(epoch)
                 on_epoch(epoch)
 
+            given = self._given_names
+            if threads:
+                given = (*given, "--threads", str(threads))
             tuning = Finetuning(
                 self.layout,
                 subject.model,
@@ -289,74 +289,11 @@ class Run(RunArtifacts):
                 teacher or Teacher(),
                 classes=subject.classes,
                 name=config.model or "the original",
-                given=(*self._given_names, *(("--threads", str(threads)) if threads else ())),
+                given=given,
             )
             report = tuning.run(tell)
         self.refresh()
         return report
-
-    def pick(self, number: int) -> Run:
-        """Write the network of an episode to ``episode-N``; that folder is a run of its own.
-
-        It is refitted from as many images as a finalist. Raises `UsageError` for an episode that
-        the run does not have, `RunError` if there is no run.
-        """
-        config = self.config
-        options = config.options
-        executed = self._episode(number).executed
-        with torch_threads(config.threads):
-            subject, images = self._source().load_both(calibration_count(options))
-            calibration = images.calibration.normalized()
-            target = self._target or make_target(options)
-            compressor = make_compressor(subject.model, calibration, calibration, options, target)
-            base = read_base(options)
-            problem = make_problem(compressor, Budget(()), options, target, base=base)
-            policy = problem.policy(problem.counts(executed))
-            candidate = compressor.candidate(policy, final=True)
-
-        picked = self._around(self.layout.episode(number))
-        save_network(
-            picked.folder,
-            compressor.network,
-            candidate,
-            policy,
-            kept=compressor.kept(policy),
-            origin=subject.origin,
-            scheme=compressor.scheme,
-        )
-        # Nothing was promised of this one.
-        dataclasses.replace(config, out=picked.folder, budget="").save(picked.folder)
-        return picked
-
-    def _episode(self, number: int) -> Episode:
-        if not self.episodes:
-            raise RunError(f"{self.folder} holds no episodes yet")
-        for episode in self.episodes:
-            if episode.number == number:
-                return episode
-        last = self.episodes[-1].number
-        raise UsageError(f"episode {number} is not in {self.folder}; it has 0 to {last}")
-
-    def pick_finetuned(self) -> Run:
-        """Write what was fine-tuned to ``further``, a run of its own, to train it once more.
-
-        Raises `RunError` if nothing was, or if that is there already.
-        """
-        further = self._around(self.layout.further)
-        if not holds_network(self.layout.finetuned):
-            raise RunError(
-                f"{self.folder} holds nothing that was fine-tuned; go on with: "
-                f"{command_line('finetune', self.folder)}"
-            )
-        if holds_network(further.folder):
-            raise RunError(f"{further.folder} is there already; fine-tune it, or remove it")
-        self.require_current()
-
-        dataclasses.replace(self.config, out=further.folder).save(further.folder)
-        if self.config.budget:  # what was promised still is
-            write_text(further.layout.result, self.require_result().to_json())
-        copy_network(further.folder, self.layout.finetuned)
-        return further
 
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report: a page that works offline, figures, episodes as CSV, a model card.
@@ -367,8 +304,3 @@ class Run(RunArtifacts):
         write = cast("ReportWriter", import_object(_REPORT, "report"))
         folder = self.layout.report if out is None else Path(out)
         return write(self, folder)
-
-
-def calibration_count(options: SearchOptions) -> int:
-    """Calibration images that a search takes from its data."""
-    return max(options.compress.images, options.compress.final_images)

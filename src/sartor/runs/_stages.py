@@ -23,10 +23,10 @@ from sartor.machine import read_json, require, write_text
 from sartor.pipeline import Ratio
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
-from sartor.runs._config import RunConfig, command_line
+from sartor.runs._config import RunConfig, calibration_count, command_line
 from sartor.runs._finetune import TestAccuracy, ValidationAccuracy
 from sartor.runs._layout import Layout, ScheduleLayout
-from sartor.runs._run import Run, calibration_count
+from sartor.runs._run import Run
 from sartor.runs._schedule import Schedule
 from sartor.runs._subject import SubjectSource
 from sartor.search import Episode
@@ -89,8 +89,10 @@ def run_schedule(
     schedule.search.require_complete()
     require("accelerate", extra="train")  # said now, not after the first search
     assert schedule.search.out is not None
+
     layout = ScheduleLayout(schedule.search.out)
-    if Run(layout.stage(1)).episodes:
+    first = Run(layout.stage(1))
+    if first.episodes:
         _require_resumable(schedule, layout, resume=resume)
     _require_possible(schedule)
     schedule.save(layout.folder)
@@ -98,9 +100,15 @@ def run_schedule(
     reports: list[StageReport] = []
     for number, budget in enumerate(schedule.stages, 1):
         observer.on_stage(number, budget)
-        reports.append(_Stage(schedule, layout, number, budget).run(observer))
+        stage = _Stage(schedule, layout, number, budget)
+        report = stage.run(observer)
+        reports.append(report)
+
+        # After every stage, so that the table is there if the next one is interrupted.
         content = [dataclasses.asdict(report) for report in reports]
-        write_text(layout.stages, json.dumps(content, indent=1) + "\n")
+        text = json.dumps(content, indent=1)
+        write_text(layout.stages, text + "\n")
+
     return reports
 
 
@@ -113,9 +121,13 @@ def _require_resumable(schedule: Schedule, layout: ScheduleLayout, *, resume: bo
             f"--out {out} already holds a schedule; resume it with: {again}, or choose another "
             "folder"
         )
+
+    # The folder may have been moved, and what has not begun may be other than it was.
     stored = Schedule.read(out)
-    moved = dataclasses.replace(stored, search=dataclasses.replace(stored.search, out=out))
-    if moved != dataclasses.replace(schedule, stages=stored.stages, last=stored.last):
+    search = dataclasses.replace(stored.search, out=out)
+    begun = dataclasses.replace(stored, search=search)
+    asked = dataclasses.replace(schedule, stages=stored.stages, last=stored.last)
+    if begun != asked:
         raise RunError(f"{out} holds a schedule with other options; go on with: {again}")
 
     for number, (before, now) in enumerate(zip_longest(stored.stages, schedule.stages), 1):
@@ -124,6 +136,7 @@ def _require_resumable(schedule: Schedule, layout: ScheduleLayout, *, resume: bo
                 f"stage {number} of {out} was begun with the budget {before}; it cannot become "
                 f"{now}"
             )
+
     last = Layout(layout.stage(len(schedule.stages)))
     if schedule.last != stored.last and last.checkpoint.exists():
         raise RunError(
@@ -138,7 +151,8 @@ def _require_possible(schedule: Schedule) -> None:
     have to be measured.
     """
     options = schedule.search.options
-    subject, images = _source(schedule.search).load_both(calibration_count(options))
+    count = calibration_count(options)
+    subject, images = _source(schedule.search).load_both(count)
     image = images.calibration.slice(0, 1).normalized()
     teacher = schedule.teacher.build(images.calibration, classes=subject.classes)
     if teacher is not None:
@@ -151,6 +165,7 @@ def _require_possible(schedule: Schedule) -> None:
         min_keep=options.min_keep,
         multiple=options.multiple,
     )
+    # What one stage leaves at least is what the next one may begin with.
     least = Policy()
     for text in schedule.stages:
         budget = Budget.parse(text).without_latency()
@@ -173,9 +188,11 @@ class _Stage:
 
     def run(self, observer: Observer) -> StageReport:
         """Search, fine-tune, leave weights to the next stage; what is done is not done again."""
-        run = Run(self.layout.stage(self.number), config=self._config())
+        folder = self.layout.stage(self.number)
+        run = Run(folder, config=self._config())
         if self.number > 1:
             _require_same_start(run.layout, self._before.full_width)
+
         self._search(run, observer)
         if not run.layout.finetune_report.exists():
             run.finetune(
@@ -236,10 +253,13 @@ class _Stage:
         path = run.layout.full_width
         if _is_newer(path, run.layout.finetune_report):
             return
+
         search = self.schedule.search
         source = _source(search)
-        original = source.load(calibration=1, origin=run.network.origin).model
-        tensors = load_full_width(run.layout.finetuned, original)
+        subject = source.load(calibration=1, origin=run.network.origin)
+        tensors = load_full_width(run.layout.finetuned, subject.model)
+
+        # The file says how images are normalised: the next stage must see them as this one did.
         mean, std = models.normalisation(search.weights)
         models.save_weights(path, tensors, mean=mean, std=std)
 
@@ -253,6 +273,7 @@ def _require_same_start(layout: Layout, weights: Path) -> None:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{weights} cannot be read as safetensors: {error}") from error
+
     now = {"weights": tensor_identity(tensors)}
     path = layout.start
     if path.exists():
@@ -267,4 +288,9 @@ def _require_same_start(layout: Layout, weights: Path) -> None:
 
 def _is_newer(path: Path, than: Path) -> bool:
     """Whether a file is there and was written after another one."""
-    return path.exists() and path.stat().st_mtime_ns > than.stat().st_mtime_ns
+    if not path.exists():
+        return False
+    # In nanoseconds: both may be written within one second.
+    written = path.stat().st_mtime_ns
+    other = than.stat().st_mtime_ns
+    return written > other

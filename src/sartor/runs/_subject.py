@@ -75,6 +75,7 @@ class SubjectSource:
             origin = Origin(name) if images is None else _origin_of(name, images)
 
         missing = f"--weights is missing: {origin.model} would be compressed with random weights"
+        # Forked: what a caller draws must not depend on how a network is built.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)  # fresh weights, where no file is given
             model = models.build_trained(
@@ -84,6 +85,8 @@ class SubjectSource:
                 pixels=origin.pixels,
                 missing=missing,
             )
+
+        # Grey images are repeated for a network that reads colours.
         channels = models.input_channels(model)
         if images is not None and channels is not None:
             images = images.with_channels(channels)
@@ -107,6 +110,8 @@ class SubjectSource:
                 "Python, or with evaluate. Give it: sartor.Run(folder, data=...) in Python, "
                 "--data on the command line"
             )
+
+        # Networks must see images as they were normalised in training: their weights say how.
         mean, std = models.normalisation(self.weights)
         return data.load(self.data, calibration=calibration, seed=self.seed, mean=mean, std=std)
 
@@ -148,9 +153,12 @@ def as_source(
             f"data is a {type(data).__name__}; it must be sartor.Data, or a name: digits, or the "
             "folder of a data set"
         )
-    return SubjectSource(model, Path(weights) if weights else None, data, seed)
+
+    file = Path(weights) if weights else None
+    return SubjectSource(model, file, data, seed)
 
 
 def _origin_of(name: str, images: Data) -> Origin:
     """A network of that name, for the classes and the size of some images."""
-    return Origin(name, images.class_count, images.validation.pixels.shape[-1])
+    pixels = images.validation.pixels.shape[-1]
+    return Origin(name, images.class_count, pixels)

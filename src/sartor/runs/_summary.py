@@ -30,12 +30,17 @@ def cells(entry: Entry) -> list[str]:
     if entry.latency is not None:
         measured = milliseconds(entry.latency.candidate.median_s)
         latency = f"{measured} ({percent(entry.latency.relative, 1)})"
+
+    # Powers of ten, as budgets read them: 1 KB is 1,000 bytes.
+    macs = f"{entry.macs / 1e6:.2f} M"
+    params = f"{entry.params / 1e3:.1f} K"
+    size = f"{entry.size / 1e3:.1f} KB"
     return [
         percent(entry.validation),
         percent(entry.test),
-        f"{entry.macs / 1e6:.2f} M ({percent(ratio.macs, 1)})",
-        f"{entry.params / 1e3:.1f} K ({percent(ratio.params, 1)})",
-        f"{entry.size / 1e3:.1f} KB ({percent(ratio.size, 1)})",
+        f"{macs} ({percent(ratio.macs, 1)})",
+        f"{params} ({percent(ratio.params, 1)})",
+        f"{size} ({percent(ratio.size, 1)})",
         latency,
     ]
 
@@ -58,10 +63,15 @@ def missed_words(report: Report) -> list[str]:
 
 def tuned_words(report: FinetuneReport) -> str:
     """What came of a fine-tuning."""
-    parts = [f"validation {accuracy_words(report.validation)}"]
+    validation = accuracy_words(report.validation)
+    parts = [f"validation {validation}"]
     if report.test is not None:
-        parts.append(f"test {accuracy_words(report.test)}")
-    taught = f", learning from {report.teacher}" if report.options.distill else ""
+        test = accuracy_words(report.test)
+        parts.append(f"test {test}")
+
+    taught = ""
+    if report.options.distill:
+        taught = f", learning from {report.teacher}"
     epochs = counted(len(report.epochs), "epoch")
     kept = members_words(report.members)
     accuracies = "; ".join(parts)
@@ -70,7 +80,10 @@ def tuned_words(report: FinetuneReport) -> str:
 
 def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:
     """Accuracies by name: of the original if that was tested, before and after fine-tuning."""
-    return ", ".join(f"{name} {percent(value)}" for name, value in vars(accuracy).items())
+    words = []
+    for name, value in vars(accuracy).items():
+        words.append(f"{name} {percent(value)}")
+    return ", ".join(words)
 
 
 def verified_words(verified: VerifiedRun) -> str:
@@ -78,12 +91,15 @@ def verified_words(verified: VerifiedRun) -> str:
     found = verified.found
     latency = found.latency
     of_batch = f" of {found.batch} images" if found.batch > 1 else ""
-    where = f"{found.runtime} on {found.device}, {counted(found.threads, 'thread')}"
+    threads = counted(found.threads, "thread")
+    where = f"{found.runtime} on {found.device}, {threads}"
+
+    accuracy = percent(found.accuracy)
     simulated = percent(found.simulated)
+    measured = milliseconds(latency.candidate.median_s)
     parts = (
-        f"accuracy {percent(found.accuracy)} on {found.images:,} test images "
-        f"(simulated {simulated})",
-        f"latency{of_batch} {milliseconds(latency.candidate.median_s)}",
+        f"accuracy {accuracy} on {found.images:,} test images (simulated {simulated})",
+        f"latency{of_batch} {measured}",
         f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
         in_bytes(found.size_bytes),
         f"peak memory {in_bytes(found.peak_memory_bytes)}.",
@@ -109,7 +125,11 @@ def members_words(members: Sequence[int]) -> str:
     """
     names = []
     for member in members:
-        names.append("the network before" if member == 0 else f"epoch {member}")
+        name = "the network before"
+        if member > 0:
+            name = f"epoch {member}"
+        names.append(name)
+
     if len(names) == 1:
         return f"kept is {names[0]}"
     but_last = ", ".join(names[:-1])

@@ -70,6 +70,7 @@ def hold_against(
     if budget.bounds_latency and result is not None and result.budget_enforced:
         promised = _where(config.options.target, config.options.target_threads, 1)
         here = _where(target, found.threads, found.batch)
+        # Another runtime is another machine: that it is slower breaks no promise.
         if promised == here:
             latency = result.latency_ceiling
         else:
