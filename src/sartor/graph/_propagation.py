@@ -140,11 +140,8 @@ class LabelPropagation:
         return handler(node, value)
 
     def _reads_twins(self, node: fx.Node) -> bool:
-        for source in node.all_input_nodes:
-            twin = self.twins[source]
-            if tensors_within(twin):
-                return True
-        return False
+        twins = [self.twins[source] for source in node.all_input_nodes]
+        return bool(tensors_within(twins))
 
     def _pinned_like(self, value: Any, reason: str) -> Any:
         return pinned_twin(self.labels, value, reason)
@@ -157,11 +154,8 @@ class LabelPropagation:
 
     def _carriers(self, node: fx.Node) -> list[Tensor]:
         """Twins of all tensors that a node reads."""
-        found: list[Tensor] = []
-        for source in node.all_input_nodes:
-            twin = self._carrier(source)
-            found += tensors_within(twin)
-        return found
+        twins = [self._carrier(source) for source in node.all_input_nodes]
+        return tensors_within(twins)
 
     def _carrier(self, source: fx.Node) -> Any:
         """Twin of what a node gave; constant whole numbers get one where they meet channels."""

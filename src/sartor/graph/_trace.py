@@ -20,7 +20,7 @@ from sartor.graph._operators import operator_name, per_channel_tensors
 from sartor.graph._outputs import differ, tensors_in
 from sartor.graph._prepare import require_finite, traceable_copy, unwrapped
 from sartor.graph._propagation import LabelPropagation
-from sartor.graph._rewire import Rewiring, find_rigid
+from sartor.graph._rewire import Rewiring, Sides, find_rigid
 from sartor.graph._select import ChannelSelect
 from sartor.graph._tracer import SizeTracer, place_of
 from sartor.machine import IntArray
@@ -50,16 +50,22 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     inputs = _examples(example_inputs)
     model = unwrapped(model)
     require_finite(model)
+
+    # Forward passes may draw numbers; the caller's generator stays as it is.
     with torch.random.fork_rng(devices=[]):
         module = _symbolic(model, inputs)
         labelled = _labelled(model, module, inputs)
+
     unit_of, units = unit_table(labelled)
     layers = _layers(labelled)
     slots = _slots(labelled, unit_of)
     groups = find_groups(slots, units)
     kept_whole = _kept_whole(labelled, layers, unit_of)
-    rigid = find_rigid(labelled, unit_of.__getitem__, [group.units for group in groups])
+
+    units_of_groups = [group.units for group in groups]
+    rigid = find_rigid(labelled, unit_of.__getitem__, units_of_groups)
     selects = Rewiring(labelled, rigid).apply()
+
     return Network(
         module=module,
         example_inputs=inputs,
@@ -75,18 +81,25 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
 
 def _examples(given: Any) -> tuple[Tensor, ...]:
     """Examples with a batch of one."""
-    several = isinstance(given, Sequence) and not isinstance(given, str)
-    inputs = []
-    for item in given if several else (given,):
-        if isinstance(item, np.ndarray):
-            item = torch.from_numpy(item)
-        if not isinstance(item, Tensor) or not item.dim() or not len(item):
-            what = f"shape {tuple(item.shape)}" if isinstance(item, Tensor) else type(item).__name__
-            raise TraceError(
-                f"example inputs must be tensors with at least one element of the batch, not {what}"
-            )
-        inputs.append(item[:1].detach().cpu())
-    return tuple(inputs)
+    is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
+    items = given if is_sequence else [given]
+    return tuple(_first_of_batch(item) for item in items)
+
+
+def _first_of_batch(item: Any) -> Tensor:
+    if isinstance(item, np.ndarray):
+        item = torch.from_numpy(item)
+
+    what = type(item).__name__
+    if isinstance(item, Tensor):
+        if item.dim() and len(item):
+            first = item[:1]
+            return first.detach().cpu()
+        what = f"shape {tuple(item.shape)}"
+
+    raise TraceError(
+        f"example inputs must be tensors with at least one element of the batch, not {what}"
+    )
 
 
 def _labelled(
@@ -102,15 +115,20 @@ def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """The graph of what runs, without in-place operators; held against the network it is of."""
     name = type(model).__name__
     duplicate = traceable_copy(model)
+    # Before the graph is made, which takes what does not run out of the copy.
     proofs, expected = _proofs(duplicate, inputs)
-    module = _ordinary(duplicate, _graph(duplicate, inputs))
+    graph = _graph(duplicate, inputs)
+    module = _ordinary(duplicate, graph)
+
     try:
-        different = differ(_run(module, proofs), expected, _TOLERANCE)
+        actual = _run(module, proofs)
+        different = differ(actual, expected, _TOLERANCE)
     except Exception as error:
         raise TraceError(
             f"{name} cannot be traced: its trace fails where the network does not, "
             f"on inputs of shape {_shapes(proofs)}: {_in_words(error)}"
         ) from error
+
     if different:
         raise TraceError(
             f"{name} cannot be traced: its trace computes something else than the network; "
@@ -122,16 +140,21 @@ def _symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
 def _graph(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
     """Operators in the order in which the forward pass calls them."""
     tracer = SizeTracer(inputs)
+    defaults = _defaults(model, len(inputs))
     problem: Exception | None = None
     try:
-        graph = tracer.trace(model, concrete_args=_defaults(model, len(inputs)))
+        graph = tracer.trace(model, concrete_args=defaults)
     except Exception as error:  # fx raises many kinds, and so may somebody's forward pass
         problem = error
+
+    # A refusal first: the forward pass may have caught it, and failed of something else.
     start = f"{type(model).__name__} cannot be traced: "
     if tracer.refusal is not None:
         raise TraceError(f"{start}{tracer.refusal}") from tracer.refusal
     if problem is not None:
-        raise TraceError(start + _in_words(problem) + place_of(problem)) from problem
+        what = _in_words(problem)
+        where = place_of(problem)
+        raise TraceError(start + what + where) from problem
     return graph
 
 
@@ -142,7 +165,9 @@ def _ordinary(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
         # Fails on channels-last tensors; reshape is the same otherwise.
         if node.op == "call_method" and node.target == "view":
             node.target = "reshape"
+
     module = fx.GraphModule(model, graph)
+
     # What does not run, such as a head for training, is neither counted nor decided on.
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
@@ -154,6 +179,7 @@ def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
     """Parameters of the forward pass beyond the ``given`` ones, with their defaults."""
     signature = inspect.signature(model.forward)
     parameters = list(signature.parameters.values())
+
     defaults = {}
     for parameter in parameters[given:]:
         default = parameter.default
@@ -170,17 +196,21 @@ def _proofs(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, .
     """
     generator = torch.Generator().manual_seed(0)
     beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
+
+    # NaN on the random numbers proves nothing, and says nothing against the network.
     try:
         expected = _run(model, beside)
     except Exception:
         expected = None
     if expected is not None and _finite(expected):
         return beside, expected
+
     alone = tuple(inputs)
     try:
         expected = _run(model, alone)
     except Exception as error:
         raise _failed(model, inputs, error) from error
+
     if not _finite(expected):
         raise TraceError(
             f"{type(model).__name__} cannot be traced: it gives NaN or infinity on the example "
@@ -195,6 +225,7 @@ def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:
         order = torch.randperm(example.numel(), generator=generator)
         shuffled = example.flatten()[order]
         return shuffled.view_as(example)
+
     low = float(example.min())
     high = float(example.max())
     drawn = torch.empty_like(example)
@@ -204,18 +235,24 @@ def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _finite(output: Any) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in tensors_in(output))
+    for tensor in tensors_in(output):
+        if not tensor.isfinite().all():
+            return False
+    return True
 
 
 @torch.no_grad()
 def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
     """Outputs; what is drawn in a forward pass is drawn alike each time."""
     torch.manual_seed(0)
-    return module(*(item.clone() for item in inputs))
+    # The forward pass may change what it is given.
+    copies = [item.clone() for item in inputs]
+    return module(*copies)
 
 
 def _shapes(inputs: Sequence[Tensor]) -> str:
-    return ", ".join(str(tuple(item.shape)) for item in inputs)
+    shapes = [tuple(item.shape) for item in inputs]
+    return ", ".join(map(str, shapes))
 
 
 def _in_words(error: Exception) -> str:
@@ -236,7 +273,9 @@ def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
     slots = []
     for name, calls in labelled.calls.items():
         module = labelled.modules[name]
+        # All calls of a module have the channels of the first.
         _, incoming, outgoing = calls[0]
+
         slot = Slot(
             name=name,
             kind="layer" if isinstance(module, Layer) else "norm",
@@ -249,10 +288,11 @@ def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
 
 
 def _select_slots(
-    module: fx.GraphModule, selects: dict[str, tuple[IntArray, IntArray]], unit_of: IntArray
+    module: fx.GraphModule, selects: dict[str, Sides], unit_of: IntArray
 ) -> tuple[Slot, ...]:
     # Label −1 is the side of a selection that stays at full width.
     unit_of = np.append(unit_of, KEPT)
+
     slots = []
     for name, (entering, leaving) in selects.items():
         select = module.get_submodule(name)
@@ -274,13 +314,21 @@ def _layers(labelled: LabelPropagation) -> tuple[LayerSpec, ...]:
         module = labelled.modules[name]
         if not isinstance(module, Layer):
             continue
-        nodes = [node for node, _, _ in calls]
-        source = nodes[0].all_input_nodes[0]
-        entering = labelled.values[source].shape
-        leaving = [tuple(labelled.values[node].shape) for node in nodes]
-        layer = LayerSpec.of(name, module, tuple(entering), leaving)
+
+        first, *_ = calls[0]
+        source = first.all_input_nodes[0]
+        entering = _shape(labelled, source)
+        leaving = [_shape(labelled, node) for node, _, _ in calls]
+
+        layer = LayerSpec.of(name, module, entering, leaving)
         layers.append(layer)
+
     return tuple(layers)
+
+
+def _shape(labelled: LabelPropagation, node: fx.Node) -> tuple[int, ...]:
+    value = labelled.values[node]
+    return tuple(value.shape)
 
 
 def _kept_whole(
@@ -289,23 +337,32 @@ def _kept_whole(
     kept = []
     for layer in layers:
         _, _, outgoing = labelled.calls[layer.name][0]
-        pinned = outgoing[unit_of[outgoing] == KEPT]
+        is_kept = unit_of[outgoing] == KEPT
+        pinned = outgoing[is_kept]
+
         reasons: Counter[str] = Counter()
         for label in pinned.tolist():
             reason = labelled.labels.reason(label)
             reasons[reason or "feeds no other layer"] += 1
+
         for reason, count in reasons.items():
             item = KeptWhole(layer.name, count, reason)
             kept.append(item)
+
     return tuple(kept)
 
 
 def _unknown_operators(labelled: LabelPropagation) -> tuple[str, ...]:
+    # A dictionary, for names once each in the order in which they run.
     found: dict[str, None] = {}
+
     for node in labelled.unknown:
         if node.op == "call_module":
-            kind = type(labelled.modules[str(node.target)]).__name__
-            found[f"{node.target} ({kind})"] = None
+            module = labelled.modules[str(node.target)]
+            kind = type(module).__name__
+            name = f"{node.target} ({kind})"
         else:
-            found[operator_name(node)] = None
+            name = operator_name(node)
+        found[name] = None
+
     return tuple(found)

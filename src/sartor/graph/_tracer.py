@@ -96,47 +96,63 @@ class SizeTracer(fx.Tracer):
         """
         node = obj.node
         values = self._values(node)
+
         if not self._comes_of_sizes(node):
             self._refuse(deed.format("the value of a tensor"))
+
         numbers = {convert(value) for value in values}
         if len(numbers) > 1:
             self._refuse(deed.format("the batch size"))
         return numbers.pop()
 
     def _refuse(self, deed: str) -> NoReturn:
+        where = _place(traceback.extract_stack())
         # Kept, for the forward pass may catch it.
-        self.refusal = SizeError(f"its forward pass {deed}{_place(traceback.extract_stack())}")
+        self.refusal = SizeError(f"its forward pass {deed}{where}")
         raise self.refusal
 
     def _values(self, node: fx.Node) -> list[Any]:
         """What a node gives on the examples, at each batch size."""
         if not self._walks:
-            repeated = [torch.cat([item] * _REPEATS) for item in self._inputs]
-            one = Walk(self.root, self._inputs, graph=self.graph)
-            several = Walk(self.root, repeated, graph=self.graph)
-            self._walks = [one, several]
+            self._walks = self._walks_of_two_sizes()
+
         self._computing = True
         try:
             with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                values = [self._walks[0].value(node)]
-                try:
-                    values += [walk.value(node) for walk in self._walks[1:]]
-                except Exception:  # the network itself takes no other batch
-                    del self._walks[1:]
+                return self._computed(node)
         finally:
             self._computing = False
+
+    def _walks_of_two_sizes(self) -> list[Walk]:
+        repeated = [torch.cat([item] * _REPEATS) for item in self._inputs]
+        one = Walk(self.root, self._inputs, graph=self.graph)
+        several = Walk(self.root, repeated, graph=self.graph)
+        return [one, several]
+
+    def _computed(self, node: fx.Node) -> list[Any]:
+        one, *others = self._walks
+        values = [one.value(node)]
+        try:
+            values += [walk.value(node) for walk in others]
+        except Exception:  # the network itself takes no other batch
+            del self._walks[1:]
         return values
 
     def _comes_of_sizes(self, node: fx.Node) -> bool:
         """Whether a number is made of shapes and types only."""
         if self._is_tensor(node):
             return False
+
         name = operator_name(node)
         asks_for_sizes = OPERATORS.effect(name) is Effect.SIZE
         for source in node.all_input_nodes:
-            is_known = asks_for_sizes if self._is_tensor(source) else self._comes_of_sizes(source)
+            if self._is_tensor(source):
+                is_known = asks_for_sizes
+            else:
+                is_known = self._comes_of_sizes(source)
             if not is_known:
                 return False
+
         return True
 
     def _is_tensor(self, node: fx.Node) -> bool:

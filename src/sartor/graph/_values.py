@@ -13,10 +13,12 @@ def tensors_within(value: Any) -> list[Tensor]:
         return [value]
     if isinstance(value, dict):
         value = list(value.values())
+
     found: list[Tensor] = []
     if isinstance(value, (tuple, list)):
         for item in value:
             found += tensors_within(item)
+
     return found
 
 
@@ -37,6 +39,7 @@ def moved_by(node: fx.Node) -> set[fx.Node]:
     if node.args:
         fx.node.map_arg(node.args[0], moved.add)
     else:
-        first = next(iter(node.kwargs.values()), None)
+        named = iter(node.kwargs.values())
+        first = next(named, None)
         fx.node.map_arg(first, moved.add)
     return moved

@@ -52,17 +52,23 @@ class Walk:
         if graph is None:
             assert isinstance(network, fx.GraphModule)
             graph = network.graph
-        placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+
         self.network = network
         self.graph = graph
         self.values: dict[fx.Node, Any] = {}
-        self._inputs = dict(zip(placeholders, inputs, strict=False))
         self._keep = keep
         self._replaced = replaced or {}
         self._known = known or {}
+
+        # Placeholders beyond the inputs have defaults.
+        placeholders = [node for node in graph.nodes if node.op == "placeholder"]
+        self._inputs = dict(zip(placeholders, inputs, strict=False))
+
         self._readers_left = {node: len(node.users) for node in graph.nodes}
         self._dropped: set[fx.Node] = set()
-        self._unchanged = self._known.keys() - self._reached()
+
+        reached = self._reached()
+        self._unchanged = self._known.keys() - reached
 
     def run(self, visit: Visit | None = None) -> Any:
         """Run all nodes, or all that are not known, and return the network's output."""
@@ -71,10 +77,12 @@ class Walk:
             result = self.value(node)
             if node in self._unchanged:
                 continue
+
             if visit is not None:
                 visit(node, result)
             if not self._keep:
                 self._drop_what_nobody_reads_after(node)
+
         return result
 
     def value(self, node: fx.Node) -> Any:
@@ -82,26 +90,33 @@ class Walk:
 
         Raises `KeyError` for a node whose value was dropped.
         """
+        # A stack instead of recursion, for graphs are deeper than Python's.
         pending = [node]
         while pending:
             missing = self._missing(pending[-1])
             if missing:
                 pending += missing
                 continue
+
             ready = pending.pop()
             if not self._has(ready):
                 self.values[ready] = self._compute(ready)
+
         return self._read(node)
 
     def call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run one node on these arguments."""
         if self._is_replaced(node):
-            return self._replaced[str(node.target)](*args, **kwargs)
+            replacement = self._replaced[str(node.target)]
+            return replacement(*args, **kwargs)
         return call_node(self.network, node, args, kwargs)
 
     def _compute(self, node: fx.Node) -> Any:
         if node.op == "placeholder":
-            return self._inputs[node] if node in self._inputs else default_input(node)
+            if node in self._inputs:
+                return self._inputs[node]
+            return default_input(node)
+
         args, kwargs = arguments(node, self._read)
         return self.call(node, args, kwargs)
 
@@ -117,7 +132,9 @@ class Walk:
         return node in self.values or node in self._unchanged
 
     def _read(self, node: fx.Node) -> Any:
-        return self.values[node] if node in self.values else self._known[node]
+        if node in self.values:
+            return self.values[node]
+        return self._known[node]
 
     def _is_replaced(self, node: fx.Node) -> bool:
         return node.op == "call_module" and str(node.target) in self._replaced
@@ -125,9 +142,12 @@ class Walk:
     def _reached(self) -> set[fx.Node]:
         """Nodes that a replaced module can change."""
         reached: set[fx.Node] = set()
+
         for node in self.graph.nodes:
-            if self._is_replaced(node) or not reached.isdisjoint(node.all_input_nodes):
+            sources = node.all_input_nodes
+            if self._is_replaced(node) or not reached.isdisjoint(sources):
                 reached.add(node)
+
         return reached
 
     def _drop_what_nobody_reads_after(self, reader: fx.Node) -> None:
@@ -165,11 +185,15 @@ def call_node(
         return node.target(*args, **kwargs)
     if node.op == "output":
         return args[0]
+
     target = str(node.target)
     if node.op == "call_module":
-        return network.get_submodule(target)(*args, **kwargs)
+        module = network.get_submodule(target)
+        return module(*args, **kwargs)
     if node.op == "call_method":
         receiver, *others = args
-        return getattr(receiver, target)(*others, **kwargs)
+        method = getattr(receiver, target)
+        return method(*others, **kwargs)
+
     assert node.op == "get_attr"
     return attrgetter(target)(network)
