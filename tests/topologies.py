@@ -1,4 +1,4 @@
-"""Small networks, one per way in which channels can be coupled. Example inputs stand beside each."""
+"""Small networks, one per way in which channels can be coupled, with example inputs beside each."""
 
 import torch
 import torch.nn.functional as F
@@ -189,7 +189,11 @@ class SharedLayer(nn.Module):
 
 
 class SharedLayerOwnNorms(nn.Module):
-    """A convolution called with a norm each time, one called with a norm and without, and a norm behind two convolutions."""
+    """Layers that are called twice, and their norms.
+
+    A convolution with a norm of its own each time, one with a norm and without, and a norm behind
+    two convolutions.
+    """
 
     def __init__(self):
         super().__init__()

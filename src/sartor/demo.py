@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -53,8 +54,11 @@ class DigitsNet(nn.Module):
         """(batch, 1, 8, 8) → (batch, 10)."""
         x = self.stem(x)
         x = F.relu(x + self.inner(x))
-        x = self.last(self.down(x))
-        return self.linear(x.mean((2, 3)))
+        x = self.down(x)
+        x = self.last(x)
+
+        pooled = x.mean((2, 3))
+        return self.linear(pooled)
 
 
 def train(path: str | Path, epochs: int = 15, seed: int = 0) -> None:
@@ -65,21 +69,32 @@ def train(path: str | Path, epochs: int = 15, seed: int = 0) -> None:
     images = data.load("digits", calibration=_IMAGES).calibration
     pixels = images.normalized()
     model = _untrained(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), _LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
-    batches = -(-len(images) // _BATCH)
+
+    optimizer = torch.optim.AdamW(
+        model.parameters(),
+        _LEARNING_RATE,
+        weight_decay=_WEIGHT_DECAY,
+    )
+    # The last batch is smaller than the others.
+    batches = math.ceil(len(images) / _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, _LEARNING_RATE, total_steps=epochs * batches
+        optimizer,
+        _LEARNING_RATE,
+        total_steps=epochs * batches,
     )
 
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
         order = torch.randperm(len(images), generator=generator)
         for batch in order.split(_BATCH):
-            loss = F.cross_entropy(model(pixels[batch]), images.labels[batch])
+            scores = model(pixels[batch])
+            loss = F.cross_entropy(scores, images.labels[batch])
+
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
+
     models.save_weights(Path(path), model.state_dict())
 
 

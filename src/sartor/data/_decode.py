@@ -17,6 +17,7 @@ from sartor.machine import require
 Pixels = npt.NDArray[Any]
 
 _GREY = ("1", "L", "LA", "La")
+_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 #: Formats whose images of mode I hold 16 bits.
 _SIXTEEN_BITS = ("PNG", "PPM")
 
@@ -40,37 +41,45 @@ def decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
             raise
         except Exception as error:  # Pillow raises many kinds
             raise DataError(f"{name} cannot be decoded as an image: {error}") from error
-        if arrays and array.shape[:2] != arrays[0].shape[:2]:
-            raise DataError(
-                f"{name} is {array.shape[:2]} pixels, {names[0]} is {arrays[0].shape[:2]}; "
-                "all must agree"
-            )
         arrays.append(array)
+
+        size = array.shape[:2]
+        first_size = arrays[0].shape[:2]
+        if size != first_size:
+            raise DataError(f"{name} is {size} pixels, {names[0]} is {first_size}; all must agree")
+
     return _stack(arrays)
 
 
 def _pixels(image: Any, name: str) -> Pixels:
     """(height, width, channels), uint8 or float32."""
     mode = str(image.mode)
-    sixteen = mode.startswith("I;16") or (mode == "I" and image.format in _SIXTEEN_BITS)
-    if sixteen:
-        return np.asarray(image).astype(np.float32)[..., None] / 65535
+    widened = mode == "I" and image.format in _SIXTEEN_BITS
+    if mode.startswith("I;16") or widened:
+        levels = np.asarray(image).astype(np.float32)
+        return levels[..., None] / 65535
     if mode == "F":
-        return np.asarray(image).astype(np.float32)[..., None]
+        numbers = np.asarray(image).astype(np.float32)
+        return numbers[..., None]
     if mode == "I":
         raise DataError(
             f"{name} has whole numbers of 32 bits, or signed ones; "
             "images must have 8 or 16 bits, or floating-point numbers"
         )
+
     _require_opaque(image, name)
     if mode in _GREY:
-        return np.asarray(image.convert("L"))[..., None]
+        grey = np.asarray(image.convert("L"))
+        return grey[..., None]
     return np.asarray(image.convert("RGB"))
 
 
 def _require_opaque(image: Any, name: str) -> None:
-    if image.mode not in ("LA", "La", "PA", "RGBA", "RGBa") and "transparency" not in image.info:
+    has_alpha = image.mode in _WITH_ALPHA
+    if not has_alpha and "transparency" not in image.info:
         return
+
+    # An alpha channel that is opaque throughout does no harm.
     alpha = np.asarray(image.convert("RGBA"))[..., 3]
     if alpha.min() < 255:
         raise DataError(
@@ -85,6 +94,7 @@ def _stack(arrays: Sequence[Pixels]) -> Tensor:
     for array in arrays:
         channels = max(channels, array.shape[2])
         in_floats |= array.dtype == np.float32
+
     alike = []
     for array in arrays:
         if in_floats and array.dtype == np.uint8:
@@ -92,5 +102,6 @@ def _stack(arrays: Sequence[Pixels]) -> Tensor:
         if array.shape[2] < channels:
             array = np.repeat(array, channels, axis=2)
         alike.append(array)
+
     stacked = torch.from_numpy(np.stack(alike))
     return stacked.permute(0, 3, 1, 2).contiguous()

@@ -46,9 +46,15 @@ class Digits(Source):
     def _all(self) -> Split:
         datasets = require("sklearn.datasets", extra="data")
         digits = datasets.load_digits()
+        count = len(digits.target)
+
+        # The same order for all seeds, so that no split ever holds images of another.
         rng = np.random.default_rng(0)
-        order = rng.permutation(len(digits.target))
+        order = rng.permutation(count)
+
+        # Levels are whole numbers from 0 to 16.
         levels = digits.images[order, None]
-        pixels = torch.from_numpy(levels / 16).float()
+        pixels = torch.from_numpy(levels / 16)
+
         labels = torch.from_numpy(digits.target[order])
-        return Split(pixels, labels.long())
+        return Split(pixels.float(), labels.long())

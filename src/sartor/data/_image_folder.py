@@ -44,35 +44,51 @@ class ImageFolder(Source):
         root = self._root(split)
         if root is None:
             raise DataError(no_split_in(self.place, split))
-        unknown = sorted(set(_folders_in(root)) - set(self.classes))
-        if unknown:
-            raise DataError(f"{root} has the class {unknown[0]!r}, which the training images lack")
+        self._require_known_classes(root)
+
         files = self._files(root)
         if not files and unlabelled:
             return NOTHING
         if not files:
             raise DataError(f"{root} is empty: at least one image is needed")
-        drawn = [files[index] for index in rng.permutation(len(files))[:count]]
+
+        order = rng.permutation(len(files))
+        drawn = [files[index] for index in order[:count]]
+
         names = [str(path) for path, _ in drawn]
         encoded = [path.read_bytes() for path, _ in drawn]
-        labels = torch.tensor([label for _, label in drawn])
-        return Split(decode(encoded, names), labels)
+        pixels = decode(encoded, names)
+
+        labels = [label for _, label in drawn]
+        return Split(pixels, torch.tensor(labels))
+
+    def _require_known_classes(self, root: Path) -> None:
+        folders = set(_folders_in(root))
+        unknown = sorted(folders - set(self.classes))
+        if unknown:
+            raise DataError(f"{root} has the class {unknown[0]!r}, which the training images lack")
 
     def _files(self, root: Path) -> list[tuple[Path, int]]:
         """Files of a split with their labels, sorted."""
         found: list[tuple[Path, int]] = []
+
         for label, name in enumerate(self.classes):
-            if not (root / name).is_dir():
+            folder = root / name
+            # A split may lack a class that the training images have.
+            if not folder.is_dir():
                 continue
-            for path in sorted((root / name).iterdir()):
-                if path.is_file() and not path.name.startswith("."):
+
+            for path in sorted(folder.iterdir()):
+                if path.is_file() and not _is_hidden(path):
                     found.append((path, label))
+
         return found
 
     def _root(self, split: SplitName) -> Path | None:
         for name in NAMES[split]:
-            if (self.place / name).is_dir():
-                return self.place / name
+            folder = self.place / name
+            if folder.is_dir():
+                return folder
         return None
 
 
@@ -82,5 +98,13 @@ def no_split_in(place: Path, split: SplitName) -> str:
 
 
 def _folders_in(root: Path) -> tuple[str, ...]:
-    folders = [path for path in root.iterdir() if path.is_dir()]
-    return tuple(sorted(path.name for path in folders if not path.name.startswith(".")))
+    names = []
+    for path in root.iterdir():
+        if path.is_dir() and not _is_hidden(path):
+            names.append(path.name)
+    return tuple(sorted(names))
+
+
+def _is_hidden(path: Path) -> bool:
+    # File managers leave such files and folders behind.
+    return path.name.startswith(".")

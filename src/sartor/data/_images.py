@@ -46,10 +46,15 @@ class Images:
         pixels = _tensor(self.pixels, "images")
         labels = _tensor(self.labels, "labels")
         _require_alike(pixels, labels)
+
+        # At once, for torch can do little with uint16.
         if pixels.dtype == torch.uint16:
             pixels = pixels.float() / _LARGEST_OF_16_BITS
+
+        # The fields of a frozen class cannot be assigned.
         object.__setattr__(self, "pixels", pixels)
         object.__setattr__(self, "labels", labels.long())
+
         _require_scale(self.mean, self.std, channels=pixels.shape[1])
         _require_finite(pixels)
 
@@ -65,6 +70,7 @@ class Images:
         pixels = repeat_grey(self.pixels, count)
         if pixels is self.pixels:
             return self
+
         mean = self.mean * count
         std = self.std * count
         return Images(pixels, self.labels, mean, std)
@@ -74,12 +80,16 @@ class Images:
         x = self.pixels.float()
         if self.pixels.dtype == torch.uint8:
             x = x / 255
-        if self.mean:
-            shape = (1, -1, *(1,) * (x.dim() - 2))
-            mean = torch.tensor(self.mean).view(shape)
-            std = torch.tensor(self.std).view(shape)
-            x = (x - mean) / std
-        return x
+        if not self.mean:
+            return x
+
+        # Channels are second, whatever axes come after them.
+        behind = [1] * (x.dim() - 2)
+        shape = (1, -1, *behind)
+        mean = torch.tensor(self.mean).view(shape)
+        std = torch.tensor(self.std).view(shape)
+
+        return (x - mean) / std
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,40 +116,55 @@ class Data:
     classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        shape = tuple(self.calibration.pixels.shape[1:])
+        expected = tuple(self.calibration.pixels.shape[1:])
+
         for name, images in self._scored():
-            if tuple(images.pixels.shape[1:]) != shape:
+            shape = tuple(images.pixels.shape[1:])
+            if shape != expected:
                 raise DataError(
-                    f"{name} images are of shape {tuple(images.pixels.shape[1:])}, "
-                    f"calibration images of {shape}; all must agree"
+                    f"{name} images are of shape {shape}, "
+                    f"calibration images of {expected}; all must agree"
                 )
-            lowest = int(images.labels.min())
-            highest = int(images.labels.max())
-            if lowest < 0:
-                raise DataError(f"{name} images have the label {lowest}; labels count from 0")
-            if self.classes and highest >= len(self.classes):
-                raise DataError(
-                    f"{name} images have the label {highest}, "
-                    f"but there are {len(self.classes)} classes, counted from 0"
-                )
+            self._require_labels(name, images)
+
+    def _require_labels(self, name: str, images: Images) -> None:
+        """Raise `DataError` for labels below 0 or beyond the classes."""
+        lowest = int(images.labels.min())
+        if lowest < 0:
+            raise DataError(f"{name} images have the label {lowest}; labels count from 0")
+
+        highest = int(images.labels.max())
+        if self.classes and highest >= len(self.classes):
+            raise DataError(
+                f"{name} images have the label {highest}, "
+                f"but there are {len(self.classes)} classes, counted from 0"
+            )
 
     @property
     def class_count(self) -> int:
         """Number of classes; where they have no names, as many as the largest label demands."""
         if self.classes:
             return len(self.classes)
-        highest = self.calibration.labels.max()
+
+        highest = int(self.calibration.labels.max())
         for _, images in self._scored():
-            highest = max(highest, images.labels.max())
-        return 1 + int(highest)
+            highest_of_part = int(images.labels.max())
+            highest = max(highest, highest_of_part)
+
+        # Labels count from 0.
+        return 1 + highest
 
     def with_channels(self, count: int) -> Data:
         """All images as `Images.with_channels` makes them."""
+        test = self.test
+        if test is not None:
+            test = test.with_channels(count)
+
         return dataclasses.replace(
             self,
             calibration=self.calibration.with_channels(count),
             validation=self.validation.with_channels(count),
-            test=None if self.test is None else self.test.with_channels(count),
+            test=test,
         )
 
     def _scored(self) -> list[tuple[str, Images]]:
@@ -191,22 +216,30 @@ def _require_alike(pixels: Tensor, labels: Tensor) -> None:
 
 
 def _require_scale(mean: Sequence[float], std: Sequence[float], *, channels: int) -> None:
-    if (mean or std) and not len(mean) == len(std) == channels:
+    is_given = bool(mean or std)
+    if is_given and not len(mean) == len(std) == channels:
         raise DataError(
             f"mean {mean} and std {std} must have one number for each of {channels} channels"
         )
+
     # As they are applied: in float32, 1e-50 is 0.
-    exact_mean = torch.tensor(mean)
-    exact_std = torch.tensor(std)
-    both = torch.stack([exact_mean, exact_std])
-    if not both.isfinite().all() or not (exact_std > 0).all():
+    applied_mean = torch.tensor(mean)
+    applied_std = torch.tensor(std)
+
+    both = torch.stack([applied_mean, applied_std])
+    is_finite = both.isfinite()
+    is_positive = applied_std > 0
+    if not is_finite.all() or not is_positive.all():
         raise DataError(f"mean {mean} and std {std} must be finite, and every std above 0")
 
 
 def _require_finite(pixels: Tensor) -> None:
     if not pixels.is_floating_point():
         return
-    finite = pixels.isfinite().flatten(1).all(1)
+
+    per_image = pixels.isfinite().flatten(1)
+    finite = per_image.all(1)
     if not finite.all():
+        # The first of the smallest, which are the zeros.
         bad = int(finite.int().argmin())
         raise DataError(f"image {bad} has pixels that are NaN or infinite")

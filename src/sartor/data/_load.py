@@ -54,16 +54,23 @@ def load(
     """
     if calibration < 1:
         raise UsageError(f"calibration must be at least 1 image, not {calibration}")
+
     if isinstance(source, Source):
         found: Source | Data = source
     else:
         found = _find(str(source), calibration=calibration, seed=seed)
     if isinstance(found, Data):
         return _normalised(found, mean, std)
-    drawn = found.read("train", np.random.default_rng(seed), calibration)
+
+    rng = np.random.default_rng(seed)
+    drawn = found.read("train", rng, calibration)
+
     # The same for every seed: runs are based on each other.
-    validation, test = _held_out(found, np.random.default_rng(0))
-    drawn, validation, test = _alike([drawn, validation, test], channels=len(mean))
+    fixed_rng = np.random.default_rng(0)
+    validation, test = _held_out(found, fixed_rng)
+
+    splits = [drawn, validation, test]
+    drawn, validation, test = _alike(splits, channels=len(mean))
     return Data(
         calibration=_images(drawn, mean, std),
         validation=_images(validation, mean, std),
@@ -82,6 +89,7 @@ def _find(place: str, *, calibration: int, seed: int) -> Source | Data:
         source = SOURCES.get(kind)
         if source.recognises(place):
             return source(place)
+
     if place.startswith("hf:"):
         raise UsageError(
             f"data {place!r}: download the data set first and give the folder of its Parquet "
@@ -91,6 +99,7 @@ def _find(place: str, *, calibration: int, seed: int) -> Source | Data:
         raise DataError(no_split_in(Path(place), "train"))
     if ":" in place:
         return _call(place, calibration=calibration, seed=seed)
+
     near = difflib.get_close_matches(place, SOURCES, n=1)
     meant = f"did you mean {near[0]!r}? " if near else ""
     raise DataError(
@@ -127,11 +136,15 @@ def _normalised(data: Data, mean: Sequence[float], std: Sequence[float]) -> Data
         images = images.with_channels(len(mean))
         return dataclasses.replace(images, mean=tuple(mean), std=tuple(std))
 
+    test = data.test
+    if test is not None:
+        test = normalised(test)
+
     return dataclasses.replace(
         data,
         calibration=normalised(data.calibration),
         validation=normalised(data.validation),
-        test=None if data.test is None else normalised(data.test),
+        test=test,
     )
 
 
@@ -140,9 +153,12 @@ def _held_out(source: Source, rng: np.random.Generator) -> tuple[Split, Split]:
     if not source.has("validation"):
         test = source.read("test", rng)
         return _halves(test, rng)
+
     validation = source.read("validation", rng)
     if not source.has("test"):
         return _halves(validation, rng)
+
+    # Those of a competition, for instance, are published without labels.
     test = source.read("test", rng, unlabelled=True)
     if not len(test):
         return _halves(validation, rng)
@@ -151,28 +167,40 @@ def _held_out(source: Source, rng: np.random.Generator) -> tuple[Split, Split]:
 
 def _halves(split: Split, rng: np.random.Generator) -> tuple[Split, Split]:
     count = len(split)
+    # Validation has the odd one: a single image is scored, not tested.
     half = (count + 1) // 2
-    first = split.labels[:half].unique()
-    second = split.labels[half:].unique()
-    if count > 1 and not torch.equal(first, second):
+
+    first_classes = split.labels[:half].unique()
+    second_classes = split.labels[half:].unique()
+    if count > 1 and not torch.equal(first_classes, second_classes):
         # Rows sorted by class, most likely.
         order = rng.permutation(count)
         split = split[torch.from_numpy(order)]
-    return split[:half], split[half:]
+
+    validation = split[:half]
+    test = split[half:]
+    return validation, test
 
 
 def _alike(splits: Sequence[Split], channels: int) -> list[Split]:
     """Splits of the same number of channels, at least ``channels``, and the same kind of number."""
     in_floats = False
     for split in splits:
-        if len(split):
-            channels = max(channels, split.pixels.shape[1])
-            in_floats |= split.pixels.is_floating_point()
+        # An empty split has a shape, but says nothing.
+        if not len(split):
+            continue
+        pixels = split.pixels
+        channels = max(channels, pixels.shape[1])
+        in_floats |= pixels.is_floating_point()
+
     alike = []
     for split in splits:
         pixels = split.pixels
         if in_floats and pixels.dtype == torch.uint8:
             pixels = pixels.float() / 255
+
         pixels = repeat_grey(pixels, channels)
-        alike.append(Split(pixels, split.labels))
+        part = Split(pixels, split.labels)
+        alike.append(part)
+
     return alike

@@ -36,7 +36,10 @@ class ParquetFolder(Source):
                 names = self._names_in(file)
                 if names:
                     return names
-                highest = max(highest, self._highest_label(file))
+
+                highest_of_file = self._highest_label(file)
+                highest = max(highest, highest_of_file)
+
         return tuple(str(label) for label in range(highest + 1))
 
     def has(self, split: SplitName) -> bool:
@@ -56,33 +59,42 @@ class ParquetFolder(Source):
         if not files:
             held = sorted(file.name for file in self.place.iterdir())
             raise DataError(f"{self.place} has no {split}*.parquet; it holds {held}")
+
         pyarrow = require("pyarrow", extra="data")
         whole = pyarrow.concat_tables([_read(file) for file in files])
         image = _first(_IMAGE, whole.column_names)
         label = _first(_LABEL, whole.column_names)
         if image is not None and label is None and unlabelled:
             return NOTHING
+
         if image is None or label is None:
             raise DataError(
                 f"{files[0]} has columns {whole.column_names}; expected img or image, and label"
             )
         if not len(whole):
             raise DataError(f"{files[0]} is empty: at least one image is needed")
-        _require_whole_numbers(whole.schema.field(label).type, files[0])
-        rows = rng.permutation(len(whole))[:count] if count else np.arange(len(whole))
+        kind = whole.schema.field(label).type
+        _require_whole_numbers(kind, files[0])
+
+        rows = np.arange(len(whole))
+        if count:
+            rows = rng.permutation(len(whole))[:count]
         table = whole.take(rows)
-        labels = torch.tensor(_labels_of(table.column(label)), dtype=torch.int64)
-        lowest = int(labels.min())
+
+        labels = _labels_of(table.column(label))
+        lowest = min(labels)
+        if lowest < 0 and unlabelled:
+            return NOTHING
         if lowest < 0:
-            if unlabelled:
-                return NOTHING
             raise DataError(
                 f"{files[0]} has images without a label ({lowest}); labels count from 0"
             )
-        encoded = [_bytes_of(item) for item in table.column(image).to_pylist()]
+
         where = files[0] if len(files) == 1 else f"{files[0]} and those after it"
         names = [f"row {row} of {where}" for row in rows]
-        return Split(decode(encoded, names), labels)
+        encoded = [_bytes_of(item) for item in table.column(image).to_pylist()]
+        pixels = decode(encoded, names)
+        return Split(pixels, torch.tensor(labels, dtype=torch.int64))
 
     def _files(self, split: SplitName) -> list[Path]:
         for name in NAMES[split]:
@@ -94,19 +106,26 @@ class ParquetFolder(Source):
     def _names_in(self, file: Path) -> tuple[str, ...]:
         """Names of the classes as the hub writes them into a file; empty where it did not."""
         metadata = _schema(file).metadata or {}
+        written = metadata.get(b"huggingface", b"{}")
         try:
-            features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-            names = features[_first(_LABEL, list(features))]["names"]
+            described = json.loads(written)
+            features = described["info"]["features"]
+            label = _first(_LABEL, list(features))
+            names = features[label]["names"]
+        # Whatever somebody else wrote there instead is no error.
         except (ValueError, KeyError, TypeError):
             return ()
         return tuple(str(name) for name in names)
 
     def _highest_label(self, file: Path) -> int:
         """Largest label of a file, −1 where it has none."""
-        label = _first(_LABEL, _schema(file).names)
+        columns = _schema(file).names
+        label = _first(_LABEL, columns)
         if label is None:
             return -1
-        column = _read(file, columns=[label]).column(label)
+
+        table = _read(file, columns=[label])
+        column = table.column(label)
         _require_whole_numbers(column.type, file)
         return max(_labels_of(column), default=-1)
 

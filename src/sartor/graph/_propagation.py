@@ -247,9 +247,7 @@ class LabelPropagation:
         name = operator_name(node)
         twin = self._carriers(node)[0]
 
-        given = node.kwargs.get("dim")
-        if len(node.args) > 1:
-            given = node.args[1]
+        given = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
         if given is None:
             reason = f"summed over all channels by {name}"
             return self._give_up(node, value, reason)

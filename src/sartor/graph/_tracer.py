@@ -146,11 +146,9 @@ class SizeTracer(fx.Tracer):
         name = operator_name(node)
         asks_for_sizes = OPERATORS.effect(name) is Effect.SIZE
         for source in node.all_input_nodes:
-            if self._is_tensor(source):
-                is_known = asks_for_sizes
-            else:
-                is_known = self._comes_of_sizes(source)
-            if not is_known:
+            if self._comes_of_sizes(source):
+                continue
+            if not asks_for_sizes or not self._is_tensor(source):
                 return False
 
         return True

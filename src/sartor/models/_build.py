@@ -32,9 +32,16 @@ def build(name: str, *, classes: int | None = None, pixels: int | None = None) -
     if name.startswith(_TIMM):
         timm = require("timm", extra="timm")
         model = name.removeprefix(_TIMM)
-        return _call(name, lambda: timm.create_model(model, num_classes=classes, pretrained=False))
+
+        def create() -> Any:
+            return timm.create_model(model, num_classes=classes, pretrained=False)
+
+        return _call(name, create)
+
     if ":" in name:
-        return _call(name, cast("Callable[[], Any]", import_object(name, "model")))
+        make = import_object(name, "model")
+        return _call(name, cast("Callable[[], Any]", make))
+
     return _zoo.build(name, classes=classes, pixels=pixels)
 
 
@@ -47,11 +54,13 @@ def build_trained(
     for a network of the zoo or of timm without a file.
     """
     model = build(name, classes=classes, pixels=pixels)
-    brings_weights = ":" in name and not name.startswith(_TIMM)
+    is_users_own = ":" in name and not name.startswith(_TIMM)
+
     if weights is not None:
         load_weights(model, weights)
-    elif not brings_weights:
+    elif not is_users_own:
         raise UsageError(missing)
+
     return model
 
 
@@ -72,6 +81,7 @@ def _call(name: str, make: Callable[[], Any]) -> nn.Module:
         model = make()
     except Exception as error:  # somebody else's code may raise anything
         raise UsageError(f"model {name!r} cannot be built: {error}") from error
+
     if not isinstance(model, nn.Module):
         raise UsageError(
             f"model {name!r} gives a {type(model).__name__}; it must give a torch.nn.Module"

@@ -14,9 +14,18 @@ def _conv(
     *,
     act: type[nn.Module] | None,
 ) -> list[nn.Module]:
-    padding = kernel // 2
-    conv = nn.Conv2d(in_channels, channels, kernel, stride, padding, groups=groups, bias=False)
-    layers: list[nn.Module] = [conv, nn.BatchNorm2d(channels)]
+    conv = nn.Conv2d(
+        in_channels,
+        channels,
+        kernel,
+        stride,
+        padding=kernel // 2,
+        groups=groups,
+        bias=False,
+    )
+    norm = nn.BatchNorm2d(channels)
+
+    layers: list[nn.Module] = [conv, norm]
     if act is not None:
         layers.append(act())
     return layers
@@ -28,6 +37,7 @@ class MobileNetV1(nn.Module):
     Below 64 pixels the first two strides of 2 become 1, as is usual on CIFAR.
     """
 
+    #: Channels and stride of each block.
     _BLOCKS = (
         (64, 1),
         (128, 2),
@@ -42,14 +52,21 @@ class MobileNetV1(nn.Module):
 
     def __init__(self, classes: int, pixels: int) -> None:
         super().__init__()
-        layers = _conv(3, 32, 3, 2 if pixels >= 64 else 1, act=nn.ReLU)
+        is_small = pixels < 64
+
+        first_stride = 1 if is_small else 2
+        layers = _conv(3, 32, 3, first_stride, act=nn.ReLU)
         in_channels = 32
+
         for index, (channels, stride) in enumerate(self._BLOCKS):
-            if pixels < 64 and index == 1:
+            if is_small and index == 1:
                 stride = 1
+
+            # Depthwise: as many groups as channels.
             layers += _conv(in_channels, in_channels, 3, stride, in_channels, act=nn.ReLU)
             layers += _conv(in_channels, channels, 1, act=nn.ReLU)
             in_channels = channels
+
         self.features = nn.Sequential(*layers)
         self.linear = nn.Linear(1024, classes)
 
@@ -64,15 +81,22 @@ class _InvertedResidual(nn.Module):
         super().__init__()
         hidden = in_channels * expand
         layers: list[nn.Module] = []
+
         if expand > 1:
             layers += _conv(in_channels, hidden, 1, act=nn.ReLU6)
+
+        # Depthwise: as many groups as channels.
         layers += _conv(hidden, hidden, 3, stride, hidden, act=nn.ReLU6)
+
+        # A linear bottleneck: an activation would lose information in so few channels.
         layers += _conv(hidden, channels, 1, act=None)
+
         self.conv = nn.Sequential(*layers)
         self.residual = stride == 1 and in_channels == channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv(x) if self.residual else self.conv(x)
+        out = self.conv(x)
+        return x + out if self.residual else out
 
 
 class MobileNetV2(nn.Module):
@@ -81,6 +105,7 @@ class MobileNetV2(nn.Module):
     Below 64 pixels the first two strides of 2 become 1, as is usual on CIFAR.
     """
 
+    #: Expansion, channels, blocks and first stride of each stage.
     _STAGES = (
         (1, 16, 1, 1),
         (6, 24, 2, 2),
@@ -93,16 +118,24 @@ class MobileNetV2(nn.Module):
 
     def __init__(self, classes: int, pixels: int) -> None:
         super().__init__()
-        layers = _conv(3, 32, 3, 2 if pixels >= 64 else 1, act=nn.ReLU6)
+        is_small = pixels < 64
+
+        first_stride = 1 if is_small else 2
+        layers = _conv(3, 32, 3, first_stride, act=nn.ReLU6)
         in_channels = 32
+
         for stage, (expand, channels, count, stride) in enumerate(self._STAGES):
-            if pixels < 64 and stage == 1:
+            if is_small and stage == 1:
                 stride = 1
+
             for _ in range(count):
                 block = _InvertedResidual(in_channels, channels, stride, expand)
                 layers.append(block)
+
+                # Only the first block of a stage changes the shape.
                 in_channels = channels
                 stride = 1
+
         layers += _conv(in_channels, 1280, 1, act=nn.ReLU6)
         self.features = nn.Sequential(*layers)
         self.linear = nn.Linear(1280, classes)

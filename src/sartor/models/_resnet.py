@@ -24,14 +24,18 @@ class _Basic(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
+
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
+
         self.shortcut = _shortcut(in_channels, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn1(self.conv1(x))
         out = F.relu(out)
+
         out = self.bn2(self.conv2(out))
+
         return F.relu(out + self.shortcut(x))
 
 
@@ -42,18 +46,24 @@ class _Bottleneck(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
+
         self.conv2 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
+
         self.conv3 = nn.Conv2d(channels, 4 * channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * channels)
+
         self.shortcut = _shortcut(in_channels, 4 * channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn1(self.conv1(x))
         out = F.relu(out)
+
         out = self.bn2(self.conv2(out))
         out = F.relu(out)
+
         out = self.bn3(self.conv3(out))
+
         return F.relu(out + self.shortcut(x))
 
 
@@ -88,22 +98,27 @@ class ResNet(nn.Module):
         else:
             self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
+
         wide = block.expansion
         self.layer1 = _stage(block, 64, 64, blocks[0], 1)
         self.layer2 = _stage(block, 64 * wide, 128, blocks[1], 2)
         self.layer3 = _stage(block, 128 * wide, 256, blocks[2], 2)
         self.layer4 = _stage(block, 256 * wide, 512, blocks[3], 2)
+
         self.linear = nn.Linear(512 * wide, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.conv1(x))
         x = F.relu(x)
+
         if not self.small:
             x = F.max_pool2d(x, 3, 2, 1)
+
         x = self.layer1(x)
         x = self.layer2(x)
         x = self.layer3(x)
         x = self.layer4(x)
+
         pooled = x.mean((2, 3))
         return self.linear(pooled)
 

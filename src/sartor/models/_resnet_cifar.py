@@ -14,8 +14,10 @@ class _Block(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
+
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
+
         self.residual = residual
         self.stride = stride
         #: Channels of zeros on each side of a shortcut.
@@ -32,10 +34,13 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn1(self.conv1(x))
         out = F.relu(out)
+
         out = self.bn2(self.conv2(out))
+
         if self.residual:
             shortcut = self._shortcut(x)
             out = out + shortcut
+
         return F.relu(out)
 
 
@@ -53,9 +58,11 @@ class CifarResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
+
         self.layer1 = self._stage(16, 16, blocks, 1, residual)
         self.layer2 = self._stage(16, 32, blocks, 2, residual)
         self.layer3 = self._stage(32, 64, blocks, 2, residual)
+
         self.linear = nn.Linear(64, classes)
 
     @staticmethod
@@ -71,8 +78,10 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.conv1(x))
         x = F.relu(x)
+
         x = self.layer1(x)
         x = self.layer2(x)
         x = self.layer3(x)
+
         pooled = x.mean((2, 3))
         return self.linear(pooled)

@@ -24,8 +24,11 @@ class Vgg16(nn.Module):
                 norm = nn.BatchNorm2d(channels)
                 layers += [conv, norm, nn.ReLU()]
                 in_channels = channels
+
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
+
+        # Five max-pools divide each side by 32.
         size = 512 * (pixels // 32) ** 2
         head: list[nn.Module] = [nn.Linear(size, classes)]
         if pixels >= 64:

@@ -28,28 +28,48 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from error
+
     expected = model.state_dict()
     name = type(model).__name__
-    _refuse(path, "lacks", expected.keys() - tensors.keys(), list(expected), name)
-    _refuse(path, "has the unknown", tensors.keys() - expected.keys(), list(tensors), name)
-    for key, tensor in expected.items():
-        if key in tensors and tensors[key].shape != tensor.shape:
-            raise WeightsError(
-                f"weights {str(path)!r}: {key} has shape {tuple(tensors[key].shape)}, "
-                f"the network wants {tuple(tensor.shape)}"
-            )
+    lacking = expected.keys() - tensors.keys()
+    _refuse(path, "lacks", lacking, list(expected), name)
+    unknown = tensors.keys() - expected.keys()
+    _refuse(path, "has the unknown", unknown, list(tensors), name)
+    _require_shapes(path, tensors, expected)
+
+    # Not strict, for counters may be missing.
     model.load_state_dict(tensors, strict=False)
     require_finite(model)
 
 
 def _refuse(path: Path, problem: str, keys: set[str], order: Sequence[str], network: str) -> None:
     """Raise `WeightsError` if there are keys that do not match, with the first of them."""
-    wrong = [key for key in order if key in keys and not key.endswith(_COUNTER)]
+    wrong = []
+    for key in order:
+        if key in keys and not key.endswith(_COUNTER):
+            wrong.append(key)
+
     if wrong:
         raise WeightsError(
             f"weights {str(path)!r}: the file {problem} key {wrong[0]!r} ({len(wrong)} such); "
             f"{network} does not match it"
         )
+
+
+def _require_shapes(
+    path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]
+) -> None:
+    for key, tensor in expected.items():
+        # A counter may be missing.
+        if key not in tensors:
+            continue
+
+        given = tuple(tensors[key].shape)
+        wanted = tuple(tensor.shape)
+        if given != wanted:
+            raise WeightsError(
+                f"weights {str(path)!r}: {key} has shape {given}, the network wants {wanted}"
+            )
 
 
 def save_weights(
@@ -76,7 +96,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     Raises `OSError` if that fails, of a full disk for instance.
     """
     # Files hold no tensors that share memory.
-    apart = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    apart = {}
+    for name, tensor in tensors.items():
+        copy = tensor.detach().clone()
+        apart[name] = copy.contiguous()
+
+    # Other readers, such as transformers, refuse files without a format.
     labels = {"format": "pt", **metadata}
     try:
         write_atomically(path, lambda temporary: save_file(apart, temporary, labels))
@@ -91,6 +116,7 @@ def normalisation(path: Path | None) -> tuple[tuple[float, ...], tuple[float, ..
     """
     if path is None or not path.is_file():
         return (), ()
+
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -50,11 +50,16 @@ def build(name: str, *, classes: int | None = None, pixels: int | None = None) -
         raise UsageError(
             f"model {name!r} is not in the zoo; {meant}known names: {', '.join(NAMES)}"
         )
+
     pixels = pixels or default_pixels(name)
-    classes = classes or (1000 if pixels >= 64 else 10)
+    # Larger images are those of ImageNet, smaller ones those of CIFAR-10.
+    usual = 1000 if pixels >= 64 else 10
+    classes = classes or usual
+
     if name == "plain20":
         return CifarResNet(3, classes, residual=False)
     if name in _CIFAR:
         return CifarResNet(_CIFAR[name], classes)
+
     make, _ = _SIZED[name]
     return make(classes, pixels)
