@@ -49,14 +49,18 @@ def _options(kind: type, *, prefix: str, flat: bool) -> Iterator[Option]:
         hint, markers = _unwrap(hints[item.name])
         if _POSITIONAL in markers:
             continue
+
         name = item.name.replace("_", "-")
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             inner_flat = flat or _OMIT_PREFIXES in markers
             inner_prefix = "" if inner_flat else f"{prefix}{name}."
             yield from _options(hint, prefix=inner_prefix, flat=inner_flat)
             continue
+
         is_list = HOLDS_COMMAS not in markers and _is_list(hint)
-        yield Option(f"--{prefix}{name}", is_list, tuple(_choices(hint)))
+        choices = tuple(_choices(hint))
+        yield Option(f"--{prefix}{name}", is_list, choices)
+        # tyro makes two flags of what is true or false.
         if hint is bool:
             yield Option(f"--{prefix}no-{name}")
 

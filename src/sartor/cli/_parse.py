@@ -88,6 +88,7 @@ def _search_of(path: Path) -> Runnable:
 
 
 def _config_file(words: Sequence[str]) -> Path | None:
+    # Read before all other options: these override what the file says.
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
         if name != _CONFIG:

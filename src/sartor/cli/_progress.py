@@ -30,6 +30,7 @@ def bar(console: Console, title: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
+    # In a log, every redraw of the bar would be a line.
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=None)
 
@@ -49,6 +50,7 @@ def search_progress(
     """
     tenth = max(1, episodes // 10)
     with bar(console, "searching") as advance:
+        # Tracing and measuring come before the first episode, and may take minutes.
         advance(0, episodes, "preparing")
 
         def show(episode: Episode, best: Episode) -> None:
@@ -57,6 +59,7 @@ def search_progress(
             accuracy = best_words(best)
             text = f"{accuracy} at {macs:.2f} M MACs ({best.source})"
             advance(done, episodes, text)
+
             if done % tenth == 0:
                 _print_plainly(console, f"episode {done}/{episodes}: {text}")
 

@@ -55,7 +55,9 @@ class RunSchedule:
         schedule = self._schedule()
         observer = _observer(console, schedule.search.options.episodes)
         reports = run_schedule(schedule, observer, resume=self.resume is not None)
-        console.print(stages_table(reports))
+        table = stages_table(reports)
+        console.print(table)
+
         assert schedule.search.out is not None
         last = ScheduleLayout(schedule.search.out).stage(len(reports))
         console.print(f"the network is in {Layout(last).finetuned}")
@@ -66,8 +68,16 @@ class RunSchedule:
         from sartor.runs import Schedule
 
         if self.resume is None:
-            return Schedule(self.search, self.stages, self.finetune, self.last, self.teacher)
+            return Schedule(
+                search=self.search,
+                stages=self.stages,
+                finetune=self.finetune,
+                last=self.last,
+                teacher=self.teacher,
+            )
+
         stored = Schedule.read(self.resume)
+        # Where it lies is what it is resumed by: the folder may have been moved.
         search = dataclasses.replace(stored.search, out=self.resume)
         stages = self.stages or stored.stages
         changes = self.last.given()

@@ -71,16 +71,24 @@ def _sentences(report: Report, folder: Path) -> Iterator[str]:
 
     for item in report.kept_whole:
         yield f"kept whole: {item.channels} output channels of {item.layer} ({item.reason})"
-    for reason in dict.fromkeys(report.not_refitted.values()):
+
+    # One sentence a reason: a network may have dozens of layers that share one.
+    reasons = dict.fromkeys(report.not_refitted.values())
+    for reason in reasons:
         layers = [name for name, why in report.not_refitted.items() if why == reason]
-        yield f"not refitted: {', '.join(layers)} ({reason})"
+        names = ", ".join(layers)
+        yield f"not refitted: {names} ({reason})"
+
     for layer, owner in report.shared.items():
         yield f"counted once: the weights of {layer} are those of {owner}"
     for operator in report.unknown_operators:
         yield f"not counted: the MACs of {operator} are unknown"
+
     error = report.latency_prediction_error
     if error is not None:
-        yield f"latency of whole networks was predicted within {percent(error, 1)} (median)"
+        within = percent(error, 1)
+        yield f"latency of whole networks was predicted within {within} (median)"
+
     yield from missed_words(report)
     if report.interrupted:
         again = command_line("search", "--resume", folder)

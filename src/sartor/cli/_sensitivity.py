@@ -1,4 +1,4 @@
-"""``sartor sensitivity``: how much each layer minds being compressed."""
+"""``sartor sensitivity``: how far the outputs move when a layer is compressed."""
 
 from __future__ import annotations
 
@@ -57,8 +57,10 @@ class MeasureSensitivity:
 
         with torch_threads(self.threads):
             found = self._measure(console)
+
         for parameter in found.table:
-            console.print(sensitivity_table(found, parameter))
+            table = sensitivity_table(found, parameter)
+            console.print(table)
         console.print(f"Ω in {self._path}")
         figure = sensitivity.draw(found, self.out)
         if figure is not None:

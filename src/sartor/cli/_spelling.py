@@ -23,6 +23,7 @@ def spell_out(arguments: Sequence[str], options: Mapping[str, Option]) -> list[s
         if not argument.startswith("--"):
             words += _values(argument, option)
             continue
+
         name, equals, value = argument.partition("=")
         option = find_option(name, options)
         values = _values(value, option) if equals else []

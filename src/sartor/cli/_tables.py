@@ -23,6 +23,7 @@ def results_table(report: Report) -> Table:
     """The original, what rules gave and what was found, one row each."""
     rows = report.networks
     timed = any(entry.latency for entry in rows.values())
+    # Latency is the last heading: a column of dashes would say nothing.
     shown = len(HEADINGS) if timed else len(HEADINGS) - 1
 
     budget = report.budget or "none"
@@ -97,8 +98,13 @@ def sensitivity_table(found: Sensitivity, parameter: Parameter) -> Table:
     table = Table(subject, title=title)
     for value in values:
         table.add_column(f"{value:g}", justify="right")
+
     for name, row in rows.items():
-        cells = [f"{row[value]:.2g}" if value in row else "–" for value in values]
+        cells = []
+        for value in values:
+            # Small layers have fewer widths than there are values.
+            cell = f"{row[value]:.2g}" if value in row else "–"
+            cells.append(cell)
         table.add_row(name, *cells)
     return table
 

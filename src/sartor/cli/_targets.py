@@ -61,6 +61,7 @@ def _row(name: str) -> tuple[str, ...]:
 def _layers_by_precisions(description: Description) -> dict[str, list[str]]:
     """Kinds of layers that have the same precisions, by these in words."""
     kinds: dict[str, list[str]] = {}
+    # A cell per set of precisions is shorter than a line per kind of layer: most kinds agree.
     for kind, support in description.supports.items():
         written = _precisions(support.precisions)
         alike = kinds.setdefault(written, [])

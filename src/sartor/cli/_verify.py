@@ -52,6 +52,8 @@ class Verify:
         for sentence in checked.unchecked:
             console.print(sentence)
         console.print(f"report in {checked.report}")
+
+        # Last, so that what was measured is on the terminal whatever came of it.
         if checked.faults:
             faults = "; ".join(checked.faults)
             raise VerificationError(faults)

@@ -62,6 +62,7 @@ def _sensitivity(
         return _read_sensitivity(options.sensitivity, compressor)
     if compressor.images is None:
         return None
+
     images = compressor.images[:_SENSITIVITY_IMAGES]
     return sensitivity.measure(compressor, images, scheme=compressor.scheme, path=path)
 

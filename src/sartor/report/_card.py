@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def card(run: Run) -> str:
     """What was compressed, how, and what is left of it."""
     config = run.config
-    title = f"# {config.model}, {config.budget or 'compressed'}"
+    budget = config.budget or "compressed"
+    title = f"# {config.model}, {budget}"
     project = "[sartor](https://pypi.org/project/sartor/)"
     paragraphs = [
         title,
@@ -25,13 +26,18 @@ def card(run: Run) -> str:
     ]
     if run.result is not None:
         paragraphs += _found(run.result)
+
     if run.finetuned is not None:
         place = run.layout.finetuned.name
-        paragraphs.append(f"{tuned_words(run.finetuned)} That network is in `{place}`.")
+        words = tuned_words(run.finetuned)
+        paragraphs.append(f"{words} That network is in `{place}`.")
+
+    # What was missed stands in bold: a card is skimmed.
     paragraphs += [f"**{sentence}**" for sentence in run.missed]
     paragraphs += [_verified(verified) for verified in run.verified]
     paragraphs += _loading(run)
-    return _metadata(run) + "\n" + "\n\n".join(paragraphs) + "\n"
+    text = "\n\n".join(paragraphs)
+    return f"{_metadata(run)}\n{text}\n"
 
 
 def _metadata(run: Run) -> str:
@@ -52,12 +58,15 @@ def _metadata(run: Run) -> str:
 
 def _found(report: Report) -> Iterator[str]:
     """The table of networks and the policy."""
+    # One column more than headings: that of the names has none.
     columns = len(HEADINGS) + 1
-    lines = [_row("", *HEADINGS), "|---" * columns + "|"]
+    rule = "|---" * columns + "|"
+    lines = [_row("", *HEADINGS), rule]
     for name, entry in report.networks.items():
         values = cells(entry)
         lines.append(_row(name, *values))
     yield "\n".join(lines)
+
     yield "## Policy"
     policy = json.dumps(report["policy"], indent=1)
     yield f"```json\n{policy}\n```"
@@ -69,6 +78,7 @@ def _row(*columns: str) -> str:
 
 def _verified(verified: VerifiedRun) -> str:
     found = verified.found
+    # Only what kept every promise is called verified.
     begin = "Run" if verified.faults else "Verified"
     where = f"{found.runtime} on {found.device}"
     accuracy = percent(found.accuracy)
@@ -84,6 +94,8 @@ def _loading(run: Run) -> Iterator[str]:
     if run.finetuned is not None:
         inner = run.layout.finetuned.name
         place = f"{run.name}/{inner}"
+
+    # What is in the zoo, or of timm, is built by its name; anything else must be given.
     model = run.config.model
     origin = Origin(model)
     call = f'sartor.load("{place}")'

@@ -44,25 +44,33 @@ def plane(run: Run) -> Chart:
     """Accuracy against cost: what was scored, what was not beaten, what was delivered."""
     field = cost_axis(run.episodes)
     rows = run.rows()
+    # Scoring that was stopped early knows an accuracy of a few images only.
     scored = [row for row in rows if row[field] is not None and not row["stopped"]]
     unbeaten = [rows[episode.number] for episode in front(run.episodes)]
+
     x = _cost_axis(field)
     y = accuracy_axis()
+    exact = ".4~f" if field == "relative_latency" else ".4~s"
     tips = [
-        alt.Tooltip(f"{field}:Q", format=".4~f" if field == "relative_latency" else ".4~s"),
+        alt.Tooltip(f"{field}:Q", format=exact),
         alt.Tooltip("accuracy:Q", format=".2%"),
         "source:N",
     ]
 
-    points = alt.Chart(alt.InlineData(scored)).mark_circle(size=_DOT, opacity=0.6)
-    line = alt.Chart(alt.InlineData(unbeaten)).mark_line(interpolate="step-after", color=ACCENT)
+    dots = alt.Chart(alt.InlineData(scored))
+    points = dots.mark_circle(size=_DOT, opacity=0.6)
+    # In steps: between two networks there is none of an accuracy between theirs.
+    steps = alt.Chart(alt.InlineData(unbeaten))
+    line = steps.mark_line(interpolate="step-after", color=ACCENT)
     layers = [
         points.encode(x=x, y=y, color=_sources(run), tooltip=["episode:Q", *tips]),
         line.encode(x=x, y=y),
     ]
+
     marks = _delivered(run, field)
     if marks:
-        shapes = alt.Chart(alt.InlineData(marks)).mark_point(size=_MARK, filled=True, color=ACCENT)
+        chart = alt.Chart(alt.InlineData(marks))
+        shapes = chart.mark_point(size=_MARK, filled=True, color=ACCENT)
         shape = alt.Shape("source:N", title="delivered")
         layers.append(shapes.encode(x=x, y=y, shape=shape, tooltip=tips))
     return sized(alt.layer(*layers))
@@ -77,6 +85,7 @@ def by_layer(layers: Layers, field: str, title: str) -> Chart:
             value = getattr(layer, field)
             rows.append({"layer": layer.name, "network": network, field: value})
 
+    # More names than this would be printed over each other; the tooltip has them.
     names = [layer.name for layer in layers.original]
     named = len(names) <= _NAMED
     quantity = f"{field}:Q"
@@ -84,6 +93,8 @@ def by_layer(layers: Layers, field: str, title: str) -> Chart:
     value_axis = alt.Axis(format="~s")
     scale = alt.Scale(domain=list(networks), range=[GREY, COLOURS[0]])
     exact = alt.Tooltip(quantity, format=",")
+
+    # Not stacked: the bar of what is left stands in front of the bar of what there was.
     data = alt.InlineData(rows)
     bars = alt.Chart(data).mark_bar(opacity=0.85)
     chart = bars.encode(
@@ -108,14 +119,20 @@ def _delivered(run: Run, field: CostAxis) -> list[dict[str, Any]]:
     """The original, what rules gave and what was found, as scored at the end."""
     if run.result is None:
         return []
+
     marks = []
     for name, entry in run.result.networks.items():
-        cost = relative_latency(name, entry) if field == "relative_latency" else entry.macs
+        cost: float | None = entry.macs
+        if field == "relative_latency":
+            cost = relative_latency(name, entry)
         if cost is not None:
-            marks.append({"source": name, field: cost, "accuracy": entry.validation})
+            mark = {"source": name, field: cost, "accuracy": entry.validation}
+            marks.append(mark)
     return marks
 
 
 def _sources(run: Run) -> alt.Color:
-    names = list(dict.fromkeys(episode.source for episode in run.episodes))
+    # In order of appearance, so that colours stay while a search goes on.
+    sources = [episode.source for episode in run.episodes]
+    names = list(dict.fromkeys(sources))
     return colours_by("source", "proposed by", names)

@@ -33,6 +33,7 @@ def compare(runs: Sequence[Run]) -> str:
     _require_different(names)
     for run in runs:
         run.require_episodes()
+
     require("altair", extra="report")
     from sartor.report._comparison_charts import history, plane
 
@@ -40,11 +41,13 @@ def compare(runs: Sequence[Run]) -> str:
     finished = [run for run in runs if run.result is not None]
     if finished:
         charts["plane"] = plane(runs)
+
     networks = {}
     for run in runs:
         if run.result is not None:
             for name, entry in run.result.networks.items():
                 networks[f"{run.name}: {name}"] = entry
+
     open_runs = sum(run.state != "finished" for run in runs)
     described = Page(
         title=f"sartor: {', '.join(names)}",

@@ -22,11 +22,19 @@ def history(runs: Sequence[Run]) -> Chart:
         for episode in run.episodes:
             if best is None or episode.reward > best.reward:
                 best = episode
-            accuracy = best.outcome.accuracy
-            rows.append({"run": run.name, "episode": episode.number, "accuracy": accuracy})
+            row = {
+                "run": run.name,
+                "episode": episode.number,
+                "accuracy": best.outcome.accuracy,
+            }
+            rows.append(row)
+
+    # Rewards of different runs need not be of one kind; accuracies are.
     line = alt.Chart(alt.InlineData(rows)).mark_line(interpolate="step-after")
     chart = line.encode(
-        x=alt.X("episode:Q", title="episode"), y=accuracy_axis(), color=_by_run(runs)
+        x=alt.X("episode:Q", title="episode"),
+        y=accuracy_axis(),
+        color=_by_run(runs),
     )
     return sized(alt.layer(chart))
 
@@ -41,7 +49,13 @@ def plane(runs: Sequence[Run]) -> Chart:
             cost = relative_latency(name, entry) if timed else entry.ratio.macs
             if cost is None:
                 continue
-            rows.append({"run": run, "network": name, "cost": cost, "accuracy": entry.validation})
+            row = {
+                "run": run,
+                "network": name,
+                "cost": cost,
+                "accuracy": entry.validation,
+            }
+            rows.append(row)
 
     quantity = "latency" if timed else "multiply-accumulates"
     title = f"{quantity}, relative to the original's"
@@ -62,4 +76,5 @@ def plane(runs: Sequence[Run]) -> Chart:
 
 
 def _by_run(runs: Sequence[Run]) -> alt.Color:
-    return colours_by("run", "run", [run.name for run in runs])
+    names = [run.name for run in runs]
+    return colours_by("run", "run", names)

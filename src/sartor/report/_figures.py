@@ -37,15 +37,22 @@ def figures(run: Run) -> dict[str, Chart]:
     require("altair", extra="report")
     from sartor.report._charts import by_layer, history, plane
 
-    charts = {"history": history(run), "plane": plane(run)}
+    charts = {
+        "history": history(run),
+        "plane": plane(run),
+    }
     if run.result is not None:
         layers = run.result.layers
         charts["channels"] = by_layer(layers, "out_channels", "output channels")
         charts["macs"] = by_layer(layers, "macs", "multiply-accumulates")
+
+        # Bars that are all alike say nothing: not every target times layers, or has other bits.
         if any(layer.seconds for layer in layers.best):
             charts["latency"] = by_layer(layers, "seconds", "seconds")
         if any(layer.weight_bits < FULL_WIDTH for layer in layers.best):
             charts["bits"] = by_layer(layers, "weight_bits", "bits of the weights")
+
     if run.sensitivity is not None:
-        charts["sensitivity"] = heat_map(run.sensitivity).properties(width="container")
+        chart = heat_map(run.sensitivity)
+        charts["sensitivity"] = chart.properties(width="container")
     return charts

@@ -66,11 +66,14 @@ def page(run: Run, *, live: bool = False) -> str:
     delivered = [verified_words(verified) for verified in run.verified]
     if run.finetuned is not None:
         delivered.append(tuned_words(run.finetuned))
+
     faults = list(run.missed)
     for verified in run.verified:
         faults += verified.faults
+
+    budget = run.config.budget or "no budget"
     described = Page(
-        title=f"sartor: {run.config.model}, {run.config.budget or 'no budget'} ({run.name})",
+        title=f"sartor: {run.config.model}, {budget} ({run.name})",
         payload=payload(run),
         delivered=delivered,
         faults=faults,
@@ -84,11 +87,13 @@ def payload(run: Run) -> dict[str, Any]:
     """What changes while a search runs: one line of state, the table, the figures."""
     episodes = run.require_episodes()
     best = max(episodes, key=lambda episode: episode.reward)
-    accuracy = f"best {percent(best.outcome.accuracy)} of the reward images"
-    done = f"{len(episodes)} of {run.config.options.episodes} episodes"
+    accuracy = percent(best.outcome.accuracy)
+    planned = run.config.options.episodes
+    done = f"{len(episodes)} of {planned} episodes"
+
     networks = {} if run.result is None else run.result.networks
     return {
-        "state": f"{run.state}: {done}, {accuracy}",
+        "state": f"{run.state}: {done}, best {accuracy} of the reward images",
         "table": table(networks),
         "figures": drawn(figures(run), CAPTIONS),
     }
@@ -96,9 +101,10 @@ def payload(run: Run) -> dict[str, Any]:
 
 def drawn(charts: Mapping[str, Chart], captions: Mapping[str, str]) -> dict[str, Any]:
     """Charts as the page draws them, each with its caption."""
-    return {
-        name: {"caption": captions[name], "spec": chart.to_dict()} for name, chart in charts.items()
-    }
+    found = {}
+    for name, chart in charts.items():
+        found[name] = {"caption": captions[name], "spec": chart.to_dict()}
+    return found
 
 
 def table(networks: Mapping[str, Entry]) -> str:
@@ -110,5 +116,9 @@ def table(networks: Mapping[str, Entry]) -> str:
 def _fill(template: str, **values: object) -> str:
     """A template of this package, filled in; all text is escaped that is not marked as safe."""
     jinja2 = require("jinja2", extra="report")
-    text = resources.files("sartor.report").joinpath(template).read_text(encoding="utf-8")
-    return str(jinja2.Environment(autoescape=True).from_string(text).render(**values))
+    file = resources.files("sartor.report").joinpath(template)
+    text = file.read_text(encoding="utf-8")
+    # Names of networks, layers and folders are other people's text.
+    environment = jinja2.Environment(autoescape=True)
+    filled = environment.from_string(text).render(**values)
+    return str(filled)

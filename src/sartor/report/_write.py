@@ -31,9 +31,15 @@ def write(run: Run, folder: Path) -> Path:
     """
     path = folder / "report.html"
     write_text(path, page(run))
-    write_text(folder / "episodes.csv", _episodes(run))
-    write_text(folder / "MODEL_CARD.md", card(run))
-    for name, chart in figures(run).items():
+
+    table = _episodes(run)
+    write_text(folder / "episodes.csv", table)
+
+    described = card(run)
+    write_text(folder / "MODEL_CARD.md", described)
+
+    charts = figures(run)
+    for name, chart in charts.items():
         for form in get_args(_Format):
             figure = folder / "figures" / f"{name}.{form}"
             _write_chart(chart, figure, form)
@@ -50,5 +56,6 @@ def _episodes(run: Run) -> str:
 
 
 def _write_chart(chart: Chart, path: Path, form: _Format) -> None:
+    # On the page a chart is as wide as its container; a file has none.
     fixed = chart.properties(width=_WIDTH)
     write_atomically(path, lambda temporary: fixed.save(str(temporary), format=form))

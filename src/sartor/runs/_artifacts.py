@@ -51,6 +51,23 @@ class RunArtifacts(RunFolder):
         self._data = str(data) if isinstance(data, Path) else data
         self._target = target
 
+    @property
+    def base(self) -> Self | None:
+        """The run that this one is based on. Raises `RunError` if it is not there any more."""
+        folder = self.config.options.base
+        if folder is None:
+            return None
+        if not folder.exists():
+            raise RunError(f"{folder} does not exist; the run {self.folder} is based on it")
+        base = type(self)(folder)
+        return base if base.exists else None  # a network alone is no run
+
+    @property
+    def first(self) -> Self:
+        """The run at the beginning of a chain of bases, whose original is that of all of them."""
+        base = self.base
+        return self if base is None else base.first
+
     def load(self) -> fx.GraphModule:
         """The latest network: what was fine-tuned, else what was found.
 

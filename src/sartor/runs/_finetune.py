@@ -163,6 +163,7 @@ class Finetuning:
     def _test(self, images: Images, tuned: Finetuned, candidate: fx.GraphModule) -> TestAccuracy:
         image = self.data.calibration.slice(0, 1).normalized()
         original = trace(self.original, image).module
+        # In fp32, whatever is fastest here: these are the accuracies that are reported.
         scorer = ImageScorer(images, dtype=torch.float32)
         return TestAccuracy(
             original=scorer.score(original).accuracy,

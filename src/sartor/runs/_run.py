@@ -121,23 +121,6 @@ class Run(RunPicks):
         assert config.out is not None
         return cls(config.out, config=config)
 
-    @property
-    def base(self) -> Run | None:
-        """The run that this one is based on. Raises `RunError` if it is not there any more."""
-        folder = self.config.options.base
-        if folder is None:
-            return None
-        if not folder.exists():
-            raise RunError(f"{folder} does not exist; the run {self.folder} is based on it")
-        base = Run(folder)
-        return base if base.exists else None  # a network alone is no run
-
-    @property
-    def first(self) -> Run:
-        """The run at the beginning of a chain of bases, whose original is that of all of them."""
-        base = self.base
-        return self if base is None else base.first
-
     def search(self, on_episode: OnEpisode | None = None, *, resume: bool = False) -> Result:
         """Search and save; everything is in the folder when this returns.
 

@@ -119,6 +119,7 @@ class SubjectSource:
         """The network with whatever weights, to lay out a stored one by."""
         if isinstance(self.model, nn.Module):
             return self.model
+
         name = origin.model or self._name()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
