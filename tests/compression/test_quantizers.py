@@ -46,6 +46,8 @@ def test_activations_are_rounded_and_clipped():
     x = torch.tensor([-5.0, -1.0, -0.4, 0.6, 1.4, 2.0, 9.0])
     assert quantizer(x).tolist() == [-1.0, -1.0, 0.0, 1.0, 1.0, 2.0, 2.0]
     assert quantizer.bits == 2
+    fine = ActivationQuantizer(4, 0.0, 15.0)
+    assert fine(torch.tensor([-1.0, 12.4, 99.0])).tolist() == [0.0, 12.0, 15.0]
     assert quantizer.zero_point.dtype == torch.int32
     assert set(quantizer.state_dict()) == {"scale", "zero_point"}
 
@@ -86,8 +88,18 @@ def test_asymmetric_weights():
     layer = rounded([[-1.0, 2.0, 0.6], [1.0, 3.0, 2.4], [-3.0, -1.0, -0.4]], 2, GALEN)
     assert layer.weight_scale.tolist() == [1.0, 1.0, 1.0]
     assert layer.weight_zero_point.tolist() == [-1, -2, 1]
+    assert layer.weight_zero_point.dtype == torch.int32
     assert layer.rounded().tolist() == [[-1.0, 2.0, 1.0], [1.0, 3.0, 2.0], [-3.0, -1.0, 0.0]]
     assert layer.integers().tolist() == [[-2, 1, 0], [-1, 1, 0], [-2, 0, 1]]
+
+
+def test_asymmetric_weights_of_three_bits():
+    """Integers from -4 to 3, [-1, 2.5] in steps of a half: zero at -2."""
+    layer = rounded([[-1.0, 2.5, 0.6]], 3, GALEN)
+    assert layer.weight_scale.tolist() == [0.5]
+    assert layer.weight_zero_point.tolist() == [-2]
+    assert layer.integers().tolist() == [[-4, 3, -1]]
+    assert layer.rounded().tolist() == [[-1.0, 2.5, 0.5]]
 
 
 def test_zero_points_of_weights_are_rounded():
@@ -99,7 +111,7 @@ def test_zero_points_of_weights_are_rounded():
 @pytest.mark.parametrize("scheme", [INTEGER, GALEN])
 def test_an_output_of_zeros_stays_zero(scheme):
     layer = rounded([[0.0, 0.0], [1.0, -1.0]], 4, scheme)
-    assert float(layer.weight_scale[0]) == pytest.approx(1e-12)
+    assert float(layer.weight_scale[0]) == pytest.approx(1e-12, rel=1e-6, abs=0)
     assert layer.rounded()[0].tolist() == [0.0, 0.0]
     assert layer.integers()[0].tolist() == [int(layer.weight_zero_point[0])] * 2
 
