@@ -45,6 +45,8 @@ def test_wrappers_are_taken_off_wherever_they_are(wrap):
         torch.testing.assert_close(inside.module(x), model.head(body(x)))
 
 
+# torch deprecates what is refused here
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 @pytest.mark.parametrize(
     ("made", "reason"),
     [
