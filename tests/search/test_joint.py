@@ -676,9 +676,8 @@ def test_rewards_know_of_latency():
 
 def test_bad_input_is_refused(model, data, cost_model, tmp_path):
     with pytest.raises(UsageError, match="the state has latency, which needs a target"):
-        sartor.compress(
-            model, data, options=sartor.SearchOptions(agent="galen", state=("latency",))
-        )
+        options = sartor.SearchOptions(agent="galen", reward="fidelity", state=("latency",))
+        sartor.compress(model, data, options=options)
     with pytest.raises(UsageError, match="state has speed; allowed are sensitivity and latency"):
         sartor.SearchOptions(state=("speed",))
     with pytest.raises(
