@@ -678,7 +678,7 @@ def test_bad_input_is_refused(model, data, cost_model, tmp_path):
     with pytest.raises(UsageError, match="the state has latency, which needs a target"):
         options = sartor.SearchOptions(agent="galen", reward="fidelity", state=("latency",))
         sartor.compress(model, data, options=options)
-    with pytest.raises(UsageError, match="state has speed; allowed are sensitivity and latency"):
+    with pytest.raises(UsageError, match="state has 'speed'; allowed are sensitivity, latency"):
         sartor.SearchOptions(state=("speed",))
     with pytest.raises(
         RunError, match=r"policy.json is missing; it is written by a finished search"
