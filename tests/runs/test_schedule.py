@@ -80,7 +80,7 @@ def test_every_stage_prunes_what_the_one_before_left(weights, data, tmp_path):
 
 
 def test_no_stage_keeps_more_single_weights_than_the_one_before(weights, tmp_path):
-    """And the last may keep less than a fifth of a convolution, which is the least of one search."""
+    """And the last may keep less than a fifth of a convolution, the least of one search."""
     run_schedule(plan(weights, tmp_path, ("params<=50%", "params<=18%"), granularity="weights"))
     first, second = (read_policy(tmp_path / f"stage-{number}").weights for number in (1, 2))
     assert all(second[name] <= first[name] for name in first)
