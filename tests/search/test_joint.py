@@ -675,8 +675,8 @@ def test_rewards_know_of_latency():
 
 
 def test_bad_input_is_refused(model, data, cost_model, tmp_path):
+    options = sartor.SearchOptions(agent="galen", reward="fidelity", state=("latency",))
     with pytest.raises(UsageError, match="the state has latency, which needs a target"):
-        options = sartor.SearchOptions(agent="galen", reward="fidelity", state=("latency",))
         sartor.compress(model, data, options=options)
     with pytest.raises(UsageError, match="state has 'speed'; allowed are sensitivity, latency"):
         sartor.SearchOptions(state=("speed",))
