@@ -3,11 +3,12 @@
     python bench/mutants.py src/sartor/problem/_limits.py    # one module, or several
     python bench/mutants.py src/sartor/agents                # a room
     python bench/mutants.py                                  # what differs from the branch main
-    make mutants MODULES=src/sartor/agents               # the same
+    make mutants MODULES=src/sartor/agents                   # the same
 
 Mutants are made and run by mutmut. Only the nearest tests run: `tests/problem/test_limits.py` for
-`src/sartor/problem/_limits.py` where that file exists, else the folder `tests/problem`; the table
-`[nearest]` of tests/mutants.toml names tests that lie elsewhere. Mutants that no test can tell from
+`src/sartor/problem/_limits.py` where that file exists, else the folder `tests/problem` (rooms inside
+rooms may have their tests in the outer one's folder); the table `[nearest]` of tests/mutants.toml
+names tests that lie elsewhere. Mutants that no test can tell from
 the original are named in the same file, each with its reason, and are not counted.
 
 Not mutated: module-level constants, and functions with another decorator than `staticmethod` and
@@ -126,12 +127,13 @@ class Notes:
         if named := self.nearest.get(module.as_posix()):
             return list(named)
         inside = module.relative_to(SOURCE)
-        folder = Path("tests") / inside.parent
-        mirrored = folder / f"test_{inside.stem.lstrip('_')}.py"
-        nearest = mirrored if mirrored.exists() else folder
-        if nearest == Path("tests") or not nearest.exists():
-            raise SystemExit(f"{module} has no tests of its own: write {mirrored}")
-        return [nearest.as_posix()]
+        name = f"test_{inside.stem.lstrip('_')}.py"
+        nested = Path("tests") / inside.parent
+        room = Path("tests") / inside.parts[0]
+        for nearest in (nested / name, room / name, nested, room):
+            if nearest.exists() and nearest != Path("tests"):
+                return [nearest.as_posix()]
+        raise SystemExit(f"{module} has no tests of its own: write {nested / name}")
 
 
 @dataclass(frozen=True)
