@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from decimal import Decimal
 from typing import Literal, get_args
 
 from sartor.errors import BudgetError
+from sartor.registry import nearest
 
 Quantity = Literal["macs", "params", "size", "bops"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
@@ -167,18 +167,15 @@ def _known_quantity(name: str, text: str) -> Bounded:
             return quantity
 
     allowed = ", ".join(_BOUNDED)
-    nearest = _nearest_quantity(name)
-    meant = f"did you mean {nearest!r}? " if nearest else ""
+    near = _nearest_quantity(name)
+    meant = f"did you mean {near!r}? " if near else ""
     raise BudgetError(f"budget {text!r} bounds {name!r}; {meant}allowed are {allowed}")
 
 
 def _nearest_quantity(name: str) -> str | None:
     if name in _MEANT:
         return _MEANT[name]
-    near = difflib.get_close_matches(name, _BOUNDED, n=1)
-    if not near:
-        return None
-    return near[0]
+    return nearest(name, _BOUNDED)
 
 
 def _number(digits: str, text: str) -> Decimal:

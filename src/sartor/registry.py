@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar, cast
 
 from sartor.errors import UsageError
 
 Member = TypeVar("Member")
+
+#: How much of two names must agree for one to be meant by the other; difflib's own usual share.
+_ALIKE = 0.6
 
 
 class Registry(Generic[Member]):
@@ -60,8 +63,7 @@ class Registry(Generic[Member]):
         """
         if name in self._members or ":" in name:
             return
-        near = difflib.get_close_matches(name, self._members, n=1)
-        meant = f"did you mean {near[0]!r}? " if near else ""
+        meant = did_you_mean(name, self._members)
         allowed = ", ".join(self._members)
         raise UsageError(f"{self.family} {name!r} is not known; {meant}allowed are {allowed}")
 
@@ -74,6 +76,37 @@ class Registry(Generic[Member]):
             if name in self._members:
                 self._members[name] = member
         return cast("Member", member)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name that a misspelt one is likely to mean, the first of several that are equally near.
+
+    >>> nearest("resnet21", ["plain20", "resnet20", "resnet32"])
+    'resnet20'
+    >>> nearest("lstm", ["plain20", "resnet20"]) is None
+    True
+    """
+    matcher = difflib.SequenceMatcher()
+    matcher.set_seq2(name)
+    best = None
+    closest = 0.0
+    for candidate in names:
+        matcher.set_seq1(candidate)
+        ratio = matcher.ratio()
+        if ratio >= _ALIKE and ratio > closest:
+            best = candidate
+            closest = ratio
+    return best
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The question in an error's sentence, with a space behind it; empty where nothing is near.
+
+    >>> did_you_mean("resnet21", ["plain20", "resnet20"])
+    "did you mean 'resnet20'? "
+    """
+    meant = nearest(name, names)
+    return "" if meant is None else f"did you mean {meant!r}? "
 
 
 def import_object(reference: str, what: str) -> object:

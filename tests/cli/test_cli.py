@@ -215,7 +215,7 @@ BAD_INPUT = {
     "an unknown model": lambda f, w: (
         search(f, w, model="resnet21"),
         2,
-        r"model 'resnet21' is not in the zoo; did you mean 'resnet\d+'\? known names: plain20",
+        r"model 'resnet21' is not in the zoo; did you mean 'resnet20'\? known names: plain20",
     ),
     "a model that cannot be imported": lambda f, w: (
         search(f, w, model="no.such:Net"),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from sartor.cli._options import Option
 from sartor.errors import UsageError
+from sartor.registry import nearest
 
 
 def spell_out(arguments: Sequence[str], options: Mapping[str, Option]) -> list[str]:
@@ -66,5 +66,5 @@ def _require_choice(value: str, option: Option) -> None:
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}? " if near else ""
+    meant = nearest(name, names)
+    return "" if meant is None else f"did you mean {meant}? "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from sartor.data._images import Data, Images, repeat_grey
 from sartor.data._registry import SOURCES
 from sartor.data._source import Source, Split
 from sartor.errors import DataError, SartorError, UsageError
-from sartor.registry import import_object
+from sartor.registry import did_you_mean, import_object
 
 #: As a number of calibration images: all of the training split.
 ALL = 10**9
@@ -100,8 +99,7 @@ def _find(place: str, *, calibration: int, seed: int) -> Source | Data:
     if ":" in place:
         return _call(place, calibration=calibration, seed=seed)
 
-    near = difflib.get_close_matches(place, SOURCES, n=1)
-    meant = f"did you mean {near[0]!r}? " if near else ""
+    meant = did_you_mean(place, SOURCES)
     raise DataError(
         f"data {place!r} is not a folder; {meant}allowed are a folder of Parquet files, "
         "an image folder, digits, or package.module:callable"

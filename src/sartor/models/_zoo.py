@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from torch import nn
@@ -12,6 +11,7 @@ from sartor.models._mobilenet import MobileNetV1, MobileNetV2
 from sartor.models._resnet import resnet18, resnet50
 from sartor.models._resnet_cifar import CifarResNet
 from sartor.models._vgg import Vgg16
+from sartor.registry import did_you_mean
 
 #: Blocks of a stage.
 _CIFAR = {"resnet8": 1, "resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
@@ -45,8 +45,7 @@ def build(name: str, *, classes: int | None = None, pixels: int | None = None) -
     not in `NAMES`.
     """
     if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        meant = f"did you mean {near[0]!r}? " if near else ""
+        meant = did_you_mean(name, NAMES)
         raise UsageError(
             f"model {name!r} is not in the zoo; {meant}known names: {', '.join(NAMES)}"
         )
