@@ -6,17 +6,10 @@
     make mutants MODULES=src/sartor/agents                   # the same
 
 Mutants are made and run by mutmut. Only the nearest tests run: `tests/problem/test_limits.py` for
-<<<<<<< HEAD
 `src/sartor/problem/_limits.py` where that file exists, else the folder `tests/problem`. Inner rooms
 may have their tests in the outer one's folder. The table `[nearest]` of tests/mutants.toml names
 tests that lie elsewhere. Mutants that no test can tell from the original are named in the same
 file, each with its reason, and are not counted.
-=======
-`src/sartor/problem/_limits.py` where that file exists, else the folder `tests/problem` (rooms in
-rooms may have their tests in the outer one's folder); the table `[nearest]` of tests/mutants.toml
-names tests that lie elsewhere. Mutants that no test can tell from
-the original are named in the same file, each with its reason, and are not counted.
->>>>>>> 6f9d05d (Benchmark of mutants: its lines fit)
 
 Not mutated: module-level constants, and functions with another decorator than `staticmethod` and
 `classmethod` (mutmut cannot replace these while the tests run).
