@@ -2,6 +2,9 @@ from ._images import Data as Data
 from ._images import Images as Images
 from ._load import ALL as ALL
 from ._load import load as load
+from ._preprocessing import INTERPOLATIONS as INTERPOLATIONS
+from ._preprocessing import Interpolation as Interpolation
+from ._preprocessing import Preprocessing as Preprocessing
 from ._registry import SOURCES as SOURCES
 from ._source import Source as Source
 from ._source import Split as Split

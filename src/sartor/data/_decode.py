@@ -11,15 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sartor.data._plain import plain
 from sartor.errors import DataError
 from sartor.machine import require
 
 Pixels = npt.NDArray[Any]
-
-_GREY = ("1", "L", "LA", "La")
-_WITH_ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-#: Formats whose images of mode I hold 16 bits.
-_SIXTEEN_BITS = ("PNG", "PPM")
 
 
 def decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
@@ -53,39 +49,8 @@ def decode(encoded: Sequence[bytes], names: Sequence[str]) -> Tensor:
 
 def _pixels(image: Any, name: str) -> Pixels:
     """(height, width, channels), uint8 or float32."""
-    mode = str(image.mode)
-    widened = mode == "I" and image.format in _SIXTEEN_BITS
-    if mode.startswith("I;16") or widened:
-        levels = np.asarray(image).astype(np.float32)
-        return levels[..., None] / 65535
-    if mode == "F":
-        numbers = np.asarray(image).astype(np.float32)
-        return numbers[..., None]
-    if mode == "I":
-        raise DataError(
-            f"{name} has whole numbers of 32 bits, or signed ones; "
-            "images must have 8 or 16 bits, or floating-point numbers"
-        )
-
-    _require_opaque(image, name)
-    if mode in _GREY:
-        grey = np.asarray(image.convert("L"))
-        return grey[..., None]
-    return np.asarray(image.convert("RGB"))
-
-
-def _require_opaque(image: Any, name: str) -> None:
-    has_alpha = image.mode in _WITH_ALPHA
-    if not has_alpha and "transparency" not in image.info:
-        return
-
-    # An alpha channel that is opaque throughout does no harm.
-    alpha = np.asarray(image.convert("RGBA"))[..., 3]
-    if alpha.min() < 255:
-        raise DataError(
-            f"{name} has transparent pixels, which would be lost; "
-            "lay the images on a background first"
-        )
+    array = np.asarray(plain(image, name))
+    return array if array.ndim == 3 else array[..., None]
 
 
 def _stack(arrays: Sequence[Pixels]) -> Tensor:

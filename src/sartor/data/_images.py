@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sartor.data._scale import require_scale
 from sartor.errors import DataError
 
 _LARGEST_OF_16_BITS = 65535
@@ -55,7 +55,7 @@ class Images:
         object.__setattr__(self, "pixels", pixels)
         object.__setattr__(self, "labels", labels.long())
 
-        _require_scale(self.mean, self.std, channels=pixels.shape[1])
+        require_scale(self.mean, self.std, channels=pixels.shape[1])
         _require_finite(pixels)
 
     def __len__(self) -> int:
@@ -213,24 +213,6 @@ def _require_alike(pixels: Tensor, labels: Tensor) -> None:
         raise DataError(
             f"{len(pixels)} images but {len(labels)} labels; there must be one label per image"
         )
-
-
-def _require_scale(mean: Sequence[float], std: Sequence[float], *, channels: int) -> None:
-    is_given = bool(mean or std)
-    if is_given and not len(mean) == len(std) == channels:
-        raise DataError(
-            f"mean {mean} and std {std} must have one number for each of {channels} channels"
-        )
-
-    # As they are applied: in float32, 1e-50 is 0.
-    applied_mean = torch.tensor(mean)
-    applied_std = torch.tensor(std)
-
-    both = torch.stack([applied_mean, applied_std])
-    is_finite = both.isfinite()
-    is_positive = applied_std > 0
-    if not is_finite.all() or not is_positive.all():
-        raise DataError(f"mean {mean} and std {std} must be finite, and every std above 0")
 
 
 def _require_finite(pixels: Tensor) -> None:
