@@ -19,6 +19,7 @@ from . import scoring as scoring
 from . import search as search
 from . import sensitivity as sensitivity
 from . import targets as targets
+from . import tasks as tasks
 from . import track as track
 from .budget import Budget as Budget
 from .compression import CompressOptions as CompressOptions
@@ -39,5 +40,6 @@ from .runs import RunConfig as RunConfig
 from .runs import VerifiedRun as VerifiedRun
 from .runs import compress as compress
 from .search import Episode as Episode
+from .tasks import Task as Task
 
 __version__: str

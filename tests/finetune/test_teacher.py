@@ -14,6 +14,7 @@ from sartor.data import Images
 from sartor.errors import UsageError, WeightsError
 from sartor.finetune import Teacher, finetune
 from sartor.graph import trace
+from sartor.tasks import CLASSIFICATION
 
 NAME = "sartor.demo:DigitsNet"
 
@@ -31,17 +32,17 @@ def test_a_teacher_reads_images_as_it_was_trained_on(model, data, other):
     wanted = model.eval()(Images(plain.pixels, plain.labels, (0.3,), (0.2,)).normalized())
     for mean, std in (((), ()), ((0.3,), (0.2,)), ((0.5,), (0.7,))):
         images = Images(plain.pixels, plain.labels, mean, std)
-        teacher = Teacher((NAME,), (other,)).build(images, classes=10)
+        teacher = Teacher((NAME,), (other,)).build(images, classes=10, task=CLASSIFICATION)
         assert torch.allclose(teacher.eval()(images.normalized()), wanted, atol=1e-4)
 
 
 def test_teachers_that_cannot_teach_are_refused(model, data, other, monkeypatch):
     images = data.validation
-    assert Teacher().build(images, classes=10) is None
+    assert Teacher().build(images, classes=10, task=CLASSIFICATION) is None
     with pytest.raises(
         UsageError, match="teacher's weights are missing: resnet20 would teach with random weights"
     ):
-        Teacher(("resnet20",)).build(images, classes=10)
+        Teacher(("resnet20",)).build(images, classes=10, task=CLASSIFICATION)
     monkeypatch.setitem(
         sys.modules,
         "timm",
@@ -51,7 +52,7 @@ def test_teachers_that_cannot_teach_are_refused(model, data, other, monkeypatch)
         UsageError,
         match="teacher's weights are missing: timm:resnet18 would teach with random weights",
     ):
-        Teacher(("timm:resnet18",)).build(images, classes=10)
+        Teacher(("timm:resnet18",)).build(images, classes=10, task=CLASSIFICATION)
     with pytest.raises(
         UsageError, match=r"other\.safetensors, teachers are none; name one network for each file"
     ):
@@ -61,7 +62,7 @@ def test_teachers_that_cannot_teach_are_refused(model, data, other, monkeypatch)
     ):
         Teacher(("resnet20", "resnet56"), (other,))
     with pytest.raises(WeightsError, match="does not match it"):
-        Teacher(("resnet20",), (other,)).build(images, classes=10)
+        Teacher(("resnet20",), (other,)).build(images, classes=10, task=CLASSIFICATION)
     narrow = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(images.pixels[0].numel(), 3))
     candidate = trace(model, images.normalized()[:1]).module
     with pytest.raises(
@@ -77,10 +78,16 @@ def test_several_teachers_teach_the_mean_of_their_outputs(model, data, other, tm
     )
     files = (other, tmp_path / "half.safetensors")
     alone = [
-        Teacher((NAME,), (file,)).build(images, classes=10).eval()(images.normalized())
+        Teacher((NAME,), (file,))
+        .build(images, classes=10, task=CLASSIFICATION)
+        .eval()(images.normalized())
         for file in files
     ]
-    together = Teacher((NAME, NAME), files).build(images, classes=10).eval()(images.normalized())
+    together = (
+        Teacher((NAME, NAME), files)
+        .build(images, classes=10, task=CLASSIFICATION)
+        .eval()(images.normalized())
+    )
     assert not torch.allclose(*alone, atol=1e-2)
     assert torch.allclose(together, (alone[0] + alone[1]) / 2, atol=1e-6)
 
@@ -100,7 +107,9 @@ def test_teachers_may_return_more_than_class_scores(model, data, other, weights,
     images = data.validation.slice(0, 64)
     monkeypatch.setattr(demo, "Talkative", Talkative, raising=False)
     torch.manual_seed(0)
-    together = Teacher((NAME, "sartor.demo:Talkative")).build(images, classes=10)
+    together = Teacher((NAME, "sartor.demo:Talkative")).build(
+        images, classes=10, task=CLASSIFICATION
+    )
     plain, talkative = together.networks
     wanted = (plain(images.normalized()) + talkative.network(images.normalized())) / 2
     assert torch.allclose(together(images.normalized()), wanted, atol=1e-6)
@@ -119,7 +128,12 @@ def test_a_teacher_that_cannot_run_is_refused(models, model, data, monkeypatch):
     with pytest.raises(
         UsageError, match=r"the teacher.* cannot run on images of shape \(1, 8, 8\): mat1 and mat2"
     ):
-        finetune(candidate, images, images, teacher=Teacher(models).build(images, classes=10))
+        finetune(
+            candidate,
+            images,
+            images,
+            teacher=Teacher(models).build(images, classes=10, task=CLASSIFICATION),
+        )
 
 
 def test_teachers_of_different_classes_are_refused(model, data, monkeypatch):
@@ -131,7 +145,7 @@ def test_teachers_of_different_classes_are_refused(model, data, monkeypatch):
         UsageError,
         match=r"the teachers' outputs have the shapes \(10,\), \(3,\); they must be the same",
     ):
-        Teacher((NAME, "sartor.demo:narrow")).build(images, classes=10)
+        Teacher((NAME, "sartor.demo:narrow")).build(images, classes=10, task=CLASSIFICATION)
 
 
 def test_the_command_learns_from_the_teacher_it_is_given(weights, other, tmp_path, capsys):

@@ -9,13 +9,8 @@ from sartor.data import Images
 from sartor.errors import DataError, UsageError
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.scoring import (
-    CallableScorer,
-    ImageScorer,
-    Score,
-    divergence,
-    probability_of_no_worse,
-)
+from sartor.scoring import CallableScorer, ImageScorer, Score, probability_of_no_worse
+from sartor.tasks import divergence
 
 
 class Echo(nn.Module):

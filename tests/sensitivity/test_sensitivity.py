@@ -9,8 +9,8 @@ from sartor.compression import GALEN, CompressOptions, Compressor, fold, mask, q
 from sartor.errors import DataError, RunError
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.scoring import divergence
 from sartor.sensitivity import Grid, Sensitivity
+from sartor.tasks import divergence
 
 GRID = Grid(keep=(0.3, 1.0), bits=(2, 8))
 

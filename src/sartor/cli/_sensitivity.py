@@ -30,6 +30,7 @@ class MeasureSensitivity:
         data: Folder of Parquet files or images, or digits.
         out: Folder of the results; what is there already is not measured again.
         weights: A .safetensors file with the trained weights.
+        task: What the network is for: a name, or package.module:OBJECT.
         images: Calibration images that outputs are compared on.
         keep: Keep ratios tried of every group.
         bits: Widths tried of every layer.
@@ -41,6 +42,7 @@ class MeasureSensitivity:
     data: str
     out: Path
     weights: Path | None = None
+    task: str = "classification"
     images: int = 256
     keep: tuple[float, ...] = Grid.keep
     bits: tuple[int, ...] = Grid.bits
@@ -90,6 +92,7 @@ class MeasureSensitivity:
         from sartor.compression import CompressOptions, Compressor, keep_safe_groups
         from sartor.graph import trace
         from sartor.runs import SubjectSource
+        from sartor.tasks import as_task
 
         source = SubjectSource(self.model, self.weights, self.data, self.seed)
         subject, data = source.load_both(self.images)
@@ -101,6 +104,7 @@ class MeasureSensitivity:
                 compressor,
                 images,
                 grid=Grid(self.keep, self.bits),
+                task=as_task(self.task),
                 path=self._path,
                 on_progress=lambda done, total: advance(done, total, ""),
             )

@@ -1,4 +1,4 @@
-"""Labelled images held in memory."""
+"""Labelled images, or any samples that a network reads."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ _LARGEST_OF_16_BITS = 65535
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Images as stored, with one label each.
+    """Images as stored, with what is right for each.
 
     uint8 images are scaled to [0, 1] on use, those of 16 bits (uint16) at once; ``mean`` and
     ``std`` are then applied.
 
-    Raises `DataError` for pixels that are NaN or infinite, and for labels that are not one whole
-    number per image.
+    Raises `DataError` for pixels that are NaN or infinite, and for labels that are not as many.
 
     >>> images = Images(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8), torch.tensor([0, 1]))
     >>> len(images), float(images.normalized().max())
@@ -32,7 +31,8 @@ class Images:
     Attributes:
         pixels: (count, channels, height, width), or any shape with the channels second; NumPy
             arrays become tensors.
-        labels: (count,), whole numbers from 0.
+        labels: (count, …), as the task wants them: for classification whole numbers from 0,
+            (count,).
         mean: One number per channel, on the scale of the network's inputs; empty for none.
         std: One number above 0 per channel; empty for none.
     """
@@ -53,7 +53,8 @@ class Images:
 
         # The fields of a frozen class cannot be assigned.
         object.__setattr__(self, "pixels", pixels)
-        object.__setattr__(self, "labels", labels.long())
+        whole = labels.float() if labels.is_floating_point() else labels.long()
+        object.__setattr__(self, "labels", whole)
 
         require_scale(self.mean, self.std, channels=pixels.shape[1])
         _require_finite(pixels)
@@ -76,10 +77,22 @@ class Images:
         return Images(pixels, self.labels, mean, std)
 
     def normalized(self) -> Tensor:
-        """All images as the network wants them, float32."""
-        x = self.pixels.float()
-        if self.pixels.dtype == torch.uint8:
-            x = x / 255
+        """All images as the network wants them."""
+        return self.batch(slice(None))
+
+    def batch(self, chosen: slice | Tensor) -> Tensor:
+        """Some images, by their numbers, as the network wants them.
+
+        Float32, but for sequences of whole numbers of 64 bits (count, length): these are numbers
+        of words, which an embedding reads as they are.
+        """
+        pixels = self.pixels[chosen]
+        if pixels.dtype == torch.uint8:
+            x = pixels.float() / 255
+        elif _are_words(pixels):
+            return pixels
+        else:
+            x = pixels.float()
         if not self.mean:
             return x
 
@@ -128,7 +141,10 @@ class Data:
             self._require_labels(name, images)
 
     def _require_labels(self, name: str, images: Images) -> None:
-        """Raise `DataError` for labels below 0 or beyond the classes."""
+        """Raise `DataError` for class numbers below 0 or beyond the classes."""
+        if not _are_class_numbers(images.labels):
+            return
+
         lowest = int(images.labels.min())
         if lowest < 0:
             raise DataError(f"{name} images have the label {lowest}; labels count from 0")
@@ -142,14 +158,18 @@ class Data:
 
     @property
     def class_count(self) -> int:
-        """Number of classes; where they have no names, as many as the largest label demands."""
+        """Number of classes; where they have no names, as many as the largest label demands.
+
+        0 where labels are no class numbers.
+        """
         if self.classes:
             return len(self.classes)
 
-        highest = int(self.calibration.labels.max())
-        for _, images in self._scored():
-            highest_of_part = int(images.labels.max())
-            highest = max(highest, highest_of_part)
+        highest = -1
+        for images in (self.calibration, *(part for _, part in self._scored())):
+            if _are_class_numbers(images.labels):
+                highest_of_part = int(images.labels.max())
+                highest = max(highest, highest_of_part)
 
         # Labels count from 0.
         return 1 + highest
@@ -182,6 +202,14 @@ def repeat_grey(pixels: Tensor, count: int) -> Tensor:
     return torch.cat([pixels] * count, 1)
 
 
+def _are_words(pixels: Tensor) -> bool:
+    return pixels.dtype == torch.int64 and pixels.dim() == 2
+
+
+def _are_class_numbers(labels: Tensor) -> bool:
+    return labels.dim() == 1 and not labels.is_floating_point()
+
+
 def _tensor(given: Any, what: str) -> Tensor:
     """A tensor of what may be an array. Raises `DataError` for what holds no numbers."""
     try:
@@ -196,19 +224,15 @@ def _tensor(given: Any, what: str) -> Tensor:
 
 
 def _require_alike(pixels: Tensor, labels: Tensor) -> None:
-    """Raise `DataError` unless there are images with one whole number each."""
+    """Raise `DataError` unless there are images with one label each."""
     if pixels.dim() < 2:
         raise DataError(
             f"images have shape {tuple(pixels.shape)}; they must be (count, channels, …)"
         )
     if not len(pixels):
         raise DataError("the data set is empty: at least one image is needed")
-    if labels.dim() != 1 or labels.is_floating_point():
-        kind = str(labels.dtype).removeprefix("torch.")
-        raise DataError(
-            f"labels are {kind} of shape {tuple(labels.shape)}; "
-            f"they must be one whole number per image, of shape ({len(pixels)},)"
-        )
+    if not labels.dim():
+        raise DataError(f"labels are a single number, {labels.item()}; there must be one per image")
     if len(pixels) != len(labels):
         raise DataError(
             f"{len(pixels)} images but {len(labels)} labels; there must be one label per image"

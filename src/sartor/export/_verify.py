@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,8 +19,9 @@ from sartor.export._format import Format
 from sartor.export._memory import peak_memory
 from sartor.export._registry import FORMATS, find_format
 from sartor.export._verification import Verification
-from sartor.scoring import ImageScorer
+from sartor.scoring import ImageScorer, Tally
 from sartor.targets import SURE, Comparison, Session, Target, TargetOptions
+from sartor.tasks import CLASSIFICATION, Task
 
 _BATCH = 100
 #: Images on which layers are compared.
@@ -60,6 +62,7 @@ def verify(
     *,
     threads: int = 1,
     target: str = "",
+    task: Task = CLASSIFICATION,
 ) -> Verification:
     """Run an artifact on the test images and compare it with the network it was made from.
 
@@ -76,11 +79,11 @@ def verify(
     made_of = tensor_identity(network.state_dict())
     _require_network(artifact, chosen, made_of)
 
-    images = test.normalized()
-    accuracy = _accuracy(session, images, test.labels)
-    latency, original_size = _beside_original(chosen, runner, session, original, images)
+    accuracy = _accuracy(session, test, task)
+    example = test.batch(slice(0, 1))
+    latency, original_size = _beside_original(chosen, runner, session, original, example)
     described = runner.describe()
-    few = _batches(images, session.batch or _DRIFT_IMAGES)[0]
+    few, _ = next(_batches(test, session.batch or _DRIFT_IMAGES))
 
     return Verification(
         artifact=str(artifact),
@@ -90,7 +93,7 @@ def verify(
         threads=threads,
         images=len(test),
         accuracy=accuracy,
-        simulated=ImageScorer(test, dtype=torch.float32).score(network).accuracy,
+        simulated=ImageScorer(test, task=task, dtype=torch.float32).score(network).accuracy,
         size_bytes=chosen.size_bytes(artifact),
         original_size_bytes=original_size,
         peak_memory_bytes=peak_memory(name, artifact, threads),
@@ -111,12 +114,11 @@ def _require_network(artifact: Path, form: Format, made_of: str) -> None:
 
 
 def _beside_original(
-    form: Format, runner: Target, session: Session, original: fx.GraphModule, images: Tensor
+    form: Format, runner: Target, session: Session, original: fx.GraphModule, example: Tensor
 ) -> tuple[Comparison, int]:
     """Latency relative to the original's, exported alike, and the bytes of that."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"original{form.suffix}"
-        example = images[:1]
         export(
             original,
             (example,),
@@ -130,24 +132,27 @@ def _beside_original(
         return latency, form.size_bytes(path)
 
 
-def _accuracy(session: Session, images: Tensor, labels: Tensor) -> float:
-    """Share of images that an artifact answers rightly."""
-    answers = []
-    for part in _batches(images, session.batch or _BATCH):
-        outputs = session.run([part.numpy()])
-        largest = outputs[0].argmax(1)
-        answers.append(torch.from_numpy(largest))
+def _accuracy(session: Session, test: Images, task: Task) -> float:
+    """The metric of what an artifact answers."""
+    tally = Tally(task)
+    for inputs, numbers in _batches(test, session.batch or _BATCH):
+        arrays = session.run([inputs.numpy()])
+        tensors = [torch.from_numpy(array) for array in arrays]
+        outputs = task.outputs(tensors)
 
-    # the last batch was filled up
-    answered = torch.cat(answers)[: len(images)]
-    right = answered == labels
-    return float(right.double().mean())
+        # The last batch was filled up.
+        answered = tuple(item[: len(numbers)] for item in outputs)
+        tally.add(answered, test.labels[numbers])
+    return tally.score().accuracy
 
 
-def _batches(images: Tensor, size: int) -> list[Tensor]:
-    """Parts of equal size; the last is filled up with the images again."""
-    # rounded up
-    parts = -(-len(images) // size)
-    indices = torch.arange(parts * size) % len(images)
-    filled = images[indices]
-    return list(filled.split(size))
+def _batches(images: Images, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs of equal size, the last filled up with the first images; numbers of those it is for.
+
+    Not all at once: photos of a whole test set need not fit into memory.
+    """
+    count = len(images)
+    for start in range(0, count, size):
+        filled = torch.arange(start, start + size) % count
+        numbers = torch.arange(start, min(start + size, count))
+        yield images.batch(filled), numbers

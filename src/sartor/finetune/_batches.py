@@ -24,8 +24,8 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images once, in an order drawn from ``generator``; a last batch not full is left out.
 
-    ``pixels`` are (images, channels, height, width) and ``labels`` (images,) class numbers or, as
-    ``mix`` needs them, (images, classes) shares. Fewer images than one batch are one batch.
+    ``pixels`` are (images, channels, height, width) and ``labels`` (images, …), numbers that
+    can be averaged where ``mix`` needs that. Fewer images than one batch are one batch.
     """
     order = torch.randperm(len(pixels), generator=generator)
     # One past the last place that a whole batch may start at; a batch that is alone starts at 0.

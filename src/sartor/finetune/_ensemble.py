@@ -8,7 +8,7 @@ from typing import Self, cast
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.scoring import logits
+from sartor.tasks import first_tensor
 
 #: Mean and standard deviation of each channel; both empty where nothing is normalised.
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -66,7 +66,7 @@ def _scores(output: object) -> Tensor:
     # While the ensemble is traced, an output is a proxy that nothing can be asked of.
     if isinstance(output, fx.Proxy):
         return cast("Tensor", output)
-    return logits(output)
+    return first_tensor(output)
 
 
 def _tensors(normalisation: Normalisation) -> tuple[Tensor, Tensor]:

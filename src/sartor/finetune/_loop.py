@@ -23,6 +23,7 @@ from sartor.finetune._training import Training
 from sartor.machine import digest, is_main
 from sartor.policy import Policy
 from sartor.scoring import ImageScorer
+from sartor.tasks import CLASSIFICATION, Task
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def finetune(
     policy: Policy | None = None,
     teacher: nn.Module | None = None,
     options: FinetuneOptions | None = None,
+    task: Task = CLASSIFICATION,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Finetuned:
@@ -85,9 +87,8 @@ def finetune(
     an uninterrupted one would, with as many processes and threads as before.
 
     Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is
-    not finite, `DataError` for an empty data set and labels that are no classes of the network,
-    `UsageError` for outputs that are no scores of classes and for a teacher with outputs of another
-    shape.
+    not finite, `DataError` for an empty data set and labels that do not suit the task, `UsageError`
+    for outputs that do not, and for a teacher with outputs of another shape.
 
     >>> from sartor import data, demo
     >>> from sartor.graph import trace
@@ -99,8 +100,15 @@ def finetune(
     2
     """
     options = options or FinetuneOptions()
-    training = Training.begin(candidate, train, teacher, options, policy)
-    scorer = ImageScorer(validation, dtype=torch.float32)
+    training = Training.begin(
+        candidate,
+        train,
+        teacher,
+        options,
+        policy=policy,
+        task=task,
+    )
+    scorer = ImageScorer(validation, task=task, dtype=torch.float32)
     before = scorer.score(candidate).accuracy
 
     # The candidate is what is best before the first epoch, so nothing worse is delivered.

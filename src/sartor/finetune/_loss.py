@@ -1,58 +1,56 @@
-"""What is minimised: the labels' cross-entropy, and the divergence from a teacher's outputs."""
+"""What is minimised: the loss of the task, and the divergence from a teacher's outputs."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sartor.compression import fold
-from sartor.errors import TraceError, UsageError
+from sartor.errors import TraceError
 from sartor.graph import trace
-from sartor.scoring import logits, output_shape
+from sartor.tasks import Outputs, Task, require_alike
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """Cross-entropy, and distillation (Hinton et al. 2015) where there is a teacher.
+    """The loss of a task, and distillation (Hinton et al. 2015) where there is a teacher.
 
     Attributes:
+        task: What is learned.
         teacher: From images to outputs; None where only the labels are learned from.
         distill: Weight of the divergence from the teacher's outputs; the labels have the rest.
-        temperature: Both outputs are divided by this before they are compared.
+        temperature: Both outputs are divided by this before they are compared, if they are class
+            scores.
     """
 
-    teacher: Callable[[Tensor], Tensor] | None
+    task: Task
+    teacher: Callable[[Tensor], Any] | None
     distill: float
     temperature: float
 
-    def __call__(self, outputs: Tensor, images: Tensor, labels: Tensor) -> Tensor:
-        """The loss of outputs (images, classes) for a batch of images."""
-        loss = F.cross_entropy(outputs, labels)
+    def __call__(self, outputs: Outputs, images: Tensor, labels: Tensor) -> Tensor:
+        """The loss of outputs for a batch of images."""
+        loss = self.task.loss(outputs, labels)
         if self.teacher is None:
             return loss
 
         with torch.no_grad():
-            answer = logits(self.teacher(images))
-            softened = answer.float().div(self.temperature)
-            wanted = softened.softmax(-1)
+            wanted = self.task.outputs(self.teacher(images))
 
-        found = outputs.div(self.temperature).log_softmax(-1)
-        # A mean over images, as that of the cross-entropy is.
-        divergence = F.kl_div(found, wanted, reduction="batchmean")
-        # Gradients of softened outputs shrink with the square of the temperature.
-        scaled = divergence * self.temperature**2
-
+        divergence = self.task.distillation(outputs, wanted, self.temperature)
         of_labels = (1 - self.distill) * loss
-        of_teacher = self.distill * scaled
+        of_teacher = self.distill * divergence
         return of_labels + of_teacher
 
 
-def prepared_teacher(teacher: nn.Module, student: nn.Module, image: Tensor) -> nn.Module:
+def prepared_teacher(
+    teacher: nn.Module, student: nn.Module, image: Tensor, task: Task
+) -> nn.Module:
     """A copy of a teacher for inference, whose outputs are known to suit the student's.
 
     Raises `UsageError` as `require_alike` does.
@@ -60,26 +58,8 @@ def prepared_teacher(teacher: nn.Module, student: nn.Module, image: Tensor) -> n
     copied = _folded(teacher, image)
     copied.eval()
     copied.requires_grad_(False)
-    require_alike(copied, student, image)
+    require_alike(copied, student, image, task)
     return copied
-
-
-def require_alike(teacher: nn.Module, student: nn.Module, image: Tensor) -> None:
-    """Raise `UsageError` for a teacher whose outputs have another shape than the student's.
-
-    So does one that cannot run on a normalised ``image`` (1, …).
-
-    >>> require_alike(nn.Linear(4, 2), nn.Linear(4, 3), torch.zeros(1, 4))
-    Traceback (most recent call last):
-    sartor.errors.UsageError: the teacher's outputs have shape (2,), those of the network (3,); ...
-    """
-    theirs = output_shape(teacher, image, "the teacher")
-    mine = output_shape(student, image, "the network")
-    if mine != theirs:
-        raise UsageError(
-            f"the teacher's outputs have shape {theirs}, those of the network {mine}; "
-            "they must be the same"
-        )
 
 
 def _folded(teacher: nn.Module, example: Tensor) -> nn.Module:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sartor.data import Images
+    from sartor.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Teacher:
             f"teacher weights are {files}, teachers are {names}; name one network for each file"
         )
 
-    def build(self, images: Images, *, classes: int) -> nn.Module | None:
+    def build(self, images: Images, *, classes: int, task: Task) -> nn.Module | None:
         """One network for images as they are normalised in ``images``; None for the original.
 
         Several are one whose outputs are the mean of theirs, which makes its distribution, however
@@ -57,7 +58,7 @@ class Teacher:
         weights that do not fit.
         """
         from sartor.finetune._ensemble import Ensemble
-        from sartor.scoring import output_shape
+        from sartor.tasks import output_shapes
 
         networks = []
         for model, weights in zip_longest(self.models, self.weights):
@@ -70,13 +71,13 @@ class Teacher:
             return networks[0]
 
         # One by one, so that a message can name the teacher that cannot run on these images.
-        image = images.slice(0, 1).normalized()
+        image = images.batch(slice(0, 1))
         shapes = []
         for network, name in zip(networks, self.models, strict=True):
-            shape = output_shape(network, image, f"the teacher {name}")
+            shape = output_shapes(network, image, f"the teacher {name}", task)
             shapes.append(shape)
         if len(set(shapes)) > 1:
-            written = ", ".join(map(str, shapes))
+            written = ", ".join(" and ".join(map(str, shape)) for shape in shapes)
             raise UsageError(
                 f"the teachers' outputs have the shapes {written}; they must be the same"
             )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor.compression import is_quantized
@@ -25,7 +24,7 @@ from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._private_state import PrivateState, make_accelerator
 from sartor.machine import channels_last, require
 from sartor.policy import Policy
-from sartor.scoring import logits, output_shape, require_classes
+from sartor.tasks import CLASSIFICATION, Task, first_batch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -46,7 +45,7 @@ class Training:
         student: In training, on the accelerator's device.
         loss: What is minimised.
         pixels: Normalised training images, (images, …).
-        labels: Of the training images: (images,) classes or (images, classes) shares.
+        labels: Of the training images: (images, …).
         masks: Which weights are kept, 1 or 0, by the names of their parameters.
         refolds: Whether batch norms of the student are folded back into what is delivered.
     """
@@ -102,7 +101,9 @@ class Training:
         train: Images,
         teacher: nn.Module | None,
         options: FinetuneOptions,
+        *,
         policy: Policy | None = None,
+        task: Task = CLASSIFICATION,
     ) -> Training:
         """Prepare a copy of a candidate, of which weights that ``policy`` pruned stay pruned.
 
@@ -118,21 +119,23 @@ class Training:
             refolds = is_quantized(candidate)
             examples = (pixels[:_STATISTICS],)
             student = unfold(candidate, examples) if refolds else trainable_copy(candidate)
-            shape = output_shape(student, image, "the network")
-            classes = require_classes(shape, train.labels)
-            labels = _shares(train.labels, classes) if "mix" in options.augment else train.labels
+            outputs = first_batch(student, image, "the network", task)
+            task.require(outputs, train.labels)
+            labels = train.labels
+            if "mix" in options.augment:
+                labels = task.soft_labels(outputs, labels)
 
             student = student.to(device)
             shown = None
             if teacher is not None and options.distill:
-                prepared = prepared_teacher(teacher, student, image)
+                prepared = prepared_teacher(teacher, student, image, task)
                 shown = _compiled(prepared.to(device), options)
             return cls(
                 options,
                 state=state,
                 accelerator=accelerator,
                 student=student,
-                loss=Loss(shown, options.distill, options.temperature),
+                loss=Loss(task, shown, options.distill, options.temperature),
                 pixels=pixels,
                 labels=labels,
                 masks=_masks(student, policy or Policy()),
@@ -231,8 +234,9 @@ class Training:
     def _learn(self, images: Tensor, labels: Tensor) -> float:
         """One step; its loss."""
         with self._accelerator.autocast():
-            outputs = logits(self._forward(images))
-            loss = self._loss(outputs.float(), images, labels)
+            given = self._loss.task.outputs(self._forward(images))
+            outputs = tuple(item.float() for item in given)
+            loss = self._loss(outputs, images, labels)
 
         rate = self.rate.at(self._step)
         for group in self._optimizer.param_groups:
@@ -271,13 +275,8 @@ def _operations() -> Any:
     return require("accelerate.utils", extra="train")
 
 
-def _compiled(model: nn.Module, options: FinetuneOptions) -> Callable[[Tensor], Tensor]:
+def _compiled(model: nn.Module, options: FinetuneOptions) -> Callable[[Tensor], Any]:
     return torch.compile(model) if options.compile else model
-
-
-def _shares(labels: Tensor, classes: int) -> Tensor:
-    chosen = F.one_hot(labels, classes)
-    return chosen.float()
 
 
 def _masks(student: nn.Module, policy: Policy) -> dict[str, Tensor]:

@@ -24,6 +24,7 @@ from sartor.problem import Problem
 from sartor.rewards import Reward
 from sartor.scoring import ImageScorer, Outcome, Scorer
 from sartor.targets import SURE, Comparison, Deployment
+from sartor.tasks import CLASSIFICATION, Task
 
 #: Times the finalists are projected onto a tighter budget because all were slower than predicted.
 _ROUNDS = 6
@@ -75,6 +76,7 @@ class Judge:
         data: Images.
         reward: What is maximised.
         custom: A measure of the user's own.
+        task: What outputs are compared with labels by.
         deployment: Builds and measures candidates on the target.
     """
 
@@ -86,6 +88,7 @@ class Judge:
         *,
         reward: Reward,
         custom: Callable[[nn.Module], float] | None = None,
+        task: Task = CLASSIFICATION,
         deployment: Deployment | None = None,
     ) -> None:
         self.compressor = compressor
@@ -96,7 +99,12 @@ class Judge:
         if data is None or custom is not None:
             return
 
-        exact = functools.partial(ImageScorer, dtype=torch.float32, deployment=deployment)
+        exact = functools.partial(
+            ImageScorer,
+            task=task,
+            dtype=torch.float32,
+            deployment=deployment,
+        )
         original = compressor.network.module if reward.needs_images else None
         self.validation = exact(data.validation, original=original)
         if data.test is not None:

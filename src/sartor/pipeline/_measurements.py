@@ -15,6 +15,7 @@ from sartor.problem import Problem
 from sartor.search import LayerLatency
 from sartor.sensitivity import Sensitivity
 from sartor.targets import Deployment
+from sartor.tasks import Task
 
 #: Images on which Ω is measured.
 _SENSITIVITY_IMAGES = 256
@@ -27,6 +28,7 @@ def measure_layers(
     options: SearchOptions,
     agent: str | AgentFactory,
     *,
+    task: Task,
     sensitivity_file: Path | None = None,
     profile_file: Path | None = None,
 ) -> tuple[Sensitivity | None, LayerLatency | None]:
@@ -42,7 +44,7 @@ def measure_layers(
 
     omega = None
     if "sensitivity" in options.state:
-        omega = _sensitivity(compressor, options, sensitivity_file)
+        omega = _sensitivity(compressor, options, task, sensitivity_file)
 
     latency = None
     if "latency" in options.state:
@@ -56,7 +58,7 @@ def measure_layers(
 
 
 def _sensitivity(
-    compressor: Compressor, options: SearchOptions, path: Path | None
+    compressor: Compressor, options: SearchOptions, task: Task, path: Path | None
 ) -> Sensitivity | None:
     if options.sensitivity is not None:
         return _read_sensitivity(options.sensitivity, compressor)
@@ -64,7 +66,13 @@ def _sensitivity(
         return None
 
     images = compressor.images[:_SENSITIVITY_IMAGES]
-    return sensitivity.measure(compressor, images, scheme=compressor.scheme, path=path)
+    return sensitivity.measure(
+        compressor,
+        images,
+        scheme=compressor.scheme,
+        task=task,
+        path=path,
+    )
 
 
 def _read_sensitivity(path: Path, compressor: Compressor) -> Sensitivity:

@@ -80,6 +80,7 @@ class Pipeline(Prepared):
             self.compressor.network,
             deployment,
             compare=self.reward.needs_images,
+            task=self.task,
         )
 
     def _problem(self, deployment: Deployment | None, files: SearchFiles) -> Problem:
@@ -127,6 +128,7 @@ class Pipeline(Prepared):
             deployment,
             self.options,
             self.agent,
+            task=self.task,
             sensitivity_file=files.sensitivity,
             profile_file=files.profile,
         )
@@ -160,6 +162,7 @@ class Pipeline(Prepared):
             self.data,
             reward=self.reward,
             custom=self.evaluate,
+            task=self.task,
             deployment=deployment,
         )
         # Rules first: choosing may tighten the budget of the problem, by which rules decide too.

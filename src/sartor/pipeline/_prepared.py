@@ -27,6 +27,7 @@ from sartor.pipeline._setup import make_compressor, read_base
 from sartor.policy import Policy
 from sartor.rewards import Reward
 from sartor.targets import Target
+from sartor.tasks import CLASSIFICATION, Task, as_task
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,7 @@ class Prepared:
         reward: What is maximised.
         target: Where candidates are measured.
         base: What an earlier run has decided.
+        task: What the network is for.
         started: When it began, by `time.perf_counter`.
     """
 
@@ -55,6 +57,7 @@ class Prepared:
     reward: Reward
     target: Target | None
     base: Policy | None
+    task: Task
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
@@ -70,6 +73,7 @@ class Prepared:
         agent: str | AgentFactory | None = None,
         reward: str | Reward | None = None,
         target: str | Target | None = None,
+        task: str | Task = CLASSIFICATION,
     ) -> Self:
         """Check what is asked for, trace the network, prove that slicing is right there.
 
@@ -103,6 +107,7 @@ class Prepared:
             reward=rewarded,
             target=where,
             base=base,
+            task=as_task(task),
             started=started,
         )
 

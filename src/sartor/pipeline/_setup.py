@@ -20,6 +20,7 @@ from sartor.policy import Policy
 from sartor.problem import Precision, Problem, SearchSpace
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.targets import Deployment, LatencyTable, Target
+from sartor.tasks import Task
 
 
 def make_scorer(
@@ -30,6 +31,7 @@ def make_scorer(
     deployment: Deployment | None,
     *,
     compare: bool,
+    task: Task,
 ) -> Scorer:
     """What gives the reward; with ``compare``, closeness to the ``original``.
 
@@ -38,10 +40,11 @@ def make_scorer(
     if evaluate is not None:
         return CallableScorer(evaluate)
     assert data is not None
-    require_scorable(original.module, data)
+    require_scorable(original.module, data, task)
     return ImageScorer.in_fastest_dtype(
         original.module,
         data.validation,
+        task=task,
         limit=options.reward_images,
         seed=options.seed,
         compare=compare,

@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from sartor.compression import StoredNetwork, holds_network
 from sartor.data import Data
-from sartor.errors import DataError, RunError
+from sartor.errors import DataError, RunError, UsageError
 from sartor.export import export, find_format, verify, verifying_target
 from sartor.graph import trace
 from sartor.machine import VERSION
@@ -21,6 +21,7 @@ from sartor.runs._layout import verification_of
 from sartor.runs._subject import Subject, SubjectSource
 from sartor.runs._verify import VerifiedRun, hold_against
 from sartor.targets import Target
+from sartor.tasks import TASKS, Task, as_task
 
 
 class RunArtifacts(RunFolder):
@@ -32,6 +33,7 @@ class RunArtifacts(RunFolder):
         weights: Its trained weights, if it has another name.
         data: Images or their name, if they are not those that ``run.json`` names.
         target: What to build candidates for, if that was given to the search as an object.
+        task: What the network is for, if that was given to the search as an object.
         config: What the run is asked to do; if not given, what ``run.json`` holds.
     """
 
@@ -43,6 +45,7 @@ class RunArtifacts(RunFolder):
         weights: str | Path | None = None,
         data: Data | str | Path | None = None,
         target: Target | None = None,
+        task: Task | None = None,
         config: RunConfig | None = None,
     ) -> None:
         super().__init__(folder, config=config)
@@ -50,6 +53,24 @@ class RunArtifacts(RunFolder):
         self._weights = Path(weights) if weights else None
         self._data = str(data) if isinstance(data, Path) else data
         self._target = target
+        self._task = task
+
+    @property
+    def task(self) -> Task:
+        """What the network is for.
+
+        Raises `UsageError` where that was an object of Python which is not at hand.
+        """
+        if self._task is not None:
+            return self._task
+        name = self.config.task
+        if ":" not in name and name not in TASKS:
+            raise UsageError(
+                f"{self.folder} is of the task {name!r}, an object of Python. Give it: "
+                "sartor.Run(folder, task=...) in Python, --task package.module:OBJECT on the "
+                "command line"
+            )
+        return as_task(name)
 
     @property
     def base(self) -> Self | None:
@@ -170,7 +191,7 @@ class RunArtifacts(RunFolder):
             raise DataError(f"the data of {self.folder} has no test images to verify on")
 
         # Tracing looks at shapes only: one image is enough.
-        image = images.calibration.slice(0, 1).normalized()
+        image = images.calibration.batch(slice(0, 1))
         original = trace(subject.model, image).module
         candidate = stored.load(subject.model)
         options = self.config.options
@@ -183,6 +204,7 @@ class RunArtifacts(RunFolder):
             images.test,
             threads=threads or options.target_threads,
             target=target,
+            task=self.task,
         )
 
         verified = hold_against(found, path, self.config, self.result, target)
@@ -212,6 +234,7 @@ class RunArtifacts(RunFolder):
             weights=self._weights,
             data=self._data,
             target=self._target,
+            task=self._task,
         )
 
     def _source(self, weights: Path | None = None) -> SubjectSource:

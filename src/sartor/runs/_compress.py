@@ -17,6 +17,7 @@ from sartor.runs._run import Result, Run
 from sartor.runs._subject import SubjectSource, as_source
 from sartor.search import OnEpisode
 from sartor.targets import Target
+from sartor.tasks import Task
 
 
 def compress(
@@ -30,6 +31,7 @@ def compress(
     agent: str | AgentFactory | None = None,
     reward: str | Reward | None = None,
     target: str | Target | None = None,
+    task: str | Task = "classification",
     weights: str | Path | None = None,
     out: str | Path | None = None,
     on_episode: OnEpisode | None = None,
@@ -50,6 +52,7 @@ def compress(
         agent: Who decides, in place of the options': a name, or what makes an agent.
         reward: What is maximised, in place of the options': a name or an object.
         target: Where candidates are measured, in place of the options': a name or an object.
+        task: What the network is for: a name, package.module:OBJECT, or an object.
         weights: A .safetensors file for a network that is given by name.
         out: Folder of the run. Every episode is on disk at once; a search that was interrupted
             goes on where it stopped when it is called again.
@@ -82,9 +85,10 @@ def compress(
         agent=agent,
         reward=reward,
         target=target,
+        task=task,
     )
 
-    config = _config(source, pipeline, out)
+    config = _config(source, pipeline, task, out)
     # A target of a name is made again from the options.
     target_object = target if isinstance(target, Target) else None
     if out is not None:
@@ -93,20 +97,26 @@ def compress(
             model=subject.model,
             data=subject.data,
             target=target_object,
+            task=pipeline.task,
             config=config,
         )
         return run.carry_out(pipeline, subject, on_episode)
 
     found = pipeline.run(on_episode=on_episode)
-    return Result(**vars(found), config=config, subject=subject, target=target_object)
+    return Result(
+        **vars(found), config=config, subject=subject, target=target_object, task=pipeline.task
+    )
 
 
-def _config(source: SubjectSource, pipeline: Pipeline, out: str | Path | None) -> RunConfig:
+def _config(
+    source: SubjectSource, pipeline: Pipeline, task: str | Task, out: str | Path | None
+) -> RunConfig:
     """What was asked for, with the names that are known."""
     return RunConfig(
         model=source.model if isinstance(source.model, str) else "",
         weights=source.weights,
         data=source.data if isinstance(source.data, str) else "",
+        task=task if isinstance(task, str) else pipeline.task.name,
         budget=str(pipeline.budget),
         out=Path(out) if out is not None else None,
         options=pipeline.options,

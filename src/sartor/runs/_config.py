@@ -15,6 +15,7 @@ from sartor.machine import structure
 from sartor.pipeline import SearchOptions
 from sartor.runs._layout import Layout
 from sartor.runs._records import read_record, write_record
+from sartor.tasks import TASKS
 from sartor.track import TRACKERS
 
 SCHEMA = 1
@@ -28,6 +29,8 @@ class RunConfig:
         model: Zoo name, timm:NAME, or package.module:callable.
         weights: A .safetensors file with the trained weights.
         data: Folder of Parquet files or images, or digits.
+        task: What the network is for: classification, classification-top5, or
+            package.module:OBJECT.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%,
             params<=300K, size<=500KB, latency<=0.3 (of the original's) or latency<=4ms.
             Empty: none.
@@ -41,6 +44,7 @@ class RunConfig:
     model: str = ""
     weights: Path | None = None
     data: str = ""
+    task: str = "classification"
     budget: str = "macs<=50%"
     out: Path | None = None
     threads: int | None = None
@@ -62,6 +66,7 @@ class RunConfig:
             raise UsageError(f"--out {self.out} cannot be a folder: {place} is a file")
 
         require_threads(self.threads)
+        TASKS.require(self.task)
         for name in self.track:
             TRACKERS.require(name)
 

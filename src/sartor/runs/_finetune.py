@@ -20,6 +20,7 @@ from sartor.runs._config import command_line, flags
 from sartor.runs._layout import Layout
 from sartor.runs._records import read_record, to_text
 from sartor.scoring import ImageScorer
+from sartor.tasks import Task
 
 #: Of ``finetune.json``.
 SCHEMA = 1
@@ -104,6 +105,7 @@ class Finetuning:
         data: Trained on its calibration images.
         options: How to train.
         teacher: Other networks to learn from.
+        task: What the network is for.
         classes: Outputs that a teacher from the zoo is built with.
         name: What the original is called.
         given: Flags of the command line that say what is not in the folder of the run.
@@ -114,6 +116,7 @@ class Finetuning:
     data: Data
     options: FinetuneOptions
     teacher: Teacher
+    task: Task
     classes: int
     name: str
     given: tuple[str, ...] = ()
@@ -123,7 +126,7 @@ class Finetuning:
         train = self.data.calibration
         candidate = load_network(self.layout.folder, self.original)
         policy = read_policy(self.layout.folder)
-        teacher = self.teacher.build(train, classes=self.classes) or self.original
+        teacher = self.teacher.build(train, classes=self.classes, task=self.task) or self.original
 
         tuned = finetune(
             candidate,
@@ -132,6 +135,7 @@ class Finetuning:
             policy=policy,
             teacher=teacher,
             options=self.options,
+            task=self.task,
             checkpoint=self.layout.checkpoint,
             on_epoch=on_epoch,
         )
@@ -161,10 +165,10 @@ class Finetuning:
         )
 
     def _test(self, images: Images, tuned: Finetuned, candidate: fx.GraphModule) -> TestAccuracy:
-        image = self.data.calibration.slice(0, 1).normalized()
+        image = self.data.calibration.batch(slice(0, 1))
         original = trace(self.original, image).module
         # In fp32, whatever is fastest here: these are the accuracies that are reported.
-        scorer = ImageScorer(images, dtype=torch.float32)
+        scorer = ImageScorer(images, task=self.task, dtype=torch.float32)
         return TestAccuracy(
             original=scorer.score(original).accuracy,
             before=scorer.score(candidate).accuracy,

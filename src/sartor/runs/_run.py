@@ -21,6 +21,7 @@ from sartor.runs._picks import RunPicks
 from sartor.runs._subject import Subject
 from sartor.search import Episode, OnEpisode, Study
 from sartor.targets import Target
+from sartor.tasks import Task
 from sartor.track import trackers
 
 #: Writes the report of a run into a folder and returns the page.
@@ -45,11 +46,13 @@ class Result(Found):
         config: What was asked for.
         subject: The original network and its data.
         target: Where candidates were measured, if that was given as an object.
+        task: What the network is for.
     """
 
     config: RunConfig
     subject: Subject
     target: Target | None
+    task: Task
 
     def save(
         self,
@@ -85,6 +88,7 @@ class Result(Found):
             model=self.subject.model,
             data=self.subject.data,
             target=self.target,
+            task=self.task,
             config=config,
         )
         config.save(run.folder)
@@ -105,6 +109,7 @@ class Run(RunPicks):
         weights: Its trained weights, if it has another name.
         data: Images or their name, if they are not those that ``run.json`` names.
         target: What to build candidates for, if that was given to the search as an object.
+        task: What the network is for, if that was given to the search as an object.
         config: What the run is asked to do; if not given, what ``run.json`` holds.
 
     >>> Run("runs/none").state
@@ -154,6 +159,7 @@ class Run(RunPicks):
                 budget=config.budget,
                 options=config.options,
                 target=self._target,
+                task=self.task,
             )
             return self.carry_out(pipeline, subject, tell)
 
@@ -185,7 +191,13 @@ class Run(RunPicks):
                 sensitivity=self.layout.sensitivity,
             )
             found = pipeline.run(files, on_episode)
-        result = Result(**vars(found), config=self.config, subject=subject, target=self._target)
+        result = Result(
+            **vars(found),
+            config=self.config,
+            subject=subject,
+            target=self._target,
+            task=pipeline.task,
+        )
         self.keep(result, subject.origin)
         return result
 
@@ -270,6 +282,7 @@ class Run(RunPicks):
                 images,
                 options or FinetuneOptions(),
                 teacher or Teacher(),
+                task=self.task,
                 classes=subject.classes,
                 name=config.model or "the original",
                 given=given,

@@ -17,7 +17,7 @@ from sartor.budget import Budget
 from sartor.compression import keep_safe_groups, load_full_width, tensor_identity
 from sartor.cost import CostModel
 from sartor.errors import RunError, WeightsError
-from sartor.finetune import Epoch, require_alike
+from sartor.finetune import Epoch
 from sartor.graph import trace
 from sartor.machine import read_json, require, write_text
 from sartor.pipeline import Ratio
@@ -30,6 +30,7 @@ from sartor.runs._run import Run
 from sartor.runs._schedule import Schedule
 from sartor.runs._subject import SubjectSource
 from sartor.search import Episode
+from sartor.tasks import as_task, require_alike
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,11 @@ def _require_possible(schedule: Schedule) -> None:
     options = schedule.search.options
     count = calibration_count(options)
     subject, images = _source(schedule.search).load_both(count)
-    image = images.calibration.slice(0, 1).normalized()
-    teacher = schedule.teacher.build(images.calibration, classes=subject.classes)
+    image = images.calibration.batch(slice(0, 1))
+    task = as_task(schedule.search.task)
+    teacher = schedule.teacher.build(images.calibration, classes=subject.classes, task=task)
     if teacher is not None:
-        require_alike(teacher, subject.model, image)
+        require_alike(teacher, subject.model, image, task)
 
     network = keep_safe_groups(trace(subject.model, image))
     cost_model = CostModel(network)

@@ -1,12 +1,10 @@
 from ._callable import CallableScorer as CallableScorer
-from ._classes import logits as logits
-from ._classes import output_shape as output_shape
-from ._classes import require_classes as require_classes
-from ._classes import require_scorable as require_scorable
-from ._divergence import divergence as divergence
 from ._evaluator import Evaluator as Evaluator
 from ._evaluator import Outcome as Outcome
 from ._images import ImageScorer as ImageScorer
+from ._inputs import Inputs as Inputs
 from ._race import probability_of_no_worse as probability_of_no_worse
+from ._scorable import require_scorable as require_scorable
 from ._score import Score as Score
 from ._score import Scorer as Scorer
+from ._tally import Tally as Tally

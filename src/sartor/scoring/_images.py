@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +11,12 @@ from torch import Tensor, fx, nn
 
 from sartor.compression import fastest_dtype, fold, is_quantized
 from sartor.data import Images
-from sartor.machine import channels_last
-from sartor.scoring._classes import logits, require_classes
-from sartor.scoring._divergence import divergences
+from sartor.scoring._inputs import Inputs
 from sartor.scoring._race import estimate, is_hopeless
 from sartor.scoring._score import Score
+from sartor.scoring._tally import Tally
 from sartor.targets import Deployment
+from sartor.tasks import CLASSIFICATION, Outputs, Task
 
 #: Images per forward pass: small enough for activations to stay in the processor's cache.
 _BATCH = 100
@@ -29,7 +28,7 @@ Run = Callable[[int, int], Any]
 
 
 class ImageScorer:
-    """Top-1 accuracy on images held in memory, and the divergence from an original network.
+    """The metric of a task on images, and the divergence from an original network.
 
     While scoring, after 1/8, 1/4 and 1/2 of the images, a one-sided paired test on those seen
     decides whether to go on; the chance of stopping a candidate that is no worse stays below 0.1 %
@@ -42,7 +41,8 @@ class ImageScorer:
     0.75
 
     Args:
-        images: With one class number each.
+        images: With labels as the task wants them.
+        task: What outputs are compared with labels by.
         limit: How many of them to use; all if None.
         seed: Of the order in which they are looked at.
         dtype: What networks compute in, unless they are quantized.
@@ -55,13 +55,15 @@ class ImageScorer:
         self,
         images: Images,
         *,
+        task: Task = CLASSIFICATION,
         limit: int | None = None,
         seed: int = 0,
         dtype: torch.dtype = torch.float32,
         original: fx.GraphModule | None = None,
         deployment: Deployment | None = None,
     ) -> None:
-        self._all = images
+        self._images = images
+        self._task = task
         self._limit = limit
         self._seed = seed
         self._dtype = dtype
@@ -74,6 +76,7 @@ class ImageScorer:
         network: fx.GraphModule,
         images: Images,
         *,
+        task: Task = CLASSIFICATION,
         limit: int | None = None,
         seed: int = 0,
         compare: bool = False,
@@ -83,10 +86,11 @@ class ImageScorer:
 
         With ``compare``, the divergence of candidates from it is measured.
         """
-        few = images.slice(0, 2).normalized()
+        few = images.batch(slice(0, 2))
         dtype = fastest_dtype(network, (few,))
         return cls(
             images,
+            task=task,
             limit=limit,
             seed=seed,
             dtype=dtype,
@@ -95,79 +99,69 @@ class ImageScorer:
         )
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._order)
 
     @torch.no_grad()
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
-        """Score a traced network. Raises `UsageError` and `DataError` as `require_classes` does."""
+        """Score a traced network. Raises `UsageError` and `DataError` as `Task.require` does."""
         assert isinstance(network, fx.GraphModule)
         run = self._runner(network)
-        outputs: list[Tensor] = []
-        seen = 0
+        tally = Tally(self._task, self._expected)
 
         for look in self._looks:
-            outputs += _in_batches(run, seen, look)
-            seen = look
-            score = self._score(outputs)
-            if rival is not None and self._is_hopeless(score, rival):
+            self._run_on(run, tally, look)
+            if rival is None:
+                continue
+
+            score = tally.score()
+            if self._is_hopeless(score, rival):
                 return estimate(score, rival)
 
-        outputs += _in_batches(run, seen, len(self))
-        return self._score(outputs)
+        self._run_on(run, tally, len(self))
+        return tally.score()
+
+    def _run_on(self, run: Run, tally: Tally, stop: int) -> None:
+        """Run a network on the images after those that were tallied, up to ``stop``."""
+        for first in range(tally.seen, stop, _BATCH):
+            last = min(first + _BATCH, stop)
+            outputs = self._task.outputs(run(first, last))
+            labels = self._labels[first:last]
+            if not first:
+                self._task.require(outputs, self._labels)
+            tally.add(outputs, labels)
 
     def _is_hopeless(self, score: Score, rival: Score) -> bool:
         saw_the_same = rival.images == len(self)
         return saw_the_same and is_hopeless(score, rival, len(self._looks))
 
-    def _score(self, batches: list[Tensor]) -> Score:
-        """Of the first images, whose outputs (images, classes) are given batch by batch."""
-        outputs = torch.cat(batches)
-        require_classes(outputs.shape[1:], self._images.labels)
-
-        count = len(outputs)
-        correct = _answered_rightly(outputs, self._images.labels[:count])
-        accuracy = correct.float().mean()
-        score = Score(float(accuracy), images=count, correct=correct)
-        if self._original is None:
-            return score
-
-        distances = divergences(outputs, self._expected[:count])
-        mean = distances.mean()
-        return replace(score, divergence=float(mean), divergences=distances)
-
     def _runner(self, network: fx.GraphModule) -> Run:
         """What runs a network in the form that the processor, or the target, runs fastest."""
         forward: Callable[[Tensor], Any]
         if not is_quantized(network):
-            pixels = self._pixels
+            inputs = self._inputs
             forward = fold(network, self._dtype)
         elif self._deployment is None:
-            pixels = self._exact_pixels
+            inputs = self._exact_inputs
             forward = network
         else:
-            pixels = self._exact_pixels
+            inputs = self._exact_inputs
             forward = self._deployment.forward(network)
 
-        return lambda start, stop: forward(pixels[start:stop])
+        return lambda start, stop: forward(inputs.batch(start, stop))
 
     @cached_property
-    def _images(self) -> Images:
-        """The images that are used, in the order in which they are looked at."""
-        given = self._all
-
+    def _order(self) -> Tensor:
+        """The numbers of the images that are used, in the order in which they are looked at."""
         # Shuffled, because data sets may be sorted by class, and the first images have to stand for
         # all of them.
         generator = torch.Generator()
         generator.manual_seed(self._seed)
-        order = torch.randperm(len(given), generator=generator)
-        chosen = order[: self._limit]
+        order = torch.randperm(len(self._images), generator=generator)
+        return order[: self._limit]
 
-        return Images(
-            pixels=given.pixels[chosen],
-            labels=given.labels[chosen],
-            mean=given.mean,
-            std=given.std,
-        )
+    @cached_property
+    def _labels(self) -> Tensor:
+        return self._images.labels[self._order]
 
     @cached_property
     def _looks(self) -> list[int]:
@@ -177,44 +171,28 @@ class ImageScorer:
         return sorted(count for count in counts if count < len(self))
 
     @cached_property
-    def _pixels(self) -> Tensor:
+    def _inputs(self) -> Inputs:
         """The images in the form that networks are scored in."""
-        pixels = self._images.normalized()
-        return channels_last(pixels.to(self._dtype))
+        return Inputs(self._images, self._order, self._dtype)
 
     @cached_property
-    def _exact_pixels(self) -> Tensor:
+    def _exact_inputs(self) -> Inputs:
         """The images in fp32."""
-        return self._images.normalized()
+        return Inputs(self._images, self._order)
 
     @cached_property
-    def _expected(self) -> Tensor:
-        """Outputs of the original (images, classes)."""
-        assert self._original is not None
+    def _expected(self) -> Outputs | None:
+        """Outputs of the original for all images; None where nothing is compared with it."""
+        if self._original is None:
+            return None
+
         run = self._runner(self._original)
+        batches = []
         with torch.no_grad():
-            batches = _in_batches(run, 0, len(self))
+            for first in range(0, len(self), _BATCH):
+                last = min(first + _BATCH, len(self))
+                batches.append(self._task.outputs(run(first, last)))
 
-        outputs = torch.cat(batches)
-        require_classes(outputs.shape[1:], self._images.labels)
-        return outputs
-
-
-def _in_batches(run: Run, start: int, stop: int) -> list[Tensor]:
-    """Class scores of the images from ``start`` to ``stop``."""
-    found = []
-    for first in range(start, stop, _BATCH):
-        last = min(first + _BATCH, stop)
-        output = run(first, last)
-        found.append(logits(output))
-    return found
-
-
-def _answered_rightly(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Which images (images,) have their label's score as the largest (images, classes).
-
-    Outputs that are not numbers are wrong.
-    """
-    is_number = outputs.isfinite().all(-1)
-    answers = outputs.argmax(-1)
-    return (answers == labels) & is_number
+        joined = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
+        self._task.require(joined, self._labels)
+        return joined

@@ -67,20 +67,24 @@ def _paired_test(differences: FloatArray) -> float:
 
 
 def estimate(score: Score, rival: Score) -> Score:
-    """The rival's score plus the difference on the images seen."""
-    seen = score.images
-    assert score.correct is not None
-    assert rival.correct is not None
-
-    mine = score.correct.float().mean()
-    theirs = rival.correct[:seen].float().mean()
-    ahead = float(mine - theirs)
+    """The rival's score plus the difference on the images seen, where there is one."""
     return Score(
-        accuracy=max(0.0, rival.accuracy + ahead),
-        images=seen,
+        accuracy=_estimated_accuracy(score, rival),
+        images=score.images,
         stopped=True,
         divergence=_estimated_divergence(score, rival),
     )
+
+
+def _estimated_accuracy(score: Score, rival: Score) -> float:
+    # A metric that is no mean over images has no difference on some of them.
+    if score.correct is None or rival.correct is None:
+        return score.accuracy
+
+    mine = score.correct.float().mean()
+    theirs = rival.correct[: score.images].float().mean()
+    ahead = float(mine - theirs)
+    return max(0.0, rival.accuracy + ahead)
 
 
 def _estimated_divergence(score: Score, rival: Score) -> float | None:

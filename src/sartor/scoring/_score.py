@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -13,12 +14,14 @@ class Score:
     """How good a network is on images, or by a measure of the user's.
 
     Attributes:
-        accuracy: In [0, 1]; an estimate if ``stopped``.
+        accuracy: The metric of the task, at most 1, larger is better: of classification the share
+            of right answers; an estimate if ``stopped``.
         images: How many images were looked at; 0 for a measure of the user's.
         stopped: Whether the network was given up before all images were looked at.
-        correct: Which images were answered rightly (images,); None for a measure of the user's.
-        divergence: Mean distance from the original network's outputs, in nats; None where there is
-            nothing to compare with.
+        correct: Which images were answered rightly, or how well, in [0, 1] (images,); None where
+            the metric is no mean over images, and for a measure of the user's.
+        divergence: Mean distance from the original network's outputs, as the task measures it, of
+            class scores in nats; None where there is nothing to compare with.
         divergences: The same of each image (images,).
     """
 
@@ -35,7 +38,8 @@ class Score:
         if self.divergences is not None:
             return self.divergences
         if self.correct is not None:
-            return ~self.correct
+            is_yes_or_no = self.correct.dtype == torch.bool
+            return ~self.correct if is_yes_or_no else 1 - self.correct
         return None
 
 

@@ -29,6 +29,7 @@ from sartor.machine import digest
 from sartor.policy import Policy
 from sartor.sensitivity._suffix import SuffixRunner
 from sartor.sensitivity._table import Grid, Parameter, Sensitivity
+from sartor.tasks import CLASSIFICATION, Task
 
 #: Modules, by name, that replace those of the folded network for one value of a parameter.
 Change = Callable[[float], dict[str, nn.Module]]
@@ -50,6 +51,7 @@ def measure(
     *,
     grid: Grid | None = None,
     scheme: Scheme = GALEN,
+    task: Task = CLASSIFICATION,
     path: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Sensitivity:
@@ -82,7 +84,7 @@ def measure(
 
     dtype = fastest_dtype(module, (images,))
     folded = fold(module, dtype)
-    runner = SuffixRunner.of(folded, images)
+    runner = SuffixRunner.of(folded, images, task)
     # A list, because progress is a share of them all.
     rows = list(_rows(compressor, runner, grid or Grid(), scheme))
     for done, row in enumerate(rows, 1):

@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from sartor.compression.modules import winograd_layer, with_winograd
 from sartor.graph import Walk
 from sartor.machine import channels_last, map_on_threads
-from sartor.scoring import divergence, logits
+from sartor.tasks import CLASSIFICATION, Task
 
 #: Images that one core runs at once.
 _BATCH = 64
@@ -28,21 +28,31 @@ class SuffixRunner:
         network: As it was given.
         fast: The same with faster convolutions, which is what runs.
         values: What each node of ``fast`` gave, batch by batch.
+        task: How far outputs are from those of the network as it was given.
     """
 
-    def __init__(self, network: fx.GraphModule, fast: fx.GraphModule, values: list[Values]) -> None:
+    def __init__(
+        self,
+        network: fx.GraphModule,
+        fast: fx.GraphModule,
+        values: list[Values],
+        task: Task = CLASSIFICATION,
+    ) -> None:
         self.network = network
         self.fast = fast
         self.values = values
+        self.task = task
 
     @classmethod
-    def of(cls, network: fx.GraphModule, images: Tensor) -> SuffixRunner:
+    def of(
+        cls, network: fx.GraphModule, images: Tensor, task: Task = CLASSIFICATION
+    ) -> SuffixRunner:
         """Run a network on normalised images, in the type of its weights."""
         fast = with_winograd(network)
         pixels = channels_last(images.to(_dtype(network)))
         batches = pixels.split(_BATCH)
         values = map_on_threads(partial(_all_values, fast), batches)
-        return cls(network, fast, values)
+        return cls(network, fast, values, task)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -83,13 +93,13 @@ class SuffixRunner:
             replaced=replaced,
             known=values,
         )
-        changed = logits(walk.run())
+        changed = self.task.outputs(walk.run())
 
         *_, output = self.fast.graph.nodes
-        original = logits(values[output])
+        original = self.task.outputs(values[output])
 
-        mean = divergence(changed, original)
-        return len(original), mean
+        distances = self.task.divergences(changed, original)
+        return len(distances), float(distances.mean())
 
 
 @torch.no_grad()

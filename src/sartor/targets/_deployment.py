@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, fx
@@ -65,8 +65,8 @@ class Deployment:
         """Seconds of the original: a median, or an estimate."""
         return self._listen().original.median_s
 
-    def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Tensor]:
-        """The candidate as the target runs it, for batches of any size: its first output.
+    def forward(self, candidate: fx.GraphModule) -> Callable[[Tensor], Any]:
+        """The candidate as the target runs it, for batches of any size: its outputs in order.
 
         It runs on as many threads as PyTorch has. Integer kernels are several times faster than
         simulating them; on a target that runs nothing it is PyTorch's simulation.
@@ -77,10 +77,10 @@ class Deployment:
         artifact = self._artifact(candidate)
         session = self.target.load(artifact, threads=torch.get_num_threads())
 
-        def run(images: Tensor) -> Tensor:
+        def run(images: Tensor) -> list[Tensor]:
             numbers: Float32Array = images.numpy()
             outputs = session.run([numbers])
-            return torch.from_numpy(outputs[0])
+            return [torch.from_numpy(output) for output in outputs]
 
         return run
 

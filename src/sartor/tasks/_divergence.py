@@ -1,4 +1,4 @@
-"""How far a network's outputs are from the original's."""
+"""How far distributions over classes are from the original's."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ import sartor
 import topologies
 from sartor.data import Data, Images
 from sartor.errors import DataError, UsageError
-from sartor.scoring import logits, output_shape, require_classes, require_scorable
+from sartor.scoring import require_scorable
+from sartor.tasks import CLASSIFICATION, first_tensor, output_shapes
 
 SCORES = torch.zeros(2, 10)
 LABELS = torch.tensor([0, 1, 9])
@@ -27,7 +28,7 @@ LABELS = torch.tensor([0, 1, 9])
     ],
 )
 def test_the_first_tensor_is_the_class_scores(output):
-    assert logits(output) is SCORES
+    assert first_tensor(output) is SCORES
 
 
 @pytest.mark.parametrize("output", [None, (), {}, "cat", 3, [None, ("a", {})]])
@@ -35,7 +36,7 @@ def test_outputs_without_a_tensor_are_refused(output):
     with pytest.raises(
         UsageError, match=rf"the network returns {type(output).__name__} without a tensor; allowed"
     ):
-        logits(output)
+        first_tensor(output)
 
 
 class Answers(nn.Module):
@@ -57,13 +58,15 @@ class Answers(nn.Module):
     ],
 )
 def test_the_shape_of_outputs_is_without_the_batch(answer, shape):
-    assert output_shape(Answers(answer), torch.zeros(2, 3, 2, 2), "the network") == shape
+    assert output_shapes(
+        Answers(answer), torch.zeros(2, 3, 2, 2), "the network", CLASSIFICATION
+    ) == (shape,)
 
 
 def test_shapes_are_those_in_evaluation_mode():
     """In training mode a batch norm cannot normalise one value per channel."""
     network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3)).train()
-    assert output_shape(network, torch.zeros(1, 3, 1, 1), "the network") == (3,)
+    assert output_shapes(network, torch.zeros(1, 3, 1, 1), "the network", CLASSIFICATION) == ((3,),)
     assert not network.training
 
 
@@ -79,13 +82,25 @@ def test_shapes_are_those_in_evaluation_mode():
 )
 def test_networks_that_do_not_answer_each_image_are_refused(answer, message):
     with pytest.raises(UsageError, match=message):
-        output_shape(Answers(answer), torch.zeros(2, 3, 4, 5), "the net")
+        output_shapes(Answers(answer), torch.zeros(2, 3, 4, 5), "the net", CLASSIFICATION)
 
 
-def test_the_number_of_classes_is_that_of_the_outputs():
-    assert require_classes((10,), LABELS) == 10
-    assert require_classes((2,), torch.tensor([0, 1])) == 2
-    assert require_classes((1000,), LABELS.to(torch.uint8)) == 1000
+def require_classes(shape, labels):
+    CLASSIFICATION.require((torch.zeros(2, *shape),), labels)
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [(10, LABELS), (2, torch.tensor([0, 1])), (1000, LABELS.to(torch.uint8))],
+)
+def test_labels_among_the_scores_are_taken(classes, labels):
+    require_classes((classes,), labels)
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(4, 1).long(), torch.zeros(4)])
+def test_labels_that_are_no_class_numbers_are_refused(labels):
+    with pytest.raises(DataError, match=r"one whole number per image, of shape \(4,\)"):
+        require_classes((10,), labels)
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (0,), (10, 1), (3, 8, 8)])

@@ -1,0 +1,56 @@
+"""Images as networks are scored on them, batch by batch."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from sartor.data import Images
+from sartor.machine import channels_last
+
+#: What takes no more than this is made ready once, in bytes; the rest batch by batch.
+_KEPT_READY = 256 * 2**20
+
+
+class Inputs:
+    """Images in some order, normalised, in one number format.
+
+    >>> images = Images(torch.arange(4.0).view(4, 1, 1, 1), torch.zeros(4, dtype=torch.long))
+    >>> inputs = Inputs(images, order=torch.tensor([3, 1]))
+    >>> inputs.batch(0, 2).flatten()
+    tensor([3., 1.])
+
+    Args:
+        images: All images.
+        order: Which of them, in which order, (count,).
+        dtype: The number format; whole numbers that are no pixels stay whole.
+    """
+
+    def __init__(self, images: Images, order: Tensor, dtype: torch.dtype = torch.float32) -> None:
+        self._images = images
+        self._order = order
+        self._dtype = dtype
+
+    def batch(self, start: int, stop: int) -> Tensor:
+        """Images ``start`` to ``stop`` − 1 of the order."""
+        if self._fits:
+            return self._ready[start:stop]
+        return self._made(start, stop)
+
+    @property
+    def _fits(self) -> bool:
+        values = len(self._order) * self._images.pixels[0].numel()
+        return values * self._dtype.itemsize <= _KEPT_READY
+
+    @cached_property
+    def _ready(self) -> Tensor:
+        return self._made(0, len(self._order))
+
+    def _made(self, start: int, stop: int) -> Tensor:
+        chosen = self._order[start:stop]
+        inputs = self._images.batch(chosen)
+        if inputs.is_floating_point():
+            inputs = inputs.to(self._dtype)
+        return channels_last(inputs)

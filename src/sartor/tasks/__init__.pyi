@@ -1,0 +1,13 @@
+from ._base import Meter as Meter
+from ._base import Outputs as Outputs
+from ._base import Task as Task
+from ._classification import CLASSIFICATION as CLASSIFICATION
+from ._classification import Classification as Classification
+from ._divergence import divergence as divergence
+from ._divergence import divergences as divergences
+from ._registry import TASKS as TASKS
+from ._registry import as_task as as_task
+from ._shapes import first_batch as first_batch
+from ._shapes import first_tensor as first_tensor
+from ._shapes import output_shapes as output_shapes
+from ._shapes import require_alike as require_alike
