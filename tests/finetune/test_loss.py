@@ -1,4 +1,5 @@
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,12 +10,11 @@ from sartor.tasks import CLASSIFICATION
 IMAGES = torch.zeros(1, 1)
 OUTPUTS = torch.tensor([[math.log(3.0), 0.0]])  # probabilities 3/4 and 1/4
 LABELS = torch.tensor([1])
+loss_of = partial(Loss, CLASSIFICATION)
 
 
 def test_without_a_teacher_it_is_the_cross_entropy():
-    assert float(Loss(CLASSIFICATION, None, 0.5, 3.0)((OUTPUTS,), IMAGES, LABELS)) == pytest.approx(
-        math.log(4)
-    )
+    assert float(loss_of(None, 0.5, 3.0)((OUTPUTS,), IMAGES, LABELS)) == pytest.approx(math.log(4))
 
 
 def test_with_a_teacher_it_is_both_by_weight():
@@ -41,6 +41,6 @@ def test_the_temperature_softens_both_and_its_square_makes_up_for_it():
 def test_the_teacher_is_not_trained():
     teacher = torch.nn.Linear(1, 2)
     outputs = torch.zeros(1, 2, requires_grad=True)
-    Loss(CLASSIFICATION, teacher, 1.0, 1.0)((outputs,), IMAGES, LABELS).backward()
+    loss_of(teacher, 1.0, 1.0)((outputs,), IMAGES, LABELS).backward()
     assert teacher.weight.grad is None
     assert outputs.grad is not None

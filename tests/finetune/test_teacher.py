@@ -27,22 +27,26 @@ def other(model, tmp_path):
     return path
 
 
+def built(teacher, images):
+    return teacher.build(images, classes=10, task=CLASSIFICATION)
+
+
 def test_a_teacher_reads_images_as_it_was_trained_on(model, data, other):
     plain = Images(data.validation.pixels[:64], data.validation.labels[:64])
     wanted = model.eval()(Images(plain.pixels, plain.labels, (0.3,), (0.2,)).normalized())
     for mean, std in (((), ()), ((0.3,), (0.2,)), ((0.5,), (0.7,))):
         images = Images(plain.pixels, plain.labels, mean, std)
-        teacher = Teacher((NAME,), (other,)).build(images, classes=10, task=CLASSIFICATION)
+        teacher = built(Teacher((NAME,), (other,)), images)
         assert torch.allclose(teacher.eval()(images.normalized()), wanted, atol=1e-4)
 
 
 def test_teachers_that_cannot_teach_are_refused(model, data, other, monkeypatch):
     images = data.validation
-    assert Teacher().build(images, classes=10, task=CLASSIFICATION) is None
+    assert built(Teacher(), images) is None
     with pytest.raises(
         UsageError, match="teacher's weights are missing: resnet20 would teach with random weights"
     ):
-        Teacher(("resnet20",)).build(images, classes=10, task=CLASSIFICATION)
+        built(Teacher(("resnet20",)), images)
     monkeypatch.setitem(
         sys.modules,
         "timm",
@@ -52,7 +56,7 @@ def test_teachers_that_cannot_teach_are_refused(model, data, other, monkeypatch)
         UsageError,
         match="teacher's weights are missing: timm:resnet18 would teach with random weights",
     ):
-        Teacher(("timm:resnet18",)).build(images, classes=10, task=CLASSIFICATION)
+        built(Teacher(("timm:resnet18",)), images)
     with pytest.raises(
         UsageError, match=r"other\.safetensors, teachers are none; name one network for each file"
     ):
@@ -62,7 +66,7 @@ def test_teachers_that_cannot_teach_are_refused(model, data, other, monkeypatch)
     ):
         Teacher(("resnet20", "resnet56"), (other,))
     with pytest.raises(WeightsError, match="does not match it"):
-        Teacher(("resnet20",), (other,)).build(images, classes=10, task=CLASSIFICATION)
+        built(Teacher(("resnet20",), (other,)), images)
     narrow = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(images.pixels[0].numel(), 3))
     candidate = trace(model, images.normalized()[:1]).module
     with pytest.raises(
@@ -132,7 +136,7 @@ def test_a_teacher_that_cannot_run_is_refused(models, model, data, monkeypatch):
             candidate,
             images,
             images,
-            teacher=Teacher(models).build(images, classes=10, task=CLASSIFICATION),
+            teacher=built(Teacher(models), images),
         )
 
 
@@ -145,7 +149,7 @@ def test_teachers_of_different_classes_are_refused(model, data, monkeypatch):
         UsageError,
         match=r"the teachers' outputs have the shapes \(10,\), \(3,\); they must be the same",
     ):
-        Teacher((NAME, "sartor.demo:narrow")).build(images, classes=10, task=CLASSIFICATION)
+        built(Teacher((NAME, "sartor.demo:narrow")), images)
 
 
 def test_the_command_learns_from_the_teacher_it_is_given(weights, other, tmp_path, capsys):
