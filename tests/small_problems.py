@@ -7,6 +7,7 @@ from sartor.agents import SearchContext
 from sartor.budget import Budget
 from sartor.cost import CostModel
 from sartor.graph import trace
+from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
 
 
@@ -23,10 +24,14 @@ class Rows(torch.nn.Module):
         return self.c(torch.relu(self.b(torch.relu(self.a(x)))))
 
 
-def channels(budget):
-    """The widths between the layers, 10 and 4: MACs are 4·x + x·y + 5·y."""
+def channels(budget, base=None):
+    """The widths between the layers, 10 and 4: MACs are 4·x + x·y + 5·y.
+
+    ``base`` are the ratios that an earlier search kept of them.
+    """
     model = CostModel(trace(Rows(), torch.zeros(1, 4)))
-    return Problem.of(model, Budget.parse(budget), SearchSpace(min_keep=0.1))
+    kept = Policy(channels=dict(zip("ab", base, strict=True))) if base else None
+    return Problem.of(model, Budget.parse(budget), SearchSpace(min_keep=0.1), base=kept)
 
 
 def weights(budget):

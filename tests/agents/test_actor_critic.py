@@ -70,6 +70,10 @@ def test_actions_are_those_of_the_actor_and_not_of_its_target(networks):
     assert act(networks.actor_target, state[None])[0] != pytest.approx(expected, abs=1e-3)
 
 
+def test_the_critic_says_one_number_of_each_state(networks):
+    assert networks.critic(BATCH.state, BATCH.action).shape == (2, 1)
+
+
 def adam_step(parameters, gradients, rate):
     """The first step of Adam: every parameter moves by its rate against its gradient's sign."""
     return [
@@ -129,6 +133,7 @@ def test_targets_begin_as_copies():
         assert one is not other
         for fast, slow in zip(one.parameters(), other.parameters(), strict=True):
             assert torch.equal(fast, slow)
+            assert fast is not slow
     assert made.act(np.zeros(2, np.float32)).shape == (3,)
 
 
@@ -143,7 +148,8 @@ def test_the_seed_decides_how_networks_begin_and_the_global_generator_is_left_al
 def test_last_layers_may_begin_small():
     made = ActorCritic(2, 1, (3, 4), seed=0, discount=1.0, last_layer=3e-3)
     for network in (made.actor, made.critic, made.actor_target, made.critic_target):
-        for parameter in network.out.parameters():
-            assert 0 < parameter.abs().max() <= 3e-3
+        weights = network.out.weight
+        assert -3e-3 <= weights.min() < 0 < weights.max() <= 3e-3
+        assert 0 < network.out.bias.abs().max() < 3e-3
         assert network.second.weight.abs().max() > 3e-2
     assert made.act(np.ones(2, np.float32)) == pytest.approx(0.5, abs=0.01)

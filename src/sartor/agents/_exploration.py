@@ -20,7 +20,7 @@ def disturbed(means: Float32Array, sigma: float, rng: np.random.Generator) -> Fl
     if sigma < _NARROWEST:
         return means.astype(np.float64)
     draws = [_draw(float(mean), sigma, rng) for mean in means]
-    return np.array(draws, dtype=np.float64)
+    return np.array(draws)
 
 
 def _draw(mean: float, sigma: float, rng: np.random.Generator) -> float:

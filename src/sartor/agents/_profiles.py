@@ -35,7 +35,7 @@ def _scaled(problem: Problem, profile: FloatArray) -> FloatArray:
     most = problem.highest / problem.sizes
     if not problem.budget.bounds:
         ratios = _WITHOUT_BUDGET * profile * most
-        return np.clip(ratios, least, most)
+        return np.maximum(ratios, least)
 
     low = 0.0
     # At this scale nothing is removed.

@@ -48,9 +48,6 @@ _KERNELS = list(starmap(_Kernel, product(_SHARES, _LENGTHS, _NOISES)))
 #: The kernel until one is chosen.
 _FIRST_KERNEL = _KERNELS[len(_KERNELS) // 2]
 
-#: What stands for arrays before the first fit.
-_NOTHING: FloatArray = np.empty((0, 0))
-
 
 class Surrogate:
     """Posterior of rewards given features (policies, features), rewards as normal scores.
@@ -59,14 +56,16 @@ class Surrogate:
     the marginal likelihood over a small grid (Rasmussen & Williams 2006, eq. 5.8).
     """
 
+    # What `fit` finds.
+    _mean: FloatArray
+    _spread: FloatArray
+    _seen: FloatArray
+    _factor: tuple[FloatArray, bool]
+    _weights: FloatArray
+    _best: float
+
     def __init__(self) -> None:
         self._kernel = _FIRST_KERNEL
-        self._mean = _NOTHING
-        self._spread = _NOTHING
-        self._seen = _NOTHING
-        self._factor = (_NOTHING, False)
-        self._weights = _NOTHING
-        self._best = 0.0
 
     def fit(self, features: FloatArray, rewards: FloatArray, *, tune: bool) -> None:
         """Condition on what was seen; ``tune`` also chooses the kernel anew."""
