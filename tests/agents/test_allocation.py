@@ -5,7 +5,14 @@ import pytest
 
 import small_problems as problems
 from sartor.agents import RULES
-from sartor.agents._allocation import _linear_allocation, allocate, total_error
+from sartor.agents._allocation import (
+    _costs_alone,
+    _linear_allocation,
+    _room,
+    _with_decision,
+    allocate,
+    total_error,
+)
 
 
 def thinned(problem, steps):
@@ -102,3 +109,57 @@ def test_where_even_the_cheapest_choices_are_too_much_they_are_the_result(monkey
     assert allocate(problem, [np.zeros(10), np.arange(4.0)], np.array([10, 4])).tolist() == (
         cheapest.tolist()
     )
+
+
+def test_there_are_three_rounds_unless_others_are_asked_for(monkeypatch):
+    problem = problems.channels("macs<=50%")
+    errors = [np.linspace(1, 0, 10), np.linspace(2, 0, 4)]
+    executed = []
+    execute = problem.execute
+    monkeypatch.setattr(
+        problem, "execute", lambda ratios: executed.append(ratios) or execute(ratios)
+    )
+    allocate(problem, errors, problem.lowest)
+    assert len(executed) == 3
+
+
+def test_what_is_left_is_told_from_the_cheapest_of_each_alone():
+    """Of 50 of 100 MACs, 28 where the first width is 1 of 10, 55 where the second is 1 of 4.
+
+    That is 72 and 45 less than what all take, which is 100 − 72 − 45 = −17, and leaves 67.
+    """
+    problem = problems.channels("macs<=50%")
+    costs = _costs_alone(problem, problem.highest)
+    assert [cost[0] for cost in costs] == pytest.approx([28 / 50, 55 / 50])
+    assert [cost[-1] for cost in costs] == pytest.approx([2.0, 2.0])
+    assert _room(problem, costs, problem.highest) == pytest.approx(67 / 50)
+
+
+def test_where_the_cheapest_choices_use_all_of_the_budget_they_are_the_result():
+    """Widths of 1 and 1 take 4 + 1 + 5 = 10 of 100 MACs."""
+    problem = problems.channels("macs<=10%")
+    errors = [np.linspace(1, 0, 10), np.linspace(2, 0, 4)]
+    found = _linear_allocation(problem, errors, np.array([1, 1]))
+    assert found.tolist() == [1, 1]
+    assert found.dtype == np.int64
+
+
+def test_a_choice_may_take_all_buckets_and_dearer_ones_may_come_before_cheaper_ones():
+    least = np.arange(2001, 0, -1.0)  # the more may be spent, the less is lost
+    prices = np.array([2001, 2000, 1, 0])
+    table = _with_decision(least, prices, np.array([1.0, 10.0, 20.0, 30.0]))
+    assert np.isinf(table[0]).all(), "more than there is"
+    assert np.isinf(table[1, :-1]).all()
+    assert table[1, -1] == 2001 + 10, "nothing is left to the decisions before"
+    assert np.isinf(table[2, 0])
+    assert table[2, 1:].tolist() == (least[:-1] + 20).tolist()
+    assert table[3].tolist() == (least + 30).tolist()
+
+
+def test_errors_of_other_decisions_are_refused():
+    problem = problems.channels("macs<=50%")
+    errors = [np.linspace(1, 0, 10)]
+    with pytest.raises(ValueError, match="zip"):
+        total_error(problem, errors, problem.lowest)
+    with pytest.raises(ValueError, match="zip"):
+        _linear_allocation(problem, errors, problem.lowest)

@@ -116,3 +116,44 @@ def test_one_step_alone_is_at_the_beginning():
     problem = Problem.of(CostModel(network), Budget(()))
     context = SearchContext(problem, 11, 40, [np.zeros(21)], 0)
     assert state_of(context).row(0, np.array([], int))[0] == 0.0
+
+
+def test_two_steps_are_at_the_beginning_and_at_the_end(context):
+    problem = Problem.of(context.problem.cost_model, Budget(()))
+    assert len(problem) == 2
+    state = state_of(replace(context, problem=problem))
+    places = [state.row(index, problem.highest[:index])[0] for index in (0, 1)]
+    assert places == [0.0, 1.0]
+
+
+def test_the_sensitivity_of_bits_follows_that_of_the_width(context):
+    """Of two precisions, the coarser is shown at all ten points."""
+    omega = [np.full(len(d.choices), 10.0**-place) for place, d in enumerate(decisions(context))]
+    state = state_of(replace(context, sensitivity=omega))
+    row = state.row(1, np.array([2]))
+    assert row[7:17] == pytest.approx(-1.0), "the second decision is on channels"
+    assert row[17:27] == pytest.approx(-2.0), "the third is on the bits of the same layer"
+    first = state.row(0, np.array([], int))
+    assert first[7:17].tolist() == [0.0] * 10, "there is no decision on channels"
+    assert first[17:27] == pytest.approx(0.0)
+
+
+def decisions(context):
+    return context.problem.decisions
+
+
+def test_depthwise_layers_are_told_by_their_kind_window_and_stride():
+    """The second layer, which decides on the channels of the first."""
+    layers = (
+        torch.nn.Conv2d(3, 8, 1),
+        torch.nn.Conv2d(8, 8, 5, stride=2, padding=2, groups=8),
+        torch.nn.Conv2d(8, 2, 1),
+    )
+    problem = Problem.of(
+        CostModel(trace(torch.nn.Sequential(*layers), torch.zeros(1, 3, 8, 8))), Budget(())
+    )
+    context = SearchContext(problem, 11, 40, [np.zeros(8)], 0)
+    (decision,) = problem.decisions
+    assert decision.layer.name == "1"
+    row = state_of(context).row(0, np.array([], int))
+    assert row[:7].tolist() == [0, 1, 0, 5, 2, 1, 0]

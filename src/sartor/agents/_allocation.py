@@ -151,7 +151,7 @@ def _trace_back(
     problem: Problem, prices: Sequence[IntArray], chosen: Sequence[IntArray]
 ) -> IntArray:
     """Counts (decisions,), from the last decision to the first, with all buckets to spend."""
-    counts = np.empty(len(problem), dtype=np.int64)
+    counts = np.empty_like(problem.sizes)
     left = _BUCKETS
 
     for index in reversed(range(len(problem))):

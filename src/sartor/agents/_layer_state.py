@@ -114,7 +114,7 @@ def _static_table(context: SearchContext, steps: Sequence[LayerStep]) -> FloatAr
         place = index / last
         rows.append([place, *_static(context, step)])
 
-    return np.array(rows, dtype=np.float64)
+    return np.array(rows)
 
 
 def _static(context: SearchContext, step: LayerStep) -> list[float]:
