@@ -85,8 +85,9 @@ def _wanted(weights: float, activations: float) -> Precision:
 
 def _mixed(degree: float) -> int:
     """Bits for a degree that is scaled to the range above the threshold (equation 8)."""
+    # Below 0 where only the other side is above the threshold: that is the most bits.
     scaled = (degree - MIX_THRESHOLD) / (1 - MIX_THRESHOLD)
-    return discrete(min(max(scaled, 0.0), 1.0), WIDEST_MIX)
+    return discrete(scaled, WIDEST_MIX)
 
 
 @dataclass(frozen=True)
