@@ -76,6 +76,15 @@ def test_where_moving_one_kind_is_not_enough_all_that_is_free_is_scaled():
     assert problem.fits(mutants).all()
 
 
+def test_a_kind_that_can_meet_the_budget_alone_moves_alone():
+    """At a fifth, widths are 2 and 1, which take 8 + 2 + 5 of 100 MACs."""
+    problem = problems.joint("bops<=20%")
+    only_widths = ~problem.quantizes
+    found = breeder(problem)._onto_budget(problem.highest[None], only_widths[None])[0]
+    assert found[problem.quantizes].tolist() == [2, 2, 2]
+    assert (found < problem.highest)[only_widths].all()
+
+
 def test_each_kind_may_move_alone():
     problem = problems.joint("")
     masks = breeder(problem)._chosen_masks(300)
@@ -91,7 +100,8 @@ def test_only_free_bits_are_jittered_by_less_than_half_a_choice():
     problem = problems.joint("")
     jitter = breeder(problem)._jitter((200, len(problem)))
     assert not jitter[:, ~problem.quantizes].any()
-    assert 0.4 < np.abs(jitter).max() <= 0.45
+    assert -0.45 <= jitter.min() < -0.4
+    assert 0.4 < jitter.max() <= 0.45
     assert not breeder(problem, ~problem.quantizes)._jitter((3, len(problem))).any()
 
 
@@ -99,6 +109,11 @@ def test_rows_that_become_the_same_are_one_row_the_first_first():
     problem = problems.channels("")
     rows = np.array([[3, 2], [9, 1], [3, 2], [1, 4]])
     assert breeder(problem).distinct(rows).tolist() == [[3, 2], [9, 1], [1, 4]]
+
+
+def test_rows_of_other_decisions_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        breeder(problems.channels("")).distinct(np.array([[3, 2, 1]]))
 
 
 def test_the_same_seed_breeds_the_same():

@@ -108,7 +108,7 @@ class Breeder:
         reach = np.exp(exponents)
 
         problem = self._problem
-        span = (problem.highest - problem.lowest).astype(np.float64)
+        span = problem.highest - problem.lowest
         # Less than a unit would mostly be rounded away.
         return np.maximum(span * reach[:, None], 1.0)
 
@@ -120,9 +120,8 @@ class Breeder:
 
     def _chosen_masks(self, count: int) -> BoolArray:
         """What each mutant may move (count, decisions): all that is free, or one kind of it."""
-        if len(self._masks) == 1:
-            return np.tile(self._free, (count, 1))
-        return self._masks[self._rng.integers(len(self._masks), size=count)]
+        places = self._rng.integers(len(self._masks), size=count)
+        return self._masks[places]
 
     def _onto_budget(self, counts: FloatArray, free: BoolArray) -> IntArray:
         """Rows (policies, decisions) with what is ``free`` in each scaled to just meet the budget.
