@@ -32,7 +32,7 @@ class Branching(nn.Module):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
-    demo.train(path, epochs=1)
+    demo.train(path, epochs=4)
     return path
 
 

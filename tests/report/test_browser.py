@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from listening import to_episodes
 from sartor import report
 from sartor.cli import main
 from sartor.runs import Run
@@ -191,7 +192,7 @@ def test_the_live_page_follows_a_search(show, search, tmp_path):
             assert may_go_on.wait(60)
 
     searching = threading.Thread(
-        target=search, args=(tmp_path / "run",), kwargs={"on_episode": wait}
+        target=search, args=(tmp_path / "run",), kwargs={"progress": to_episodes(wait)}
     )
     searching.start()
     assert started.wait(60)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import sartor
+from listening import to_episodes
 from sartor import demo
 from sartor import runs as schedule
 from sartor.cli import main
@@ -234,7 +235,7 @@ def test_only_what_has_not_begun_can_be_changed(weights, tmp_path):
     ):  # by Ctrl-C in its last episode
         run_schedule(
             plan(weights, tmp_path / "s", ("macs<=70%", "macs<=60%")),
-            Observer(on_episode=press_ctrl_c),
+            Observer(progress=to_episodes(press_ctrl_c)),
         )
     with pytest.raises(
         RunError,

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import sartor
+from listening import to_episodes
 from sartor import demo
 from sartor.agents import AGENTS, RULES, SearchContext, Trajectory
 from sartor.agents._lineage import Lineage
@@ -480,7 +481,7 @@ def test_an_interrupted_joint_search_goes_on_as_if_nothing_had_happened(model, d
         options=QUICK,
         target=FakeTarget(),
         out=tmp_path / "b",
-        on_episode=stop,
+        progress=to_episodes(stop),
     )
     resumed = sartor.compress(
         model, data, budget="latency<=0.3", options=QUICK, target=FakeTarget(), out=tmp_path / "b"

@@ -12,6 +12,7 @@ import torch
 
 import sartor
 import topologies
+from listening import to_episodes
 from sartor import demo
 from sartor.agents import AGENTS
 from sartor.cost import Cost
@@ -219,7 +220,7 @@ def test_two_searches_in_one_folder_are_refused(model, data, tmp_path):
         with pytest.raises(RunError, match="another process is searching in"):
             sartor.compress(model, data, options=QUICK, out=tmp_path)
 
-    sartor.compress(model, data, options=QUICK, out=tmp_path, on_episode=search_there)
+    sartor.compress(model, data, options=QUICK, out=tmp_path, progress=to_episodes(search_there))
     assert len(Study(tmp_path / EPISODES_FILE).episodes()) == QUICK.episodes
 
 
@@ -237,7 +238,7 @@ def test_a_search_that_is_refused_touches_nothing(weights, tmp_path):
         with pytest.raises(RunError, match="another process is searching in"):
             Run.of(dataclasses.replace(first, budget="macs<=20%")).search(resume=True)
 
-    Run.of(first).search(search_there)
+    Run.of(first).search(to_episodes(search_there))
     assert Run(tmp_path).config.budget == "macs<=50%"
 
 
@@ -273,14 +274,16 @@ def test_ctrl_c_while_what_was_recorded_is_replayed_leaves_what_was_delivered(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sartor.compress(model, data, options=QUICK, out=tmp_path, on_episode=break_off)
+        sartor.compress(model, data, options=QUICK, out=tmp_path, progress=to_episodes(break_off))
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
 
     def press_once(episode, best):
         if episode.number == 1:
             signal.getsignal(signal.SIGINT)(signal.SIGINT, None)
 
-    assert sartor.compress(model, data, options=QUICK, out=tmp_path, on_episode=press_once).stopped
+    assert sartor.compress(
+        model, data, options=QUICK, out=tmp_path, progress=to_episodes(press_once)
+    ).stopped
     assert json.loads((tmp_path / "result.json").read_text())["episodes"] == QUICK.episodes
 
 
@@ -289,7 +292,7 @@ def test_a_last_episode_that_was_broken_off_is_still_to_come(model, data):
         if episode.number == QUICK.episodes - 1:
             raise KeyboardInterrupt
 
-    report = sartor.compress(model, data, options=QUICK, on_episode=break_off).report
+    report = sartor.compress(model, data, options=QUICK, progress=to_episodes(break_off)).report
     assert report["episodes"] == QUICK.episodes - 1
     assert report["interrupted"]
 
@@ -323,8 +326,10 @@ def test_a_record_of_another_seed_cannot_be_continued(model, data, tmp_path):
 
 def test_a_record_of_another_network_cannot_be_continued(model, data, tmp_path):
     sartor.compress(model, data, options=QUICK, out=tmp_path)
+    other = topologies.randomized(demo.DigitsNet())
+    anyway = dataclasses.replace(QUICK, anyway=True)
     with pytest.raises(RunError, match=r"episode \d of the record cannot be replayed"):
-        sartor.compress(topologies.randomized(demo.DigitsNet()), data, options=QUICK, out=tmp_path)
+        sartor.compress(other, data, options=anyway, out=tmp_path)
 
 
 class Normalised(torch.nn.Module):
@@ -347,7 +352,9 @@ class Normalised(torch.nn.Module):
 
 def test_candidates_that_give_no_numbers_are_wrong_and_end_nothing(data, tmp_path):
     changes = sartor.CompressOptions(images=16, final_images=32, refit="none")
-    options = dataclasses.replace(QUICK, min_keep=0.1, agent="random", compress=changes)
+    options = dataclasses.replace(
+        QUICK, min_keep=0.1, agent="random", anyway=True, compress=changes
+    )
     result = sartor.compress(Normalised(), data, budget="macs<=20%", options=options, out=tmp_path)
     episodes = Study(tmp_path / EPISODES_FILE).episodes()
     assert result.report["episodes"] == len(episodes) == options.episodes

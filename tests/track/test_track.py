@@ -78,7 +78,7 @@ def test_trackers_are_callbacks_of_the_python_line(model, data, tmp_path):
 
     with TensorBoardTracker(tmp_path) as tracker:
         options = sartor.SearchOptions(episodes=3, finalists=1, baselines=())
-        sartor.compress(model, data, options=options, on_episode=tracker.on_episode)
+        sartor.compress(model, data, options=options, progress=tracker)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert len(events.Scalars("search/best_reward")) == 3

@@ -27,11 +27,13 @@ class Option:
         name: With its hyphens: ``--seed-with``.
         takes_list: Whether any number of values may follow, joined by commas if one likes.
         choices: What its values may be; empty if that is not known here.
+        takes_share: Whether it takes a number with decimals, so that ``93%`` means 0.93.
     """
 
     name: str
     takes_list: bool = False
     choices: tuple[str, ...] = ()
+    takes_share: bool = False
 
 
 def options_of(command: type) -> dict[str, Option]:
@@ -59,7 +61,7 @@ def _options(kind: type, *, prefix: str, flat: bool) -> Iterator[Option]:
 
         is_list = HOLDS_COMMAS not in markers and _is_list(hint)
         choices = tuple(_choices(hint))
-        yield Option(f"--{prefix}{name}", is_list, choices)
+        yield Option(f"--{prefix}{name}", is_list, choices, takes_share=_is_number(hint))
         # tyro makes two flags of what is true or false.
         if hint is bool:
             yield Option(f"--{prefix}no-{name}")
@@ -76,6 +78,13 @@ def _is_list(hint: Any) -> bool:
     if _is_union(hint):
         return any(_is_list(part) for part in typing.get_args(hint))
     return typing.get_origin(hint) is tuple
+
+
+def _is_number(hint: Any) -> bool:
+    """Whether a value is a float, or nothing."""
+    if _is_union(hint):
+        return any(_is_number(part) for part in typing.get_args(hint))
+    return hint is float
 
 
 def _choices(hint: Any) -> Iterator[str]:

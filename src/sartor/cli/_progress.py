@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from sartor.finetune import Epoch
-    from sartor.search import Episode
 
 #: Called with how much is done, of how much, and words that stand beside the bar.
 Advance = Callable[[int, int, str], None]
@@ -41,32 +40,6 @@ def bar(console: Console, title: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def search_progress(
-    console: Console, episodes: int
-) -> Iterator[Callable[[Episode, Episode], None]]:
-    """A bar that is called after every episode.
-
-    Where there is no terminal, one plain line per tenth of the search.
-    """
-    tenth = max(1, episodes // 10)
-    with bar(console, "searching") as advance:
-        # Tracing and measuring come before the first episode, and may take minutes.
-        advance(0, episodes, "preparing")
-
-        def show(episode: Episode, best: Episode) -> None:
-            done = episode.number + 1
-            macs = best.outcome.cost.macs / 1e6
-            accuracy = best_words(best)
-            text = f"{accuracy} at {macs:.2f} M MACs ({best.source})"
-            advance(done, episodes, text)
-
-            if done % tenth == 0:
-                _print_plainly(console, f"episode {done}/{episodes}: {text}")
-
-        yield show
-
-
-@contextmanager
 def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
     """A bar that is called after every epoch.
 
@@ -88,11 +61,6 @@ def _print_plainly(console: Console, line: str) -> None:
     """Print a line where there is no terminal, and so no bar."""
     if not console.is_terminal:
         console.print(line)
-
-
-def best_words(best: Episode) -> str:
-    """How good the best episode so far is."""
-    return f"best {percent(best.outcome.accuracy)} of the reward images"
 
 
 def epoch_words(epoch: Epoch) -> str:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from sartor.finetune import Epoch
     from sartor.runs import Observer
-    from sartor.search import Episode
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class RunSchedule:
         from sartor.runs import Layout, ScheduleLayout, run_schedule
 
         schedule = self._schedule()
-        observer = _observer(console, schedule.search.options.episodes)
+        observer = _observer(console)
         reports = run_schedule(schedule, observer, resume=self.resume is not None)
         table = stages_table(reports)
         console.print(table)
@@ -85,25 +84,18 @@ class RunSchedule:
         return dataclasses.replace(stored, search=search, stages=stages, last=last)
 
 
-def _observer(console: Console, episodes: int) -> Observer:
-    """Prints a line per stage, per tenth of a search, and per epoch."""
-    from sartor.cli._progress import best_words, epoch_words
-    from sartor.runs import Observer
-
-    tenth = max(1, episodes // 10)
+def _observer(console: Console) -> Observer:
+    """Prints a line per stage and per epoch, and how far its search has come."""
+    from sartor.cli._progress import epoch_words
+    from sartor.runs import Lines, Observer
 
     def say(line: str) -> None:
-        console.print(line)
+        console.print(f"  {line}")
 
     def on_stage(number: int, budget: str) -> None:
-        say(f"stage {number}: {budget}")
-
-    def on_episode(episode: Episode, best: Episode) -> None:
-        done = episode.number + 1
-        if done % tenth == 0:
-            say(f"  episode {done}: {best_words(best)}")
+        console.print(f"stage {number}: {budget}")
 
     def on_epoch(epoch: Epoch) -> None:
-        say(f"  epoch {epoch.number + 1}: {epoch_words(epoch)}")
+        say(f"epoch {epoch.number + 1}: {epoch_words(epoch)}")
 
-    return Observer(on_stage=on_stage, on_episode=on_episode, on_epoch=on_epoch)
+    return Observer(on_stage=on_stage, progress=Lines(say), on_epoch=on_epoch)

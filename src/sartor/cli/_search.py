@@ -49,13 +49,12 @@ class Search:
 
 def search(config: RunConfig, console: Console, *, resume: bool = False) -> None:
     """Search as the options of a run say, and print what was found."""
-    from sartor.cli._progress import search_progress
     from sartor.cli._tables import results_table
-    from sartor.runs import Run
+    from sartor.runs import Run, shown_on
 
     run = Run.of(config)
-    with search_progress(console, config.options.episodes) as show:
-        result = run.search(show, resume=resume)
+    with shown_on(console) as progress:
+        result = run.search(progress, resume=resume)
     report = result.report
     table = results_table(report)
     console.print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 from sartor.cli._options import Option
 from sartor.errors import UsageError
@@ -13,7 +14,7 @@ def spell_out(arguments: Sequence[str], options: Mapping[str, Option]) -> list[s
     """The same arguments with one value a word.
 
     Lists may be written with spaces or commas, ``--seed-with uniform,greedy``; an empty one is
-    ``--seed-with ''``. Underscores in names of options stand for hyphens.
+    ``--seed-with ''``. Underscores in names of options stand for hyphens, ``93%`` for 0.93.
 
     Raises `UsageError`, with the nearest name, for an option or a choice that does not exist.
     """
@@ -29,7 +30,7 @@ def spell_out(arguments: Sequence[str], options: Mapping[str, Option]) -> list[s
         values = _values(value, option) if equals else []
         if equals and not option.takes_list:
             # One word, so that a value may begin with a hyphen.
-            words.append(f"{option.name}={value}")
+            words.append(f"{option.name}={values[0]}")
         else:
             words += [option.name, *values]
     return words
@@ -51,9 +52,22 @@ def _values(text: str, option: Option | None) -> list[str]:
     values = [text]
     if option.takes_list:
         values = [value for value in text.split(",") if value]
+    if option.takes_share:
+        values = [_share(value) for value in values]
     for value in values:
         _require_choice(value, option)
     return values
+
+
+def _share(text: str) -> str:
+    """A percentage as a fraction; any other text as it is."""
+    if not text.endswith("%"):
+        return text
+    try:
+        share = Decimal(text.removesuffix("%")) / 100
+    except ArithmeticError:
+        return text  # tyro says that it is no number
+    return f"{share:f}"
 
 
 def _require_choice(value: str, option: Option) -> None:

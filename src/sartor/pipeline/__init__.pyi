@@ -2,6 +2,7 @@ from ._found import Found as Found
 from ._found import SearchFiles as SearchFiles
 from ._options import Measurement as Measurement
 from ._options import SearchOptions as SearchOptions
+from ._original import OriginalScore as OriginalScore
 from ._pipeline import Pipeline as Pipeline
 from ._report import SCHEMA as SCHEMA
 from ._report import Entry as Entry

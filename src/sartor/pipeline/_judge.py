@@ -22,7 +22,15 @@ from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.rewards import Reward
-from sartor.scoring import ImageScorer, Outcome, Scorer
+from sartor.scoring import (
+    ImageScorer,
+    Interval,
+    Outcome,
+    Score,
+    Scorer,
+    change_interval,
+    mean_interval,
+)
 from sartor.targets import SURE, Comparison, Deployment
 from sartor.tasks import CLASSIFICATION, Task
 
@@ -54,6 +62,24 @@ class Verdict:
     def slowest(self) -> float:
         """The relative latency that it has at most; 0 where nothing was measured."""
         return 0.0 if self.latency is None else self.latency.high
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """How good a network is at last.
+
+    Attributes:
+        validation: On all validation images.
+        test: On the test images; None where there are none.
+    """
+
+    validation: Score
+    test: Score | None
+
+    @property
+    def last(self) -> Score:
+        """On the images that the search has not seen, where there are some."""
+        return self.validation if self.test is None else self.test
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +136,11 @@ class Judge:
         if data.test is not None:
             self.test = exact(data.test)
 
+    @functools.cached_property
+    def original(self) -> Scores:
+        """Of the original, on all validation images and on the test images."""
+        return self._scores(self.compressor.network.module)
+
     def choose(
         self, problem: Problem, candidates: Sequence[IntArray], ceiling: float | None
     ) -> Verdict:
@@ -164,17 +195,40 @@ class Judge:
         self, network: fx.GraphModule, policy: Policy, latency: Comparison | None = None
     ) -> Entry:
         """Accuracies and costs, absolute and as ratios."""
+        return self._entry(self._scores(network), policy, latency)
+
+    def original_entry(self, latency: Comparison | None) -> Entry:
+        """Of the original, with what measuring a candidate beside it said of its ``latency``."""
+        beside_itself = None if latency is None else latency.of_original
+        return self._entry(self.original, Policy(), beside_itself)
+
+    def _entry(self, scores: Scores, policy: Policy, latency: Comparison | None) -> Entry:
         cost = self.compressor.cost_model.cost(policy)
         ratio = cost.ratio(self.compressor.cost_model.original)
-        validation = self.validation.score(network)
-        test = self.test.score(network) if self.test else None
+        test = scores.test
         return Entry(
-            validation=validation.accuracy,
-            test=test.accuracy if test else None,
+            validation=scores.validation.accuracy,
+            test=None if test is None else test.accuracy,
             **asdict(cost),
             latency=latency,
             ratio=Ratio(**ratio),
+            validation_interval=_interval(scores.validation),
+            test_interval=_interval(test),
+            change=self._change(scores),
         )
+
+    def _scores(self, network: fx.GraphModule) -> Scores:
+        validation = self.validation.score(network)
+        test = self.test.score(network) if self.test else None
+        return Scores(validation, test)
+
+    def _change(self, scores: Scores) -> Interval | None:
+        """Of the accuracy from the original's, image by image."""
+        after = scores.last.correct
+        before = self.original.last.correct
+        if scores is self.original or after is None or before is None:
+            return None
+        return change_interval(after, before)
 
     def layers(
         self, policy: Policy, candidate: fx.GraphModule | None = None
@@ -232,3 +286,10 @@ class Judge:
         if self.deployment is None:
             return None
         return self.deployment.measure(network, SURE)
+
+
+def _interval(score: Score | None) -> Interval | None:
+    """Where an accuracy truly lies that was counted on images."""
+    if score is None or score.correct is None:
+        return None
+    return mean_interval(score.correct)

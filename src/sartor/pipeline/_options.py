@@ -62,6 +62,10 @@ class SearchOptions:
             images: in fp32 or, where they have bits, in the target's runtime.
         baselines: Rules that are scored like the finalists, for comparison.
         max_time: Seconds after which no new episode starts.
+        expect: Accuracy that the original must have, from 0 to 1: the search is refused if what
+            it reaches on the validation images excludes it.
+        anyway: Search although the original answers no better than by guessing, or its images
+            are certainly not prepared as in its training.
         compress: How a policy is carried out.
 
     >>> SearchOptions(agent="galen", episodes=100).methods
@@ -93,6 +97,8 @@ class SearchOptions:
     finalists: int = 8
     baselines: tuple[str, ...] = ("uniform",)
     max_time: float | None = None
+    expect: float | None = None
+    anyway: bool = False
     compress: CompressOptions = field(default_factory=CompressOptions)
 
     def __post_init__(self) -> None:
@@ -131,6 +137,11 @@ class SearchOptions:
         # Turned round, because NaN is neither below 0 nor at least 0.
         if self.max_time is not None and not self.max_time >= 0:
             raise UsageError(f"max_time is {self.max_time}; it must be seconds, at least 0")
+        if self.expect is not None and not 0 < self.expect <= 1:
+            raise UsageError(
+                f"expect is {self.expect}; it must be a share above 0 and up to 1, such as 0.93, "
+                "or --expect 93% on the command line"
+            )
         require_seed(self.seed)
 
     def _require_names(self) -> None:

@@ -15,16 +15,17 @@ from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
 from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._judge import Judge, Judged
 from sartor.pipeline._measurements import measure_layers
+from sartor.pipeline._original import OriginalScore, score_original
 from sartor.pipeline._prepared import Prepared
 from sartor.pipeline._report import Layers, Report
 from sartor.pipeline._setup import make_problem, make_scorer
 from sartor.policy import Policy
 from sartor.problem import Problem
+from sartor.progress import Progress, Step, silent
 from sartor.scoring import Evaluator, Scorer
 from sartor.search import (
     Episode,
     MemoryRecord,
-    OnEpisode,
     Search,
     SearchPlan,
     Study,
@@ -37,25 +38,27 @@ from sartor.targets import Deployment
 class Pipeline(Prepared):
     """A search that is ready to run: `prepare` makes one."""
 
-    def run(self, files: SearchFiles | None = None, on_episode: OnEpisode | None = None) -> Found:
-        """Search, judge the best, report.
+    def run(self, files: SearchFiles | None = None, progress: Progress = silent) -> Found:
+        """Score the original, search, judge the best, report; ``progress`` is told of all of it.
 
         Raises `BudgetError` for a budget that cannot be met, `RunError` if the episodes on disk
-        are of another search.
+        are of another search, `UsageError` for an original that is not what its user thinks.
         """
         files = files or SearchFiles()
         with tempfile.TemporaryDirectory() as scratch:
             deployment = self._deploy(Path(scratch))
             scorer = self._scorer(deployment)
+            judge = self._judge_of(scorer, deployment)
+            original = self._score_original(judge, scorer, progress)
             problem = self._problem(deployment, files)
-            search = self._search(problem, scorer, deployment, files, on_episode)
+            search = self._search(problem, scorer, deployment, files, progress)
 
             episodes = search.run()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
-            judged = self._judge(problem, scorer, deployment, search, episodes)
+            judged = self._judge(problem, judge, search, episodes)
 
-        report = self._report(problem, search, episodes, judged)
+        report = self._report(problem, search, episodes, judged, original)
         model = trainable_copy(judged.verdict.network)
         return Found(
             policy=judged.verdict.policy,
@@ -101,7 +104,7 @@ class Pipeline(Prepared):
         scorer: Scorer,
         deployment: Deployment | None,
         files: SearchFiles,
-        on_episode: OnEpisode | None,
+        progress: Progress,
     ) -> Search:
         ceiling = problem.latency_ceiling(self.budget)
         evaluator = Evaluator(
@@ -137,7 +140,7 @@ class Pipeline(Prepared):
             evaluator,
             plan,
             record,
-            on_episode=on_episode or (lambda episode, best: None),
+            progress=progress,
             sensitivity=omega,
             latency=latency,
         )
@@ -148,15 +151,8 @@ class Pipeline(Prepared):
             return MemoryRecord()
         return Study(path, self.settings())
 
-    def _judge(
-        self,
-        problem: Problem,
-        scorer: Scorer,
-        deployment: Deployment | None,
-        search: Search,
-        episodes: Sequence[Episode],
-    ) -> Judged:
-        judge = Judge(
+    def _judge_of(self, scorer: Scorer, deployment: Deployment | None) -> Judge:
+        return Judge(
             self.compressor,
             scorer,
             self.data,
@@ -165,6 +161,28 @@ class Pipeline(Prepared):
             task=self.task,
             deployment=deployment,
         )
+
+    def _score_original(self, judge: Judge, scorer: Scorer, progress: Progress) -> OriginalScore:
+        """First of all: what is compressed for hours should be what its user thinks it is."""
+        progress(Step("scoring the original"))
+        found = score_original(
+            self.compressor.network.module,
+            self.data if self.evaluate is None else None,
+            judge.original.validation,
+            scorer,
+            self.options,
+            task=self.task,
+        )
+        progress(found)
+        return found
+
+    def _judge(
+        self,
+        problem: Problem,
+        judge: Judge,
+        search: Search,
+        episodes: Sequence[Episode],
+    ) -> Judged:
         # Rules first: choosing may tighten the budget of the problem, by which rules decide too.
         baselines = {}
         for rule in self.options.baselines:
@@ -179,7 +197,7 @@ class Pipeline(Prepared):
         return Judged(
             verdict=verdict,
             baselines=baselines,
-            original=judge.entry(self.compressor.network.module, Policy()),
+            original=judge.original_entry(verdict.latency),
             best=judge.entry(verdict.network, verdict.policy, verdict.latency),
             layers=Layers(
                 original=judge.layers(Policy()),
@@ -188,7 +206,12 @@ class Pipeline(Prepared):
         )
 
     def _report(
-        self, problem: Problem, search: Search, episodes: Sequence[Episode], judged: Judged
+        self,
+        problem: Problem,
+        search: Search,
+        episodes: Sequence[Episode],
+        judged: Judged,
+        original: OriginalScore,
     ) -> Report:
         options = self.options
         network = self.compressor.network
@@ -215,6 +238,7 @@ class Pipeline(Prepared):
             latencies_unsettled=sum(map(is_unsettled, episodes)),
             baselines=judged.baselines,
             original=judged.original,
+            warnings=original.warnings,
             best=judged.best,
             layers=judged.layers,
             episodes=len(episodes),

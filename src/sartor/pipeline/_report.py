@@ -12,6 +12,7 @@ from sartor.errors import RunError
 from sartor.graph import KeptWhole
 from sartor.machine import structure
 from sartor.policy import Policy
+from sartor.scoring import Interval
 from sartor.targets import Comparison, Description
 
 #: Of ``result.json``.
@@ -48,6 +49,11 @@ class Entry:
         bops: Bit operations: MACs × weight bits × activation bits.
         latency: Measured on the target, beside the original's; None where nothing was measured.
         ratio: The costs as fractions of the original's.
+        validation_interval: Where the validation accuracy truly lies, at 95 %; None where it was
+            not counted on images.
+        test_interval: The same of the test accuracy.
+        change: Of the accuracy on the test images, else on the validation images, from the
+            original's; None of the original itself, and where nothing was counted.
     """
 
     validation: float
@@ -58,6 +64,9 @@ class Entry:
     bops: int
     latency: Comparison | None
     ratio: Ratio
+    validation_interval: Interval | None = None
+    test_interval: Interval | None = None
+    change: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +156,7 @@ class Report:
         latencies_unsettled: Measurements for which the machine was too busy.
         baselines: What rules gave, by name.
         original: The original network.
+        warnings: What looked wrong with it, one sentence each.
         best: What was found.
         layers: The layers of both.
         episodes: How many policies were scored.
@@ -177,6 +187,7 @@ class Report:
     latencies_unsettled: int
     baselines: Mapping[str, Entry]
     original: Entry
+    warnings: tuple[str, ...] = ()
     best: Entry
     layers: Layers
     episodes: int

@@ -17,6 +17,8 @@ from sartor.targets import Target
 _MAY_CHANGE = (
     "episodes",
     "max_time",
+    "expect",
+    "anyway",
     "finalists",
     "baselines",
     "base",

@@ -25,7 +25,15 @@ from ._summary import tuned_words as tuned_words
 from ._summary import verified_briefly as verified_briefly
 from ._summary import verified_words as verified_words
 from ._units import counted as counted
+from ._units import duration as duration
 from ._units import in_bytes as in_bytes
+from ._units import interval_words as interval_words
 from ._units import milliseconds as milliseconds
 from ._units import percent as percent
 from ._verify import VerifiedRun as VerifiedRun
+from .progress import Bar as Bar
+from .progress import Lines as Lines
+from .progress import as_progress as as_progress
+from .progress import best_words as best_words
+from .progress import original_words as original_words
+from .progress import shown_on as shown_on

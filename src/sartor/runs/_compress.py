@@ -11,11 +11,12 @@ from sartor.agents import AgentFactory
 from sartor.budget import Budget
 from sartor.data import Data
 from sartor.pipeline import Pipeline, SearchOptions
+from sartor.progress import Progress, Step
 from sartor.rewards import Reward
 from sartor.runs._config import RunConfig, calibration_count
 from sartor.runs._run import Result, Run
 from sartor.runs._subject import SubjectSource, as_source
-from sartor.search import OnEpisode
+from sartor.runs.progress import as_progress
 from sartor.targets import Target
 from sartor.tasks import Task
 
@@ -34,7 +35,7 @@ def compress(
     task: str | Task = "classification",
     weights: str | Path | None = None,
     out: str | Path | None = None,
-    on_episode: OnEpisode | None = None,
+    progress: Progress | bool | None = None,
 ) -> Result:
     """Search what to prune, and how few bits to keep, so that a network meets a budget.
 
@@ -56,12 +57,14 @@ def compress(
         weights: A .safetensors file for a network that is given by name.
         out: Folder of the run. Every episode is on disk at once; a search that was interrupted
             goes on where it stopped when it is called again.
-        on_episode: Called after every episode, with it and the best so far.
+        progress: Whether to show on standard error what goes on: if not given, on a terminal and
+            in a notebook only. Or what is called with each event (`sartor.progress.Event`).
 
-    Raises `BudgetError` for a budget that cannot be met, `TraceError` for a network that cannot be
-    traced, `WeightsError` for weights that are not finite, `DataError` for data that does not fit,
-    `RunError` while another process searches in ``out``, or if a search of other options was
-    begun there.
+    Raises `UsageError` for an original that is not what its user thinks: no better than guessing,
+    or not as accurate as the options ``expect``; `BudgetError` for a budget that cannot be met,
+    `TraceError` for a network that cannot be traced, `WeightsError` for weights that are not
+    finite, `DataError` for data that does not fit, `RunError` while another process searches in
+    ``out``, or if a search of other options was begun there.
 
     >>> import torch
     >>> from sartor import Data, Images
@@ -73,36 +76,38 @@ def compress(
     """
     options = options or SearchOptions()
     source = as_source(model, data, weights=weights, seed=options.seed)
-    count = calibration_count(options)
-    subject = source.load(calibration=count)
-    pipeline = Pipeline.prepare(
-        subject.model,
-        subject.data,
-        budget=budget,
-        evaluate=evaluate,
-        example_inputs=example_inputs,
-        options=options,
-        agent=agent,
-        reward=reward,
-        target=target,
-        task=task,
-    )
-
-    config = _config(source, pipeline, task, out)
-    # A target of a name is made again from the options.
-    target_object = target if isinstance(target, Target) else None
-    if out is not None:
-        run = Run(
-            out,
-            model=subject.model,
-            data=subject.data,
-            target=target_object,
-            task=pipeline.task,
-            config=config,
+    with as_progress(progress) as told:
+        told(Step("preparing"))
+        count = calibration_count(options)
+        subject = source.load(calibration=count)
+        pipeline = Pipeline.prepare(
+            subject.model,
+            subject.data,
+            budget=budget,
+            evaluate=evaluate,
+            example_inputs=example_inputs,
+            options=options,
+            agent=agent,
+            reward=reward,
+            target=target,
+            task=task,
         )
-        return run.carry_out(pipeline, subject, on_episode)
 
-    found = pipeline.run(on_episode=on_episode)
+        config = _config(source, pipeline, task, out)
+        # A target of a name is made again from the options.
+        target_object = target if isinstance(target, Target) else None
+        if out is not None:
+            run = Run(
+                out,
+                model=subject.model,
+                data=subject.data,
+                target=target_object,
+                task=pipeline.task,
+                config=config,
+            )
+            return run.carry_out(pipeline, subject, told)
+
+        found = pipeline.run(progress=told)
     return Result(
         **vars(found), config=config, subject=subject, target=target_object, task=pipeline.task
     )

@@ -14,12 +14,14 @@ from sartor.errors import RunError
 from sartor.finetune import Epoch, FinetuneOptions, Teacher
 from sartor.machine import alone_in, torch_threads, write_text
 from sartor.pipeline import Found, Pipeline, SearchFiles
+from sartor.progress import Event, Progress, Step, silent
 from sartor.registry import import_object
 from sartor.runs._config import RunConfig, calibration_count, command_line, require_threads
 from sartor.runs._finetune import FinetuneReport, Finetuning
 from sartor.runs._picks import RunPicks
 from sartor.runs._subject import Subject
-from sartor.search import Episode, OnEpisode, Study
+from sartor.runs.progress import as_progress
+from sartor.search import Study
 from sartor.targets import Target
 from sartor.tasks import Task
 from sartor.track import trackers
@@ -126,33 +128,33 @@ class Run(RunPicks):
         assert config.out is not None
         return cls(config.out, config=config)
 
-    def search(self, on_episode: OnEpisode | None = None, *, resume: bool = False) -> Result:
+    def search(self, progress: Progress | bool | None = None, *, resume: bool = False) -> Result:
         """Search and save; everything is in the folder when this returns.
 
         Args:
-            on_episode: Called after every episode, with it and the best so far.
+            progress: Whether to show on standard error what goes on, or what is told, as for
+                `sartor.compress`.
             resume: Go on with the episodes that the folder holds.
 
         Raises `RunError` if the folder already holds episodes and ``resume`` is not set, or while
         another process searches in it; then nothing in it is touched.
         """
-        known = len(self.episodes)
         self._require_free(resume=resume)
         config = self.config
         with (
             torch_threads(config.threads),
             trackers(config.track, self.folder) as listening,
+            as_progress(progress) as told,
         ):
+
+            def tell(event: Event, /) -> None:
+                for tracker in listening:
+                    tracker(event)
+                told(event)
+
+            tell(Step("preparing"))
             count = calibration_count(config.options)
             subject = self._source().load(calibration=count)
-
-            def tell(episode: Episode, best: Episode) -> None:
-                if episode.number >= known:  # those before were logged when they were new
-                    for tracker in listening:
-                        tracker.on_episode(episode, best)
-                if on_episode is not None:
-                    on_episode(episode, best)
-
             pipeline = Pipeline.prepare(
                 subject.model,
                 subject.data,
@@ -179,7 +181,7 @@ class Run(RunPicks):
             )
 
     def carry_out(
-        self, pipeline: Pipeline, subject: Subject, on_episode: OnEpisode | None = None
+        self, pipeline: Pipeline, subject: Subject, progress: Progress = silent
     ) -> Result:
         """Run a search that is prepared, in this folder; everything is there when this returns."""
         with alone_in(self.folder):
@@ -190,7 +192,7 @@ class Run(RunPicks):
                 profile=self.layout.profile,
                 sensitivity=self.layout.sensitivity,
             )
-            found = pipeline.run(files, on_episode)
+            found = pipeline.run(files, progress)
         result = Result(
             **vars(found),
             config=self.config,

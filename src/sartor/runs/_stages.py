@@ -23,13 +23,13 @@ from sartor.machine import read_json, require, write_text
 from sartor.pipeline import Ratio
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
+from sartor.progress import Progress, silent
 from sartor.runs._config import RunConfig, calibration_count, command_line
 from sartor.runs._finetune import TestAccuracy, ValidationAccuracy
 from sartor.runs._layout import Layout, ScheduleLayout
 from sartor.runs._run import Run
 from sartor.runs._schedule import Schedule
 from sartor.runs._subject import SubjectSource
-from sartor.search import Episode
 from sartor.tasks import as_task, require_alike
 
 
@@ -39,12 +39,12 @@ class Observer:
 
     Attributes:
         on_stage: With the number and the budget of each stage that begins.
-        on_episode: After every episode, with it and the best of its search so far.
+        progress: With every event of the searches.
         on_epoch: After every epoch of fine-tuning.
     """
 
     on_stage: Callable[[int, str], None] = lambda stage, budget: None
-    on_episode: Callable[[Episode, Episode], None] = lambda episode, best: None
+    progress: Progress = silent
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
 
 
@@ -243,7 +243,7 @@ class _Stage:
             # The schedule may have been moved since, and with it what this stage is based on.
             run.config.save(run.folder)
         else:
-            stopped = run.search(observer.on_episode, resume=True).stopped
+            stopped = run.search(observer.progress, resume=True).stopped
         if stopped or run.state != "finished":
             again = command_line("schedule", "--resume", self.layout.folder)
             raise RunError(

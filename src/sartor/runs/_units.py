@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sartor.scoring import Interval
+
 
 def counted(count: int, noun: str) -> str:
     """A number of things.
@@ -42,3 +47,29 @@ def in_bytes(count: int | None) -> str:
     if count is None:
         return "unknown"
     return f"{count:,} bytes"
+
+
+def interval_words(interval: Interval) -> str:
+    """Where an accuracy lies, in percent.
+
+    >>> from sartor.scoring import Interval
+    >>> interval_words(Interval(0.905, 0.921, images=5000))
+    '90.5 to 92.1'
+    """
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """A time, to the second.
+
+    >>> duration(42.3), duration(160), duration(7300)
+    ('42 s', '2:40', '2:01:40')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}"

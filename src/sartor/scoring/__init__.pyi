@@ -3,6 +3,10 @@ from ._evaluator import Evaluator as Evaluator
 from ._evaluator import Outcome as Outcome
 from ._images import ImageScorer as ImageScorer
 from ._inputs import Inputs as Inputs
+from ._interval import Interval as Interval
+from ._interval import accuracy_interval as accuracy_interval
+from ._interval import change_interval as change_interval
+from ._interval import mean_interval as mean_interval
 from ._race import probability_of_no_worse as probability_of_no_worse
 from ._scorable import require_scorable as require_scorable
 from ._score import Score as Score

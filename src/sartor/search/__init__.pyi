@@ -1,3 +1,6 @@
+from ._best import EpisodeScored as EpisodeScored
+from ._best import better as better
+from ._best import could_be_delivered as could_be_delivered
 from ._env import FEATURES as FEATURES
 from ._env import CompressionEnv as CompressionEnv
 from ._episode import Episode as Episode
@@ -7,7 +10,6 @@ from ._front import cost_axis as cost_axis
 from ._front import cost_of as cost_of
 from ._front import front as front
 from ._loop import LayerLatency as LayerLatency
-from ._loop import OnEpisode as OnEpisode
 from ._loop import Search as Search
 from ._plan import SearchPlan as SearchPlan
 from ._record import MemoryRecord as MemoryRecord

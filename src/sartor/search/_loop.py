@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,10 @@ from sartor.agents import AGENTS, Agent, SearchContext, Trajectory, as_factory, 
 from sartor.errors import RunError
 from sartor.machine import FloatArray, IntArray
 from sartor.problem import Problem
+from sartor.progress import Progress, silent
 from sartor.rewards import as_reward
 from sartor.scoring import Evaluator, Outcome
+from sartor.search._best import EpisodeScored, better
 from sartor.search._env import FEATURES, CompressionEnv
 from sartor.search._episode import Episode
 from sartor.search._interruption import Interruption
@@ -25,15 +27,8 @@ from sartor.sensitivity import Sensitivity
 #: coarsest precision.
 LayerLatency = Mapping[str, tuple[float, float]]
 
-#: Called with each episode and with the best so far.
-OnEpisode = Callable[[Episode, Episode], None]
-
 #: Recorded ratios are compared to this many digits.
 _DIGITS = 9
-
-
-def _ignore(episode: Episode, best: Episode) -> None:
-    """What is called where nobody listens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +59,7 @@ class Search:
         plan: SearchPlan,
         record: Record,
         *,
-        on_episode: OnEpisode = _ignore,
+        progress: Progress = silent,
         sensitivity: Sensitivity | None = None,
         latency: LayerLatency | None = None,
     ) -> None:
@@ -72,7 +67,7 @@ class Search:
         self.evaluator = evaluator
         self.plan = plan
         self.record = record
-        self.on_episode = on_episode
+        self.progress = progress
         self.sensitivity = sensitivity
         self.latency = latency
         self.stopped = False
@@ -134,10 +129,21 @@ class Search:
                 # Before anyone sees it: what was reported is never lost.
                 self.record.append(episode)
 
-            if best is None or episode.reward > best.reward:
-                best = episode
-            self.on_episode(episode, best)
+            best = better(episode, best, self._bound)
+            self.progress(
+                EpisodeScored(
+                    episode,
+                    best,
+                    total=self.plan.episodes,
+                    is_recorded=number < len(recorded),
+                )
+            )
             yield episode
+
+    @property
+    def _bound(self) -> float | None:
+        """The bound on latency that what is delivered must keep; None if it is a mere wish."""
+        return self.plan.ceiling if self.problem.budget.bounds_latency else None
 
     def _late(self, seconds: float) -> bool:
         return self.plan.max_time is not None and seconds > self.plan.max_time

@@ -91,6 +91,11 @@ class Comparison:
     original: Latency
     settled: bool = True
 
+    @property
+    def of_original(self) -> Comparison:
+        """The original beside itself, as it was measured here."""
+        return Comparison(1.0, 1.0, 1.0, self.original, self.original, self.settled)
+
 
 def compare(
     candidate: Callable[[], float],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from sartor.finetune import Epoch
+    from sartor.progress import Event
     from sartor.search import Episode
 
 #: Values by name: ``search/reward``.
@@ -19,8 +20,8 @@ Numbers = Mapping[str, float]
 class Tracker(ABC):
     """Keeps the numbers of a run; made with the folder of that run.
 
-    Its methods `on_episode` and `on_epoch` are the callbacks of a search and of a fine-tuning. A
-    context manager: when it closes, everything is on disk or sent.
+    It takes the events of a search itself, ``progress=tracker``; `on_epoch` is the callback of a
+    fine-tuning. A context manager: when it closes, everything is on disk or sent.
 
     Args:
         folder: That of the run. A tracker that writes files writes them there.
@@ -47,14 +48,28 @@ class Tracker(ABC):
     def close(self) -> None:
         """Nothing more will come."""
 
-    def on_episode(self, episode: Episode, best: Episode) -> None:
+    def __call__(self, event: Event, /) -> None:
+        """Keep an episode that is new; all other events are left alone."""
+        from sartor.search import EpisodeScored
+
+        # Those that are recorded were kept when they were new.
+        if isinstance(event, EpisodeScored) and not event.is_recorded:
+            self.on_episode(event.episode, event.best)
+
+    def on_episode(self, episode: Episode, best: Episode | None = None) -> None:
         """Keep an episode, and the best so far; what was not measured is left out."""
         outcome = episode.outcome
+        best_reward = None
+        best_accuracy = None
+        if best is not None:
+            best_reward = best.reward
+            best_accuracy = best.outcome.accuracy
+
         numbers = {
             "reward": episode.reward,
-            "best_reward": best.reward,
+            "best_reward": best_reward,
             "accuracy": outcome.accuracy,
-            "best_accuracy": best.outcome.accuracy,
+            "best_accuracy": best_accuracy,
             "divergence": outcome.divergence,
             "macs": outcome.cost.macs,
             "params": outcome.cost.params,

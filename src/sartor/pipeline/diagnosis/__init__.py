@@ -1,0 +1,5 @@
+"""Why a network answers wrongly that its user believes to be trained."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

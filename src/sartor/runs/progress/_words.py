@@ -1,0 +1,37 @@
+"""Events in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sartor.pipeline import OriginalScore
+from sartor.runs._units import interval_words, percent
+from sartor.search import Episode
+
+
+def original_words(found: OriginalScore) -> Iterator[str]:
+    """How good the original is, and what looks wrong with it, one sentence each."""
+    interval = found.interval
+    if interval is None:
+        yield f"original: {percent(found.accuracy)}, by your own measure"
+    else:
+        within = interval_words(interval)
+        images = f"{interval.images:,} validation images"
+        yield f"original: {percent(found.accuracy, 1)} of {images} ({within})"
+    for sentence in found.warnings:
+        yield f"warning: {sentence}"
+
+
+def best_words(best: Episode | None, original: float | None) -> str:
+    """How good the best episode so far is, beside the ``original`` on the same images."""
+    if best is None:
+        return "none within the budget yet"
+
+    outcome = best.outcome
+    words = f"best {percent(outcome.accuracy)}"
+    if original is not None:
+        words += f" (original {percent(original)})"
+    words += f", {outcome.cost.macs / 1e6:.2f} M MACs"
+    if outcome.relative_latency is not None:
+        words += f", latency {percent(outcome.relative_latency, 1)}"
+    return words
