@@ -21,9 +21,11 @@ class Export:
 
     Attributes:
         folder: Folder of the run.
-        format: onnx (integers as QDQ), openvino (IR), executorch (XNNPACK), or pt2 (torch.export).
+        format: onnx (integers as QDQ), openvino (IR), executorch (XNNPACK), aoti (compiled by
+            AOTInductor for the device of the search's target) or pt2 (torch.export).
         out: File to write; RUN/export/model with the format's suffix if not given.
-        batch: Images per run; any number if not given, which executorch cannot.
+        batch: Images per run; any number if not given, which executorch and aoti
+            cannot.
         original: What the run was made from, where its folder does not say it.
     """
 

@@ -14,6 +14,9 @@ import tyro
 #: Marks a list whose values may hold commas: ``Annotated[tuple[str, ...], HOLDS_COMMAS]``.
 HOLDS_COMMAS = "values hold commas"
 
+#: Options that may be called by a shorter name, where no other has it.
+_SHORT = {"--batch": "--target-batch"}
+
 # What tyro puts into annotations; its types say no more than that these are special forms.
 _POSITIONAL: Any = tyro.conf.Positional
 _OMIT_PREFIXES: Any = tyro.conf.OmitArgPrefixes
@@ -41,6 +44,9 @@ def options_of(command: type) -> dict[str, Option]:
     found = {"-h": Option("-h"), "--help": Option("--help")}
     for option in _options(command, prefix="", flat=False):
         found[option.name] = option
+    for short, name in _SHORT.items():
+        if name in found:
+            found.setdefault(short, found[name])
     return found
 
 

@@ -66,7 +66,7 @@ def search(config: RunConfig, console: Console, *, resume: bool = False) -> None
 
 def _sentences(report: Report, folder: Path) -> Iterator[str]:
     """What is to be known of a search beside its table."""
-    from sartor.runs import missed_words, percent
+    from sartor.runs import missed_words, percent, timed_words
 
     for item in report.kept_whole:
         yield f"kept whole: {item.channels} output channels of {item.layer} ({item.reason})"
@@ -88,6 +88,9 @@ def _sentences(report: Report, folder: Path) -> Iterator[str]:
         within = percent(error, 1)
         yield f"latency of whole networks was predicted within {within} (median)"
 
+    yield f"numbers of channels are multiples of {report.multiple}"
+    if report.timed is not None:
+        yield timed_words(report)
     yield from missed_words(report)
     if report.interrupted:
         again = command_line("search", "--resume", folder)

@@ -25,12 +25,14 @@ class Show:
     def run(self, console: Console) -> None:
         """Print its tables and a sentence on everything that was done since."""
         from sartor.cli._tables import policy_table, results_table
-        from sartor.runs import Run, tuned_words, verified_words
+        from sartor.runs import Run, timed_words, tuned_words, verified_words
 
         run = Run(self.folder)
         report = run.require_result()
         console.print(results_table(report))
         console.print(policy_table(report.policy))
+        if report.timed is not None:
+            console.print(timed_words(report))
         for sentence in run.missed:
             console.print(sentence)
         if run.finetuned is not None:

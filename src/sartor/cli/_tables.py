@@ -8,7 +8,7 @@ from rich.table import Table
 
 from sartor.pipeline import Report
 from sartor.policy import Policy
-from sartor.runs import HEADINGS, StageReport, cells, percent
+from sartor.runs import HEADINGS, StageReport, cells, headings, percent
 from sartor.sensitivity import Parameter, Sensitivity
 
 _BAR = 20
@@ -28,7 +28,8 @@ def results_table(report: Report) -> Table:
 
     budget = report.budget or "none"
     table = Table("", title=f"budget {budget}, before fine-tuning")
-    for heading in HEADINGS[:shown]:
+    batch = 1 if report.target is None else report.target.batch
+    for heading in headings(batch)[:shown]:
         table.add_column(heading, justify="right")
     for name, entry in rows.items():
         if name == "found":

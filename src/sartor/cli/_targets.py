@@ -63,17 +63,17 @@ def _layers_by_precisions(description: Description) -> dict[str, list[str]]:
     kinds: dict[str, list[str]] = {}
     # A cell per set of precisions is shorter than a line per kind of layer: most kinds agree.
     for kind, support in description.supports.items():
-        written = _precisions(support.precisions)
+        written = _precisions(support.precisions, description.dtypes)
         alike = kinds.setdefault(written, [])
         alike.append(kind)
     return kinds
 
 
-def _precisions(pairs: Iterable[tuple[int, int]]) -> str:
+def _precisions(pairs: Iterable[tuple[int, int]], dtypes: Iterable[str]) -> str:
     words = []
     for weight_bits, activation_bits in pairs:
         word = f"{weight_bits}/{activation_bits}"
         if weight_bits == activation_bits == FULL_WIDTH:
-            word = "fp32"
+            word = ", ".join(dtypes)
         words.append(word)
     return ", ".join(words)

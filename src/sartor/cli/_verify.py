@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 class Verify:
     """Run an exported file in its own runtime and measure accuracy, latency, size and memory.
 
-    Fails if the accuracy differs, the output of a layer drifts (ONNX), or it is slower or larger
-    than the budget allows.
+    Fails if the accuracy differs, the output of a layer drifts (ONNX), or it is slower than the
+    original, or slower or larger than the budget allows.
 
     Attributes:
         folder: Folder of the run.
-        format: Which export: onnx, openvino or executorch.
+        format: Which export: onnx, openvino, executorch, aoti or pt2.
         artifact: The file, if it is not where sartor export writes it.
         threads: Threads of the runtime; those of the search if not given.
         original: What the run was made from, where its folder does not say it.
@@ -64,15 +64,14 @@ class Verify:
 def _table(found: Verification) -> Table:
     from rich.table import Table
 
-    from sartor.runs import counted, in_bytes, milliseconds, percent
+    from sartor.runs import at_once, counted, in_bytes, milliseconds, percent
 
     latency = found.latency
     interval = f"{latency.low:.3f} to {latency.high:.3f}"
-    of_batch = f" of {found.batch} images" if found.batch > 1 else ""
     rows = {
         f"accuracy on {found.images:,} test images": percent(found.accuracy),
         "the same, simulated in PyTorch": percent(found.simulated),
-        f"latency{of_batch}": milliseconds(latency.candidate.median_s),
+        f"latency{at_once(found.batch)}": milliseconds(latency.candidate.median_s),
         "of the original's latency": f"{latency.relative:.3f} ({interval})",
         "size": in_bytes(found.size_bytes),
         "of the original's size": f"{found.relative_size:.3f}",

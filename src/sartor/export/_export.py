@@ -12,6 +12,7 @@ from sartor.compression import deployable, tensor_identity
 from sartor.errors import RunError, UsageError
 from sartor.export._format import Format
 from sartor.export._registry import find_format
+from sartor.targets import of_batch
 
 #: The entry of an artifact that says of which tensors it was made
 #: (`sartor.compression.tensor_identity`).
@@ -43,7 +44,7 @@ def export(
     identity = tensor_identity(network.state_dict())
     written = {**(metadata or {}), NETWORK: identity}
     ready = deployable(network).eval()
-    sized = _of_batch(inputs, batch or _OPEN_BATCH)
+    sized = of_batch(inputs, batch or _OPEN_BATCH)
 
     try:
         chosen.write(
@@ -55,7 +56,7 @@ def export(
         )
     except RunError as error:
         hint = ""
-        if batch is None and _can_be_written(chosen, ready, _of_batch(inputs, 1)):
+        if batch is None and _can_be_written(chosen, ready, of_batch(inputs, 1)):
             hint = "; with --batch 1 it can"
         raise RunError(f"{path}: {error}{hint}") from error
     return path
@@ -73,7 +74,7 @@ def _can_be_written(form: Format, network: fx.GraphModule, inputs: Sequence[Tens
 
 
 def _require_path_and_batch(form: Format, path: Path, batch: int | None) -> None:
-    if path.suffix != form.suffix:
+    if not path.name.endswith(form.suffix):
         raise UsageError(f"{path}: a file of format {form.name!r} ends in {form.suffix}")
 
     if batch is not None and batch < 1:
@@ -83,12 +84,3 @@ def _require_path_and_batch(form: Format, path: Path, batch: int | None) -> None
         raise UsageError(
             f"format {form.name!r} needs a fixed batch size; give for instance --batch 1"
         )
-
-
-def _of_batch(inputs: Sequence[Tensor], size: int) -> tuple[Tensor, ...]:
-    """The first example of each input, as often as the batch has examples."""
-    sized = []
-    for item in inputs:
-        others = [1] * (item.dim() - 1)
-        sized.append(item[:1].repeat(size, *others))
-    return tuple(sized)

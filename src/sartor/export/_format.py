@@ -6,11 +6,12 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, fx
 
 from sartor.machine import Float32Array
+from sartor.targets import TargetOptions
 
 #: What the metadata stands under, where a format has names for it.
 KEY = "sartor"
@@ -36,6 +37,10 @@ class Format(ABC):
     runtime: ClassVar[str] = ""
     dynamic: ClassVar[bool] = True
     names_layers: ClassVar[bool] = False
+
+    def on(self, options: TargetOptions) -> Self:
+        """The format as a target of these options reads it; most are the same for all."""
+        return self
 
     @abstractmethod
     def write(

@@ -1,6 +1,6 @@
 """Peak memory of running an artifact, in a process of its own.
 
-``python -m sartor.export._memory TARGET FILE THREADS`` prints it, in bytes.
+``python -m sartor.export._memory TARGET FILE THREADS BATCH DEVICE PRECISION`` prints it, in bytes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ _MOST = 300
 _STATUS = Path("/proc/self/status")
 
 
-def peak_memory(target: str, artifact: Path, threads: int) -> int | None:
+def peak_memory(target: str, artifact: Path, options: TargetOptions) -> int | None:
     """Bytes that loading and running an artifact add to a process that has its runtime loaded.
+
+    They are those of the machine, not of an accelerator.
 
     None where the system does not tell. Raises `RunError` if the artifact cannot be run.
     """
@@ -31,7 +33,9 @@ def peak_memory(target: str, artifact: Path, threads: int) -> int | None:
         return None
 
     module = "sartor.export._memory"
-    words = [sys.executable, "-m", module, target, str(artifact), str(threads)]
+    numbers = [str(options.threads), str(options.batch)]
+    place = [options.device, options.precision]
+    words = [sys.executable, "-m", module, target, str(artifact), *numbers, *place]
 
     # a target of another package is found there, too
     paths = os.pathsep.join(sys.path)
@@ -50,8 +54,9 @@ def peak_memory(target: str, artifact: Path, threads: int) -> int | None:
     return int(done.stdout.split()[-1])
 
 
-def _main(target: str, artifact: str, threads: str) -> None:
-    options = TargetOptions(threads=int(threads))
+def _main(target: str, artifact: str, *told: str) -> None:
+    threads, batch, device, precision = told
+    options = TargetOptions(int(threads), int(batch), device, precision)
     subject = targets.make(target, options)
 
     with suppress(OSError):

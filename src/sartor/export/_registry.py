@@ -17,6 +17,7 @@ FORMATS: Registry[type[Format]] = Registry(
         "onnx": "sartor.export._onnx:OnnxFormat",
         "openvino": "sartor.export._openvino:OpenVinoFormat",
         "executorch": "sartor.export._executorch:ExecutorchFormat",
+        "aoti": "sartor.export._aoti:AotiFormat",
         "pt2": "sartor.export._pt2:Pt2Format",
     },
 )

@@ -71,9 +71,15 @@ class Verification:
     def faults(self, *, latency: float | None = None, size: float | None = None) -> list[str]:
         """One sentence for everything that is not as promised.
 
-        ``latency`` and ``size`` are bounds relative to the original's.
+        ``latency`` and ``size`` are bounds relative to the original's; slower than the original is
+        a fault without any.
         """
         found = [*self._accuracy_faults(), *self._drift_faults()]
+        if self.latency.low > 1:
+            found.append(
+                f"it is slower than the original: relative latency is "
+                f"{self.latency.relative:.3f} (from {self.latency.low:.3f})"
+            )
 
         # the lower end: only what is above a bound for sure is a fault
         if latency is not None and self.latency.low > latency:

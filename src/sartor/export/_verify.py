@@ -60,21 +60,23 @@ def verify(
     original: fx.GraphModule,
     test: Images,
     *,
-    threads: int = 1,
+    options: TargetOptions | None = None,
     target: str = "",
     task: Task = CLASSIFICATION,
 ) -> Verification:
     """Run an artifact on the test images and compare it with the network it was made from.
 
     It is measured beside the ``original``, on the usual target of its format, or another ``target``
-    that reads it.
+    that reads it, with as many images at once as the artifact takes; if that is any number, as
+    many as the ``options`` of the target say.
 
     Raises `RunError` for a file that its runtime cannot load or run, or that says it was made from
     another network, `UsageError` for a format that no target here runs.
     """
-    chosen = find_format(form)
+    options = options or TargetOptions()
+    chosen = find_format(form).on(options)
     name = target or verifying_target(chosen)
-    runner = targets.make(name, TargetOptions(threads=threads))
+    runner = targets.make(name, options)
     session = runner.load(artifact)
     made_of = tensor_identity(network.state_dict())
     _require_network(artifact, chosen, made_of)
@@ -90,14 +92,14 @@ def verify(
         network=made_of,
         runtime=described.runtime,
         device=described.device,
-        threads=threads,
+        threads=options.threads,
         images=len(test),
         accuracy=accuracy,
         simulated=ImageScorer(test, task=task, dtype=torch.float32).score(network).accuracy,
         size_bytes=chosen.size_bytes(artifact),
         original_size_bytes=original_size,
-        peak_memory_bytes=peak_memory(name, artifact, threads),
-        batch=session.batch or 1,
+        peak_memory_bytes=peak_memory(name, artifact, options),
+        batch=session.batch or runner.batch,
         latency=latency,
         drift=drift(artifact, chosen, deployable(network), few),
     )

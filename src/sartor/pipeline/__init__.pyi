@@ -11,7 +11,9 @@ from ._report import LayerEntry as LayerEntry
 from ._report import Layers as Layers
 from ._report import Ratio as Ratio
 from ._report import Report as Report
+from ._report import Timed as Timed
 from ._setup import make_compressor as make_compressor
 from ._setup import make_problem as make_problem
 from ._setup import make_target as make_target
+from ._setup import multiple_of as multiple_of
 from ._setup import read_base as read_base

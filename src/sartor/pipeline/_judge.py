@@ -18,7 +18,7 @@ from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.machine import IntArray
-from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio
+from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio, Timed
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.rewards import Reward
@@ -91,6 +91,7 @@ class Judged:
     original: Entry
     best: Entry
     layers: Layers
+    timed: Timed | None = None
 
 
 class Judge:

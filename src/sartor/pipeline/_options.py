@@ -13,11 +13,21 @@ from sartor.machine import require_seed
 from sartor.problem import Granularity, Method
 from sartor.registry import Registry
 from sartor.rewards import REWARDS
-from sartor.targets import NUMBER, TARGETS, TargetOptions
+from sartor.targets import DEVICE, NUMBER, PRECISION, TARGETS, TargetOptions
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.
 DEFAULT_AGENT = "evolution"
 DEFAULT_SEEDS: tuple[str, ...] = ("uniform", "greedy", "knapsack")
+
+#: Options that are numbers of things.
+_COUNTS = (
+    "episodes",
+    "reward_images",
+    "finalists",
+    "target_threads",
+    "target_batch",
+    "multiple",
+)
 
 #: What can be measured of each layer before a search.
 Measurement = Literal["sensitivity", "latency"]
@@ -44,8 +54,11 @@ class SearchOptions:
         sensitivity: A sensitivity.json that sartor sensitivity wrote; if not given, what the
             agent needs is measured first.
         target: Runtime that latency is measured on and whose precisions are used: onnxruntime,
-            openvino, openvino-bf16, executorch, command or table.
+            openvino, openvino-bf16, executorch, torch, inductor, command or table.
         target_threads: Threads of the target's runtime.
+        target_batch: Images that are timed at once; --batch is short for it.
+        target_device: Where the targets torch and inductor compute: cpu, cuda, cuda:1 or mps.
+        target_precision: What they compute with: fp32, bf16 or fp16.
         command: With the target command: the program to run, with {model} where the path of the
             ONNX file goes.
         table: A JSON file of latencies of layers. The target table reads it; any other keeps
@@ -56,7 +69,9 @@ class SearchOptions:
         command_unit: Unit of the number: s, ms, us or ns.
         granularity: Remove whole channels, or single weights.
         min_keep: Smallest keep ratio of a group of channels.
-        multiple: Channel counts are multiples of this.
+        multiple: Channel counts are multiples of this. If not given, of what the target's kernels
+            work on at a time, 8 without a target, or of a part of it in small groups, so that
+            every group keeps eight choices; 1 leaves all counts open.
         reward_images: Validation images that give the reward.
         finalists: Best policies that are refitted from more images and scored on all validation
             images: in fp32 or, where they have bits, in the target's runtime.
@@ -66,6 +81,8 @@ class SearchOptions:
             it reaches on the validation images excludes it.
         anyway: Search although the original answers no better than by guessing, or its images
             are certainly not prepared as in its training.
+        timed: Whether what is delivered is timed beside the original where there is no target, in
+            a runtime that is installed; it takes a few seconds.
         compress: How a policy is carried out.
 
     >>> SearchOptions(agent="galen", episodes=100).methods
@@ -86,19 +103,23 @@ class SearchOptions:
     sensitivity: Path | None = None
     target: str = ""
     target_threads: int = 1
+    target_batch: int = 1
+    target_device: str = DEVICE
+    target_precision: str = PRECISION
     command: str = ""
     table: Path | None = None
     command_pattern: str = NUMBER
     command_unit: str = "ms"
     granularity: Granularity = "channels"
     min_keep: float = 0.2
-    multiple: int = 1
+    multiple: int | None = None
     reward_images: int = 1000
     finalists: int = 8
     baselines: tuple[str, ...] = ("uniform",)
     max_time: float | None = None
     expect: float | None = None
     anyway: bool = False
+    timed: bool = True
     compress: CompressOptions = field(default_factory=CompressOptions)
 
     def __post_init__(self) -> None:
@@ -122,6 +143,9 @@ class SearchOptions:
         """What the target is made with."""
         return TargetOptions(
             threads=self.target_threads,
+            batch=self.target_batch,
+            device=self.target_device,
+            precision=self.target_precision,
             command=self.command,
             command_pattern=self.command_pattern,
             command_unit=self.command_unit,
@@ -129,9 +153,9 @@ class SearchOptions:
         )
 
     def _require_counts(self) -> None:
-        for name in ("episodes", "reward_images", "finalists", "target_threads", "multiple"):
+        for name in _COUNTS:
             value = getattr(self, name)
-            if value < 1:
+            if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}; it must be at least 1")
 
         # Turned round, because NaN is neither below 0 nor at least 0.

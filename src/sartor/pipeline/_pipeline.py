@@ -13,12 +13,13 @@ from sartor.compression.modules import trainable_copy
 from sartor.errors import UsageError
 from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
 from sartor.pipeline._found import Found, SearchFiles
-from sartor.pipeline._judge import Judge, Judged
+from sartor.pipeline._judge import Judge, Judged, Verdict
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._original import OriginalScore, score_original
 from sartor.pipeline._prepared import Prepared
-from sartor.pipeline._report import Layers, Report
-from sartor.pipeline._setup import make_problem, make_scorer
+from sartor.pipeline._report import Layers, Report, Timed
+from sartor.pipeline._setup import make_problem, make_scorer, multiple_of
+from sartor.pipeline._timed import time_delivered
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.progress import Progress, Step, silent
@@ -203,6 +204,19 @@ class Pipeline(Prepared):
                 original=judge.layers(Policy()),
                 best=judge.layers(verdict.policy, verdict.network),
             ),
+            timed=self._time(verdict),
+        )
+
+    def _time(self, verdict: Verdict) -> Timed | None:
+        """What is delivered beside the original: as the target measured it, else here and now."""
+        if self.target is not None and verdict.latency is not None:
+            return Timed.of(verdict.latency, self.target.describe())
+        if not self.options.timed:
+            return None
+        return time_delivered(
+            self.compressor.network,
+            verdict.network,
+            self.options.target_options,
         )
 
     def _report(
@@ -232,6 +246,7 @@ class Pipeline(Prepared):
             methods=options.methods,
             state=options.state,
             granularity=options.granularity,
+            multiple=str(multiple_of(options, self.target)),
             seed=options.seed,
             target=None if self.target is None else self.target.describe(),
             latency_prediction_error=error,
@@ -245,6 +260,7 @@ class Pipeline(Prepared):
             interrupted=search.stopped and not has_all,
             seconds=round(seconds, 3),
             seconds_per_episode=mean_seconds(episodes),
+            timed=judged.timed,
             policy=verdict.policy,
             kept_whole=network.kept_whole,
             not_refitted=self.compressor.not_refitted(verdict.policy),

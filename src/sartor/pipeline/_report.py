@@ -70,6 +70,44 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Timed:
+    """What was delivered, timed beside the original where it may run.
+
+    Attributes:
+        target: Name of the runtime.
+        runtime: With its version.
+        batch: Images at once.
+        relative: Its latency as a fraction of the original's.
+        low: What was measured allows at least.
+        high: What it allows at most.
+    """
+
+    target: str
+    runtime: str
+    batch: int
+    relative: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, found: Comparison, described: Description) -> Timed:
+        """A comparison on a target."""
+        return cls(
+            target=described.target,
+            runtime=described.runtime,
+            batch=described.batch,
+            relative=found.relative,
+            low=found.low,
+            high=found.high,
+        )
+
+    @property
+    def slower(self) -> bool:
+        """Whether it is slower than the original for certain."""
+        return self.low > 1
+
+
+@dataclass(frozen=True)
 class LayerEntry:
     """One layer of a network.
 
@@ -150,6 +188,7 @@ class Report:
         methods: prune, quantize or both.
         state: Measurements of layers that the agent could see.
         granularity: channels or weights.
+        multiple: What numbers of channels are multiples of, in words.
         seed: What fixed everything.
         target: Where candidates were measured; None without a target.
         latency_prediction_error: Median relative error of predicted latencies.
@@ -163,6 +202,8 @@ class Report:
         interrupted: Whether the search was ended before all its episodes.
         seconds: What it took, of all processes that went on with it.
         seconds_per_episode: Where they went.
+        timed: What was found, timed beside the original; None where that was not asked for, and
+            where no runtime that is installed holds it.
         policy: What was decided.
         kept_whole: Channels that could not be removed, and why.
         not_refitted: Layers whose weights were not fitted anew, with the reason.
@@ -181,6 +222,7 @@ class Report:
     methods: tuple[str, ...]
     state: tuple[str, ...]
     granularity: str
+    multiple: str = "1"
     seed: int
     target: Description | None
     latency_prediction_error: float | None
@@ -194,6 +236,7 @@ class Report:
     interrupted: bool
     seconds: float
     seconds_per_episode: EpisodeSeconds
+    timed: Timed | None = None
     policy: Policy
     kept_whole: tuple[KeptWhole, ...]
     not_refitted: Mapping[str, str] = field(default_factory=dict)

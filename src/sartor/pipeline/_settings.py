@@ -19,6 +19,7 @@ _MAY_CHANGE = (
     "max_time",
     "expect",
     "anyway",
+    "timed",
     "finalists",
     "baselines",
     "base",

@@ -17,10 +17,13 @@ from sartor.errors import UsageError
 from sartor.graph import Network, trace
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
-from sartor.problem import Precision, Problem, SearchSpace
+from sartor.problem import Multiples, Precision, Problem, SearchSpace
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.targets import Deployment, LatencyTable, Target
 from sartor.tasks import Task
+
+#: Channels that kernels work on at a time, where no target says it.
+_KERNELS = 8
 
 
 def make_scorer(
@@ -115,7 +118,7 @@ def make_problem(
         methods=options.methods,
         granularity=options.granularity,
         min_keep=options.min_keep,
-        multiple=options.multiple,
+        multiple=multiple_of(options, target),
         precisions=precisions,
     )
     latency = None
@@ -129,6 +132,14 @@ def make_problem(
 
     bounds = budget if enforced else budget.without_latency()
     return Problem.of(compressor.cost_model, bounds, space, latency=latency, base=base)
+
+
+def multiple_of(options: SearchOptions, target: Target | None) -> int | Multiples:
+    """What channel counts are multiples of: as the options say, else as kernels work."""
+    if options.multiple is not None:
+        return options.multiple
+    channels = _KERNELS if target is None else target.describe().channel_multiple
+    return Multiples(channels)
 
 
 def _precisions(

@@ -9,5 +9,6 @@ from ._drafts import PolicyDraft as PolicyDraft
 from ._latency import LatencyPredictor as LatencyPredictor
 from ._methods import Granularity as Granularity
 from ._methods import Method as Method
+from ._multiples import Multiples as Multiples
 from ._problem import Problem as Problem
 from ._space import SearchSpace as SearchSpace

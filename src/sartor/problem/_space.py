@@ -21,6 +21,7 @@ from sartor.problem._decisions import (
     WeightDecision,
 )
 from sartor.problem._methods import Granularity, Method
+from sartor.problem._multiples import Multiples
 
 #: Fine-grained keep ratios are whole percents.
 _PERCENT = 100
@@ -39,7 +40,8 @@ class SearchSpace:
         methods: Prune, quantize, or both.
         granularity: Whether pruning removes channels of groups or single weights of layers.
         min_keep: Smallest keep ratio of a group, in (0, 1].
-        multiple: Channel counts are multiples of it, or all channels of a group.
+        multiple: Channel counts are multiples of it, or all channels of a group; `Multiples` are
+            smaller in small groups.
         precisions: Weight and activation bits that a target has for each layer.
 
     """
@@ -47,14 +49,14 @@ class SearchSpace:
     methods: Sequence[Method] = ("prune",)
     granularity: Granularity = "channels"
     min_keep: float = 0.2
-    multiple: int = 1
+    multiple: int | Multiples = 1
     precisions: Mapping[str, Sequence[Precision]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 < self.min_keep <= 1:
             raise UsageError(f"min_keep is {self.min_keep}; it must lie in (0, 1]")
-        if self.multiple < 1:
-            raise UsageError(f"multiple is {self.multiple}; it must be at least 1")
+        if self._largest_multiple < 1:
+            raise UsageError(f"multiple is {self._largest_multiple}; it must be at least 1")
 
     def decisions(self, cost_model: CostModel, base: Policy) -> list[Decision]:
         """All decisions in forward order; none keeps more channels or weights than ``base``."""
@@ -105,10 +107,18 @@ class SearchSpace:
         # A base may have left fewer channels than min_keep asks for.
         lowest = min(highest, least)
 
+        multiple = self.multiple
+        if isinstance(multiple, Multiples):
+            multiple = multiple.within(size)
+
         choices = np.arange(lowest, highest + 1)
-        is_multiple = choices % self.multiple == 0
+        is_multiple = choices % multiple == 0
         is_whole = choices == highest
         return choices[is_multiple | is_whole]
+
+    @property
+    def _largest_multiple(self) -> int:
+        return self.multiple.channels if isinstance(self.multiple, Multiples) else self.multiple
 
     def _of_bits(self, network: Network) -> list[Decision]:
         """One for each layer that has a choice of precisions."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sartor.compression import Origin
-from sartor.runs import HEADINGS, cells, percent, tuned_words
+from sartor.runs import cells, headings, percent, timed_words, tuned_words
 
 if TYPE_CHECKING:
     from sartor.pipeline import Report
@@ -59,13 +59,17 @@ def _metadata(run: Run) -> str:
 def _found(report: Report) -> Iterator[str]:
     """The table of networks and the policy."""
     # One column more than headings: that of the names has none.
-    columns = len(HEADINGS) + 1
+    batch = 1 if report.target is None else report.target.batch
+    named = headings(batch)
+    columns = len(named) + 1
     rule = "|---" * columns + "|"
-    lines = [_row("", *HEADINGS), rule]
+    lines = [_row("", *named), rule]
     for name, entry in report.networks.items():
         values = cells(entry)
         lines.append(_row(name, *values))
     yield "\n".join(lines)
+    if report.timed is not None:
+        yield f"{timed_words(report)}."
 
     yield "## Policy"
     policy = json.dumps(report["policy"], indent=1)

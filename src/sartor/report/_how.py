@@ -18,6 +18,7 @@ def how(run: Run) -> dict[str, str]:
         "budget": config.budget or "none",
         "agent": f"{options.agent}, seed {options.seed}, methods {methods}",
         "target": _target(run.result),
+        "channels": _multiple(run.result),
         "versions": _versions(run.result),
         "command": run.command,
     }
@@ -44,7 +45,12 @@ def _target(report: Report | None) -> str:
 
     target = report.target
     threads = counted(target.threads, "thread")
-    return f"{target.runtime}, {target.device}, {threads}"
+    images = counted(target.batch, "image")
+    return f"{target.runtime}, {target.device}, {threads}, {images} at once"
+
+
+def _multiple(report: Report | None) -> str:
+    return "" if report is None else f"in multiples of {report.multiple}"
 
 
 def _versions(report: Report | None) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sartor.machine import require
 from sartor.report._figures import CAPTIONS, figures
 from sartor.report._how import how
-from sartor.runs import HEADINGS, cells, percent, tuned_words, verified_words
+from sartor.runs import cells, headings, percent, timed_words, tuned_words, verified_words
 
 if TYPE_CHECKING:
     from sartor.pipeline import Entry
@@ -64,6 +64,8 @@ class Page:
 def page(run: Run, *, live: bool = False) -> str:
     """The page of a run. Raises `MissingPackageError` without altair, jinja2 and vl-convert."""
     delivered = [verified_words(verified) for verified in run.verified]
+    if run.result is not None and run.result.timed is not None:
+        delivered.insert(0, timed_words(run.result))
     if run.finetuned is not None:
         delivered.append(tuned_words(run.finetuned))
 
@@ -92,9 +94,10 @@ def payload(run: Run) -> dict[str, Any]:
     done = f"{len(episodes)} of {planned} episodes"
 
     networks = {} if run.result is None else run.result.networks
+    batch = run.config.options.target_batch
     return {
         "state": f"{run.state}: {done}, best {accuracy} of the reward images",
-        "table": table(networks),
+        "table": table(networks, batch),
         "figures": drawn(figures(run), CAPTIONS),
     }
 
@@ -107,10 +110,10 @@ def drawn(charts: Mapping[str, Chart], captions: Mapping[str, str]) -> dict[str,
     return found
 
 
-def table(networks: Mapping[str, Entry]) -> str:
+def table(networks: Mapping[str, Entry], batch: int = 1) -> str:
     """The networks of reports by name, one row each; a sentence where there are none yet."""
     rows = {name: cells(entry) for name, entry in networks.items()}
-    return _fill(_TABLE, headings=HEADINGS, rows=rows)
+    return _fill(_TABLE, headings=headings(batch), rows=rows)
 
 
 def _fill(template: str, **values: object) -> str:

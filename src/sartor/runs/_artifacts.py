@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Self
@@ -20,7 +21,7 @@ from sartor.runs._folder import RunFolder
 from sartor.runs._layout import verification_of
 from sartor.runs._subject import Subject, SubjectSource
 from sartor.runs._verify import VerifiedRun, hold_against
-from sartor.targets import Target
+from sartor.targets import Target, TargetOptions, taken
 from sartor.tasks import TASKS, Task, as_task
 
 
@@ -122,15 +123,15 @@ class RunArtifacts(RunFolder):
         """Write the latest network in the format of a runtime; returns the file.
 
         Args:
-            format: onnx, openvino, executorch or pt2.
+            format: onnx, openvino, executorch, aoti or pt2.
             batch: Images per run; any number if not given.
             out: The file; ``export/model`` with the format's suffix if not given.
 
         Raises `UsageError` for a format that is not known, `RunError` if there is no network yet.
         """
-        suffix = find_format(format).suffix
+        form = find_format(format).on(self.config.options.target_options)
         stored = self.latest
-        path = Path(out) if out else self.layout.artifact(suffix)
+        path = Path(out) if out else self.layout.artifact(form.suffix)
         original = self._source().build(stored.origin)
         network = stored.load(original)
 
@@ -138,7 +139,7 @@ class RunArtifacts(RunFolder):
             network,
             stored.inputs,
             path,
-            format,
+            form,
             metadata=self._metadata(stored),
             batch=batch,
         )
@@ -194,23 +195,36 @@ class RunArtifacts(RunFolder):
         image = images.calibration.batch(slice(0, 1))
         original = trace(subject.model, image).module
         candidate = stored.load(subject.model)
-        options = self.config.options
-        target = verifying_target(format, options.target)
+        target, options = self._verifying(format, threads)
         found = verify(
             path,
             format,
             candidate,
             original,
             images.test,
-            threads=threads or options.target_threads,
+            options=options,
             target=target,
             task=self.task,
         )
 
-        verified = hold_against(found, path, self.config, self.result, target)
+        verified = hold_against(
+            found,
+            path,
+            self.config,
+            self.result,
+            target=target,
+            options=options,
+        )
         verified.save()
         self.refresh()
         return verified
+
+    def _verifying(self, form: str, threads: int | None) -> tuple[str, TargetOptions]:
+        """Target and options under which files of a format are verified: as in the search."""
+        searched = self.config.options
+        target = verifying_target(form, searched.target)
+        options = taken(target, searched.target_options)
+        return target, dataclasses.replace(options, threads=threads or options.threads)
 
     @property
     def _given_names(self) -> tuple[str, ...]:

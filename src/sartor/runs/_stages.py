@@ -20,7 +20,7 @@ from sartor.errors import RunError, WeightsError
 from sartor.finetune import Epoch
 from sartor.graph import trace
 from sartor.machine import read_json, require, write_text
-from sartor.pipeline import Ratio
+from sartor.pipeline import Ratio, make_target, multiple_of
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
 from sartor.progress import Progress, silent
@@ -165,7 +165,7 @@ def _require_possible(schedule: Schedule) -> None:
     space = SearchSpace(
         granularity=options.granularity,
         min_keep=options.min_keep,
-        multiple=options.multiple,
+        multiple=multiple_of(options, make_target(options)),
     )
     # What one stage leaves at least is what the next one may begin with.
     least = Policy()

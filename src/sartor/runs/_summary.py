@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sartor.pipeline import Entry, Report
+from sartor.pipeline import Entry, Report, Timed
 from sartor.runs._units import counted, in_bytes, milliseconds, percent
 
 if TYPE_CHECKING:
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 #: Headings of `cells`; the last only where something was measured.
 HEADINGS = ("validation", "test", "MACs", "parameters", "size", "latency")
+
+
+def headings(batch: int = 1) -> tuple[str, ...]:
+    """The headings, the last with how many images a latency is of."""
+    *others, latency = HEADINGS
+    return (*others, f"{latency}{at_once(batch)}")
 
 
 def relative_latency(name: str, entry: Entry) -> float | None:
@@ -53,12 +59,40 @@ def missed_words(report: Report) -> list[str]:
             f"the machine was too busy for {report.latencies_unsettled} of the measurements in "
             "the search; they are likely too slow"
         )
+    timed = report.timed
+    if timed is not None and timed.slower:
+        found.append(
+            f"what was found is SLOWER than the original: {_relative(timed)} in {timed.runtime}; a "
+            "target and a bound on latency, such as latency<=0.7, find what is faster"
+        )
     if not report.budget_met:
         why = "the reward weighs latency, it does not bound it"
         if report.budget_enforced:
             why = "no finalist was fast enough when measured"
         found.append(f"the budget {report.budget} was NOT met: {why}")
     return found
+
+
+def timed_words(report: Report) -> str:
+    """How fast what was found is beside the original, in one sentence; empty if not timed."""
+    timed = report.timed
+    if timed is None:
+        return ""
+    return f"in {timed.runtime} it takes {_relative(timed)}"
+
+
+def at_once(batch: int) -> str:
+    """How many images a latency is of, where that is more than one.
+
+    >>> at_once(1), at_once(50)
+    ('', ' of 50 images at once')
+    """
+    return f" of {batch:,} images at once" if batch > 1 else ""
+
+
+def _relative(timed: Timed) -> str:
+    interval = f"{timed.low:.2f} to {timed.high:.2f}"
+    return f"{timed.relative:.2f} of the original's latency ({interval}){at_once(timed.batch)}"
 
 
 def tuned_words(report: FinetuneReport) -> str:
@@ -90,7 +124,6 @@ def verified_words(verified: VerifiedRun) -> str:
     """What was measured of an exported file, in one sentence."""
     found = verified.found
     latency = found.latency
-    of_batch = f" of {found.batch} images" if found.batch > 1 else ""
     threads = counted(found.threads, "thread")
     where = f"{found.runtime} on {found.device}, {threads}"
 
@@ -99,7 +132,7 @@ def verified_words(verified: VerifiedRun) -> str:
     measured = milliseconds(latency.candidate.median_s)
     parts = (
         f"accuracy {accuracy} on {found.images:,} test images (simulated {simulated})",
-        f"latency{of_batch} {measured}",
+        f"latency{at_once(found.batch)} {measured}",
         f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
         in_bytes(found.size_bytes),
         f"peak memory {in_bytes(found.peak_memory_bytes)}.",

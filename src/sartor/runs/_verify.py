@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sartor.budget import Budget
@@ -15,6 +15,7 @@ from sartor.pipeline import Report
 from sartor.runs._config import RunConfig
 from sartor.runs._layout import verification_of
 from sartor.runs._units import counted
+from sartor.targets import DEVICE, PRECISION, TargetOptions
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,22 @@ def hold_against(
     artifact: Path,
     config: RunConfig,
     result: Report | None,
+    *,
     target: str,
+    options: TargetOptions,
 ) -> VerifiedRun:
-    """What was measured on a target, held against the budget of a run.
+    """What was measured on a target of some options, held against the budget of a run.
 
-    A bound on latency was promised for the target of the search, its threads and one image at a
-    time; it is not held against another runtime, number of threads or batch.
+    A bound on latency was promised for the target of the search, its threads, its device and the
+    images that it ran at once; it is not held against others.
     """
     budget = Budget.parse(config.budget)
     latency: float | None = None
     unchecked: tuple[str, ...] = ()
     if budget.bounds_latency and result is not None and result.budget_enforced:
-        promised = _where(config.options.target, config.options.target_threads, 1)
-        here = _where(target, found.threads, found.batch)
+        promised = _where(config.options.target, config.options.target_options)
+        measured = replace(options, threads=found.threads, batch=found.batch)
+        here = _where(target, measured)
         # Another runtime is another machine: that it is slower breaks no promise.
         if promised == here:
             latency = result.latency_ceiling
@@ -84,5 +88,9 @@ def hold_against(
     return VerifiedRun(found, tuple(faults), unchecked, verification_of(artifact))
 
 
-def _where(target: str, threads: int, batch: int) -> str:
-    return f"on {target}, {counted(threads, 'thread')}, of {counted(batch, 'image')} at once"
+def _where(target: str, options: TargetOptions) -> str:
+    place = target
+    if (options.device, options.precision) != (DEVICE, PRECISION):
+        place = f"{target} in {options.precision} on {options.device}"
+    threads = counted(options.threads, "thread")
+    return f"on {place}, {threads}, of {counted(options.batch, 'image')} at once"

@@ -15,11 +15,13 @@ from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH, Policy
-from sartor.targets._options import TargetOptions
+from sartor.targets._options import PRECISION, TargetOptions
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
 
 _KINDS = ("conv", "depthwise", "linear")
+#: Channels that kernels work on at a time, on about every processor.
+_BLOCK = 8
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Description:
         threads: Of the runtime.
         supports: What runs there, by kind of layer: conv, depthwise, linear.
         measured: False for targets that only estimate.
+        batch: Images that are timed at once.
+        channel_multiple: Channels that its kernels work on at a time: counts between multiples
+            of it save little, and may cost more than the next multiple.
+        dtypes: Formats of numbers that it can compute with where nothing is quantized.
     """
 
     target: str
@@ -60,6 +66,9 @@ class Description:
     threads: int
     supports: Mapping[str, Support]
     measured: bool = True
+    batch: int = 1
+    channel_multiple: int = _BLOCK
+    dtypes: tuple[str, ...] = (PRECISION,)
 
 
 class Session(Protocol):
@@ -75,7 +84,11 @@ class Session(Protocol):
         ...
 
     def seconds(self) -> float:
-        """Wall time of one run on fixed inputs of a batch of one."""
+        """Of one run on fixed inputs, by the clock of the device that computes.
+
+        They are as many images as the artifact takes at a time; if that is any number, as many as
+        the target's ``batch``.
+        """
         ...
 
 
@@ -90,6 +103,7 @@ class Target(ABC):
         suffix: How its artifacts end, with the dot.
         summary: What it is, in a few words.
         needs: The option of the command line without which it cannot be made, if there is one.
+        takes: Which it knows of the options batch, device and precision; others are refused.
         runs: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
         profiles: Whether it can measure the seconds of single layers.
         formats: Names of the formats of `sartor.export` whose artifacts are verified on it after a
@@ -97,24 +111,28 @@ class Target(ABC):
         reads_table: Whether the table of latencies in its options is where its numbers come from,
             not a place to keep what was measured.
         threads: Of the runtime.
+        batch: Images that are timed at once.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
     summary: ClassVar[str] = ""
     needs: ClassVar[str] = ""
+    takes: ClassVar[tuple[str, ...]] = ()
     runs: ClassVar[bool] = True
     profiles: ClassVar[bool] = False
     formats: ClassVar[tuple[str, ...]] = ()
     reads_table: ClassVar[bool] = False
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, batch: int = 1) -> None:
         self.threads = threads
+        self.batch = batch
 
     @classmethod
     def from_options(cls, options: TargetOptions) -> Self:
-        """The target that options describe; it takes those it knows, the threads at least."""
-        return cls(threads=options.threads)
+        """The target that options describe, made from the threads and from what it ``takes``."""
+        given = {name: getattr(options, name) for name in cls.takes}
+        return cls(threads=options.threads, **given)
 
     @property
     def scheme(self) -> Scheme:
@@ -129,8 +147,9 @@ class Target(ABC):
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
         """Write the artifact of a network to a new file; return its path.
 
-        The batch norms of the network are folded or quantized, ``inputs`` have a batch of one. The
-        file appears whole or not at all. Raises `RunError` for a network that it cannot hold.
+        The batch norms of the network are folded or quantized, ``inputs`` are of the target's
+        batch. The file appears whole or not at all. Raises `RunError` for a network that it cannot
+        hold.
         """
 
     @abstractmethod

@@ -37,6 +37,7 @@ class CommandTarget(Target):
         unit: Of the number: s, ms, us or ns.
         timeout_s: Seconds after which the program is ended.
         threads: Of the program, for the record.
+        batch: Images of the file that it is given.
         precisions: Pairs of weight and activation bits that it runs.
         device: Where it runs, for the record.
 
@@ -54,6 +55,7 @@ class CommandTarget(Target):
     suffix = ".onnx"
     summary = "any program that prints a latency"
     needs = "--command"
+    takes = ("batch",)
     runs = False
 
     def __init__(
@@ -64,10 +66,11 @@ class CommandTarget(Target):
         unit: str = "ms",
         timeout_s: float = 300.0,
         threads: int = 1,
+        batch: int = 1,
         precisions: Sequence[tuple[int, int]] = ((FULL_WIDTH, FULL_WIDTH), (8, 8)),
         device: str = "",
     ) -> None:
-        super().__init__(threads)
+        super().__init__(threads, batch)
         self._words = _words(command)
         self._pattern = _compiled(pattern)
         self._unit = _seconds_of(unit)
@@ -83,6 +86,7 @@ class CommandTarget(Target):
             pattern=options.command_pattern,
             unit=options.command_unit,
             threads=options.threads,
+            batch=options.batch,
         )
 
     def describe(self) -> Description:
@@ -93,16 +97,17 @@ class CommandTarget(Target):
             runtime=self._words[0],
             threads=self.threads,
             supports=Support.for_all_layers(self._precisions),
+            batch=self.batch,
         )
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
-        """An ONNX file with a batch of one."""
+        """An ONNX file with the batch of the inputs."""
         return write_onnx(network, inputs, path)
 
     def load(self, artifact: Path, *, threads: int | None = None) -> CommandSession:
         """Nothing is started yet; threads are the command's own affair."""
         words = [word.replace("{model}", str(artifact)) for word in self._words]
-        return CommandSession(words, self._pattern, self._unit, self._timeout_s)
+        return CommandSession(words, self._pattern, self._unit, self._timeout_s, self.batch)
 
     def compare(
         self,
@@ -130,11 +135,15 @@ class CommandTarget(Target):
 class CommandSession:
     """A command for one artifact."""
 
-    batch: int | None = 1
-
     def __init__(
-        self, words: list[str], pattern: re.Pattern[str], unit: float, timeout_s: float
+        self,
+        words: list[str],
+        pattern: re.Pattern[str],
+        unit: float,
+        timeout_s: float,
+        batch: int = 1,
     ) -> None:
+        self.batch: int | None = batch
         self._words = words
         self._pattern = pattern
         self._unit = unit

@@ -13,6 +13,7 @@ from sartor.compression import deployable, fold
 from sartor.graph import Network
 from sartor.machine import Float32Array
 from sartor.targets._base import Session, Target
+from sartor.targets._batches import of_batch
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience
 
@@ -43,7 +44,7 @@ class Deployment:
 
         Raises `RunError` for a network that the target cannot hold.
         """
-        inputs = network.example_inputs
+        inputs = of_batch(network.example_inputs, target.batch)
         path = folder / f"original{target.suffix}"
         folded = fold(network.module)
         original = target.build(folded, inputs, path)
@@ -56,9 +57,13 @@ class Deployment:
         return self._compare(artifact, patience)
 
     def measure_other(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Comparison:
-        """Latency of any network, such as a single layer, beside the original's."""
+        """Latency of any network, such as a single layer, beside the original's.
+
+        ``inputs`` have a batch of one; it is measured with as many images as the original.
+        """
         path = self._path("other")
-        artifact = self.target.build(network, inputs, path)
+        sized = of_batch(inputs, self.target.batch)
+        artifact = self.target.build(network, sized, path)
         return self._compare(artifact, _QUICK)
 
     def original_s(self) -> float:
@@ -78,7 +83,7 @@ class Deployment:
         session = self.target.load(artifact, threads=torch.get_num_threads())
 
         def run(images: Tensor) -> list[Tensor]:
-            numbers: Float32Array = images.numpy()
+            numbers: Float32Array = images.numpy(force=True)
             outputs = session.run([numbers])
             return [torch.from_numpy(output) for output in outputs]
 

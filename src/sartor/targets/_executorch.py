@@ -21,6 +21,7 @@ from sartor.errors import RunError
 from sartor.machine import Float32Array, require, write_atomically
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
+from sartor.targets._batches import in_batches
 from sartor.targets._exporting import exporting, running
 from sartor.targets._onnx_target import processor
 from sartor.targets._pt2e import with_integers
@@ -38,9 +39,10 @@ class ExecutorchTarget(Target):
     suffix = ".pte"
     summary = "ExecuTorch's XNNPACK kernels on this machine's processor"
     formats = ("executorch",)
+    takes = ("batch",)
 
-    def __init__(self, threads: int = 1) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int = 1, batch: int = 1) -> None:
+        super().__init__(threads, batch)
         self._version = require("executorch.version", extra="executorch").__version__
 
     def describe(self) -> Description:
@@ -51,6 +53,7 @@ class ExecutorchTarget(Target):
             runtime=f"executorch {self._version} (XNNPACK)",
             threads=self.threads,
             supports=Support.for_all_layers(_PRECISIONS),
+            batch=self.batch,
         )
 
     def build(
@@ -170,19 +173,14 @@ class ExecutorchSession:
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs, batch by batch."""
-        batches = []
         with running(self._artifact, ExecutorchTarget.name):
             method = self._ready()
-            for start in range(0, len(inputs[0]), self.batch):
-                rows = slice(start, start + self.batch)
-                given = [_tensor(item[rows]) for item in inputs]
-                outputs = method.execute(given)
-                batches.append([np.array(output) for output in outputs])
 
-        joined = []
-        for parts in zip(*batches, strict=True):
-            joined.append(np.concatenate(parts))
-        return joined
+            def execute(batch: list[Float32Array]) -> list[Float32Array]:
+                outputs = method.execute([_tensor(item) for item in batch])
+                return [np.array(output) for output in outputs]
+
+            return in_batches(execute, inputs, self.batch)
 
     def seconds(self) -> float:
         """One run on random numbers."""

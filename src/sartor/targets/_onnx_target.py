@@ -25,9 +25,10 @@ class OnnxTarget(Target):
     """
 
     suffix = ".onnx"
+    takes = ("batch",)
 
-    def __init__(self, threads: int, runtime: str) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, batch: int, runtime: str) -> None:
+        super().__init__(threads, batch)
         self._described = runtime
 
     @cached_property
@@ -45,6 +46,7 @@ class OnnxTarget(Target):
             runtime=self._described,
             threads=self.threads,
             supports=Support.for_all_layers(_PRECISIONS),
+            batch=self.batch,
         )
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:

@@ -36,14 +36,14 @@ class OnnxRuntimeTarget(OnnxTarget):
     profiles = True
     formats = ("onnx",)
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, batch: int = 1) -> None:
         self._runtime: Any = require("onnxruntime", extra="onnxruntime")
-        super().__init__(threads, f"onnxruntime {self._runtime.__version__}")
+        super().__init__(threads, batch, f"onnxruntime {self._runtime.__version__}")
 
     def load(self, artifact: Path, *, threads: int | None = None) -> OnnxRuntimeSession:
         """A session on the processor; several threads sleep between runs, a single one may spin."""
         options = self._options(threads or self.threads)
-        return OnnxRuntimeSession.open(self._runtime, artifact, options)
+        return OnnxRuntimeSession.open(self._runtime, artifact, options, self.batch)
 
     def profile(self, artifact: Path) -> dict[str, float]:
         """Median seconds of every layer, and of all other nodes of the optimised graph."""
@@ -63,7 +63,7 @@ class OnnxRuntimeTarget(OnnxTarget):
         with tempfile.TemporaryDirectory() as folder:
             prefix = Path(folder) / "profile"
             options.profile_file_prefix = str(prefix)
-            session = OnnxRuntimeSession.open(self._runtime, artifact, options)
+            session = OnnxRuntimeSession.open(self._runtime, artifact, options, self.batch)
             for _ in range(_PROFILED_RUNS):
                 session.seconds()
 
@@ -86,7 +86,7 @@ class OnnxRuntimeTarget(OnnxTarget):
 class OnnxRuntimeSession:
     """A loaded ONNX file; made by `open`."""
 
-    def __init__(self, artifact: Path, session: Any) -> None:
+    def __init__(self, artifact: Path, session: Any, timed: int) -> None:
         self.session = session
         self._artifact = artifact
         inputs = session.get_inputs()
@@ -101,20 +101,25 @@ class OnnxRuntimeSession:
         rng = np.random.default_rng(0)
         self._fixed: dict[str, Float32Array] = {}
         for item in inputs:
-            shape = [size if isinstance(size, int) else 1 for size in item.shape]
+            _, *sides = item.shape
+            shape = [self.batch or timed]
+            shape += [side if isinstance(side, int) else 1 for side in sides]
             numbers = rng.standard_normal(shape)
             self._fixed[item.name] = numbers.astype(np.float32)
 
     @classmethod
-    def open(cls, runtime: Any, artifact: Path, options: Any) -> OnnxRuntimeSession:
-        """Load a file. Raises `RunError` with what the runtime says if it cannot."""
+    def open(cls, runtime: Any, artifact: Path, options: Any, timed: int) -> OnnxRuntimeSession:
+        """Load a file; it is timed with so many images, if it takes any number.
+
+        Raises `RunError` with what the runtime says if it cannot be loaded.
+        """
         with running(artifact, OnnxRuntimeTarget.name, "loaded"):
             session = runtime.InferenceSession(
                 str(artifact),
                 options,
                 providers=["CPUExecutionProvider"],
             )
-        return cls(artifact, session)
+        return cls(artifact, session, timed)
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs."""

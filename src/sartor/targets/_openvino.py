@@ -28,10 +28,10 @@ class OpenVinoTarget(OnnxTarget):
     formats = ("openvino",)
     precision: ClassVar[str] = "f32"
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, batch: int = 1) -> None:
         self._runtime: Any = require("openvino", extra="openvino")
         version = self._runtime.__version__.partition("-")[0]
-        super().__init__(threads, f"openvino {version} ({self.precision})")
+        super().__init__(threads, batch, f"openvino {version} ({self.precision})")
 
     def load(self, artifact: Path, *, threads: int | None = None) -> OpenVinoSession:
         """A network compiled for latency when it is timed, for throughput when it is run."""
@@ -43,7 +43,7 @@ class OpenVinoTarget(OnnxTarget):
         with running(artifact, "openvino", "loaded"):
             model = core.read_model(str(artifact))
 
-        return OpenVinoSession(artifact, core, model, settings)
+        return OpenVinoSession(artifact, core, model, settings, self.batch)
 
 
 class OpenVinoBf16Target(OpenVinoTarget):
@@ -53,8 +53,8 @@ class OpenVinoBf16Target(OpenVinoTarget):
     summary = "OpenVINO in bf16 on this machine's processor"
     precision = "bf16"
 
-    def __init__(self, threads: int = 1) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int = 1, batch: int = 1) -> None:
+        super().__init__(threads, batch)
         abilities = self._runtime.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if "BF16" not in abilities:
             raise UsageError(
@@ -66,7 +66,7 @@ class OpenVinoSession:
     """A network, compiled when it is first needed."""
 
     def __init__(
-        self, artifact: Path, core: Any, model: Any, settings: dict[str, int | str]
+        self, artifact: Path, core: Any, model: Any, settings: dict[str, int | str], timed: int
     ) -> None:
         self._artifact = artifact
         self._core = core
@@ -83,7 +83,7 @@ class OpenVinoSession:
         for item in model.inputs:
             _, *sides = item.partial_shape
             lengths = [side.get_max_length() for side in sides]
-            numbers = rng.standard_normal([self.batch or 1, *lengths])
+            numbers = rng.standard_normal([self.batch or timed, *lengths])
             self._fixed.append(numbers.astype(np.float32))
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
@@ -95,7 +95,7 @@ class OpenVinoSession:
 
     def seconds(self) -> float:
         """One run on random numbers."""
-        request = self._single
+        request = self._fixed_batch
         with running(self._artifact, "openvino"):
             started = time.perf_counter()
             request.infer(self._fixed)
@@ -106,16 +106,16 @@ class OpenVinoSession:
         return self._compile(self._model, "THROUGHPUT")
 
     @cached_property
-    def _single(self) -> Any:
+    def _fixed_batch(self) -> Any:
         # read anew: the model that was loaded keeps its open batch size
         with running(self._artifact, "openvino", "compiled"):
-            single = self._core.read_model(str(self._artifact))
+            fixed = self._core.read_model(str(self._artifact))
             shapes = {}
-            for item, numbers in zip(single.inputs, self._fixed, strict=True):
+            for item, numbers in zip(fixed.inputs, self._fixed, strict=True):
                 shapes[item.any_name] = list(numbers.shape)
-            single.reshape(shapes)
+            fixed.reshape(shapes)
 
-        return self._compile(single, "LATENCY")
+        return self._compile(fixed, "LATENCY")
 
     def _compile(self, model: Any, hint: str) -> Any:
         settings = {**self._settings, "PERFORMANCE_HINT": hint}

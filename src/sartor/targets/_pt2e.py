@@ -33,7 +33,7 @@ def with_integers(network: fx.GraphModule) -> fx.GraphModule:
     A layer whose result is not rounded has no integer kernel: it reads rounded numbers, with
     rounded weights, in fp32. Raises `RunError` where torch has no such operators.
     """
-    _require_operators()
+    require_operators()
     lowered = without_defaults(copy.deepcopy(network))
     for node in _calls_of(lowered, QuantizedWeight):
         _store_integers(lowered, node)
@@ -46,7 +46,7 @@ def with_integers(network: fx.GraphModule) -> fx.GraphModule:
     return lowered
 
 
-def _require_operators() -> None:
+def require_operators() -> None:
     """Make the operators known to torch, or raise `RunError` where they have moved."""
     try:
         importlib.import_module(_OPERATORS)

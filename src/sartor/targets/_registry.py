@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
@@ -11,6 +12,9 @@ from sartor.targets._options import TargetOptions
 if TYPE_CHECKING:
     from sartor.targets._base import Target
 
+#: Options that a target refuses unless it takes them.
+_CHOICES = ("batch", "device", "precision")
+
 #: Classes of targets by the names of the command line.
 TARGETS: Registry[type[Target]] = Registry(
     "target",
@@ -19,6 +23,8 @@ TARGETS: Registry[type[Target]] = Registry(
         "openvino": "sartor.targets._openvino:OpenVinoTarget",
         "openvino-bf16": "sartor.targets._openvino:OpenVinoBf16Target",
         "executorch": "sartor.targets._executorch:ExecutorchTarget",
+        "torch": "sartor.targets._torch:TorchTarget",
+        "inductor": "sartor.targets._inductor:InductorTarget",
         "command": "sartor.targets._command:CommandTarget",
         "table": "sartor.targets._table:TableTarget",
     },
@@ -49,4 +55,38 @@ def make(name: str, options: TargetOptions | None = None) -> Target:
     Traceback (most recent call last):
     sartor.errors.UsageError: target 'onnxrun' is not known; did you mean 'onnxruntime'? ...
     """
-    return target_class(name).from_options(options or TargetOptions())
+    options = options or TargetOptions()
+    kind = target_class(name)
+    _require_taken(name, kind, options)
+    return kind.from_options(options)
+
+
+def taken(name: str, options: TargetOptions) -> TargetOptions:
+    """The options, with what a target would refuse of batch, device and precision as is usual.
+
+    >>> taken("openvino", TargetOptions(batch=4, device="cuda"))
+    TargetOptions(threads=1, batch=4, device='cpu', precision='fp32', ...)
+    """
+    kind = target_class(name)
+    usual = TargetOptions()
+    refused = {}
+    for option in _CHOICES:
+        if option not in kind.takes:
+            refused[option] = getattr(usual, option)
+    return dataclasses.replace(options, **refused)
+
+
+def _require_taken(name: str, kind: type[Target], options: TargetOptions) -> None:
+    """Raise `UsageError` for an option that a target would ignore, so that it is no surprise."""
+    usual = TargetOptions()
+    if options.batch < 1:
+        raise UsageError(f"batch is {options.batch}; it must be at least 1")
+
+    for option in _CHOICES:
+        value = getattr(options, option)
+        if option in kind.takes or value == getattr(usual, option):
+            continue
+        raise UsageError(
+            f"target {name} has no choice of {option}, which is {value}; allowed is "
+            f"{getattr(usual, option)}"
+        )

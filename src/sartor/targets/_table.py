@@ -129,6 +129,7 @@ class TableTarget(Target):
             threads=self.threads,
             supports=supports,
             measured=False,
+            batch=self.batch,
         )
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:

@@ -50,7 +50,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds of one run with a batch of one.
+    """Seconds of one run, with as many images as the target's batch.
 
     Attributes:
         median_s: Median.

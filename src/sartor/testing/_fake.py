@@ -23,8 +23,8 @@ class FakeTarget(Target):
     """Latency is a fixed function of shapes and bits, outputs are PyTorch's.
 
     A multiply-accumulate takes 1 ns in fp32 and less in proportion to the bits of its weight,
-    0.25 ns at 8 bits; each layer costs 1 µs more. Artifacts are JSON files of the latency; only the
-    object that built one can run it.
+    0.25 ns at 8 bits; each image as much; each layer costs 1 µs more. Artifacts are JSON files of
+    the latency; only the object that built one can run it.
 
     >>> FakeTarget().describe().supports["conv"].precisions
     ((32, 32), (8, 8))
@@ -33,11 +33,18 @@ class FakeTarget(Target):
     name = "fake"
     summary = "made-up latencies"
     profiles = True
+    takes = ("batch",)
     suffix = ".json"
     _device: ClassVar[str] = "no device"
 
-    def __init__(self, threads: int = 1, widths: tuple[int, ...] = (FULL_WIDTH, 8)) -> None:
-        super().__init__(threads)
+    def __init__(
+        self,
+        threads: int = 1,
+        widths: tuple[int, ...] = (FULL_WIDTH, 8),
+        *,
+        batch: int = 1,
+    ) -> None:
+        super().__init__(threads, batch)
         self._widths = widths
         self._built: dict[Path, fx.GraphModule] = {}
 
@@ -57,6 +64,8 @@ class FakeTarget(Target):
             threads=self.threads,
             supports=Support.for_all_layers(pairs),
             measured=False,
+            batch=self.batch,
+            channel_multiple=1,
         )
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
@@ -64,7 +73,7 @@ class FakeTarget(Target):
         layers: dict[str, float] = {}
         for call in layer_calls(network, inputs):
             weight = call.layer.weight
-            positions = call.output[0].numel()
+            positions = call.output.numel()
             macs = weight.numel() * positions / len(weight)
 
             # layers that are not quantized have no such attribute

@@ -202,7 +202,10 @@ class LayerTimings:
 
     def _where(self) -> str:
         described = self._deployment.target.describe()
-        return f"{described.runtime}, {described.device}, {described.threads} threads"
+        where = f"{described.runtime}, {described.device}, {described.threads} threads"
+        if described.batch > 1:
+            where += f", {described.batch} images at once"
+        return where
 
 
 def _widths_of(layer: LayerSpec, *, edges: Sequence[float]) -> list[tuple[int, int]]:
