@@ -286,7 +286,7 @@ BAD_INPUT = {
     "an unknown target": lambda f, w: (
         search(f, w, target="tpu"),
         2,
-        "target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16, executorch, command",
+        "target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16, executorch, torch, inductor, command",
     ),
     "bits without a target": lambda f, w: (
         search(f, w, methods="quantize"),

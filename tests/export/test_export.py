@@ -18,10 +18,11 @@ from sartor.compression import (
     tensor_identity,
 )
 from sartor.errors import RunError, UsageError
-from sartor.export import FORMATS, export, find_format, verify
+from sartor.export import FORMATS, Verification, export, find_format, verify
 from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
+from sartor.targets import Comparison, Latency
 
 METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
 
@@ -80,7 +81,7 @@ def test_what_a_format_cannot_do_is_refused(candidate, data, tmp_path):
         export(candidate, images, tmp_path / "a.pte", "executorch")
     with pytest.raises(
         UsageError,
-        match="format 'tflite' is not known; allowed are onnx, openvino, executorch, pt2",
+        match="format 'tflite' is not known; allowed are onnx, openvino, executorch, aoti, pt2",
     ):
         export(candidate, images, tmp_path / "a.tflite", "tflite")
     with pytest.raises(UsageError, match=r"a.onnx: a file of format 'openvino' ends in .xml"):
@@ -334,3 +335,31 @@ def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index)
         r"relative error 0\.[4-9]\d*, at most 0\.0",
         named,
     )
+
+
+@pytest.mark.parametrize(
+    ("low", "bound", "faults"),
+    [
+        (0.99, None, []),
+        (1.01, None, ["it is slower than the original: relative latency is 1.100 (from 1.010)"]),
+        (0.99, 0.5, ["relative latency is 1.100 (from 0.990), above 0.500"]),
+    ],
+)
+def test_slower_than_the_original_is_a_fault(low, bound, faults):
+    latency = Latency(1e-3, 1e-3, 1e-3, 1)
+    found = Verification(
+        artifact="a",
+        network="b",
+        runtime="c",
+        device="d",
+        threads=1,
+        images=10,
+        accuracy=0.5,
+        simulated=0.5,
+        size_bytes=1,
+        original_size_bytes=1,
+        peak_memory_bytes=None,
+        batch=1,
+        latency=Comparison(1.1, low, 1.2, latency, latency),
+    )
+    assert found.faults(latency=bound) == faults

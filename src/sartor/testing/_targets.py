@@ -13,7 +13,7 @@ from sartor.compression import fold, quantize
 from sartor.errors import PolicyError
 from sartor.graph import Network
 from sartor.policy import FULL_WIDTH, Policy
-from sartor.targets import Patience, Target, TargetOptions, precisions
+from sartor.targets import Patience, Session, Target, TargetOptions, of_batch, precisions
 from sartor.testing._example import example_network
 
 #: Errors that are allowed, relative to the largest output: of fp32, and of two steps of rounding.
@@ -76,6 +76,26 @@ class TargetConformance:
         assert 0.5 < comparison.relative < 2
         assert comparison.candidate.samples >= 1
 
+    def test_several_images_run_at_once(self, target: Target, tmp_path: Path) -> None:
+        """Where it takes a batch it says so, is timed with it, and computes the same."""
+        if target.needs or "batch" not in target.takes:
+            pytest.skip("it runs one image at a time")
+
+        made = type(target).from_options(TargetOptions(batch=3))
+        assert made.batch == made.describe().batch == 3
+
+        network, images = example_network()
+        exact = fold(network.module)
+        inputs = of_batch((images[:1],), made.batch)
+        artifact = made.build(exact, inputs, tmp_path / f"a{made.suffix}")
+        session = made.load(artifact)
+        assert session.batch in (None, made.batch)
+        assert session.seconds() > 0
+
+        # eight images, which are no multiple of three
+        if made.runs:
+            _require_same(session, exact, images, _EXACT)
+
     def test_unsupported_widths_are_refused(self, target: Target) -> None:
         """By name of layer and target."""
         network, _ = example_network()
@@ -110,15 +130,19 @@ def _in_8_bits(target: Target, network: Network, images: Tensor) -> fx.GraphModu
 def _require_outputs(
     target: Target, network: fx.GraphModule, images: Tensor, path: Path, tolerance: float
 ) -> None:
-    # of all images at once, though the artifact is made for one
-    with torch.no_grad():
-        expected = network(images).numpy()
-
     file = path.with_suffix(target.suffix)
     example = images[:1]
     artifact = target.build(network, (example,), file)
 
-    session = target.load(artifact)
+    # of all images at once, though the artifact is made for one
+    _require_same(target.load(artifact), network, images, tolerance)
+
+
+def _require_same(
+    session: Session, network: fx.GraphModule, images: Tensor, tolerance: float
+) -> None:
+    with torch.no_grad():
+        expected = network(images).numpy()
     (outputs,) = session.run([images.numpy()])
 
     # relative to the largest: single outputs may be near 0
