@@ -30,6 +30,7 @@ from sartor import models, targets
 from sartor.budget import Budget
 from sartor.compression import CompressOptions, Compressor, deployable, fold, keep_safe_groups
 from sartor.graph import trace
+from sartor.policy import Policy
 from sartor.problem import Multiples, Problem, SearchSpace
 from sartor.targets import Patience, Target, TargetOptions, of_batch
 
@@ -102,6 +103,7 @@ def main() -> None:
         # none is measured while others are compiled beside it
         left = ends - time.monotonic()
         wait([pending for _, pending in builds], timeout=_BUILDING * left)
+        pool.shutdown(wait=False, cancel_futures=True)
         for row, pending in builds:
             print_row(*row.words, *_cells(row, pending, ends))
 
@@ -127,10 +129,11 @@ def build(row: Row, folder: Path) -> Built:
     for name, graph in zip(("original", "pruned"), graphs, strict=True):
         path = target.build(graph, inputs, folder / f"{name}{target.suffix}")
         found.append(path)
-    return Built(*found, macs, time.perf_counter() - started)
+    original, pruned = found
+    return Built(original, pruned, macs, time.perf_counter() - started)
 
 
-def _uniform(compressor: Compressor):
+def _uniform(compressor: Compressor) -> tuple[Policy, float]:
     """The policy that keeps the largest share of all groups under half the MACs, and its MACs."""
     cost_model = compressor.cost_model
     space = SearchSpace(min_keep=0.1, multiple=Multiples(8))
@@ -138,10 +141,11 @@ def _uniform(compressor: Compressor):
     for kept in np.arange(1.0, 0.1, -0.01):
         ratios = np.full(len(problem), kept)
         policy = problem.policy(problem.execute(ratios))
-        macs = cost_model.cost(policy).ratio(cost_model.original)["macs"]
+        cost = cost_model.cost(policy)
+        macs = cost.ratio(cost_model.original)["macs"]
         if macs <= _SHARE:
-            break
-    return policy, macs
+            return policy, macs
+    raise RuntimeError("no share of channels leaves half the MACs")
 
 
 def _cells(row: Row, pending: Future[Built], ends: float) -> tuple[str, ...]:
@@ -149,10 +153,13 @@ def _cells(row: Row, pending: Future[Built], ends: float) -> tuple[str, ...]:
     try:
         if time.monotonic() > ends:
             return ("not measured: out of time", *[""] * 4)
-        built = pending.result(timeout=1)
+        if not pending.done():
+            return ("not measured: it took too long to compile", *[""] * 4)
+        built = pending.result()
         target = row.make()
-        sessions = [target.load(path) for path in (built.pruned, built.original)]
-        found = target.compare(*sessions, _PATIENCE)
+        pruned = target.load(built.pruned)
+        original = target.load(built.original)
+        found = target.compare(pruned, original, _PATIENCE)
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         return (f"{type(error).__name__}: {said[:300].replace('|', '/')}", *[""] * 4)

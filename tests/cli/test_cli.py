@@ -480,7 +480,7 @@ def test_what_was_done_with_a_run_is_shown_and_what_comes_next(
     assert f"It is in {folder / 'finetuned'}." in shown
     assert re.search(r"model\.onnx in onnxruntime .*1 thread: accuracy", shown)
     main(["export", str(folder), "--format=pt2"])
-    assert "next:" not in capsys.readouterr().out, "no runtime reads it"
+    assert "--format pt2" in capsys.readouterr().out, "PyTorch reads it"
 
 
 def test_ctrl_c_ends_with_status_130(capsys, monkeypatch):
