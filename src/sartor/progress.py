@@ -13,7 +13,7 @@ Phase = Literal[
     "preparing",
     "scoring the original",
     "measuring layers",
-    "waiting for a quiet machine",
+    "measuring whole networks",
     "searching",
     "scoring baselines",
     "judging",
@@ -23,7 +23,8 @@ Phase = Literal[
 class Event:
     """Something that is said while a search goes on: base of all events.
 
-    The events are `Step`, `sartor.pipeline.OriginalScore` and `sartor.search.EpisodeScored`.
+    The events are `Step`, `Waiting`, `sartor.pipeline.OriginalScore` and
+    `sartor.search.EpisodeScored`.
     """
 
 
@@ -59,6 +60,19 @@ class Step(Event):
     done: int = 0
     total: int | None = None
     words: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting(Event):
+    """A latency is measured, but neighbours disturb the machine: it may be smaller.
+
+    Attributes:
+        seconds: How long it has been measured.
+        limit: After how many seconds what there is will be taken.
+    """
+
+    seconds: float
+    limit: float
 
 
 def silent(event: Event, /) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +11,7 @@ import tyro
 
 from sartor.cli._options import Option, options_of
 from sartor.cli._spelling import find_option, spell_out
+from sartor.errors import UsageError
 from sartor.registry import Registry
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ COMMANDS: Registry[type[Runnable]] = Registry(
 
 # Options that stand where the name of a command does.
 _BEFORE = {name: Option(name) for name in ("-h", "--help", "--version")}
-_CONFIG = "--config"
 
 
 def parse(arguments: Sequence[str]) -> Runnable:
@@ -61,10 +62,13 @@ def parse(arguments: Sequence[str]) -> Runnable:
     command = COMMANDS.get(name)
     words = spell_out(rest, options_of(command))
     program = f"sartor {name}"
-    path = _config_file(words) if name == "search" else None
-    if path is None:
-        return tyro.cli(command, args=words, prog=program)
-    return tyro.cli(command, args=words, prog=program, default=_search_of(path))
+    if name == "search":
+        config = _value_of("--config", words)
+        resumed = _value_of("--resume", words)
+        if config is not None or resumed is not None:
+            default = _search_of(config, resumed)
+            return tyro.cli(command, args=words, prog=program, default=default)
+    return tyro.cli(command, args=words, prog=program)
 
 
 def _print_help() -> Runnable:
@@ -79,19 +83,28 @@ def _print_help() -> Runnable:
     )
 
 
-def _search_of(path: Path) -> Runnable:
-    """The search that a file of ``--config`` describes; the other options override it."""
+def _search_of(config: Path | None, resumed: Path | None) -> Runnable:
+    """The search that a file or the folder of a run describes; the other options override it."""
     from sartor.cli._search import Search
     from sartor.runs import RunConfig
 
-    return Search(RunConfig.from_toml(path))
+    if resumed is None:
+        assert config is not None
+        return Search(RunConfig.from_toml(config))
+    if config is not None:
+        raise UsageError(
+            f"--config {config} and --resume {resumed} both say what to search; choose one"
+        )
+    # The folder may have been moved.
+    stored = RunConfig.read(resumed)
+    return Search(dataclasses.replace(stored, out=resumed), resume=resumed)
 
 
-def _config_file(words: Sequence[str]) -> Path | None:
-    # Read before all other options: these override what the file says.
+def _value_of(option: str, words: Sequence[str]) -> Path | None:
+    # Read before all other options: these override what is there.
     for index, word in enumerate(words):
         name, equals, value = word.partition("=")
-        if name != _CONFIG:
+        if name != option:
             continue
         if equals:
             return Path(value)

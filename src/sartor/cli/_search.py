@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import tyro
 
 from sartor.cli._next import after_search
-from sartor.runs import RunConfig, command_line
+from sartor.errors import UsageError
+from sartor.runs import RunConfig, command_line, require_resumable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,8 @@ class Search:
 
     Attributes:
         search: What to compress, on which data, to which budget.
-        resume: Go on with the run in this folder; all other options are taken from it.
+        resume: Go on with the run in this folder, with its options; --episodes, --max-time and
+            --threads may be others.
         config: A TOML file with the same options: model, weights, data, budget, out, threads and
             track at its top, the others in [options], those of how a policy is carried out in
             [options.compress]; the command line overrides it.
@@ -38,13 +40,9 @@ class Search:
 
     def run(self, console: Console) -> None:
         """Search with progress, then print what was found."""
-        if self.resume is None:
-            search(self.search, console)
-            return
-
-        from sartor.runs import Run
-
-        search(Run(self.resume).config, console, resume=True)
+        if self.resume is not None:
+            require_resumable(self.resume, self.search)
+        search(self.search, console, resume=self.resume is not None)
 
 
 def search(config: RunConfig, console: Console, *, resume: bool = False) -> None:
@@ -53,8 +51,20 @@ def search(config: RunConfig, console: Console, *, resume: bool = False) -> None
     from sartor.runs import Run, shown_on
 
     run = Run.of(config)
-    with shown_on(console) as progress:
-        result = run.search(progress, resume=resume)
+    done = len(run.episodes)
+    if resume and config.options.episodes < done:
+        raise UsageError(
+            f"--episodes {config.options.episodes} is less than the {done} that are done in "
+            f"{run.folder}; give more to go on"
+        )
+    try:
+        with shown_on(console) as progress:
+            result = run.search(progress, resume=resume)
+    except KeyboardInterrupt:
+        run.refresh()
+        if run.episodes:
+            console.print(f"interrupted; go on with: {_resuming(run.folder)}")
+        raise
     report = result.report
     table = results_table(report)
     console.print(table)
@@ -93,6 +103,10 @@ def _sentences(report: Report, folder: Path) -> Iterator[str]:
         yield timed_words(report)
     yield from missed_words(report)
     if report.interrupted:
-        again = command_line("search", "--resume", folder)
-        yield f"stopped after {report.episodes} episodes; go on with: {again}"
+        yield f"stopped after {report.episodes} episodes; go on with: {_resuming(folder)}"
     yield f"{report.episodes} episodes in {report.seconds:.0f} s, results in {folder}"
+
+
+def _resuming(folder: Path) -> str:
+    """The command that goes on with a run."""
+    return command_line("search", "--resume", folder)

@@ -121,12 +121,14 @@ class Data:
         validation: Images for the reward.
         test: Images scored once, at the end.
         classes: Names of the classes, in the order of their labels, where they are known.
+        remarks: What is to be known of how the images were split, one sentence each.
     """
 
     calibration: Images
     validation: Images
     test: Images | None = None
     classes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         expected = tuple(self.calibration.pixels.shape[1:])

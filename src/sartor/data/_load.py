@@ -75,6 +75,7 @@ def load(
         validation=_images(validation, mean, std),
         test=_images(test, mean, std) if len(test) else None,
         classes=tuple(found.classes),
+        remarks=_halving(found, len(validation), len(test)),
     )
 
 
@@ -161,6 +162,19 @@ def _held_out(source: Source, rng: np.random.Generator) -> tuple[Split, Split]:
     if not len(test):
         return _halves(validation, rng)
     return validation, test
+
+
+def _halving(source: Source, validation: int, test: int) -> tuple[str, ...]:
+    """That the images held out were halved, if they were."""
+    if source.has("validation") and source.has("test"):
+        return ()
+    split, missing = ("test", "validation")
+    if source.has("validation"):
+        split, missing = missing, split
+    return (
+        f"there is no {missing} split: the {split} split was halved, {validation:,} validation "
+        f"images and {test:,} test images",
+    )
 
 
 def _halves(split: Split, rng: np.random.Generator) -> tuple[Split, Split]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sartor.errors import SartorError, UsageError
+from sartor.registry import did_you_mean
 
 Structured = TypeVar("Structured")
 
@@ -59,7 +60,10 @@ class _Reader:
             name = key.replace("-", "_")
             if name not in known:
                 allowed = ", ".join(sorted(known))
-                raise self.error(f"{place}: unknown key {key!r}; allowed are {allowed}")
+                meant = did_you_mean(name, known)
+                if "-" in key:
+                    meant = meant.replace("_", "-")
+                raise self.error(f"{place}: unknown key {key!r}; {meant}allowed are {allowed}")
 
             # Once with hyphens, once with underscores.
             if name in values:

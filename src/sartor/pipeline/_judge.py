@@ -21,6 +21,7 @@ from sartor.machine import IntArray
 from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio, Timed
 from sartor.policy import Policy
 from sartor.problem import Problem
+from sartor.progress import Progress, Step, silent
 from sartor.rewards import Reward
 from sartor.scoring import (
     ImageScorer,
@@ -105,6 +106,7 @@ class Judge:
         custom: A measure of the user's own.
         task: What outputs are compared with labels by.
         deployment: Builds and measures candidates on the target.
+        progress: Is told of every candidate.
     """
 
     def __init__(
@@ -117,8 +119,10 @@ class Judge:
         custom: Callable[[nn.Module], float] | None = None,
         task: Task = CLASSIFICATION,
         deployment: Deployment | None = None,
+        progress: Progress = silent,
     ) -> None:
         self.compressor = compressor
+        self.progress = progress
         self.deployment = deployment
         self.reward = reward
         self.validation: Scorer = scorer
@@ -180,7 +184,13 @@ class Judge:
     ) -> list[Verdict]:
         # Arrays are not hashable; their bytes are. Agents often propose one policy twice.
         distinct = {counts.tobytes(): counts for counts in candidates}
-        return [self._verdict(problem, counts, ceiling) for counts in distinct.values()]
+        verdicts = []
+        for counts in distinct.values():
+            self.progress(Step("judging", len(verdicts), len(distinct)))
+            verdict = self._verdict(problem, counts, ceiling)
+            verdicts.append(verdict)
+        self.progress(Step("judging", len(distinct), len(distinct)))
+        return verdicts
 
     def rule(self, rule: str, context: SearchContext) -> Entry:
         """Entry of a rule's policy, refitted like the finalists."""

@@ -59,6 +59,7 @@ class SearchOptions:
         target_batch: Images that are timed at once; --batch is short for it.
         target_device: Where the targets torch and inductor compute: cpu, cuda, cuda:1 or mps.
         target_precision: What they compute with: fp32, bf16 or fp16.
+        rough: Measure latency roughly, without waiting for a quiet machine.
         command: With the target command: the program to run, with {model} where the path of the
             ONNX file goes.
         table: A JSON file of latencies of layers. The target table reads it; any other keeps
@@ -106,6 +107,7 @@ class SearchOptions:
     target_batch: int = 1
     target_device: str = DEVICE
     target_precision: str = PRECISION
+    rough: bool = False
     command: str = ""
     table: Path | None = None
     command_pattern: str = NUMBER

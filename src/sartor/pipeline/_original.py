@@ -40,6 +40,7 @@ class OriginalScore(Event):
         reward_accuracy: The same on the images that give the reward, in the form in which
             candidates are scored: what the accuracies of episodes are to be held against.
         warnings: What looks wrong, one sentence each, the most likely cause first.
+        remarks: What is to be known of its images, one sentence each.
     """
 
     accuracy: float
@@ -47,6 +48,7 @@ class OriginalScore(Event):
     chance: float | None = None
     reward_accuracy: float | None = None
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def score_original(
@@ -107,6 +109,7 @@ def score_original(
         chance=chance,
         reward_accuracy=rewarded.accuracy,
         warnings=tuple(sentences),
+        remarks=data.remarks,
     )
 
 

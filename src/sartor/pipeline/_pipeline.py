@@ -47,9 +47,9 @@ class Pipeline(Prepared):
         """
         files = files or SearchFiles()
         with tempfile.TemporaryDirectory() as scratch:
-            deployment = self._deploy(Path(scratch))
+            deployment = self._deploy(Path(scratch), progress)
             scorer = self._scorer(deployment)
-            judge = self._judge_of(scorer, deployment)
+            judge = self._judge_of(scorer, deployment, progress)
             original = self._score_original(judge, scorer, progress)
             problem = self._problem(deployment, files)
             search = self._search(problem, scorer, deployment, files, progress)
@@ -71,10 +71,16 @@ class Pipeline(Prepared):
             settings=self.settings(),
         )
 
-    def _deploy(self, scratch: Path) -> Deployment | None:
+    def _deploy(self, scratch: Path, progress: Progress) -> Deployment | None:
         if self.target is None:
             return None
-        return Deployment.build(self.target, self.compressor.network, scratch)
+        return Deployment.build(
+            self.target,
+            self.compressor.network,
+            scratch,
+            progress=progress,
+            rough=self.options.rough,
+        )
 
     def _scorer(self, deployment: Deployment | None) -> Scorer:
         return make_scorer(
@@ -152,7 +158,7 @@ class Pipeline(Prepared):
             return MemoryRecord()
         return Study(path, self.settings())
 
-    def _judge_of(self, scorer: Scorer, deployment: Deployment | None) -> Judge:
+    def _judge_of(self, scorer: Scorer, deployment: Deployment | None, progress: Progress) -> Judge:
         return Judge(
             self.compressor,
             scorer,
@@ -161,6 +167,7 @@ class Pipeline(Prepared):
             custom=self.evaluate,
             task=self.task,
             deployment=deployment,
+            progress=progress,
         )
 
     def _score_original(self, judge: Judge, scorer: Scorer, progress: Progress) -> OriginalScore:
@@ -186,7 +193,9 @@ class Pipeline(Prepared):
     ) -> Judged:
         # Rules first: choosing may tighten the budget of the problem, by which rules decide too.
         baselines = {}
-        for rule in self.options.baselines:
+        rules = self.options.baselines
+        for done, rule in enumerate(rules):
+            judge.progress(Step("scoring baselines", done, len(rules), rule))
             context = search.prepare()
             baselines[rule] = judge.rule(rule, context)
 

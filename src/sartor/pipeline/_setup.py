@@ -18,6 +18,7 @@ from sartor.graph import Network, trace
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
 from sartor.problem import Multiples, Precision, Problem, SearchSpace
+from sartor.progress import Progress, Step
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.targets import Deployment, LatencyTable, Target
 from sartor.tasks import Task
@@ -128,7 +129,7 @@ def make_problem(
         latency = LatencyTable.measure(compressor.cost_model, deployment, timed, table)
         # Without bounds: networks that are over the budget must be measured as they are.
         unbounded = Problem.of(compressor.cost_model, Budget(()), space, latency=latency, base=base)
-        _measure_corners(unbounded, compressor, latency, options.seed)
+        _measure_corners(unbounded, compressor, latency, options.seed, deployment.progress)
 
     bounds = budget if enforced else budget.without_latency()
     return Problem.of(compressor.cost_model, bounds, space, latency=latency, base=base)
@@ -177,7 +178,11 @@ def _table_file(options: SearchOptions, target: Target, file: Path | None) -> Pa
 
 
 def _measure_corners(
-    problem: Problem, compressor: Compressor, latency: LatencyTable, seed: int
+    problem: Problem,
+    compressor: Compressor,
+    latency: LatencyTable,
+    seed: int,
+    progress: Progress,
 ) -> None:
     """Correct predicted latencies by a few whole networks.
 
@@ -196,7 +201,8 @@ def _measure_corners(
 
     # Corners coincide where only one method is open, and every one costs a measurement.
     distinct = {row.tobytes(): row for row in rows}
-    for row in distinct.values():
+    for done, row in enumerate(distinct.values()):
+        progress(Step("measuring whole networks", done, len(distinct)))
         ratios = row / problem.sizes
         counts = problem.execute(ratios)
         policy = problem.policy(counts)
@@ -206,3 +212,4 @@ def _measure_corners(
         groups, settings = problem.split(counts)
         name = policy.to_json()
         latency.measure_whole(groups, settings, name, build)
+    progress(Step("measuring whole networks", len(distinct), len(distinct)))

@@ -133,7 +133,8 @@ class Problem:
             return float(getattr(self.original, quantity))
         if self.latency is None:
             raise UsageError(
-                "a budget on latency needs a target; give for instance --target onnxruntime"
+                "a budget on latency needs a target; give for instance "
+                "--target onnxruntime, or target='onnxruntime' in Python"
             )
         return self.latency.original_s
 

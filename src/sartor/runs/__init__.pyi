@@ -1,6 +1,7 @@
 from ._compress import compress as compress
 from ._config import RunConfig as RunConfig
 from ._config import command_line as command_line
+from ._config import require_resumable as require_resumable
 from ._config import require_threads as require_threads
 from ._finetune import FinetuneReport as FinetuneReport
 from ._finetune import TestAccuracy as TestAccuracy

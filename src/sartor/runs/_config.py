@@ -19,6 +19,8 @@ from sartor.tasks import TASKS
 from sartor.track import TRACKERS
 
 SCHEMA = 1
+#: With other values of these a run can go on; a folder may have been moved.
+_MAY_CHANGE = ("episodes", "max-time", "threads", "out")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,40 @@ class RunConfig:
             raise UsageError(f"--config {path} is not TOML: {error}") from error
 
         return structure(cls, content, str(path))
+
+
+def require_resumable(folder: Path, wanted: RunConfig) -> None:
+    """Raise `UsageError` for options with which the run in a folder cannot go on.
+
+    Its episodes depend on almost all of them; more episodes or more time only add to it.
+    """
+    stored = dict(_options(RunConfig.read(folder)))
+    for name, value in _options(wanted):
+        before = stored[name]
+        if value == before or name in _MAY_CHANGE:
+            continue
+        allowed = ", ".join(f"--{name}" for name in _MAY_CHANGE if name != "out")
+        raise UsageError(
+            f"--resume {folder} goes on with the run as it was begun: --{name} is "
+            f"{_written(before)} and cannot become {_written(value)}; {allowed} may change"
+        )
+
+
+def _options(config: Any) -> Iterator[tuple[str, object]]:
+    """Options of a dataclass, by the names of the command line."""
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from _options(value)
+        else:
+            yield item.name.replace("_", "-"), value
+
+
+def _written(value: object) -> str:
+    """A value as on the command line."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "empty"
+    return "not given" if value in (None, "") else str(value)
 
 
 def calibration_count(options: SearchOptions) -> int:

@@ -12,6 +12,7 @@ from torch import Tensor, fx
 from sartor.compression import deployable, fold
 from sartor.graph import Network
 from sartor.machine import Float32Array
+from sartor.progress import Progress, silent
 from sartor.targets._base import Session, Target
 from sartor.targets._batches import of_batch
 from sartor.targets._quiet import QuietGauge
@@ -21,6 +22,8 @@ from sartor.targets._timing import Comparison, Patience
 _FIRST = Patience(limit_s=10.0, least_s=2.0)
 #: Enough to steer a search.
 _QUICK = Patience(tolerance=0.05, limit_s=2.0, warm_up=3, fastest=3)
+#: The same where nobody wants to wait.
+_ROUGH = Patience(tolerance=0.2, limit_s=0.5, warm_up=2, fastest=3)
 #: Enough to promise something.
 SURE = Patience(tolerance=0.01, limit_s=15.0, warm_up=20, least_s=5.0, least_turns=6)
 
@@ -29,18 +32,37 @@ class Deployment:
     """One network's candidates on one target, beside the original; made by `build`."""
 
     def __init__(
-        self, target: Target, inputs: Sequence[Tensor], original: Path, reference: Session
+        self,
+        target: Target,
+        inputs: Sequence[Tensor],
+        original: Path,
+        reference: Session,
+        *,
+        progress: Progress = silent,
+        rough: bool = False,
     ) -> None:
         self.target = target
+        self.progress = progress
+        self._rough = rough
         self._inputs = inputs
         self._original = original
         self._reference = reference
-        self._gauge = QuietGauge()
+        self._gauge = QuietGauge(progress, patient=not rough)
         self._candidate: fx.GraphModule | None = None
 
     @classmethod
-    def build(cls, target: Target, network: Network, folder: Path) -> Self:
+    def build(
+        cls,
+        target: Target,
+        network: Network,
+        folder: Path,
+        *,
+        progress: Progress = silent,
+        rough: bool = False,
+    ) -> Self:
         """Build and load the original; ``folder`` holds the artifacts as long as this is used.
+
+        ``progress`` is told of waiting for quiet moments; if ``rough``, none is waited for.
 
         Raises `RunError` for a network that the target cannot hold.
         """
@@ -49,7 +71,7 @@ class Deployment:
         folded = fold(network.module)
         original = target.build(folded, inputs, path)
         reference = target.load(original)
-        return cls(target, inputs, original, reference)
+        return cls(target, inputs, original, reference, progress=progress, rough=rough)
 
     def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
         """Latency of a candidate beside the original's."""
@@ -98,6 +120,8 @@ class Deployment:
 
     def _compare(self, artifact: Path, patience: Patience) -> Comparison:
         """An artifact beside the original, at moments as quiet as there were before."""
+        if self._rough:
+            patience = _ROUGH
         if not self._gauge.known:
             self._listen()
         session = self.target.load(artifact)
@@ -105,7 +129,8 @@ class Deployment:
 
     def _listen(self) -> Comparison:
         """The original beside itself, long enough to find quiet moments."""
-        return self.target.compare(self._reference, self._reference, _FIRST, self._gauge)
+        patience = _ROUGH if self._rough else _FIRST
+        return self.target.compare(self._reference, self._reference, patience, self._gauge)
 
     def _artifact(self, candidate: fx.GraphModule) -> Path:
         """The candidate's file; that of the last candidate is there already."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sartor.machine import require
+from sartor.progress import Progress, Waiting, silent
 
 #: Seconds to find out which core is least busy.
 _LISTEN = 0.05
@@ -16,6 +18,8 @@ _LISTEN = 0.05
 _NEAR = 0.06
 #: How many comparisons are remembered.
 _MEMORY = 20
+#: Seconds between two words on waiting.
+_EVERY = 1.0
 
 
 class QuietGauge:
@@ -24,14 +28,21 @@ class QuietGauge:
     A neighbour that shares a core's caches and units may be busy for seconds; then all turns agree,
     and all are slow.
 
+    Args:
+        progress: Is told of waiting.
+        patient: Whether moments are waited for; if not, every one counts as quiet.
+
     >>> gauge = QuietGauge()
     >>> gauge.add(1.0)
     >>> gauge.quiet(1.05), gauge.quiet(1.1)
     (True, False)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, progress: Progress = silent, *, patient: bool = True) -> None:
+        self._progress = progress
+        self._patient = patient
         self._latest: deque[float] = deque(maxlen=_MEMORY)
+        self._told = -_EVERY
 
     @property
     def known(self) -> bool:
@@ -40,8 +51,17 @@ class QuietGauge:
 
     def quiet(self, seconds: float) -> bool:
         """Whether the original has hardly ever been faster lately."""
+        if not self._patient:
+            return True
         fastest = min(self._latest, default=seconds)
         return seconds <= (1 + _NEAR) * fastest
+
+    def wait(self, seconds: float, limit: float) -> None:
+        """Say, once a second, that a measurement goes on for want of a quiet moment."""
+        now = time.monotonic()
+        if now - self._told >= _EVERY:
+            self._told = now
+            self._progress(Waiting(seconds, limit))
 
     def add(self, seconds: float) -> None:
         """Remember a comparison's.

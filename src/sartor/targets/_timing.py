@@ -267,6 +267,8 @@ def _until_sure(
             and ratio.within(patience.tolerance)
             and gauge.quiet(chosen[-1])
         )
+        if elapsed >= patience.least_s and taken >= enough and not settled:
+            gauge.wait(elapsed, patience.limit_s)
         is_over = elapsed > patience.limit_s and taken >= patience.least_turns
         if settled or is_over:
             break

@@ -21,10 +21,12 @@ class Cause:
     Attributes:
         sentence: In words, without a full stop.
         certain: Whether it was tried, and mending it made the answers right.
+        right: The share of answers that mending it made right.
     """
 
     sentence: str
     certain: bool = False
+    right: float = 0.0
 
 
 @torch.no_grad()

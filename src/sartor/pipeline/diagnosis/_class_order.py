@@ -41,7 +41,7 @@ def other_order(
         f"the classes are in another order than the network's: {', '.join(named)}{more}; with its "
         f"own order {right:.0%} would be right"
     )
-    return Cause(sentence, certain=True)
+    return Cause(sentence, certain=True, right=right)
 
 
 def few_classes(labels: Tensor, classes: int, names: Sequence[str]) -> Cause | None:

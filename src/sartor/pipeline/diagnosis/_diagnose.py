@@ -32,7 +32,7 @@ def diagnose(network: nn.Module, data: Data, classes: int, *, suspicious: bool) 
 
     causes = [cause for cause in found if cause is not None]
     # What was tried is more than a guess; among equals the order stays.
-    causes.sort(key=lambda cause: not cause.certain)
+    causes.sort(key=lambda cause: (not cause.certain, -cause.right))
     return causes
 
 

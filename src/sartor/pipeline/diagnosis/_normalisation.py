@@ -90,7 +90,7 @@ def other_normalisation(network: nn.Module, images: Images) -> Cause | None:
         f"({way.numbers}), {now:.0%} as they are ({normalisation_words(images)}): "
         "give --mean and --std, or mean and std of Images in Python"
     )
-    return Cause(sentence, certain=gain > _MANY_MORE)
+    return Cause(sentence, certain=gain > _MANY_MORE, right=share)
 
 
 def normalisation_words(images: Images) -> str:

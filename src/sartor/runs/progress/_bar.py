@@ -17,8 +17,8 @@ from rich.progress import (
 from rich.text import Text
 
 from sartor.pipeline import OriginalScore
-from sartor.progress import Event, Step
-from sartor.runs.progress._words import best_words, original_words
+from sartor.progress import Event, Step, Waiting
+from sartor.runs.progress._words import best_words, original_words, waiting_words
 from sartor.search import EpisodeScored
 
 #: So that phase, counts and time left fit into 80 columns.
@@ -70,6 +70,8 @@ class Bar:
             self._step("searching", done, event.total, words)
         elif isinstance(event, Step):
             self._step(event.phase, event.done, event.total, event.words)
+        elif isinstance(event, Waiting):
+            self._progress.words = waiting_words(event)
 
     def _step(self, phase: str, done: int, total: int | None, words: str) -> None:
         if phase != self._phase:

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 from sartor.pipeline import OriginalScore
-from sartor.progress import Event, Step
+from sartor.progress import Event, Step, Waiting
 from sartor.runs._units import duration
 from sartor.runs.progress._clock import Clock
-from sartor.runs.progress._words import best_words, original_words
+from sartor.runs.progress._words import best_words, original_words, waiting_words
 from sartor.search import EpisodeScored
 
 #: Seconds between two lines of one phase.
@@ -59,6 +59,9 @@ class Lines:
             self._step("searching", done, event.total, words)
         elif isinstance(event, Step):
             self._step(event.phase, event.done, event.total, event.words)
+        elif isinstance(event, Waiting) and self._now() - self._said >= self._every:
+            self._said = self._now()
+            self._say(waiting_words(event))
 
     def _step(self, phase: str, done: int, total: int | None, words: str) -> None:
         begins = phase != self._phase

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sartor.pipeline import OriginalScore
+from sartor.progress import Waiting
 from sartor.runs._units import interval_words, percent
 from sartor.search import Episode
 
@@ -18,8 +19,16 @@ def original_words(found: OriginalScore) -> Iterator[str]:
         within = interval_words(interval)
         images = f"{interval.images:,} validation images"
         yield f"original: {percent(found.accuracy, 1)} of {images} ({within})"
+    for sentence in found.remarks:
+        yield f"note: {sentence}"
     for sentence in found.warnings:
         yield f"warning: {sentence}"
+
+
+def waiting_words(event: Waiting) -> str:
+    """That a measurement takes long, and for how long at most."""
+    seconds = f"{event.seconds:.0f} of at most {event.limit:.0f} s"
+    return f"waiting for a quiet machine, {seconds} (--rough does not wait)"
 
 
 def best_words(best: Episode | None, original: float | None) -> str:

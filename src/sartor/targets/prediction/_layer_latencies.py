@@ -11,6 +11,7 @@ import numpy as np
 from sartor.graph import LayerSpec
 from sartor.machine import FloatArray
 from sartor.policy import FULL_WIDTH
+from sartor.progress import Step
 from sartor.targets.prediction._layer_timings import LayerTimings
 from sartor.targets.prediction._surface import terms
 
@@ -50,6 +51,7 @@ class LayerLatencies:
         factors = np.ones((*shape, 2, widest + 1))
 
         for row, layer in enumerate(layers):
+            timings.tell(Step("measuring layers", row, len(layers), layer.name))
             pairs = {FULL_PRECISION, *allowed.get(layer.name, ())}
             for column, pair in enumerate(precisions):
                 if pair not in pairs:
@@ -58,6 +60,7 @@ class LayerLatencies:
                 surface = timings.surface(layer, pair)
                 coefficients[row, column] = layer.calls * surface.coefficients
                 factors[row, column] = surface.factors(widest)
+        timings.tell(Step("measuring layers", len(layers), len(layers)))
         return cls(precisions, coefficients, factors)
 
     def seconds(self, inputs: FloatArray, outputs: FloatArray) -> FloatArray:

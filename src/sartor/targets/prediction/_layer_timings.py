@@ -16,6 +16,7 @@ from sartor.errors import RunError
 from sartor.graph import LayerSpec
 from sartor.machine import FloatArray
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.progress import Step
 from sartor.targets._deployment import Deployment
 from sartor.targets._timing import Comparison
 from sartor.targets.prediction._layer_shape import LayerShape
@@ -60,6 +61,10 @@ class LayerTimings:
     def original_s(self) -> float:
         """Seconds of the original network."""
         return self._seconds[self._original]
+
+    def tell(self, step: Step) -> None:
+        """Say how far measuring has come."""
+        self._deployment.progress(step)
 
     def surface(self, layer: LayerSpec, pair: tuple[int, int]) -> LatencySurface:
         """Seconds of one call of a layer at a precision within a network, over its channels."""
