@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sartor import data, models
+from sartor.machine import seeded
 
 _IMAGES = 1197
 _BATCH = 64
@@ -100,6 +101,5 @@ def train(path: str | Path, epochs: int = 15, seed: int = 0) -> None:
 
 def _untrained(seed: int) -> DigitsNet:
     """A network with weights drawn from a seed; the generator of the program stays as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return DigitsNet()

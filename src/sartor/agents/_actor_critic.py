@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sartor.agents._replay import Batch
-from sartor.machine import Float32Array
+from sartor.machine import Float32Array, seeded
 
 #: Learning rates of Adam.
 ACTOR_RATE = 1e-4
@@ -40,8 +40,7 @@ class ActorCritic:
         last_layer: float | None = None,
     ) -> None:
         # Layers initialise from the global generator only; this machine's GPUs are left alone.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with seeded(seed):
             self.actor = Actor(features, actions, hidden)
             self.critic = Critic(features, actions, hidden)
             if last_layer is not None:

@@ -28,6 +28,8 @@ class Finetune:
         teacher: Networks to learn from in place of the original.
         resume: Go on after the last whole epoch of a fine-tuning that was interrupted.
         threads: Threads of PyTorch; those of the search if not given.
+        device: Where it is trained: auto, cpu, cuda, cuda:1 and so on, or mps; as the search was
+            told if not given.
         original: What the run was made from, where its folder does not say it.
     """
 
@@ -36,6 +38,7 @@ class Finetune:
     teacher: Teacher = field(default_factory=Teacher)
     resume: bool = False
     threads: int | None = None
+    device: str | None = None
     original: tyro.conf.OmitArgPrefixes[Original] = field(default_factory=Original)
 
     def run(self, console: Console) -> None:
@@ -50,6 +53,7 @@ class Finetune:
                 teacher=self.teacher,
                 resume=self.resume,
                 threads=self.threads,
+                device=self.device,
                 on_epoch=show,
             )
         console.print(f"validation: {accuracy_words(report.validation)}")

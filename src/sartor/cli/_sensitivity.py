@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
-from sartor.machine import require_seed
+from sartor.machine import require_device_name, require_seed
 from sartor.runs import require_threads
 from sartor.sensitivity import Grid
 
@@ -35,6 +35,7 @@ class MeasureSensitivity:
         keep: Keep ratios tried of every group.
         bits: Widths tried of every layer.
         threads: Threads of PyTorch; all cores if not given.
+        device: Where it is computed: auto, cpu, cuda, cuda:1 and so on, or mps.
         seed: Chooses the images.
     """
 
@@ -47,6 +48,7 @@ class MeasureSensitivity:
     keep: tuple[float, ...] = Grid.keep
     bits: tuple[int, ...] = Grid.bits
     threads: int | None = None
+    device: str = "auto"
     seed: int = 0
 
     def run(self, console: Console) -> None:
@@ -85,21 +87,33 @@ class MeasureSensitivity:
                 raise UsageError(f"--bits has {bits}; allowed are 1 to 8")
         require_seed(self.seed, "--seed")
         require_threads(self.threads)
+        require_device_name(self.device)
 
     def _measure(self, console: Console) -> Sensitivity:
         from sartor import sensitivity
         from sartor.cli._progress import bar
-        from sartor.compression import CompressOptions, Compressor, keep_safe_groups
+        from sartor.compression import (
+            CompressOptions,
+            Compressor,
+            keep_safe_groups,
+            network_on,
+        )
         from sartor.graph import trace
+        from sartor.machine import choose_device, enough_memory, reproducible
         from sartor.runs import SubjectSource
         from sartor.tasks import as_task
 
+        device = choose_device(self.device)
         source = SubjectSource(self.model, self.weights, self.data, self.seed)
         subject, data = source.load_both(self.images)
         images = data.calibration.normalized()
         network = keep_safe_groups(trace(subject.model, images[:1]))
-        compressor = Compressor(network, None, CompressOptions(), self.seed)
-        with bar(console, "measuring") as advance:
+        compressor = Compressor(network_on(network, device), None, CompressOptions(), self.seed)
+        with (
+            bar(console, "measuring") as advance,
+            reproducible(device),
+            enough_memory(device),
+        ):
             return sensitivity.measure(
                 compressor,
                 images,

@@ -2,6 +2,7 @@ from ._calls import LayerCall as LayerCall
 from ._calls import layer_calls as layer_calls
 from ._compressor import Compressor as Compressor
 from ._options import CompressOptions as CompressOptions
+from ._placed import network_on as network_on
 from ._ranking import Ranking as Ranking
 from ._storage import copy_network as copy_network
 from ._storage import holds_network as holds_network
@@ -15,8 +16,10 @@ from ._storage import tensor_identity as tensor_identity
 from ._stored_network import Origin as Origin
 from ._stored_network import StoredNetwork as StoredNetwork
 from ._stored_network import read_policy as read_policy
+from .modules import device_of as device_of
 from .modules import fastest_dtype as fastest_dtype
 from .modules import fold as fold
+from .modules import on_device as on_device
 from .quantizing import GALEN as GALEN
 from .quantizing import INTEGER as INTEGER
 from .quantizing import REDUCED as REDUCED

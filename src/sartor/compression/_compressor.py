@@ -17,7 +17,14 @@ from sartor.compression._precision_errors import (
     precision_errors,
 )
 from sartor.compression._ranking import Ranking, rank
-from sartor.compression.modules import fastest_dtype, fold, tie_equal, weight_of, with_tensors
+from sartor.compression.modules import (
+    device_of,
+    fastest_dtype,
+    fold,
+    tie_equal,
+    weight_of,
+    with_tensors,
+)
 from sartor.compression.quantizing import REDUCED, Ranges, Scheme, quantize
 from sartor.compression.refitting import (
     Calibration,
@@ -39,7 +46,8 @@ class Compressor:
 
     ``calibration`` (kept as ``images``) are normalised images, (count, …), or None: then channels
     are ranked by magnitude, nothing is refitted, and ranges of activations are unknown. ``scheme``
-    is how the target rounds.
+    is how the target rounds. Everything is computed where the network and the images are, and
+    candidates are there too (`on_device`, `deployable`).
 
     >>> from sartor import trace
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
@@ -66,6 +74,11 @@ class Compressor:
         # What was quantized last, before that: searches over bits alone prune alike every time.
         self._folded: tuple[tuple[Policy, bool], fx.GraphModule, Ranges] | None = None
 
+    @property
+    def device(self) -> torch.device:
+        """Where candidates are computed."""
+        return device_of(self.network.module)
+
     @cached_property
     def cost_model(self) -> CostModel:
         """What policies cost."""
@@ -77,9 +90,11 @@ class Compressor:
         if self.images is None:
             return None
 
-        # Of all images a few are enough to try a number format on.
         images = self.images[: self.options.images]
-        dtype = fastest_dtype(self.network.module, (self.images,))
+        # A GPU is fast enough in fp32, in which its fits are those of the CPU.
+        dtype = torch.float32
+        if self.device.type == "cpu":
+            dtype = fastest_dtype(self.network.module, (self.images,))
         return self._make_refitter(images, dtype)
 
     @cached_property
@@ -115,7 +130,7 @@ class Compressor:
         # Without inputs to look at, all are taken to be of unit energy.
         module = self.network.module.get_submodule(layer)
         matrix = as_matrix(weight_of(module))
-        sensitivity = torch.ones(len(matrix))
+        sensitivity = matrix.new_ones(len(matrix))
         if refitter is not None:
             sensitivity = refitter.calibration.sensitivity[layer]
         errors = matrix.square() * sensitivity[:, None]

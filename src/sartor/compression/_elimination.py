@@ -29,7 +29,7 @@ class Voter:
         units = network.slot_by_name[layer].in_units
         taps = weight[0, 0].numel()
         #: Columns of each unit, (units, columns).
-        self.blocks = _columns_of_units(group, units, taps)
+        self.blocks = _columns_of_units(group, units, taps).to(weight.device)
 
         # With the ridge of the later fit, without which few samples have no inverse.
         gram, _ = refitter.gram(layer)
@@ -92,7 +92,8 @@ def eliminate(
     step = -(-size // _STEPS)
     while len(alive) > 1:
         increases = [voter.increase(alive) for voter in voters]
-        increase = torch.stack(increases).sum(0)
+        # At once, for what is decided by them is decided on the CPU.
+        increase = torch.stack(increases).sum(0).cpu()
         score = increase
         if magnitude is not None:
             score = torch.from_numpy(magnitude)[alive]

@@ -100,7 +100,7 @@ def _error_of_weights(
     change = as_matrix(quantized.rounded()) - matrix
 
     # Where no Gram matrix is recorded, inputs are taken to be independent, of unit energy.
-    gram = torch.eye(matrix.shape[1])
+    gram = torch.eye(matrix.shape[1], device=matrix.device)
     if refitter.can_solve(layer):
         gram, _ = refitter.gram(layer)
 

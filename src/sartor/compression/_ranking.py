@@ -94,7 +94,7 @@ def _magnitude(network: Network, group: Group) -> FloatArray:
         weight = weight_of(module).abs()
         if weight.dim() > 2:
             weight = weight.flatten(2).sum(2)
-        sums = weight.sum(0).double().numpy()
+        sums = weight.sum(0).cpu().double().numpy()
 
         # Weights of grouped convolutions have the channels of one group; all groups get its sums.
         units = network.slot_by_name[name].in_units

@@ -25,18 +25,19 @@ def batches(
     """All images once, in an order drawn from ``generator``; a last batch not full is left out.
 
     ``pixels`` are (images, channels, height, width) and ``labels`` (images, …), numbers that
-    can be averaged where ``mix`` needs that. Fewer images than one batch are one batch.
+    can be averaged where ``mix`` needs that. Fewer images than one batch are one batch. All is
+    drawn on the CPU, and so is the same wherever the images are.
     """
     order = torch.randperm(len(pixels), generator=generator)
     # One past the last place that a whole batch may start at; a batch that is alone starts at 0.
     end = max(1, len(order) - size + 1)
     for start in range(0, end, size):
-        chosen = order[start : start + size]
+        chosen = order[start : start + size].to(pixels.device)
         images = _moved(pixels[chosen], augment, generator)
         shown = labels[chosen]
 
         if "mix" in augment:
-            share = torch.rand(len(images), generator=generator)
+            share = torch.rand(len(images), generator=generator).to(images.device)
             images = _mixed(images, share)
             shown = _mixed(shown, share)
         yield images, shown
@@ -54,7 +55,8 @@ def _moved(images: Tensor, augment: Collection[Augmentation], generator: torch.G
 
 def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
     """Every other image, drawn at random, from left to right."""
-    chosen = torch.rand(len(images), generator=generator) < 0.5
+    drawn = torch.rand(len(images), generator=generator)
+    chosen = (drawn < 0.5).to(images.device)
     mirrored = images.flip(-1)
     return torch.where(_along(chosen, images), mirrored, images)
 
@@ -75,10 +77,12 @@ def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
 
     # Where the picture begins in the padded image; at `reach` it is not shifted.
     places = 2 * reach + 1
-    down, right = torch.randint(0, places, (2, count), generator=generator)
-    rows = down[:, None] + torch.arange(height)
-    columns = right[:, None] + torch.arange(width)
-    numbers = torch.arange(count)
+    device = images.device
+    drawn = torch.randint(0, places, (2, count), generator=generator)
+    down, right = drawn.to(device)
+    rows = down[:, None] + torch.arange(height, device=device)
+    columns = right[:, None] + torch.arange(width, device=device)
+    numbers = torch.arange(count, device=device)
 
     # One gather for all images: indices (images, 1, 1), (images, height, 1), (images, 1, width).
     picked = padded[

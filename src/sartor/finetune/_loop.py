@@ -20,7 +20,7 @@ from sartor.finetune import _checkpoint
 from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._soup import Soup, Tensors
 from sartor.finetune._training import Training
-from sartor.machine import digest, is_main
+from sartor.machine import choose_device, digest, is_main
 from sartor.policy import Policy
 from sartor.scoring import ImageScorer
 from sartor.tasks import CLASSIFICATION, Task
@@ -73,6 +73,7 @@ def finetune(
     teacher: nn.Module | None = None,
     options: FinetuneOptions | None = None,
     task: Task = CLASSIFICATION,
+    device: str = "auto",
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> Finetuned:
@@ -81,14 +82,16 @@ def finetune(
     Single weights that ``policy``, by which the candidate was made, has pruned stay pruned: in its
     layers, what is zero now. With a ``teacher``, usually the original, its outputs are learned from
     too. Every epoch is measured alone and averaged with those before (`Soup`); the best of all is
-    delivered. ``candidate`` is not changed.
+    delivered, on the CPU. ``candidate`` is on the CPU too and is not changed; it is trained and
+    measured on the ``device``.
 
     With ``checkpoint``, an interrupted training goes on after the last whole epoch, and ends where
     an uninterrupted one would, with as many processes and threads as before.
 
     Raises `RunError` for a checkpoint of another candidate or other options and for a loss that is
     not finite, `DataError` for an empty data set and labels that do not suit the task, `UsageError`
-    for outputs that do not, and for a teacher with outputs of another shape.
+    for outputs that do not, for a teacher with outputs of another shape, and for a device that is
+    not there.
 
     >>> from sartor import data, demo
     >>> from sartor.graph import trace
@@ -100,6 +103,7 @@ def finetune(
     2
     """
     options = options or FinetuneOptions()
+    where = choose_device(device)
     training = Training.begin(
         candidate,
         train,
@@ -107,8 +111,9 @@ def finetune(
         options,
         policy=policy,
         task=task,
+        device=where,
     )
-    scorer = ImageScorer(validation, task=task, dtype=torch.float32)
+    scorer = ImageScorer(validation, task=task, dtype=torch.float32, device=where)
     before = scorer.score(candidate).accuracy
 
     # The candidate is what is best before the first epoch, so nothing worse is delivered.

@@ -51,18 +51,23 @@ class PrivateState:
             setattr(shared, _ATTRIBUTE, self._hosts[name])
 
 
-def make_accelerator(precision: Precision) -> Accelerator:
-    """An accelerator on the GPU if there is one; called while a `PrivateState` is entered.
+def make_accelerator(precision: Precision, device: torch.device) -> Accelerator:
+    """An accelerator for networks on a device; called while a `PrivateState` is entered.
 
-    Raises `UsageError` for half precision without a GPU.
+    Networks are not moved by it. Raises `UsageError` for half precision without a GPU.
     """
     accelerate = require("accelerate", extra="train")
-    has_gpu = torch.cuda.is_available()
-    if precision == "fp16" and not has_gpu:
-        raise UsageError("precision is fp16, which needs a GPU; allowed here are no and bf16")
+    if precision == "fp16" and device.type == "cpu":
+        raise UsageError("precision is fp16, which needs a GPU; allowed on the CPU are no and bf16")
 
     made: Accelerator = accelerate.Accelerator(
         mixed_precision=precision,
-        cpu=not has_gpu,
+        cpu=device.type == "cpu",
+        device_placement=False,
     )
     return made
+
+
+def device_of_process(accelerator: Accelerator, device: torch.device) -> torch.device:
+    """Where this process trains: on the device, or, as one of several, on a GPU of its own."""
+    return device if accelerator.num_processes == 1 else accelerator.device

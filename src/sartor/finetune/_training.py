@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor.compression import is_quantized
-from sartor.compression.modules import trainable_copy, weight_of
+from sartor.compression.modules import device_of, trainable_copy, weight_of
 from sartor.compression.quantizing import refold, unfold
 from sartor.data import Images
 from sartor.finetune._batches import batches
@@ -21,8 +20,8 @@ from sartor.finetune._learning_rate import LearningRate, usual_rate
 from sartor.finetune._loss import Loss, prepared_teacher
 from sartor.finetune._optimizer import make_optimizer, momentum_of, restore_momentum
 from sartor.finetune._options import FinetuneOptions
-from sartor.finetune._private_state import PrivateState, make_accelerator
-from sartor.machine import channels_last, require
+from sartor.finetune._private_state import PrivateState, device_of_process, make_accelerator
+from sartor.machine import CPU, channels_last, reproducible, require, room_for_inputs, seeded
 from sartor.policy import Policy
 from sartor.tasks import CLASSIFICATION, Task, first_batch
 
@@ -42,9 +41,9 @@ class Training:
         options: How to train.
         state: That the accelerator lives in.
         accelerator: Of this training.
-        student: In training, on the accelerator's device.
+        student: In training, on the device.
         loss: What is minimised.
-        pixels: Normalised training images, (images, …).
+        pixels: Normalised training images, (images, …), on the device if there is room.
         labels: Of the training images: (images, …).
         masks: Which weights are kept, 1 or 0, by the names of their parameters.
         refolds: Whether batch norms of the student are folded back into what is delivered.
@@ -66,6 +65,7 @@ class Training:
         self.options = options
         self._state = state
         self._accelerator = accelerator
+        self._device = device_of(student)
         self._student = student
         self._loss = loss
         self._pixels = pixels
@@ -104,15 +104,19 @@ class Training:
         *,
         policy: Policy | None = None,
         task: Task = CLASSIFICATION,
+        device: torch.device = CPU,
     ) -> Training:
         """Prepare a copy of a candidate, of which weights that ``policy`` pruned stay pruned.
+
+        It is trained on the ``device``, or, where several processes share a training, by each of
+        them on a GPU of its own.
 
         Raises what `finetune` raises for images, labels, teachers and options that do not suit.
         """
         state = PrivateState()
         with state:
-            accelerator = make_accelerator(options.precision)
-            device = accelerator.device
+            accelerator = make_accelerator(options.precision, device)
+            device = device_of_process(accelerator, device)
             pixels = train.normalized()
             image = pixels[:1]
 
@@ -126,6 +130,9 @@ class Training:
                 labels = task.soft_labels(outputs, labels)
 
             student = student.to(device)
+            if pixels.nbytes <= room_for_inputs(device):
+                pixels = pixels.to(device)
+                labels = labels.to(device)
             shown = None
             if teacher is not None and options.distill:
                 prepared = prepared_teacher(teacher, student, image, task)
@@ -145,10 +152,10 @@ class Training:
     def epoch(self, number: int) -> float:
         """One pass, shared among the processes; mean loss."""
         seed = _SEED_STEP * self.options.seed + number
-        device = self._accelerator.device
+        device = self._device
         share = self._share_of_process()
-        losses = []
-        with self._state, _seeded(seed, device):
+        losses: list[Tensor] = []
+        with self._state, seeded(seed, device), reproducible(device, tf32=True):
             self._model.train()
             drawn = batches(
                 self._pixels[share],
@@ -162,9 +169,11 @@ class Training:
                 loss = self._learn(images, labels.to(device))
                 losses.append(loss)
 
-            # All processes have to know it: they stop together where it is not finite.
-            mean = sum(losses) / len(losses)
-            shared = torch.tensor(mean, dtype=torch.float64, device=device)
+            # Read at the end, for a GPU need not be waited for after each step. All processes have
+            # to know it: they stop together where it is not finite.
+            numbers = torch.stack(losses).tolist()
+            mean = sum(numbers) / len(numbers)
+            shared = torch.tensor(mean, dtype=_exact(device), device=device)
             reduced = _operations().reduce(shared, "mean")
             return float(reduced)
 
@@ -231,7 +240,7 @@ class Training:
         whole = len(self._labels) // processes * processes
         return slice(first, whole, processes)
 
-    def _learn(self, images: Tensor, labels: Tensor) -> float:
+    def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
         """One step; its loss."""
         with self._accelerator.autocast():
             given = self._loss.task.outputs(self._forward(images))
@@ -255,19 +264,12 @@ class Training:
 
         if self.options.ema:
             self._average.update_parameters(self._student)
-        return float(loss.detach())
+        return loss.detach()
 
 
-@contextlib.contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from a seed, as dropout does; afterwards the generators are as they were."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        # `torch.manual_seed` would seed all devices, of which no other is restored.
-        torch.default_generator.manual_seed(seed)
-        if devices:
-            torch.cuda.manual_seed(seed)
-        yield
+def _exact(device: torch.device) -> torch.dtype:
+    """The most exact numbers of a device: Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _operations() -> Any:

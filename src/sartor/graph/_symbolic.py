@@ -149,7 +149,8 @@ def _finite(output: Any) -> bool:
 @torch.no_grad()
 def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
     """Outputs; what is drawn in a forward pass is drawn alike each time."""
-    torch.manual_seed(0)
+    # Not `torch.manual_seed`, which would seed GPUs that nobody puts back.
+    torch.default_generator.manual_seed(0)
     # The forward pass may change what it is given.
     copies = [item.clone() for item in inputs]
     return module(*copies)

@@ -3,6 +3,16 @@ from ._arrays import BoolArray as BoolArray
 from ._arrays import Float32Array as Float32Array
 from ._arrays import FloatArray as FloatArray
 from ._arrays import IntArray as IntArray
+from ._device import CPU as CPU
+from ._device import choose_device as choose_device
+from ._device import describe_device as describe_device
+from ._device import enough_memory as enough_memory
+from ._device import half_format_of_gpu as half_format_of_gpu
+from ._device import reproducible as reproducible
+from ._device import room_for_inputs as room_for_inputs
+from ._device import solving_device as solving_device
+from ._device import synchronize as synchronize
+from ._device_name import require_device_name as require_device_name
 from ._digest import digest as digest
 from ._files import read_json as read_json
 from ._files import write_atomically as write_atomically
@@ -12,6 +22,7 @@ from ._logging import quiet_logger as quiet_logger
 from ._memory_format import channels_last as channels_last
 from ._optional import require as require
 from ._process import is_main as is_main
+from ._random import seeded as seeded
 from ._seed import require_seed as require_seed
 from ._structure import structure as structure
 from ._threads import map_on_threads as map_on_threads

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
-VERSION = version("sartor")
+
+def _version() -> str:
+    try:
+        return version("sartor")
+    except PackageNotFoundError:  # run from its source, without having been installed
+        return "source"
+
+
+VERSION = _version()

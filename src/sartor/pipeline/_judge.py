@@ -135,6 +135,7 @@ class Judge:
             task=task,
             dtype=torch.float32,
             deployment=deployment,
+            device=compressor.device,
         )
         original = compressor.network.module if reward.needs_images else None
         self.validation = exact(data.validation, original=original)

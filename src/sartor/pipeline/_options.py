@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from sartor.agents import AGENTS, RULES
 from sartor.compression import CompressOptions
 from sartor.errors import UsageError
-from sartor.machine import require_seed
+from sartor.machine import require_device_name, require_seed
 from sartor.problem import Granularity, Method
 from sartor.registry import Registry
 from sartor.rewards import REWARDS
@@ -84,6 +84,9 @@ class SearchOptions:
             are certainly not prepared as in its training.
         timed: Whether what is delivered is timed beside the original where there is no target, in
             a runtime that is installed; it takes a few seconds.
+        device: Where candidates are computed: auto, cpu, cuda, cuda:1 and so on, or mps; auto is a
+            CUDA GPU where there is one, else the CPU. Latencies are measured on the target. A
+            search that goes on may go on elsewhere: results differ by rounding only.
         compress: How a policy is carried out.
 
     >>> SearchOptions(agent="galen", episodes=100).methods
@@ -122,6 +125,7 @@ class SearchOptions:
     expect: float | None = None
     anyway: bool = False
     timed: bool = True
+    device: str = "auto"
     compress: CompressOptions = field(default_factory=CompressOptions)
 
     def __post_init__(self) -> None:
@@ -169,6 +173,7 @@ class SearchOptions:
                 "or --expect 93% on the command line"
             )
         require_seed(self.seed)
+        require_device_name(self.device)
 
     def _require_names(self) -> None:
         # Types say as much, but nothing checks them in a file or in a notebook.

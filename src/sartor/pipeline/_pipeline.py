@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sartor.agents import name_of
-from sartor.compression.modules import trainable_copy
+from sartor.compression.modules import on_device, trainable_copy
 from sartor.errors import UsageError
+from sartor.machine import CPU, describe_device, enough_memory, reproducible
 from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
 from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._judge import Judge, Judged, Verdict
@@ -46,7 +47,12 @@ class Pipeline(Prepared):
         are of another search, `UsageError` for an original that is not what its user thinks.
         """
         files = files or SearchFiles()
-        with tempfile.TemporaryDirectory() as scratch:
+        device = self.compressor.device
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            reproducible(device),
+            enough_memory(device),
+        ):
             deployment = self._deploy(Path(scratch), progress)
             scorer = self._scorer(deployment)
             judge = self._judge_of(scorer, deployment, progress)
@@ -60,7 +66,7 @@ class Pipeline(Prepared):
             judged = self._judge(problem, judge, search, episodes)
 
         report = self._report(problem, search, episodes, judged, original)
-        model = trainable_copy(judged.verdict.network)
+        model = trainable_copy(on_device(judged.verdict.network, CPU))
         return Found(
             policy=judged.verdict.policy,
             model=model,
@@ -275,5 +281,6 @@ class Pipeline(Prepared):
             not_refitted=self.compressor.not_refitted(verdict.policy),
             shared=network.shared,
             unknown_operators=network.unknown_operators,
+            device=describe_device(self.compressor.device),
             versions=versions(),
         )

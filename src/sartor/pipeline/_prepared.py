@@ -14,6 +14,7 @@ from sartor.budget import Budget
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.errors import UsageError
+from sartor.machine import choose_device
 from sartor.pipeline._choices import (
     choose_agent,
     choose_budget,
@@ -93,7 +94,8 @@ class Prepared:
         if examples is None or not has_score:
             raise UsageError("compress needs data, or both evaluate and example_inputs")
 
-        # Tracing is the slow part: what can be refused without it was refused above.
+        # Tracing is the slow part: what can be refused without it is refused before.
+        choose_device(options.device)
         where = choose_target(target, options)
         base = read_base(options)
         compressor = make_compressor(model, examples, calibration, options, where)

@@ -209,6 +209,7 @@ class Report:
         not_refitted: Layers whose weights were not fitted anew, with the reason.
         shared: Layers whose weights are those of an earlier one, and count once.
         unknown_operators: Operators whose MACs are not counted.
+        device: Where candidates were computed.
         versions: Of sartor, torch and Python.
     """
 
@@ -242,6 +243,7 @@ class Report:
     not_refitted: Mapping[str, str] = field(default_factory=dict)
     shared: Mapping[str, str] = field(default_factory=dict)
     unknown_operators: tuple[str, ...]
+    device: str = "cpu"
     versions: Mapping[str, str]
 
     def __getitem__(self, name: str) -> Any:

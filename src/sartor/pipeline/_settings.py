@@ -13,7 +13,8 @@ from sartor.policy import Policy
 from sartor.rewards import Reward
 from sartor.targets import Target
 
-#: Options of a search that may be others when it goes on; files may have been moved.
+#: Options of a search that may be others when it goes on; files may have been moved, and devices
+#: differ by rounding only.
 _MAY_CHANGE = (
     "episodes",
     "max_time",
@@ -26,6 +27,7 @@ _MAY_CHANGE = (
     "sensitivity",
     "table",
     "command",
+    "device",
 )
 #: Digits of a digest that are kept: enough to tell policies apart, few enough to read.
 _DIGITS = 12

@@ -11,10 +11,18 @@ from torch import Tensor, nn
 
 from sartor import targets
 from sartor.budget import Budget
-from sartor.compression import REDUCED, Compressor, can_be_quantized, keep_safe_groups, read_policy
+from sartor.compression import (
+    REDUCED,
+    Compressor,
+    can_be_quantized,
+    keep_safe_groups,
+    network_on,
+    read_policy,
+)
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.graph import Network, trace
+from sartor.machine import choose_device
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
 from sartor.problem import Multiples, Precision, Problem, SearchSpace
@@ -85,10 +93,18 @@ def make_compressor(
     options: SearchOptions,
     target: Target | None,
 ) -> Compressor:
-    """What builds the candidates of a network, rounded as the target does it."""
+    """What builds the candidates of a network on its device, rounded as the target does it.
+
+    Raises `UsageError` for a device that this machine does not have, or that the network cannot
+    run on.
+    """
+    device = choose_device(options.device)
     network = keep_safe_groups(trace(model, examples))
+    placed = network_on(network, device)
+    if calibration is not None:
+        calibration = calibration.to(device)
     scheme = target.scheme if target else REDUCED
-    return Compressor(network, calibration, options.compress, options.seed, scheme=scheme)
+    return Compressor(placed, calibration, options.compress, options.seed, scheme=scheme)
 
 
 def make_problem(

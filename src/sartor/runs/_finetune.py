@@ -15,7 +15,7 @@ from sartor.compression import load_network, read_policy, save_trained_network
 from sartor.data import Data, Images
 from sartor.finetune import Epoch, Finetuned, FinetuneOptions, Teacher, finetune
 from sartor.graph import trace
-from sartor.machine import is_main, write_text
+from sartor.machine import choose_device, is_main, write_text
 from sartor.runs._config import command_line, flags
 from sartor.runs._layout import Layout
 from sartor.runs._records import read_record, to_text
@@ -108,6 +108,7 @@ class Finetuning:
         task: What the network is for.
         classes: Outputs that a teacher from the zoo is built with.
         name: What the original is called.
+        device: Where it is trained.
         given: Flags of the command line that say what is not in the folder of the run.
     """
 
@@ -119,6 +120,7 @@ class Finetuning:
     task: Task
     classes: int
     name: str
+    device: str = "auto"
     given: tuple[str, ...] = ()
 
     def run(self, on_epoch: Callable[[Epoch], None]) -> FinetuneReport:
@@ -136,6 +138,7 @@ class Finetuning:
             teacher=teacher,
             options=self.options,
             task=self.task,
+            device=self.device,
             checkpoint=self.layout.checkpoint,
             on_epoch=on_epoch,
         )
@@ -168,7 +171,8 @@ class Finetuning:
         image = self.data.calibration.batch(slice(0, 1))
         original = trace(self.original, image).module
         # In fp32, whatever is fastest here: these are the accuracies that are reported.
-        scorer = ImageScorer(images, task=self.task, dtype=torch.float32)
+        where = choose_device(self.device)
+        scorer = ImageScorer(images, task=self.task, dtype=torch.float32, device=where)
         return TestAccuracy(
             original=scorer.score(original).accuracy,
             before=scorer.score(candidate).accuracy,

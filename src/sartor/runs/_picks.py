@@ -6,9 +6,9 @@ import dataclasses
 from typing import Self
 
 from sartor.budget import Budget
-from sartor.compression import copy_network, holds_network, save_network
+from sartor.compression import copy_network, holds_network, on_device, save_network
 from sartor.errors import RunError, UsageError
-from sartor.machine import torch_threads, write_text
+from sartor.machine import CPU, reproducible, torch_threads, write_text
 from sartor.pipeline import make_compressor, make_problem, make_target, read_base
 from sartor.runs._artifacts import RunArtifacts
 from sartor.runs._config import calibration_count, command_line
@@ -38,13 +38,14 @@ class RunPicks(RunArtifacts):
             problem = make_problem(compressor, Budget(()), options, target, base=base)
             counts = problem.counts(executed)
             policy = problem.policy(counts)
-            candidate = compressor.candidate(policy, final=True)
+            with reproducible(compressor.device):
+                candidate = compressor.candidate(policy, final=True)
 
         picked = self._around(self.layout.episode(number))
         save_network(
             picked.folder,
             compressor.network,
-            candidate,
+            on_device(candidate, CPU),
             policy,
             kept=compressor.kept(policy),
             origin=subject.origin,

@@ -12,7 +12,7 @@ from sartor.compression import Origin, holds_network, save_network
 from sartor.data import ALL
 from sartor.errors import RunError
 from sartor.finetune import Epoch, FinetuneOptions, Teacher
-from sartor.machine import alone_in, torch_threads, write_text
+from sartor.machine import alone_in, choose_device, torch_threads, write_text
 from sartor.pipeline import Found, Pipeline, SearchFiles
 from sartor.progress import Event, Progress, Step, silent
 from sartor.registry import import_object
@@ -237,6 +237,7 @@ class Run(RunPicks):
         teacher: Teacher | None = None,
         resume: bool = False,
         threads: int | None = None,
+        device: str | None = None,
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     ) -> FinetuneReport:
         """Train what was found; network and report are in ``finetuned`` when this returns.
@@ -249,6 +250,8 @@ class Run(RunPicks):
             teacher: Other networks to learn from.
             resume: Go on after the last whole epoch of a fine-tuning that was interrupted.
             threads: Threads of PyTorch; those of the search if not given.
+            device: Where it is trained: auto, cpu, cuda, cuda:1 and so on, or mps; as the search
+                was told if not given.
             on_epoch: Called after every epoch.
 
         Raises `RunError` if there already is a fine-tuning and ``resume`` is not set, and if the
@@ -256,6 +259,7 @@ class Run(RunPicks):
         """
         require_threads(threads)
         config = self.config
+        choose_device(device or config.options.device)
         if self.layout.checkpoint.exists() and not resume:
             raise RunError(
                 f"{self.layout.finetuned} already holds a fine-tuning; go on with --resume, or "
@@ -278,6 +282,8 @@ class Run(RunPicks):
             given = self._given_names
             if threads:
                 given = (*given, "--threads", str(threads))
+            if device:
+                given = (*given, "--device", device)
             tuning = Finetuning(
                 self.layout,
                 subject.model,
@@ -287,6 +293,7 @@ class Run(RunPicks):
                 task=self.task,
                 classes=subject.classes,
                 name=config.model or "the original",
+                device=device or config.options.device,
                 given=given,
             )
             report = tuning.run(tell)

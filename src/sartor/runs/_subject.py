@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from sartor import data, models
 from sartor.compression import Origin
 from sartor.data import Data
 from sartor.errors import RunError, UsageError
+from sartor.machine import seeded
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +76,7 @@ class SubjectSource:
 
         missing = f"--weights is missing: {origin.model} would be compressed with random weights"
         # Forked: what a caller draws must not depend on how a network is built.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)  # fresh weights, where no file is given
+        with seeded(self.seed):  # fresh weights, where no file is given
             model = models.build_trained(
                 origin.model,
                 self.weights,
@@ -121,8 +120,7 @@ class SubjectSource:
             return self.model
 
         name = origin.model or self._name()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded(self.seed):
             return models.build(name, classes=origin.classes, pixels=origin.pixels)
 
     def _name(self) -> str:

@@ -6,14 +6,16 @@ import copy
 import math
 from collections.abc import Callable
 
-from torch import nn
+from torch import fx, nn
 
+from sartor.compression import on_device
 from sartor.errors import UsageError
+from sartor.machine import CPU
 from sartor.scoring._score import Score
 
 
 class CallableScorer:
-    """Any measure of quality from 0 to 1, larger is better, of a network in fp32.
+    """Any measure of quality from 0 to 1, larger is better, of a network in fp32 on the CPU.
 
     >>> CallableScorer(lambda model: 0.9).score(nn.Identity()).accuracy
     0.9
@@ -24,7 +26,10 @@ class CallableScorer:
 
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
         """What the callable returns for a copy. Raises `UsageError` unless that is in [0, 1]."""
-        # A copy, because code of the user's may train or change what it is given.
+        # On the CPU, because code of the user's may have images there; a copy, because it may train
+        # or change what it is given.
+        if isinstance(network, fx.GraphModule):
+            network = on_device(network, CPU)
         network = copy.deepcopy(network).eval()
         answer = self._evaluate(network)
         try:

@@ -12,6 +12,7 @@ from torch import fx
 
 from sartor.compression import Compressor
 from sartor.cost import Cost
+from sartor.machine import synchronize
 from sartor.policy import Policy
 from sartor.scoring._score import Score, Scorer
 from sartor.targets import Deployment
@@ -102,6 +103,8 @@ class Evaluator:
 
         started = time.perf_counter()
         candidate = self.compressor.candidate(policy)
+        # What a GPU still has to build counts as building.
+        synchronize(self.compressor.device)
         built = time.perf_counter()
         score = self.scorer.score(candidate, rival)
         scored = time.perf_counter()

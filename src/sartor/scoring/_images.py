@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression import fastest_dtype, fold, is_quantized
+from sartor.compression import device_of, fastest_dtype, fold, is_quantized, on_device
 from sartor.data import Images
+from sartor.machine import CPU, reproducible
 from sartor.scoring._inputs import Inputs
 from sartor.scoring._race import estimate, is_hopeless
 from sartor.scoring._score import Score
@@ -18,8 +19,10 @@ from sartor.scoring._tally import Tally
 from sartor.targets import Deployment
 from sartor.tasks import CLASSIFICATION, Outputs, Task
 
-#: Images per forward pass: small enough for activations to stay in the processor's cache.
+#: Images per forward pass on the CPU: few enough for activations to stay in its cache; and on a
+#: GPU: enough to keep it busy, fewer where its memory is too small for them.
 _BATCH = 100
+_BATCH_ON_GPU = 512
 #: A candidate may be given up after these parts of the images.
 _LOOKS = (8, 4, 2)
 
@@ -49,6 +52,7 @@ class ImageScorer:
         original: The network that the divergence is measured from.
         deployment: Where quantized networks run, so that their accuracy is the delivered one; where
             there is none, rounding is simulated in fp32.
+        device: Where all others run.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class ImageScorer:
         dtype: torch.dtype = torch.float32,
         original: fx.GraphModule | None = None,
         deployment: Deployment | None = None,
+        device: torch.device = CPU,
     ) -> None:
         self._images = images
         self._task = task
@@ -69,6 +74,8 @@ class ImageScorer:
         self._dtype = dtype
         self._original = original
         self._deployment = deployment
+        self._device = device
+        self._batch = _BATCH if device.type == "cpu" else _BATCH_ON_GPU
 
     @classmethod
     def in_fastest_dtype(
@@ -82,11 +89,12 @@ class ImageScorer:
         compare: bool = False,
         deployment: Deployment | None = None,
     ) -> ImageScorer:
-        """A scorer of candidates of a ``network``, in what the processor computes it in fastest.
+        """A scorer of candidates of a ``network``, where it is, in what is computed fastest there.
 
         With ``compare``, the divergence of candidates from it is measured.
         """
-        few = images.batch(slice(0, 2))
+        device = device_of(network)
+        few = images.batch(slice(0, 2), device)
         dtype = fastest_dtype(network, (few,))
         return cls(
             images,
@@ -96,6 +104,7 @@ class ImageScorer:
             dtype=dtype,
             original=network if compare else None,
             deployment=deployment,
+            device=device,
         )
 
     def __len__(self) -> int:
@@ -105,6 +114,10 @@ class ImageScorer:
     def score(self, network: nn.Module, rival: Score | None = None) -> Score:
         """Score a traced network. Raises `UsageError` and `DataError` as `Task.require` does."""
         assert isinstance(network, fx.GraphModule)
+        with reproducible(self._device):
+            return self._score(network, rival)
+
+    def _score(self, network: fx.GraphModule, rival: Score | None) -> Score:
         run = self._runner(network)
         tally = Tally(self._task, self._expected)
 
@@ -122,30 +135,46 @@ class ImageScorer:
 
     def _run_on(self, run: Run, tally: Tally, stop: int) -> None:
         """Run a network on the images after those that were tallied, up to ``stop``."""
-        for first in range(tally.seen, stop, _BATCH):
-            last = min(first + _BATCH, stop)
-            outputs = self._task.outputs(run(first, last))
+        while tally.seen < stop:
+            first = tally.seen
+            outputs, last = self._outputs(run, first, stop)
             labels = self._labels[first:last]
             if not first:
                 self._task.require(outputs, self._labels)
             tally.add(outputs, labels)
+
+    def _outputs(self, run: Run, first: int, stop: int) -> tuple[Outputs, int]:
+        """Outputs for a batch of images from ``first`` on, and where it ended, at most ``stop``."""
+        while True:
+            last = min(first + self._batch, stop)
+            try:
+                outputs = self._task.outputs(run(first, last))
+            except torch.OutOfMemoryError:
+                if self._batch == 1:
+                    raise
+                # From now on, for the next candidate is no smaller by much.
+                self._batch //= 2
+            else:
+                # Those of a runtime come from the CPU.
+                return tuple(item.to(self._device) for item in outputs), last
 
     def _is_hopeless(self, score: Score, rival: Score) -> bool:
         saw_the_same = rival.images == len(self)
         return saw_the_same and is_hopeless(score, rival, len(self._looks))
 
     def _runner(self, network: fx.GraphModule) -> Run:
-        """What runs a network in the form that the processor, or the target, runs fastest."""
+        """What runs a network in the form that the device, or the target, runs fastest."""
         forward: Callable[[Tensor], Any]
+        deployment = self._deployment
         if not is_quantized(network):
             inputs = self._inputs
-            forward = fold(network, self._dtype)
-        elif self._deployment is None:
+            forward = fold(on_device(network, self._device), self._dtype)
+        elif deployment is None or not deployment.target.runs:
             inputs = self._exact_inputs
-            forward = network
+            forward = on_device(network, self._device)
         else:
-            inputs = self._exact_inputs
-            forward = self._deployment.forward(network)
+            inputs = self._inputs_of_target
+            forward = deployment.forward(network)
 
         return lambda start, stop: forward(inputs.batch(start, stop))
 
@@ -161,7 +190,7 @@ class ImageScorer:
 
     @cached_property
     def _labels(self) -> Tensor:
-        return self._images.labels[self._order]
+        return self._images.labels[self._order].to(self._device)
 
     @cached_property
     def _looks(self) -> list[int]:
@@ -173,12 +202,17 @@ class ImageScorer:
     @cached_property
     def _inputs(self) -> Inputs:
         """The images in the form that networks are scored in."""
-        return Inputs(self._images, self._order, self._dtype)
+        return Inputs(self._images, self._order, self._dtype, self._device)
 
     @cached_property
     def _exact_inputs(self) -> Inputs:
         """The images in fp32."""
-        return Inputs(self._images, self._order)
+        return Inputs(self._images, self._order, device=self._device)
+
+    @cached_property
+    def _inputs_of_target(self) -> Inputs:
+        """The images in fp32, for a runtime."""
+        return self._exact_inputs if self._device == CPU else Inputs(self._images, self._order)
 
     @cached_property
     def _expected(self) -> Outputs | None:
@@ -187,11 +221,12 @@ class ImageScorer:
             return None
 
         run = self._runner(self._original)
-        batches = []
+        batches: list[Outputs] = []
+        seen = 0
         with torch.no_grad():
-            for first in range(0, len(self), _BATCH):
-                last = min(first + _BATCH, len(self))
-                batches.append(self._task.outputs(run(first, last)))
+            while seen < len(self):
+                outputs, seen = self._outputs(run, seen, len(self))
+                batches.append(outputs)
 
         joined = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
         self._task.require(joined, self._labels)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from sartor.data import Images
-from sartor.machine import channels_last
+from sartor.machine import CPU, channels_last, room_for_inputs
 
-#: What takes no more than this is made ready once, in bytes; the rest batch by batch.
-_KEPT_READY = 256 * 2**20
+#: Images that are made ready at once, where all are kept on a GPU.
+_CHUNK = 1000
 
 
 class Inputs:
@@ -26,12 +26,20 @@ class Inputs:
         images: All images.
         order: Which of them, in which order, (count,).
         dtype: The number format; whole numbers that are no pixels stay whole.
+        device: Where they are made ready, and kept where there is room for them.
     """
 
-    def __init__(self, images: Images, order: Tensor, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        images: Images,
+        order: Tensor,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device = CPU,
+    ) -> None:
         self._images = images
         self._order = order
         self._dtype = dtype
+        self._device = device
 
     def batch(self, start: int, stop: int) -> Tensor:
         """Images ``start`` to ``stop`` − 1 of the order."""
@@ -42,15 +50,22 @@ class Inputs:
     @property
     def _fits(self) -> bool:
         values = len(self._order) * self._images.pixels[0].numel()
-        return values * self._dtype.itemsize <= _KEPT_READY
+        return values * self._dtype.itemsize <= room_for_inputs(self._device)
 
     @cached_property
     def _ready(self) -> Tensor:
-        return self._made(0, len(self._order))
+        count = len(self._order)
+        if self._device == CPU:
+            return self._made(0, count)
+
+        # In parts, for all at once would be there as bytes, in fp32 and in the format wanted.
+        starts = range(0, count, _CHUNK)
+        parts = [self._made(start, min(start + _CHUNK, count)) for start in starts]
+        return channels_last(torch.cat(parts))
 
     def _made(self, start: int, stop: int) -> Tensor:
         chosen = self._order[start:stop]
-        inputs = self._images.batch(chosen)
+        inputs = self._images.batch(chosen, self._device)
         if inputs.is_floating_point():
             inputs = inputs.to(self._dtype)
         return channels_last(inputs)

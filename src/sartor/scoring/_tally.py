@@ -20,7 +20,8 @@ class Tally:
 
     Args:
         task: What is counted.
-        expected: Outputs of the original for all images; None where it is not compared.
+        expected: Outputs of the original for all images, where those of the candidate are; None
+            where it is not compared.
     """
 
     def __init__(self, task: Task, expected: Outputs | None = None) -> None:
@@ -32,7 +33,7 @@ class Tally:
         self._divergences: list[Tensor] = []
 
     def add(self, outputs: Outputs, labels: Tensor) -> None:
-        """Take in the next images."""
+        """Take in the next images, outputs and labels on one device."""
         first = self.seen
         self.seen += len(labels)
 
@@ -40,7 +41,9 @@ class Tally:
         if hits is not None:
             self._hits.append(hits)
         else:
-            self._meter.update(outputs, labels)
+            # Meters are often others' code, and may need arrays.
+            on_cpu = tuple(item.cpu() for item in outputs)
+            self._meter.update(on_cpu, labels.cpu())
 
         if self._expected is not None:
             expected = tuple(item[first : self.seen] for item in self._expected)
@@ -48,13 +51,13 @@ class Tally:
             self._divergences.append(distances)
 
     def score(self) -> Score:
-        """The score of all images that were taken in."""
-        correct = torch.cat(self._hits) if self._hits else None
+        """The score of all images that were taken in, on the CPU."""
+        correct = torch.cat(self._hits).cpu() if self._hits else None
         accuracy = self._meter.compute() if correct is None else correct.float().mean()
         if not self._divergences:
             return Score(float(accuracy), images=self.seen, correct=correct)
 
-        divergences = torch.cat(self._divergences)
+        divergences = torch.cat(self._divergences).cpu()
         return Score(
             accuracy=float(accuracy),
             images=self.seen,

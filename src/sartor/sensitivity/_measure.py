@@ -18,6 +18,7 @@ from sartor.compression import (
     QuantizedWeight,
     Scheme,
     can_be_quantized,
+    device_of,
     fastest_dtype,
     fold,
     mask,
@@ -55,7 +56,7 @@ def measure(
     path: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Sensitivity:
-    """Ω of every group and layer of a network on normalised images.
+    """Ω of every group and layer of a network on normalised images, computed where it is.
 
     With ``path``, what is done is on disk after every layer and is not done again; ``on_progress``
     is called with the number of rows that are done and of all.
@@ -78,6 +79,7 @@ def measure(
         raise DataError("there are no images to measure the sensitivity on; at least one is needed")
 
     module = compressor.network.module
+    images = images.to(compressor.device)
     tensors = {**module.state_dict(), "images": images}
     identity = digest(tensors, scheme)
     found = _begun(path, len(images), identity)
@@ -189,7 +191,8 @@ def _with_coarse_input(runner: SuffixRunner, layer: str, bits: float) -> dict[st
         low = min(low, batch_low)
         high = max(high, batch_high)
 
-    quantizer = ActivationQuantizer(width, low, high)
+    device = device_of(runner.network)
+    quantizer = ActivationQuantizer(width, low, high, device)
     module = runner.fast.get_submodule(layer)
     changed = _QuantizedInput(quantizer, module)
     return {layer: changed}

@@ -14,8 +14,9 @@ from sartor.graph import Walk
 from sartor.machine import channels_last, map_on_threads
 from sartor.tasks import CLASSIFICATION, Task
 
-#: Images that one core runs at once.
+#: Images that one core runs at once, and that a GPU does.
 _BATCH = 64
+_BATCH_ON_GPU = 256
 
 #: All values of one batch.
 Values = dict[fx.Node, Any]
@@ -47,10 +48,10 @@ class SuffixRunner:
     def of(
         cls, network: fx.GraphModule, images: Tensor, task: Task = CLASSIFICATION
     ) -> SuffixRunner:
-        """Run a network on normalised images, in the type of its weights."""
+        """Run a network on normalised images, which are where it is, in the type of its weights."""
         fast = with_winograd(network)
         pixels = channels_last(images.to(_dtype(network)))
-        batches = pixels.split(_BATCH)
+        batches = pixels.split(_BATCH if pixels.device.type == "cpu" else _BATCH_ON_GPU)
         values = map_on_threads(partial(_all_values, fast), batches)
         return cls(network, fast, values, task)
 

@@ -9,9 +9,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, fx
 
-from sartor.compression import deployable, fold
+from sartor.compression import deployable, device_of
 from sartor.graph import Network
-from sartor.machine import Float32Array
+from sartor.machine import Float32Array, synchronize
 from sartor.progress import Progress, silent
 from sartor.targets._base import Session, Target
 from sartor.targets._batches import of_batch
@@ -68,13 +68,15 @@ class Deployment:
         """
         inputs = of_batch(network.example_inputs, target.batch)
         path = folder / f"original{target.suffix}"
-        folded = fold(network.module)
+        folded = deployable(network.module)
         original = target.build(folded, inputs, path)
         reference = target.load(original)
         return cls(target, inputs, original, reference, progress=progress, rough=rough)
 
     def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
         """Latency of a candidate beside the original's."""
+        # A GPU that is at work, and what feeds it, would disturb.
+        synchronize(device_of(candidate))
         artifact = self._artifact(candidate)
         return self._compare(artifact, patience)
 

@@ -21,7 +21,10 @@ _NO_ANSWER = 100.0
 
 
 class Meter(Protocol):
-    """Gathers what a metric needs, batch by batch, as the metrics of torchmetrics do."""
+    """Gathers what a metric needs, batch by batch, as the metrics of torchmetrics do.
+
+    What it is given is on the CPU.
+    """
 
     def update(self, outputs: Outputs, labels: Tensor) -> None:
         """Take in some samples."""
@@ -39,7 +42,8 @@ class Task(ABC):
     sample (`hits`), or, where the metric is no mean over samples, all together (`meter`). The rest
     has defaults that suit any tensors.
 
-    Metrics are such that larger is better and 1 is perfect.
+    Metrics are such that larger is better and 1 is perfect. Outputs and labels are on one device,
+    which may be a GPU: what is made beside them belongs there too.
 
     >>> class Depth(Task):
     ...     name = "depth"

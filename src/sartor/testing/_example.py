@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sartor import models
 from sartor.graph import Network, trace
+from sartor.machine import seeded
 
 
 def example_network() -> tuple[Network, Tensor]:
@@ -17,8 +18,7 @@ def example_network() -> tuple[Network, Tensor]:
     (8, (8, 3, 16, 16))
     """
     # callers keep their own draws from the global generator
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0):
         model = models.build(
             "resnet8",
             classes=10,

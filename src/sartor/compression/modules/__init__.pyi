@@ -3,6 +3,7 @@ from ._copies import own_tensors as own_tensors
 from ._copies import shallow_copy as shallow_copy
 from ._copies import trainable_copy as trainable_copy
 from ._copies import weight_of as weight_of
+from ._copies import with_own_graph as with_own_graph
 from ._copies import with_tensors as with_tensors
 from ._dtype import fastest_dtype as fastest_dtype
 from ._fold import FoldedNorm as FoldedNorm
@@ -13,6 +14,8 @@ from ._norms import affine as affine
 from ._norms import keeps_statistics as keeps_statistics
 from ._norms import norms_behind as norms_behind
 from ._norms import own_norms as own_norms
+from ._placement import device_of as device_of
+from ._placement import on_device as on_device
 from ._tied import tie_equal as tie_equal
 from ._tied import untie_different as untie_different
 from ._winograd import winograd_layer as winograd_layer

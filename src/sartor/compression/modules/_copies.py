@@ -17,6 +17,20 @@ def shallow_copy(module: fx.GraphModule) -> fx.GraphModule:
     return cast("fx.GraphModule", _copy_tree(module))
 
 
+def with_own_graph(
+    module: fx.GraphModule,
+) -> tuple[fx.GraphModule, dict[fx.Node, fx.Node]]:
+    """A copy whose graph can be changed too, and its node for each of the module's."""
+    graph = fx.Graph()
+    result = graph.graph_copy(module.graph, {})
+    graph.output(result)
+
+    # Nodes are copied in their order, which is what pairs them.
+    copied = fx.GraphModule(shallow_copy(module), graph)
+    copies = zip(module.graph.nodes, copied.graph.nodes, strict=True)
+    return copied, dict(copies)
+
+
 def trainable_copy(module: fx.GraphModule) -> fx.GraphModule:
     """A copy that shares nothing and can be trained: parameters require gradients again."""
     return copy.deepcopy(module).requires_grad_(True).eval()

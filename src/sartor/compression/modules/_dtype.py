@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, fx
 
 from sartor.compression.modules._fold import fold
+from sartor.compression.modules._placement import device_of
 from sartor.graph import tensors_in
-from sartor.machine import channels_last
+from sartor.machine import channels_last, half_format_of_gpu, seeded
 
 #: Inputs that a network is tried on.
 _TRIED = 2
@@ -20,17 +21,26 @@ _TOLERANCE = 0.25
 
 
 def fastest_dtype(network: fx.GraphModule, inputs: Sequence[Tensor]) -> torch.dtype:
-    """bfloat16 where the processor is fast at it and the network computes the same, else float32.
+    """16 bits where the device is fast at them and the network computes the same, else float32.
 
-    The network is tried once, on the first of ``inputs`` (count, …): a forward pass that makes
-    fp32 tensors of its own may fail on bf16 weights.
+    That is bfloat16, or float16 on GPUs that are not fast at it. The network is tried once, on the
+    first of ``inputs`` (count, …), which are where it is: a forward pass that makes fp32 tensors of
+    its own may fail on weights of 16 bits.
     """
-    if not processor_is_fast_in_bf16():
+    half = _fast_format(device_of(network))
+    if half is None:
         return torch.float32
     few = [item[:_TRIED] for item in inputs]
-    if _computes_in_bf16(network, few):
-        return torch.bfloat16
+    if _computes_in(half, network, few):
+        return half
     return torch.float32
+
+
+def _fast_format(device: torch.device) -> torch.dtype | None:
+    """The format of 16 bits that a device is fast at; None where there is none."""
+    if device.type != "cpu":
+        return half_format_of_gpu(device)
+    return torch.bfloat16 if processor_is_fast_in_bf16() else None
 
 
 def processor_is_fast_in_bf16() -> bool:
@@ -51,9 +61,9 @@ def _answers_yes(module: object, name: str) -> bool:
     return question is not None and bool(question())
 
 
-def _computes_in_bf16(network: fx.GraphModule, inputs: Sequence[Tensor]) -> bool:
+def _computes_in(half: torch.dtype, network: fx.GraphModule, inputs: Sequence[Tensor]) -> bool:
     try:
-        found = _outputs(network, inputs, torch.bfloat16)
+        found = _outputs(network, inputs, half)
         expected = _outputs(network, inputs, torch.float32)
     except Exception:  # a user's forward pass may raise anything
         return False
@@ -77,8 +87,7 @@ def _outputs(network: fx.GraphModule, inputs: Sequence[Tensor], dtype: torch.dty
         given = item.to(dtype) if item.is_floating_point() else item
         cast.append(channels_last(given))
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with seeded(0, device_of(network)):
         folded = fold(network, dtype)
         outputs = folded(*cast)
 

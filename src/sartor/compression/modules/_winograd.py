@@ -65,11 +65,12 @@ def with_winograd(network: fx.GraphModule) -> fx.GraphModule:
 
 
 def winograd_layer(module: nn.Module) -> nn.Module:
-    """The fast form of one module: itself, where there is none."""
+    """The fast form of one module: itself, where there is none, and on GPUs."""
     if not isinstance(module, nn.Conv2d) or module.weight.dtype != torch.float32:
         return module
 
     requirements = (
+        module.weight.device.type == "cpu",
         module.kernel_size == (3, 3),
         module.padding == (1, 1),
         module.padding_mode == "zeros",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, fx
 
 from sartor.compression._options import RangeMethod
-from sartor.compression.modules import fold, shallow_copy
+from sartor.compression.modules import device_of, fold, on_device, with_own_graph
 from sartor.compression.quantizing._points import RoundedTensor, find_points
 from sartor.compression.quantizing._quantizers import (
     ActivationQuantizer,
@@ -15,6 +15,7 @@ from sartor.compression.quantizing._quantizers import (
 )
 from sartor.compression.quantizing._ranges import Ranges, calibrate
 from sartor.compression.quantizing._scheme import Scheme
+from sartor.machine import CPU
 from sartor.policy import FULL_WIDTH, Policy
 
 #: Range of an activation that is not known yet.
@@ -46,11 +47,12 @@ def quantize(
         new = calibrate(folded, inputs, missing, ranges)
         found.update(new)
 
-    network, copies = _with_own_graph(folded)
+    device = device_of(folded)
+    network, copies = with_own_graph(folded)
     for index, point in enumerate(points):
         name = f"quantizer_{index}"
         low, high = found.get((point.like, point.bits), _PLACEHOLDER)
-        quantizer = ActivationQuantizer(point.bits, low, high)
+        quantizer = ActivationQuantizer(point.bits, low, high, device)
         network.add_submodule(name, quantizer)
         _insert(network, name, point, copies)
 
@@ -66,23 +68,12 @@ def quantize(
 
 
 def deployable(candidate: fx.GraphModule) -> fx.GraphModule:
-    """The form targets build from, with batch norms folded."""
+    """The form targets build from, with batch norms folded, on the CPU."""
+    ready = on_device(candidate, CPU)
     # In a quantized candidate they are already.
-    if is_quantized(candidate):
-        return candidate
-    return fold(candidate)
-
-
-def _with_own_graph(folded: fx.GraphModule) -> tuple[fx.GraphModule, dict[fx.Node, fx.Node]]:
-    """A copy whose graph can be changed, and its node for each of the network's."""
-    graph = fx.Graph()
-    result = graph.graph_copy(folded.graph, {})
-    graph.output(result)
-
-    # Nodes are copied in their order, which is what pairs them.
-    network = fx.GraphModule(shallow_copy(folded), graph)
-    copies = zip(folded.graph.nodes, network.graph.nodes, strict=True)
-    return network, dict(copies)
+    if is_quantized(ready):
+        return ready
+    return fold(ready)
 
 
 def _insert(

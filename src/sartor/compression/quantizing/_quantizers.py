@@ -20,7 +20,8 @@ from sartor.compression.quantizing._scheme import Scheme
 class ActivationQuantizer(nn.Module):
     """Rounds a tensor to ``bits`` unsigned bits with one scale and zero point.
 
-    ``low`` and ``high`` are what is to be represented; zero always is, exactly.
+    ``low`` and ``high`` are what is to be represented; zero always is, exactly. It rounds on the
+    CPU, or on its ``device``.
 
     >>> ActivationQuantizer(2, low=0.0, high=3.0)(torch.tensor([-1.0, 1.2, 9.0]))
     tensor([0., 1., 3.])
@@ -29,7 +30,9 @@ class ActivationQuantizer(nn.Module):
     scale: Tensor
     zero_point: Tensor
 
-    def __init__(self, bits: int, low: float, high: float) -> None:
+    def __init__(
+        self, bits: int, low: float, high: float, device: torch.device | None = None
+    ) -> None:
         super().__init__()
         self.bits = bits
 
@@ -40,8 +43,9 @@ class ActivationQuantizer(nn.Module):
         scale = max(step, SMALLEST_SCALE)
         zero_point = round(-low / scale)
 
-        self.register_buffer("scale", torch.tensor(scale))
-        self.register_buffer("zero_point", torch.tensor(zero_point, dtype=torch.int32))
+        self.register_buffer("scale", torch.tensor(scale, device=device))
+        whole = torch.tensor(zero_point, dtype=torch.int32, device=device)
+        self.register_buffer("zero_point", whole)
 
     def forward(self, x: Tensor) -> Tensor:
         """The rounded tensor, in float32."""
@@ -211,7 +215,7 @@ def _symmetric(flat: Tensor, largest: int) -> tuple[Tensor, Tensor]:
     """Scale and zero point of rows whose largest absolute value becomes ``largest``."""
     reach = flat.abs().amax(1)
     scale = (reach / largest).clamp_min(SMALLEST_SCALE)
-    zero_point = torch.zeros(len(flat), dtype=torch.int32)
+    zero_point = torch.zeros(len(flat), dtype=torch.int32, device=flat.device)
     return scale, zero_point
 
 

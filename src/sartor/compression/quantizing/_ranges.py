@@ -70,7 +70,7 @@ def find_range(values: Tensor, bits: int, method: RangeMethod) -> tuple[float, f
 
 
 def _without_tails(sample: Tensor) -> tuple[float, float]:
-    shares = torch.tensor([1 - _PERCENTILE, _PERCENTILE])
+    shares = torch.tensor([1 - _PERCENTILE, _PERCENTILE], device=sample.device)
     low, high = sample.quantile(shares).tolist()
     return low, high
 

@@ -85,7 +85,7 @@ def _split(layer: _Convolution, outputs: Tensor) -> BatchNorm:
     variance = outputs.var(axes, correction=0) / length.square()
 
     kind = BATCH_NORMS[len(layer.kernel_size) - 1]
-    norm = kind(len(mean)).eval()
+    norm = kind(len(mean), device=mean.device).eval()
     assert norm.running_mean is not None
     assert norm.running_var is not None
 

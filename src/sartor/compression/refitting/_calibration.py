@@ -65,13 +65,16 @@ class Calibration:
     ) -> Calibration:
         """Run the original on ``images``, normalised, and keep its outputs at sampled places.
 
-        At most ``positions`` places per image and layer, drawn once from ``generator``. Raises
-        `DataError` for images of another shape than the network was traced with, or none.
+        All is kept where the network and the images are. At most ``positions`` places per image and
+        layer, drawn once from ``generator``, which is the CPU's: places are the same on every
+        device. Raises `DataError` for images of another shape than the network was traced with, or
+        none.
         """
         inputs = (images,) if isinstance(images, Tensor) else images
         _require_inputs(network, inputs)
+        device = inputs[0].device
         places = {
-            layer.name: _draw_places(layer, positions, generator)
+            layer.name: _draw_places(layer, positions, generator).to(device)
             for layer in network.layers
             if not _reuse(network, layer)
         }

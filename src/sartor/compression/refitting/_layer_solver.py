@@ -14,7 +14,7 @@ from sartor.compression.refitting._least_squares import least_squares
 from sartor.compression.refitting._masks import keep_largest, least_error_mask
 from sartor.compression.refitting._matrix import from_matrix
 from sartor.compression.slicing import kept_channels
-from sartor.machine import BoolArray
+from sartor.machine import BoolArray, solving_device
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,27 @@ class LayerSolver:
         if density >= 1:
             return least_squares(gram, cross, start, self.ridge)
 
+        there = solving_device(gram.device)
+        sparse = self._sparse(
+            layer,
+            gram=gram.to(there),
+            cross=cross.to(there),
+            start=start.to(there),
+            kept=kept,
+            density=density,
+        )
+        return sparse.to(gram.device)
+
+    def _sparse(
+        self,
+        layer: str,
+        *,
+        gram: Tensor,
+        cross: Tensor,
+        start: Tensor,
+        kept: BoolArray,
+        density: float,
+    ) -> Tensor:
         if self.selection == "magnitude":
             dense = least_squares(gram, cross, start, self.ridge)
             mask = keep_largest(dense.abs(), density)
@@ -83,11 +104,12 @@ class LayerSolver:
         slot = self.calibration.network.slot_by_name[layer]
         outgoing = kept_channels(slot.out_units, kept)
         rows = torch.from_numpy(outgoing)
+        sensitivity = self.calibration.sensitivity[layer][rows]
         mask = least_error_mask(
             gram,
             cross,
             start,
-            sensitivity=self.calibration.sensitivity[layer][rows],
+            sensitivity=sensitivity.to(gram.device),
             keep=density,
             ridge=self.ridge,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sartor.machine import solving_device
+
 #: Memory, in elements, that one batch of row-wise systems may take.
 _BATCH_ELEMENTS = 40_000_000
 #: Added to every diagonal: systems of zeros can be solved too.
@@ -22,12 +24,15 @@ def ridge_solve(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
     damped = gram.clone()
     damped.diagonal().add_(shift)
 
-    factor, failed = torch.linalg.cholesky_ex(damped)
+    there = solving_device(gram.device)
+    factor, failed = torch.linalg.cholesky_ex(damped.to(there))
     if not failed:
-        return torch.cholesky_solve(right, factor)
+        solution = torch.cholesky_solve(right.to(there), factor)
+        return solution.to(right.device)
 
-    # Fewer samples than inputs, and hardly any ridge.
-    return torch.linalg.lstsq(damped, right).solution
+    # Fewer samples than inputs, and hardly any ridge: only the CPU solves what lacks rank.
+    solution = torch.linalg.lstsq(damped.cpu(), right.cpu()).solution
+    return solution.to(right.device)
 
 
 def least_squares_of_few(x: Tensor, y: Tensor, start: Tensor, ridge: float) -> Tensor:

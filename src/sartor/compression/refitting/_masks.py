@@ -30,7 +30,7 @@ def keep_largest(score: Tensor, keep: float) -> Tensor:
     count = max(1, round(keep * total))
     largest = score.flatten().topk(count)
 
-    mask = torch.zeros(total, dtype=torch.bool)
+    mask = torch.zeros(total, dtype=torch.bool, device=score.device)
     mask[largest.indices] = True
     return mask.view_as(score)
 
@@ -48,7 +48,7 @@ def least_error_mask(
     shift = ridge_shift(gram, ridge)
     energy = gram.diagonal() + shift
     scale = energy.sqrt()[:, None]
-    damped = gram + shift * torch.eye(len(gram))
+    damped = gram + shift * torch.eye(len(gram), device=gram.device)
 
     scaled = damped / (scale * scale.T)
     system = _Eigensystem.of(scaled)
@@ -129,7 +129,7 @@ def error_curve(errors: Tensor, keep: FloatArray) -> FloatArray:
     array([15.,  3.,  0.])
     """
     count = errors.numel()
-    flat = errors.flatten().double()
+    flat = errors.flatten().cpu().double()
     ordered = np.sort(flat.numpy())
     sums = np.cumsum(ordered)
 

@@ -24,7 +24,7 @@ def output_sensitivity(
     """
     sums = {}
     for layer in network.layers:
-        sums[layer.name] = torch.zeros(layer.out_channels)
+        sums[layer.name] = inputs[0].new_zeros(layer.out_channels, dtype=torch.float32)
 
     # In batches, since gradients of all calls are in memory at once.
     count = len(inputs[0])
@@ -83,8 +83,9 @@ def _projection(outputs: list[Tensor], generator: torch.Generator) -> Tensor:
     """The sum of all numbers of outputs, each times a random one."""
     projections = []
     for output in outputs:
+        # Drawn on the CPU, so that they are the same on every device.
         factors = torch.randn(output.shape, generator=generator)
-        products = output * factors
+        products = output * factors.to(output.device)
         projections.append(products.sum())
 
     # Not from 0: a sum of tensors begins with a tensor.

@@ -173,7 +173,7 @@ class OriginalRefit:
 
     def _gram_of(self, layer: str, x: Tensor) -> tuple[Tensor, Tensor]:
         module = self.solver.calibration.network.module
-        mean = torch.zeros(x.shape[1])
+        mean = x.new_zeros(x.shape[1])
         if self.solver.takes_shift(module, layer):
             mean = x.mean(0)
 

@@ -87,8 +87,8 @@ class SequentialRefit(Walk):
         x, y = _finite_samples(windows, target)
 
         # Without a place for a constant the fit has to go through zero.
-        mean_x = torch.zeros(x.shape[1])
-        mean_y = torch.zeros(y.shape[1])
+        mean_x = x.new_zeros(x.shape[1])
+        mean_y = y.new_zeros(y.shape[1])
         if self.solver.takes_shift(self.candidate, layer):
             mean_x = x.mean(0)
             mean_y = y.mean(0)

@@ -85,7 +85,7 @@ def pixels_read(places: Tensor, layer: Convolution, sizes: Sequence[int]) -> Ten
     """Positions in the flattened padded input, (places × kernel), of what is read at places."""
     output_size = _output_size(layer, sizes)
     starts = torch.unravel_index(places, output_size)
-    pixels = torch.zeros(len(places), 1, dtype=torch.int64)
+    pixels = torch.zeros(len(places), 1, dtype=torch.int64, device=places.device)
 
     dimensions = zip(
         starts,
@@ -96,7 +96,7 @@ def pixels_read(places: Tensor, layer: Convolution, sizes: Sequence[int]) -> Ten
         strict=True,
     )
     for start, size, taps, step, wide in dimensions:
-        offsets = torch.arange(taps) * wide
+        offsets = torch.arange(taps, device=places.device) * wide
         line = start[:, None] * step + offsets
 
         # As digits of a number: what stands before counts ``size`` times as much.

@@ -8,6 +8,7 @@ from torch import Tensor, fx, nn
 
 from sartor.compression.modules import (
     bias_of,
+    device_of,
     own_tensors,
     shallow_copy,
     tie_equal,
@@ -42,6 +43,7 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
     >>> narrow(network, np.arange(network.units) < 5).get_submodule("0")
     Conv2d(3, 5, kernel_size=(3, 3), stride=(1, 1))
     """
+    device = device_of(network.module)
     candidate = shallow_copy(network.module)
     for slot in network.slots:
         incoming = kept_channels(slot.in_units, kept)
@@ -51,6 +53,7 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
         # Of a tensor that is cut in two, one half may lose all its channels.
         if slot.kind == "select":
             new: nn.Module = _narrow_select(slot, incoming, outgoing)
+            new.to(device)
         elif not len(incoming) or not len(outgoing):
             raise PolicyError(
                 f"layer {slot.name} would lose all its channels; "
