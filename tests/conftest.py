@@ -6,6 +6,7 @@ import torch
 
 import sartor
 from sartor import demo
+from simulated_gpu import simulated_gpu
 
 #: The variable that says where real data and trained networks are, and asks for their tests.
 SHARED = "SARTOR_SHARED"
@@ -27,6 +28,19 @@ def shared():
     for part in ("data/cifar10", "models"):
         assert (folder / part).is_dir(), f"{SHARED} is {folder}, which has no {part}"
     return folder
+
+
+@pytest.fixture(params=["simulated", "cuda"])
+def gpu(request):
+    """A device that is not the CPU: one that is only simulated, and a real one where there is."""
+    if request.param == "simulated":
+        with simulated_gpu() as device:
+            yield device
+        return
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA GPU")
+    yield torch.device("cuda", 0)
 
 
 @pytest.fixture(autouse=True)

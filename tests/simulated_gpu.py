@@ -26,7 +26,7 @@ _MOVING = {_aten._to_copy.default, _aten.copy_.default}
 _INDEXING = {_aten.index.Tensor, _aten.index_put.default, _aten.index_put_.default}
 
 
-class Mixed(Exception):
+class MixedDevicesError(Exception):
     """Tensors of two devices met."""
 
 
@@ -149,7 +149,9 @@ def _require_unmixed(operator: Any, args: Any, tensors: list[Tensor]) -> None:
     elsewhere = [item for item in tensors if item.dim() and not isinstance(item, OnDevice)]
     if elsewhere:
         shapes = [tuple(item.shape) for item in elsewhere]
-        raise Mixed(f"{operator} got tensors of the CPU, of shape {shapes}, beside others")
+        raise MixedDevicesError(
+            f"{operator} got tensors of the CPU, of shape {shapes}, beside others"
+        )
 
 
 def _is_there(device: Any) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -104,30 +105,23 @@ def reproducible(device: torch.device, *, tf32: bool = False) -> Iterator[None]:
         yield
         return
 
-    cudnn = torch.backends.cudnn
-    flags = cudnn.flags(
-        enabled=cudnn.enabled,
-        benchmark=False,
-        deterministic=True,
-        allow_tf32=tf32 and cudnn.allow_tf32,
-    )
-    with flags, nullcontext() if tf32 else _exact_products():
-        yield
+    cudnn: Any = torch.backends.cudnn
+    settings: list[tuple[Any, str, object]] = [
+        (cudnn, "benchmark", False),
+        (cudnn, "deterministic", True),
+    ]
+    if not tf32:
+        matmul: Any = torch.backends.cuda.matmul
+        settings += [(cudnn.conv, "fp32_precision", "ieee"), (matmul, "fp32_precision", "ieee")]
 
-
-@contextmanager
-def _exact_products() -> Iterator[None]:
-    """Products of matrices in fp32, as they are unless the host process has said otherwise."""
-    before = torch.get_float32_matmul_precision()
-    if before == "highest":
-        yield
-        return
-
-    torch.set_float32_matmul_precision("highest")
+    before = [getattr(holder, name) for holder, name, _ in settings]
     try:
+        for holder, name, value in settings:
+            setattr(holder, name, value)
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        for (holder, name, _), value in zip(settings, before, strict=True):
+            setattr(holder, name, value)
 
 
 @contextmanager

@@ -179,8 +179,9 @@ class Pipeline(Prepared):
     def _score_original(self, judge: Judge, scorer: Scorer, progress: Progress) -> OriginalScore:
         """First of all: what is compressed for hours should be what its user thinks it is."""
         progress(Step("scoring the original"))
+        # What looks wrong is looked at on the CPU, where its images are.
         found = score_original(
-            self.compressor.network.module,
+            on_device(self.compressor.network.module, CPU),
             self.data if self.evaluate is None else None,
             judge.original.validation,
             scorer,
