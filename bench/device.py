@@ -138,6 +138,7 @@ def _search(arguments: Arguments, subject: Subject, device: str) -> tuple[Result
         baselines=(),
         # Random weights guess.
         anyway=True,
+        timed=False,
         compress=CompressOptions(
             images=arguments.calibration,
             final_images=arguments.calibration,

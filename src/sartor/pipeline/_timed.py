@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import fx
 
 from sartor import targets
-from sartor.compression import deployable, fold
+from sartor.compression import deployable
 from sartor.errors import SartorError
 from sartor.graph import Network
 from sartor.pipeline._report import Timed
@@ -43,7 +43,7 @@ def time_delivered(
 
 def _compare(target: Target, original: Network, delivered: fx.GraphModule) -> Comparison:
     inputs = of_batch(original.example_inputs, target.batch)
-    networks = {"original": fold(original.module), "delivered": deployable(delivered)}
+    networks = {"original": deployable(original.module), "delivered": deployable(delivered)}
     sessions = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, network in networks.items():
