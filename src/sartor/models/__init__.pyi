@@ -1,6 +1,7 @@
 from ._build import build as build
 from ._build import build_trained as build_trained
 from ._build import input_channels as input_channels
+from ._efficientnet_lite import EfficientNetLite0 as EfficientNetLite0
 from ._mobilenet import MobileNetV1 as MobileNetV1
 from ._mobilenet import MobileNetV2 as MobileNetV2
 from ._resnet import resnet18 as resnet18

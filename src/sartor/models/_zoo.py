@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from sartor.errors import UsageError
+from sartor.models._efficientnet_lite import EfficientNetLite0
 from sartor.models._mobilenet import MobileNetV1, MobileNetV2
 from sartor.models._resnet import resnet18, resnet50
 from sartor.models._resnet_cifar import CifarResNet
@@ -22,6 +23,7 @@ _SIZED: dict[str, tuple[Callable[[int, int], nn.Module], int]] = {
     "vgg16_bn": (Vgg16, 32),
     "mobilenet_v1": (MobileNetV1, 224),
     "mobilenet_v2": (MobileNetV2, 224),
+    "efficientnet_lite0": (EfficientNetLite0, 224),
 }
 
 #: Every name of the zoo.
