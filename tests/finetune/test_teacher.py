@@ -23,7 +23,7 @@ NAME = "sartor.demo:DigitsNet"
 def other(model, tmp_path):
     """Weights of a network that wants its images normalized."""
     path = tmp_path / "other.safetensors"
-    models.save_weights(path, model.state_dict(), mean=(0.3,), std=(0.2,))
+    models.save_weights(path, model.state_dict(), {"mean": "0.3", "std": "0.2"})
     return path
 
 

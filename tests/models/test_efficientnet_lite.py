@@ -53,7 +53,8 @@ def test_all_channels_but_the_outputs_can_be_pruned_and_slicing_is_right():
 def test_trained_weights_load_and_recognise_photos(shared):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     weights = shared / "models/efficientnet_lite0-imagenet.safetensors"
-    mean, std = models.normalisation(weights)
+    known = models.known_preprocessing("", weights)
+    mean, std = known.mean, known.std
     model = models.build("efficientnet_lite0").eval()
     models.load_weights(model, weights)
 

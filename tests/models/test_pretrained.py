@@ -14,7 +14,8 @@ def test_trained_networks_load_with_their_key_names_and_reach_their_accuracy(
     name, accuracy, count, shared
 ):
     weights = shared / f"models/{name}-cifar10.safetensors"
-    mean, std = models.normalisation(weights)
+    known = models.known_preprocessing("", weights)
+    mean, std = known.mean, known.std
     images = data.load(shared / "data/cifar10", calibration=1, mean=mean, std=std).test.slice(
         0, count
     )
@@ -34,7 +35,8 @@ def test_a_pruned_resnet20_keeps_most_of_its_accuracy(shared):
     Distiller's AMC reports 77.1 for its best.
     """
     weights = shared / "models/resnet20-cifar10.safetensors"
-    mean, std = models.normalisation(weights)
+    known = models.known_preprocessing("", weights)
+    mean, std = known.mean, known.std
     loaded = data.load(shared / "data/cifar10", calibration=512, mean=mean, std=std)
     images = sartor.Data(loaded.calibration, loaded.validation.slice(0, 1000))
     model = models.build("resnet20", classes=10, pixels=32)

@@ -43,6 +43,7 @@ def _run(arguments: list[str]) -> None:
     require("rich", extra="cli")
     from rich.console import Console
 
+    from sartor.cli._log import log_lines
     from sartor.cli._parse import parse
 
     command = parse(arguments or ["--help"])
@@ -54,7 +55,8 @@ def _run(arguments: list[str]) -> None:
         highlight=False,
         quiet=not is_main(),
     )
-    command.run(console)
+    with log_lines(console):
+        command.run(console)
 
 
 def _find_modules_here() -> None:

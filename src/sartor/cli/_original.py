@@ -15,9 +15,9 @@ class Original:
     """What a run was made from, where Python had it as objects, or it lies elsewhere by now.
 
     Attributes:
-        model: The original network, if not the one of the search: zoo name, timm:NAME, or
-            package.module:callable.
-        weights: Its trained weights, a .safetensors file.
+        model: The original network, if not the one of the search: zoo name, timm:NAME,
+            torchvision:NAME, or package.module:callable.
+        weights: Its trained weights: a .safetensors file, or one of torch.save.
         data: Data set, if not the one of the search: folder of Parquet files or images, or digits.
     """
 

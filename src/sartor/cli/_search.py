@@ -29,9 +29,10 @@ class Search:
         search: What to compress, on which data, to which budget.
         resume: Go on with the run in this folder, with its options; --episodes, --max-time and
             --threads may be others.
-        config: A TOML file with the same options: model, weights, data, budget, out, threads and
-            track at its top, the others in [options], those of how a policy is carried out in
-            [options.compress]; the command line overrides it.
+        config: A TOML file with the same options: model, weights, pretrained, data, budget, out,
+            threads and track at its top, those of images in [inputs], the others in [options],
+            those of how a policy is carried out in [options.compress]; the command line overrides
+            it.
     """
 
     search: tyro.conf.OmitArgPrefixes[RunConfig] = field(default_factory=RunConfig)

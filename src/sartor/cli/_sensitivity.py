@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tyro
+
 from sartor.errors import UsageError
 from sartor.machine import require_device_name, require_seed
+from sartor.models import InputOptions
 from sartor.runs import require_threads
 from sartor.sensitivity import Grid
 
@@ -26,10 +29,12 @@ class MeasureSensitivity:
     Writes sensitivity.json and, where altair is installed, a figure.
 
     Attributes:
-        model: Zoo name, timm:NAME, or package.module:callable.
+        model: Zoo name, timm:NAME, torchvision:NAME, or package.module:callable.
         data: Folder of Parquet files or images, or digits.
         out: Folder of the results; what is there already is not measured again.
-        weights: A .safetensors file with the trained weights.
+        weights: Its trained weights: a .safetensors file, or one of torch.save (.pt, .pth, .ckpt).
+        pretrained: Fetch the weights that timm or torchvision have for their network.
+        inputs: How images become the network's inputs.
         task: What the network is for: a name, or package.module:OBJECT.
         images: Calibration images that outputs are compared on.
         keep: Keep ratios tried of every group.
@@ -43,6 +48,8 @@ class MeasureSensitivity:
     data: str
     out: Path
     weights: Path | None = None
+    pretrained: bool = False
+    inputs: tyro.conf.OmitArgPrefixes[InputOptions] = field(default_factory=InputOptions)
     task: str = "classification"
     images: int = 256
     keep: tuple[float, ...] = Grid.keep
@@ -88,6 +95,7 @@ class MeasureSensitivity:
         require_seed(self.seed, "--seed")
         require_threads(self.threads)
         require_device_name(self.device)
+        self.inputs.require_valid()
 
     def _measure(self, console: Console) -> Sensitivity:
         from sartor import sensitivity
@@ -104,7 +112,14 @@ class MeasureSensitivity:
         from sartor.tasks import as_task
 
         device = choose_device(self.device)
-        source = SubjectSource(self.model, self.weights, self.data, self.seed)
+        source = SubjectSource(
+            self.model,
+            self.weights,
+            self.data,
+            self.seed,
+            pretrained=self.pretrained,
+            inputs=self.inputs,
+        )
         subject, data = source.load_both(self.images)
         images = data.calibration.normalized()
         network = keep_safe_groups(trace(subject.model, images[:1]))

@@ -21,7 +21,7 @@ ALL = 10**9
 
 
 def load(
-    source: str | Path | Source,
+    source: str | Path | Source | Data,
     *,
     calibration: int,
     seed: int = 0,
@@ -34,7 +34,7 @@ def load(
     image-classification schema, ``train*.parquet``, ``validation*.parquet`` (or ``val*``) and
     ``test*.parquet``; an image folder has ``train/CLASS/*`` and so on. `SOURCES` holds further
     kinds. ``package.module:callable`` is called with ``calibration`` and ``seed``, and gives a
-    `Data` or a `Source`.
+    `Data` or a `Source`; so may ``source`` be one.
 
     Where validation or test images are missing, or the latter have no labels, there is one split
     held out: its first half are the validation images, its second half the test images, after they
@@ -54,7 +54,7 @@ def load(
     if calibration < 1:
         raise UsageError(f"calibration must be at least 1 image, not {calibration}")
 
-    if isinstance(source, Source):
+    if isinstance(source, (Source, Data)):
         found: Source | Data = source
     else:
         found = _find(str(source), calibration=calibration, seed=seed)

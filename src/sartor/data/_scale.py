@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 
 from sartor.errors import DataError
 
@@ -18,11 +18,9 @@ def require_scale(mean: Sequence[float], std: Sequence[float], *, channels: int)
         )
 
     # As they are applied: in float32, 1e-50 is 0.
-    applied_mean = torch.tensor(mean)
-    applied_std = torch.tensor(std)
-
-    both = torch.stack([applied_mean, applied_std])
-    is_finite = both.isfinite()
-    is_positive = applied_std > 0
+    with np.errstate(over="ignore"):
+        both = np.array([mean, std], dtype=np.float32)
+    is_finite = np.isfinite(both)
+    is_positive = both[1] > 0
     if not is_finite.all() or not is_positive.all():
         raise DataError(f"mean {mean} and std {std} must be finite, and every std above 0")

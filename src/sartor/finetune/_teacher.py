@@ -24,9 +24,9 @@ class Teacher:
     more together than the best of them.
 
     Attributes:
-        models: Zoo names, timm:NAME, or package.module:callable; several teach the mean of their
-            outputs. None: the original.
-        weights: The .safetensors files with their trained weights, in the same order.
+        models: Zoo names, timm:NAME, torchvision:NAME, or package.module:callable; several teach
+            the mean of their outputs. None: the original.
+        weights: The files of their trained weights, in the same order.
 
     >>> Teacher(("resnet56", "resnet20"), (Path("resnet56.safetensors"),))
     Traceback (most recent call last):
@@ -95,7 +95,8 @@ def _build(model: str, weights: Path | None, images: Images, classes: int) -> nn
         pixels=images.pixels.shape[-1],
         missing=f"the teacher's weights are missing: {model} would teach with random weights",
     )
-    wanted = models.normalisation(weights)
+    known = models.known_preprocessing(model, weights)
+    wanted = (known.mean, known.std)
     given = (images.mean, images.std)
     if wanted == given:
         return network

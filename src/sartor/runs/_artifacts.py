@@ -251,13 +251,20 @@ class RunArtifacts(RunFolder):
             task=self._task,
         )
 
-    def _source(self, weights: Path | None = None) -> SubjectSource:
-        """Where the network and the data come from: what is at hand, or names."""
+    def _source(self, trained: RunConfig | None = None) -> SubjectSource:
+        """Where the network and the data come from: what is at hand, or names.
+
+        Weights are those of another run where one is given.
+        """
         config = self.config
+        trained = trained or config
+        weights = self._weights or trained.weights
         return SubjectSource(
             model=self._model or config.model,
-            weights=self._weights or weights or config.weights,
+            weights=weights,
             data=self._data or config.data,
             seed=config.options.seed,
             folder=self.folder,
+            pretrained=trained.pretrained and weights is None,
+            inputs=config.inputs,
         )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from sartor.agents import AgentFactory
 from sartor.budget import Budget
 from sartor.data import Data
+from sartor.models import InputOptions, read_preprocessing
 from sartor.pipeline import Pipeline, SearchOptions
 from sartor.progress import Progress, Step
 from sartor.rewards import Reward
@@ -34,6 +35,8 @@ def compress(
     target: str | Target | None = None,
     task: str | Task = "classification",
     weights: str | Path | None = None,
+    pretrained: bool = False,
+    preprocessing: object = None,
     out: str | Path | None = None,
     progress: Progress | bool | None = None,
 ) -> Result:
@@ -43,7 +46,8 @@ def compress(
     pruned layers are refitted.
 
     Args:
-        model: The trained network; or a name of the zoo, timm:NAME, or package.module:callable.
+        model: The trained network; or a name of the zoo, timm:NAME, torchvision:NAME, or
+            package.module:callable.
         data: Images; or a name: digits, or the folder of a data set.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: "macs<=50%",
             "latency<=4ms"; empty for none.
@@ -54,7 +58,10 @@ def compress(
         reward: What is maximised, in place of the options': a name or an object.
         target: Where candidates are measured, in place of the options': a name or an object.
         task: What the network is for: a name, package.module:OBJECT, or an object.
-        weights: A .safetensors file for a network that is given by name.
+        weights: A .safetensors file, or one of torch.save, for a network that is given by name.
+        pretrained: Fetch the weights that timm or torchvision have for their network.
+        preprocessing: How images become inputs, where the weights or the network do not say:
+            whatever `sartor.models.read_preprocessing` takes.
         out: Folder of the run. Every episode is on disk at once; a search that was interrupted
             goes on where it stopped when it is called again.
         progress: Whether to show on standard error what goes on: if not given, on a terminal and
@@ -75,7 +82,12 @@ def compress(
     True
     """
     options = options or SearchOptions()
-    source = as_source(model, data, weights=weights, seed=options.seed)
+    inputs = InputOptions()
+    if preprocessing is not None:
+        inputs = InputOptions.of(read_preprocessing(preprocessing))
+    source = as_source(
+        model, data, weights=weights, seed=options.seed, pretrained=pretrained, inputs=inputs
+    )
     with as_progress(progress) as told:
         told(Step("preparing"))
         count = calibration_count(options)
@@ -120,9 +132,11 @@ def _config(
     return RunConfig(
         model=source.model if isinstance(source.model, str) else "",
         weights=source.weights,
+        pretrained=source.pretrained,
         data=source.data if isinstance(source.data, str) else "",
         task=task if isinstance(task, str) else pipeline.task.name,
         budget=str(pipeline.budget),
         out=Path(out) if out is not None else None,
+        inputs=source.inputs,
         options=pipeline.options,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from sartor.errors import UsageError
 from sartor.machine import structure
+from sartor.models import InputOptions
 from sartor.pipeline import SearchOptions
 from sartor.runs._layout import Layout
 from sartor.runs._records import read_record, write_record
@@ -28,8 +29,9 @@ class RunConfig:
     """What to compress, on which data, to which budget.
 
     Attributes:
-        model: Zoo name, timm:NAME, or package.module:callable.
-        weights: A .safetensors file with the trained weights.
+        model: Zoo name, timm:NAME, torchvision:NAME, or package.module:callable.
+        weights: Its trained weights: a .safetensors file, or one of torch.save (.pt, .pth, .ckpt).
+        pretrained: Fetch the weights that timm or torchvision have for their network.
         data: Folder of Parquet files or images, or digits.
         task: What the network is for: classification, classification-top5, or
             package.module:OBJECT.
@@ -40,17 +42,20 @@ class RunConfig:
         threads: Threads of PyTorch; all cores if not given.
         track: Trackers that episodes and epochs go to: tensorboard, mlflow, or
             package.module:Class.
+        inputs: How images become the network's inputs.
         options: How to search.
     """
 
     model: str = ""
     weights: Path | None = None
+    pretrained: bool = False
     data: str = ""
     task: str = "classification"
     budget: str = "macs<=50%"
     out: Path | None = None
     threads: int | None = None
     track: tuple[str, ...] = ()
+    inputs: InputOptions = field(default_factory=InputOptions)
     options: SearchOptions = field(default_factory=SearchOptions)
 
     def require_complete(self) -> None:
@@ -69,6 +74,7 @@ class RunConfig:
 
         require_threads(self.threads)
         TASKS.require(self.task)
+        self.inputs.require_valid()
         for name in self.track:
             TRACKERS.require(name)
 

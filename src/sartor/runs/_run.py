@@ -271,7 +271,7 @@ class Run(RunPicks):
             trackers(config.track, self.folder) as listening,
         ):
             # Of a chain of runs, the first was searched from the weights of the original.
-            source = self._source(weights=self.first.config.weights)
+            source = self._source(self.first.config)
             subject, images = source.load_both(ALL, self.network.origin)
 
             def tell(epoch: Epoch) -> None:

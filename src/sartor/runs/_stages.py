@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from sartor import models
 from sartor.budget import Budget
 from sartor.compression import keep_safe_groups, load_full_width, tensor_identity
 from sartor.cost import CostModel
-from sartor.errors import RunError, WeightsError
+from sartor.errors import RunError
 from sartor.finetune import Epoch
 from sartor.graph import trace
 from sartor.machine import read_json, require, write_text
@@ -176,7 +173,15 @@ def _require_possible(schedule: Schedule) -> None:
 
 
 def _source(config: RunConfig) -> SubjectSource:
-    return SubjectSource(config.model, config.weights, config.data, config.options.seed, config.out)
+    return SubjectSource(
+        model=config.model,
+        weights=config.weights,
+        data=config.data,
+        seed=config.options.seed,
+        folder=config.out,
+        pretrained=config.pretrained,
+        inputs=config.inputs,
+    )
 
 
 @dataclass(frozen=True)
@@ -232,6 +237,7 @@ class _Stage:
         return dataclasses.replace(
             search,
             weights=before.full_width,
+            pretrained=False,
             budget=self.budget,
             out=out,
             options=options,
@@ -261,9 +267,9 @@ class _Stage:
         subject = source.load(calibration=1, origin=run.network.origin)
         tensors = load_full_width(run.layout.finetuned, subject.model)
 
-        # The file says how images are normalised: the next stage must see them as this one did.
-        mean, std = models.normalisation(search.weights)
-        models.save_weights(path, tensors, mean=mean, std=std)
+        # The file says how inputs are made: the next stage must see images as this one did.
+        metadata = models.metadata_of(source.preprocessing)
+        models.save_weights(path, tensors, metadata)
 
 
 def _require_same_start(layout: Layout, weights: Path) -> None:
@@ -271,11 +277,7 @@ def _require_same_start(layout: Layout, weights: Path) -> None:
 
     Raises `RunError` if it began with others: the stage before was trained again.
     """
-    try:
-        tensors = load_file(weights)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{weights} cannot be read as safetensors: {error}") from error
-
+    tensors = models.read_weights(weights).tensors
     now = {"weights": tensor_identity(tensors)}
     path = layout.start
     if path.exists():

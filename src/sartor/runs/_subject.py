@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import logging
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
 
 from sartor import data, models
 from sartor.compression import Origin
-from sartor.data import Data
+from sartor.data import Data, Preprocessing
 from sartor.errors import RunError, UsageError
 from sartor.machine import seeded
+from sartor.models import InputOptions
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +50,12 @@ class SubjectSource:
 
     Attributes:
         model: A network, or the name that `sartor.models.build` takes; empty if not known.
-        weights: A .safetensors file with the trained weights of a network that is built by name.
+        weights: File of the trained weights of a network that is built by name.
         data: Images, or what `sartor.data.load` reads them from; empty if not known.
         seed: Chooses calibration images and the weights of networks without a file.
         folder: That of the run, for messages.
+        pretrained: Whether the weights that a library has for its network are fetched.
+        inputs: What is said of how images become inputs.
     """
 
     model: nn.Module | str = ""
@@ -57,6 +63,14 @@ class SubjectSource:
     data: Data | str = ""
     seed: int = 0
     folder: Path | None = None
+    pretrained: bool = False
+    inputs: InputOptions = field(default_factory=InputOptions)
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images become inputs: as is said, else as is known of the weights or the network."""
+        known = models.known_preprocessing(self.model, self.weights, pretrained=self.pretrained)
+        return self.inputs.over(known)
 
     def load(self, *, calibration: int, origin: Origin | None = None) -> Subject:
         """The network with its trained weights, and the data where it is known.
@@ -73,6 +87,10 @@ class SubjectSource:
         if origin is None or not origin.model:
             name = self._name()
             origin = Origin(name) if images is None else _origin_of(name, images)
+            if self.pretrained:
+                # Data may lack some of the classes that the weights were trained on.
+                classes = models.pretrained_classes(name) or origin.classes
+                origin = replace(origin, classes=classes)
 
         missing = f"--weights is missing: {origin.model} would be compressed with random weights"
         # Forked: what a caller draws must not depend on how a network is built.
@@ -83,6 +101,7 @@ class SubjectSource:
                 classes=origin.classes,
                 pixels=origin.pixels,
                 missing=missing,
+                pretrained=self.pretrained,
             )
 
         # Grey images are repeated for a network that reads colours.
@@ -94,14 +113,14 @@ class SubjectSource:
     def load_both(self, calibration: int, origin: Origin | None = None) -> tuple[Subject, Data]:
         """The network and the data, without which this cannot be done. Raises as `load`."""
         images = self.load_data(calibration)
-        known = replace(self, data=images)
+        known = replace(self, data=images, inputs=InputOptions())
         subject = known.load(calibration=calibration, origin=origin)
         assert subject.data is not None
         return subject, subject.data
 
     def load_data(self, calibration: int) -> Data:
         """The images. Raises `RunError` if neither an object nor a name of them is known."""
-        if isinstance(self.data, Data):
+        if isinstance(self.data, Data) and self.inputs == InputOptions():
             return self.data
         if not self.data:
             raise RunError(
@@ -110,9 +129,21 @@ class SubjectSource:
                 "--data on the command line"
             )
 
-        # Networks must see images as they were normalised in training: their weights say how.
-        mean, std = models.normalisation(self.weights)
-        return data.load(self.data, calibration=calibration, seed=self.seed, mean=mean, std=std)
+        # Networks must see images as they saw them in training.
+        preprocessing = self.preprocessing
+        if isinstance(self.data, Data) and not preprocessing.keeps_size:
+            raise UsageError(
+                f"images in memory cannot be resized or cropped ({preprocessing.describe()}); "
+                "give them as the network reads them, or give the folder that they come from"
+            )
+        _LOG.info("inputs: %s", preprocessing.describe())
+        return data.load(
+            self.data,
+            calibration=calibration,
+            seed=self.seed,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+        )
 
     def build(self, origin: Origin) -> nn.Module:
         """The network with whatever weights, to lay out a stored one by."""
@@ -135,13 +166,19 @@ class SubjectSource:
 
 
 def as_source(
-    model: object, data: object, *, weights: str | Path | None, seed: int
+    model: object,
+    data: object,
+    *,
+    weights: str | Path | None,
+    seed: int,
+    pretrained: bool,
+    inputs: InputOptions,
 ) -> SubjectSource:
     """Where a network and data come from. Raises `UsageError` for neither object nor name."""
     if not isinstance(model, (nn.Module, str)):
         raise UsageError(
             f"model is a {type(model).__name__}; it must be a torch.nn.Module, or a name: of the "
-            "zoo, timm:NAME, or package.module:callable"
+            "zoo, timm:NAME, torchvision:NAME, or package.module:callable"
         )
     if isinstance(data, Path):
         data = str(data)
@@ -154,7 +191,7 @@ def as_source(
         )
 
     file = Path(weights) if weights else None
-    return SubjectSource(model, file, data, seed)
+    return SubjectSource(model, file, data, seed=seed, pretrained=pretrained, inputs=inputs)
 
 
 def _origin_of(name: str, images: Data) -> Origin:

@@ -1,0 +1,3 @@
+from ._library import Library as Library
+from ._registry import LIBRARIES as LIBRARIES
+from ._registry import library_of as library_of
