@@ -112,9 +112,9 @@ def _import(name: str) -> Callable[[], Any]:
             raise
         meant = did_you_mean(root, LIBRARIES)
         raise UsageError(
-            f"model {name!r}: there is no module {module!r}; {meant}it was looked for among the "
-            f"installed packages and, by the command line, in {os.getcwd()}: go to where {root}.py "
-            "lies, or name that folder in PYTHONPATH"
+            f"model {name!r} cannot be imported: there is no module {module!r}; {meant}it was "
+            f"looked for among the installed packages and, by the command line, in {os.getcwd()}; "
+            f"go to the folder of {root}.py, or name it in PYTHONPATH"
         ) from error
 
 
