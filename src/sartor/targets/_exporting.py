@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from sartor.errors import RunError
 
 #: Where torch prints a traceback before it raises what is caught here.
 _TALKATIVE = "torch._subclasses.fake_tensor"
+#: Variables that say where PyTorch's compiler keeps its files, and triton, which it uses for
+#: accelerators; already to import the compiler sets one.
+CACHES = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 _END = re.compile(r"\.\s|\n")
 #: Characters of what a runtime says that are passed on.
 _MOST = 300
@@ -28,13 +32,26 @@ def exporting(form: str) -> Iterator[None]:
     for all of it in evaluation mode is known to no format.
     """
     try:
-        with torch.no_grad(), _plain_attention(), _silenced(_TALKATIVE):
+        with torch.no_grad(), _plain_attention(), _silenced(_TALKATIVE), caches_as_before():
             yield
     except RunError:
         raise
     except Exception as error:  # exporters raise whatever they like
         reason = _END.split(str(error).strip())[0] or type(error).__name__
         raise RunError(f"{form} cannot express the network: {reason}") from error
+
+
+@contextmanager
+def caches_as_before() -> Iterator[None]:
+    """The environment then says what it said of where PyTorch's compiler keeps its files."""
+    before = {name: os.environ.get(name) for name in CACHES}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

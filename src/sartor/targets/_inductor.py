@@ -21,7 +21,7 @@ from sartor.errors import MissingPackageError, RunError
 from sartor.machine import write_atomically
 from sartor.targets._base import Session
 from sartor.targets._devices import DTYPES
-from sartor.targets._exporting import exporting, running
+from sartor.targets._exporting import CACHES, exporting, running
 from sartor.targets._options import DEVICE, PRECISION
 from sartor.targets._program import exported
 from sartor.targets._pt2e import with_integers
@@ -33,8 +33,6 @@ _KEY = "sartor"
 _ENTRIES = ".wrapper_metadata.json"
 #: Compilers of C++ that are looked for.
 _COMPILERS = ("g++", "clang++", "c++")
-#: Folders of the compiler and of triton, which it uses for accelerators.
-_FOLDERS = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 
 
 class InductorTarget(TorchTarget):
@@ -101,7 +99,7 @@ class InductorTarget(TorchTarget):
             )
 
         index = self.device.index if self.device.index is not None else -1
-        with running(artifact, self.name, "loaded"), _compiler("aoti_load_package") as load:
+        with _compiler("aoti_load_package") as load, running(artifact, self.name, "loaded"):
             network = load(str(artifact), device_index=index)
         return self.session(artifact, network, entry["shapes"], threads)
 
@@ -125,21 +123,13 @@ def read_entry(artifact: Path) -> dict[str, Any]:
 def _compiler(name: str) -> Iterator[Callable[..., Any]]:
     """A function of the compiler, whose files go into a folder of this process.
 
-    The environment stays as it was: already to import the compiler changes it. What is raised is
-    a `RunError`.
+    What is raised is a `RunError`.
     """
-    before = {variable: os.environ.get(variable) for variable in _FOLDERS}
-    try:
-        for variable in _FOLDERS:
+    with exporting("inductor"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for variable in CACHES:
             os.environ[variable] = str(Path(_scratch().name) / variable.lower())
-        with exporting("inductor"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield _private(name)
-    finally:
-        for variable, value in before.items():
-            os.environ.pop(variable, None)
-            if value is not None:
-                os.environ[variable] = value
+        yield _private(name)
 
 
 @cache
