@@ -25,11 +25,14 @@ class Show:
     def run(self, console: Console) -> None:
         """Print its tables and a sentence on everything that was done since."""
         from sartor.cli._tables import policy_table, results_table
-        from sartor.runs import Run, timed_words, tuned_words, verified_words
+        from sartor.runs import Run, timed_words, tuned_words, verdict_lines, verified_words
 
         run = Run(self.folder)
         report = run.require_result()
-        console.print(results_table(report))
+        assert run.verdict is not None
+        for line in verdict_lines(run.verdict):
+            console.print(line)
+        console.print(results_table(report, run.networks))
         console.print(policy_table(report.policy))
         if report.timed is not None:
             console.print(timed_words(report))

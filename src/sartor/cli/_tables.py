@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from sartor.pipeline import Report
+from sartor.pipeline import Entry, Report
 from sartor.policy import Policy
 from sartor.runs import HEADINGS, StageReport, cells, headings, percent
 from sartor.sensitivity import Parameter, Sensitivity
@@ -19,22 +20,25 @@ _PARAMETERS: dict[Parameter, str] = {
 }
 
 
-def results_table(report: Report) -> Table:
-    """The original, what rules gave and what was found, one row each."""
-    rows = report.networks
+def results_table(report: Report, networks: Mapping[str, Entry] | None = None) -> Table:
+    """The original, what rules gave, what was found and what was fine-tuned, one row each."""
+    rows = report.networks if networks is None else networks
     timed = any(entry.latency for entry in rows.values())
     # Latency is the last heading: a column of dashes would say nothing.
     shown = len(HEADINGS) if timed else len(HEADINGS) - 1
 
     budget = report.budget or "none"
-    table = Table("", title=f"budget {budget}, before fine-tuning")
+    when = "" if "fine-tuned" in rows else ", before fine-tuning"
+    # Without lines between columns, seven of them fit into 80 characters.
+    table = Table("", title=f"budget {budget}{when}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     batch = 1 if report.target is None else report.target.batch
     for heading in headings(batch)[:shown]:
         table.add_column(heading, justify="right")
     for name, entry in rows.items():
         if name == "found":
             name = f"found ({report.agent})"
-        values = cells(entry)[:shown]
+        # Shares stand below what they are of: side by side they do not fit.
+        values = [cell.replace(" (", "\n(") for cell in cells(entry)[:shown]]
         table.add_row(name, *values)
     return table
 

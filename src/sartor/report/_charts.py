@@ -6,6 +6,7 @@ from typing import Any
 
 import altair as alt
 
+from sartor.budget import Budget
 from sartor.pipeline import Layers
 from sartor.report._style import ACCENT, COLOURS, GREY, Chart, accuracy_axis, colours_by, sized
 from sartor.runs import Run, relative_latency
@@ -58,14 +59,28 @@ def plane(run: Run) -> Chart:
     ]
 
     dots = alt.Chart(alt.InlineData(scored))
-    points = dots.mark_circle(size=_DOT, opacity=0.6)
+    points = dots.mark_circle(size=_DOT)
+    # What could not be delivered is hardly there.
+    seen = alt.condition("datum.in_budget", alt.value(0.7), alt.value(0.15))
     # In steps: between two networks there is none of an accuracy between theirs.
     steps = alt.Chart(alt.InlineData(unbeaten))
     line = steps.mark_line(interpolate="step-after", color=ACCENT)
     layers = [
-        points.encode(x=x, y=y, color=_sources(run), tooltip=["episode:Q", *tips]),
+        points.encode(
+            x=x,
+            y=y,
+            color=_sources(run),
+            opacity=seen,
+            tooltip=["episode:Q", "in_budget:N", *tips],
+        ),
         line.encode(x=x, y=y),
     ]
+
+    limit = _limit(run, field)
+    if limit is not None:
+        rule = alt.Chart(alt.InlineData([{"budget": limit}]))
+        dashed = rule.mark_rule(strokeDash=[4, 4], color=GREY)
+        layers.append(dashed.encode(x=alt.X("budget:Q", scale=alt.Scale(zero=False))))
 
     marks = _delivered(run, field)
     if marks:
@@ -121,7 +136,7 @@ def _delivered(run: Run, field: CostAxis) -> list[dict[str, Any]]:
         return []
 
     marks = []
-    for name, entry in run.result.networks.items():
+    for name, entry in run.networks.items():
         cost: float | None = entry.macs
         if field == "relative_latency":
             cost = relative_latency(name, entry)
@@ -129,6 +144,17 @@ def _delivered(run: Run, field: CostAxis) -> list[dict[str, Any]]:
             mark = {"source": name, field: cost, "accuracy": entry.validation}
             marks.append(mark)
     return marks
+
+
+def _limit(run: Run, field: CostAxis) -> float | None:
+    """The bound of the budget on what stands at the axis; None without one."""
+    if field == "relative_latency":
+        return run.ceiling
+    if run.result is None:
+        return None
+    macs = run.result.original.macs
+    share = Budget.parse(run.result.budget).ceiling("macs", macs)
+    return None if share is None else share * macs
 
 
 def _sources(run: Run) -> alt.Color:

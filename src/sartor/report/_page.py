@@ -16,7 +16,7 @@ from sartor.runs import cells, headings, percent, timed_words, tuned_words, veri
 if TYPE_CHECKING:
     from sartor.pipeline import Entry
     from sartor.report._style import Chart
-    from sartor.runs import Run
+    from sartor.runs import Run, Verdict
 
 _PAGE = "page.html.j2"
 _TABLE = "table.html.j2"
@@ -32,6 +32,7 @@ class Page:
         delivered: What was fine-tuned, exported and verified, one sentence each.
         faults: What is not as promised, one sentence each.
         how: How it was made, by what is said of it.
+        verdict: What came of it, in a sentence and a few numbers; None while the search goes on.
         live: Whether the page asks for a new payload every few seconds.
     """
 
@@ -40,6 +41,7 @@ class Page:
     delivered: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     how: Mapping[str, str] = field(default_factory=dict)
+    verdict: Verdict | None = None
     live: bool = False
 
     def render(self) -> str:
@@ -57,6 +59,7 @@ class Page:
             delivered=self.delivered,
             faults=self.faults,
             how=self.how,
+            verdict=self.verdict,
             live=self.live,
         )
 
@@ -69,17 +72,14 @@ def page(run: Run, *, live: bool = False) -> str:
     if run.finetuned is not None:
         delivered.append(tuned_words(run.finetuned))
 
-    faults = list(run.missed)
-    for verified in run.verified:
-        faults += verified.faults
-
     budget = run.config.budget or "no budget"
     described = Page(
         title=f"sartor: {run.config.model}, {budget} ({run.name})",
         payload=payload(run),
         delivered=delivered,
-        faults=faults,
+        faults=run.faults,
         how=how(run),
+        verdict=run.verdict,
         live=live,
     )
     return described.render()
@@ -88,16 +88,17 @@ def page(run: Run, *, live: bool = False) -> str:
 def payload(run: Run) -> dict[str, Any]:
     """What changes while a search runs: one line of state, the table, the figures."""
     episodes = run.require_episodes()
-    best = max(episodes, key=lambda episode: episode.reward)
-    accuracy = percent(best.outcome.accuracy)
+    best = run.best_episode
+    words = "none within the budget yet"
+    if best is not None:
+        words = f"best {percent(best.outcome.accuracy)} of the reward images"
     planned = run.config.options.episodes
     done = f"{len(episodes)} of {planned} episodes"
 
-    networks = {} if run.result is None else run.result.networks
     batch = run.config.options.target_batch
     return {
-        "state": f"{run.state}: {done}, best {accuracy} of the reward images",
-        "table": table(networks, batch),
+        "state": f"{run.state}: {done}, {words}",
+        "table": table(run.networks, batch),
         "figures": drawn(figures(run), CAPTIONS),
     }
 

@@ -34,6 +34,8 @@ from ._units import in_bytes as in_bytes
 from ._units import interval_words as interval_words
 from ._units import milliseconds as milliseconds
 from ._units import percent as percent
+from ._verdict import Verdict as Verdict
+from ._verdict import verdict_lines as verdict_lines
 from ._verify import VerifiedRun as VerifiedRun
 from .progress import Bar as Bar
 from .progress import Lines as Lines

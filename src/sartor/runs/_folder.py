@@ -7,17 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from sartor.budget import Budget
 from sartor.compression import StoredNetwork, holds_network, network_identity
 from sartor.errors import RunError
 from sartor.export import FORMATS
-from sartor.pipeline import Report
+from sartor.pipeline import Entry, Report
 from sartor.policy import Policy
 from sartor.runs._config import RunConfig, command_line
 from sartor.runs._finetune import FinetuneReport
 from sartor.runs._layout import Layout
 from sartor.runs._summary import missed_words
+from sartor.runs._verdict import Verdict, verdict, with_tuned
 from sartor.runs._verify import VerifiedRun
-from sartor.search import Episode, read_episodes
+from sartor.search import Episode, better, could_be_delivered, read_episodes
 from sartor.sensitivity import Sensitivity
 
 #: How far the search of a run has come.
@@ -228,6 +230,50 @@ class RunFolder:
         return tuple(current)
 
     @property
+    def networks(self) -> dict[str, Entry]:
+        """All networks by name, what was fine-tuned last; none while the search goes on."""
+        if self.result is None:
+            return {}
+        return with_tuned(self.result, self.finetuned)
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as it was asked for or promised, one sentence each."""
+        faults = list(self.missed)
+        for verified in self.verified:
+            faults += verified.faults
+        return faults
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What came of it all in a sentence and a few numbers; None while the search goes on."""
+        if self.result is None:
+            return None
+        return verdict(self.result, self.finetuned, self.verified, self.faults)
+
+    @property
+    def ceiling(self) -> float | None:
+        """The bound on latency as a share of the original's; None where none binds the search."""
+        if self.result is not None:
+            return self.result.latency_ceiling if self.result.budget_enforced else None
+
+        budget = Budget.parse(self.config.budget)
+        for episode in self.episodes:
+            outcome = episode.outcome
+            if outcome.latency_s and outcome.relative_latency:
+                original_s = outcome.latency_s / outcome.relative_latency
+                return budget.ceiling("latency", original_s)
+        return None
+
+    @property
+    def best_episode(self) -> Episode | None:
+        """The best so far of those that could be delivered; None while there is none."""
+        best: Episode | None = None
+        for episode in self.episodes:
+            best = better(episode, best, self.ceiling)
+        return best
+
+    @property
     def command(self) -> str:
         """The commands that make the latest network of the run again."""
         if self.finetuned is None:
@@ -254,17 +300,19 @@ class RunFolder:
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat row per episode, as for a CSV file."""
-        best = float("-inf")
+        ceiling = self.ceiling
+        best: Episode | None = None
         rows = []
         for episode in self.episodes:
-            best = max(best, episode.reward)
+            best = better(episode, best, ceiling)
             outcome = episode.outcome
             rows.append(
                 {
                     "episode": episode.number,
                     "source": episode.source,
                     "reward": episode.reward,
-                    "best_reward": best,
+                    "best_reward": None if best is None else best.reward,
+                    "in_budget": could_be_delivered(episode, ceiling),
                     "accuracy": outcome.accuracy,
                     "divergence": outcome.divergence,
                     "macs": outcome.cost.macs,
