@@ -27,7 +27,9 @@ def test_the_examples_run(tmp_path):
 import sartor
 
 images = sartor.data.load("noise", calibration=16)
-options = sartor.SearchOptions(episodes=2, finalists=1, baselines=(), seed_with=())
+options = sartor.SearchOptions(
+    episodes=2, finalists=1, baselines=(), seed_with=(), anyway=True
+)
 result = sartor.compress(
     sartor.demo.DigitsNet(), images, agent="coin", reward="frugal", options=options
 )

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from sartor import data
-from sartor.data import Data, Images
+from sartor.data import Data, Images, Preprocessing
 from sartor.errors import DataError, UsageError
 
 
@@ -53,10 +53,12 @@ def test_grey_images_have_one_channel_and_are_repeated_for_a_network_of_three(tm
     assert loaded.calibration.pixels[0, 0, 0].tolist() == [16 * step for step in range(16)]
     wide = loaded.with_channels(3)
     for images in (wide.calibration, wide.validation):
-        assert images.pixels.shape[1] == 3
-        assert (images.pixels == images.pixels[:, :1]).all()
-    assert wide.with_channels(1).validation.pixels.shape[1] == 3
-    scaled = data.load(folder, calibration=2, mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
+        inputs = images.batch(slice(None))
+        assert images.shape == inputs.shape[1:] == (3, 16, 16)
+        assert torch.equal(inputs, (images.pixels.float() / 255).repeat(1, 3, 1, 1))
+    assert wide.with_channels(1).validation.shape == (1, 16, 16)
+    imagenet = Preprocessing(mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 3.0))
+    scaled = data.load(folder, calibration=2, preprocessing=imagenet)
     first = scaled.validation.normalized()[0, :, 0, 1]
     expected = [(16 / 255 - mean) / std for mean, std in ((0.1, 1), (0.2, 2), (0.3, 3))]
     assert first.tolist() == pytest.approx(expected)
@@ -79,7 +81,8 @@ def test_a_colour_image_in_one_split_makes_all_colour(tmp_path):
     folder = folder_of(tmp_path, [Image.fromarray(np.zeros((8, 8), dtype=np.uint8))] * 2)
     Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(folder / "val/cat/colour.png")
     loaded = data.load(folder, calibration=2)
-    assert loaded.calibration.pixels.shape[1] == loaded.validation.pixels.shape[1] == 3
+    assert loaded.calibration.batch(slice(None)).shape == (2, 3, 8, 8)
+    assert loaded.validation.batch(slice(None)).shape == (3, 3, 8, 8)
 
 
 def with_alpha(mode, alpha):
@@ -228,15 +231,19 @@ def reference(function):
 def test_a_function_may_bring_the_data():
     loaded = data.load(reference(bring), calibration=5, seed=3)
     assert torch.equal(loaded.validation.pixels, bring(5, 3).validation.pixels)
-    scaled = data.load(reference(bring), calibration=5, mean=(0.5, 0.5, 0.5), std=(1, 1, 1))
+    half = Preprocessing(mean=(0.5, 0.5, 0.5), std=(1, 1, 1))
+    scaled = data.load(reference(bring), calibration=5, preprocessing=half)
     assert scaled.calibration.mean == (0.5, 0.5, 0.5)
-    assert scaled.calibration.pixels.shape == (5, 3, 4, 4)
+    assert scaled.calibration.batch(slice(None)).shape == (5, 3, 4, 4)
 
 
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        (reference(bring_nothing), r"gives a NoneType; it must give sartor\.Data"),
+        (
+            reference(bring_nothing),
+            r"bring_nothing' gives is a NoneType; allowed are .* sartor\.Data",
+        ),
         (reference(bring_trouble), "cannot be loaded: no network"),
         ("no.such:thing", r"data 'no\.such:thing' cannot be imported"),
         ("hf:cifar10", "download the data set first"),
@@ -268,10 +275,8 @@ class Ramps(data.Source):
     def has(self, split):
         return split != "validation"
 
-    def read(self, split, rng, count=None, *, unlabelled=False):
-        labels = torch.arange(12) % 3
-        pixels = labels.view(12, 1, 1, 1) * torch.ones(1, 1, 2, 2)
-        return data.Split(pixels, labels)[:count]
+    def samples(self, split):
+        return [(label * torch.ones(1, 2, 2), label) for label in (0, 1, 2) * 4]
 
 
 def test_a_source_of_another_package_is_one_class():

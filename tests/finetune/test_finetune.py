@@ -19,6 +19,7 @@ from sartor import data as sources
 from sartor import models
 from sartor.cli import main
 from sartor.compression import CompressOptions, Compressor, QuantizedWeight, is_quantized
+from sartor.data import Images
 from sartor.errors import DataError, RunError, UsageError
 from sartor.finetune import FinetuneOptions, _checkpoint, finetune
 from sartor.finetune._batches import batches
@@ -325,7 +326,11 @@ def test_shifted_images_are_the_images_moved():
     images = torch.arange(2 * 3 * 8 * 8, dtype=torch.float32).view(2, 3, 8, 8) + 1
     generator = torch.Generator().manual_seed(3)
     ((moved, labels),) = batches(
-        images, torch.tensor([0, 1]), size=2, augment=("shift",), generator=generator
+        Images(images, [0, 1]),
+        torch.tensor([0, 1]),
+        size=2,
+        augment=("shift",),
+        generator=generator,
     )
     for image, label in zip(moved, labels, strict=True):
         original = torch.nn.functional.pad(images[label], (1, 1, 1, 1))
@@ -336,7 +341,7 @@ def test_shifted_images_are_the_images_moved():
 def test_mirrored_images_are_the_images_or_their_mirror_images():
     images = torch.randn(64, 1, 4, 4)
     ((changed, labels),) = batches(
-        images,
+        Images(images, torch.arange(64)),
         torch.arange(64),
         size=64,
         augment=("mirror",),
@@ -357,7 +362,11 @@ def test_mixed_images_are_labelled_as_they_were_mixed():
     """An image that is one-hot in its own place shows of which images it was made, and how much."""
     images = torch.eye(8).view(8, 1, 1, 8)
     ((mixed, shares),) = batches(
-        images, torch.eye(8), size=8, augment=("mix",), generator=torch.Generator().manual_seed(0)
+        Images(images, torch.arange(8)),
+        torch.eye(8),
+        size=8,
+        augment=("mix",),
+        generator=torch.Generator().manual_seed(0),
     )
     assert torch.equal(mixed.view(8, 8), shares)
     assert torch.allclose(shares.sum(1), torch.ones(8))

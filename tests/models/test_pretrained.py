@@ -15,10 +15,8 @@ def test_trained_networks_load_with_their_key_names_and_reach_their_accuracy(
 ):
     weights = shared / f"models/{name}-cifar10.safetensors"
     known = models.known_preprocessing("", weights)
-    mean, std = known.mean, known.std
-    images = data.load(shared / "data/cifar10", calibration=1, mean=mean, std=std).test.slice(
-        0, count
-    )
+    loaded = data.load(shared / "data/cifar10", calibration=1, preprocessing=known)
+    images = loaded.test.slice(0, count)
     model = models.build(name, classes=10, pixels=32)
     models.load_weights(model, weights)
     score = ImageScorer(images, dtype=torch.float32).score(
@@ -36,8 +34,7 @@ def test_a_pruned_resnet20_keeps_most_of_its_accuracy(shared):
     """
     weights = shared / "models/resnet20-cifar10.safetensors"
     known = models.known_preprocessing("", weights)
-    mean, std = known.mean, known.std
-    loaded = data.load(shared / "data/cifar10", calibration=512, mean=mean, std=std)
+    loaded = data.load(shared / "data/cifar10", calibration=512, preprocessing=known)
     images = sartor.Data(loaded.calibration, loaded.validation.slice(0, 1000))
     model = models.build("resnet20", classes=10, pixels=32)
     models.load_weights(model, weights)

@@ -1,4 +1,4 @@
-from ._images import Data as Data
+from ._data import Data as Data
 from ._images import Images as Images
 from ._load import ALL as ALL
 from ._load import load as load
@@ -6,6 +6,10 @@ from ._preprocessing import INTERPOLATIONS as INTERPOLATIONS
 from ._preprocessing import Interpolation as Interpolation
 from ._preprocessing import Preprocessing as Preprocessing
 from ._registry import SOURCES as SOURCES
+from ._source import Sample as Sample
+from ._source import Samples as Samples
 from ._source import Source as Source
-from ._source import Split as Split
 from ._source import SplitName as SplitName
+from .decoding import Storage as Storage
+from .samples import SAMPLES as SAMPLES
+from .samples import ObjectSamples as ObjectSamples

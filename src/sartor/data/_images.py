@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,16 @@ from sartor.data._scale import require_scale
 from sartor.errors import DataError
 
 _LARGEST_OF_16_BITS = 65535
+
+#: Which images: those from a place to another, or by their numbers.
+Numbers = slice | Tensor
+
+#: How bright red, green and blue are (ITU-R 601), also in parts of 65,536.
+_LUMA = (0.299, 0.587, 0.114)
+_LUMA_16 = (19595, 38470, 7471)
+
+#: Images that are looked at together.
+_SLAB = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +46,15 @@ class Images:
             (count,).
         mean: One number per channel, on the scale of the network's inputs; empty for none.
         std: One number above 0 per channel; empty for none.
+        channels: Of batches, if they have others than the images that are stored: grey ones are
+            repeated, colours become grey.
     """
 
     pixels: Tensor
     labels: Tensor
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    channels: int | None = None
 
     def __post_init__(self) -> None:
         pixels = _tensor(self.pixels, "images")
@@ -56,39 +70,65 @@ class Images:
         whole = labels.float() if labels.is_floating_point() else labels.long()
         object.__setattr__(self, "labels", whole)
 
-        require_scale(self.mean, self.std, channels=pixels.shape[1])
+        require_scale(self.mean, self.std, channels=self.shape[0])
         _require_finite(pixels)
 
     def __len__(self) -> int:
         return len(self.pixels)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image in a batch: (channels, height, width), or whatever the network reads."""
+        stored = self.pixels.shape[1:]
+        return (self.channels or stored[0], *stored[1:])
+
+    @property
+    def exceeds_one(self) -> bool:
+        """Whether these are floating-point numbers, some of them below 0 or above 1."""
+        if not self.pixels.is_floating_point():
+            return False
+        return any(bool(some.min() < 0) or bool(some.max() > 1) for some in _slabs(self.pixels))
+
     def slice(self, start: int, stop: int | None = None) -> Images:
         """Images ``start`` to ``stop`` − 1."""
-        return Images(self.pixels[start:stop], self.labels[start:stop], self.mean, self.std)
+        return dataclasses.replace(
+            self,
+            pixels=self.pixels[start:stop],
+            labels=self.labels[start:stop],
+        )
 
     def with_channels(self, count: int) -> Images:
-        """Grey images repeated to ``count`` channels; images of several channels as they are."""
-        pixels = repeat_grey(self.pixels, count)
-        if pixels is self.pixels:
+        """The same images in batches of 1 channel or 3: grey repeated, or colours made grey.
+
+        Those of any other number of channels are as they are.
+        """
+        stored = self.pixels.shape[1]
+        is_image = self.pixels.dim() > 2 and (stored == 1 or (stored, count) == (3, 1))
+        if not is_image or self.shape[0] == count:
             return self
 
-        mean = self.mean * count
-        std = self.std * count
-        return Images(pixels, self.labels, mean, std)
+        mean = self.mean * count if len(self.mean) == 1 else self.mean
+        std = self.std * count if len(self.std) == 1 else self.std
+        return dataclasses.replace(self, mean=mean, std=std, channels=count)
+
+    def to(self, device: torch.device) -> Images:
+        """The same images, their pixels on a device."""
+        return dataclasses.replace(self, pixels=self.pixels.to(device))
 
     def normalized(self) -> Tensor:
         """All images as the network wants them."""
         return self.batch(slice(None))
 
-    def batch(self, chosen: slice | Tensor, device: torch.device | None = None) -> Tensor:
+    def batch(self, chosen: Numbers, device: torch.device | None = None) -> Tensor:
         """Some images, by their numbers, as the network wants them.
 
         With a ``device`` they are brought there as they are stored, and made ready there. Float32,
-        but for sequences of whole numbers of 64 bits (count, length): these are numbers
-        of words, which an embedding reads as they are.
+        but for sequences of whole numbers of 64 bits (count, length): these are numbers of
+        words, which an embedding reads as they are.
         """
         # Bytes, not floats, travel to a GPU: a quarter of them.
-        pixels = self.pixels[chosen].to(device)
+        stored = self.pixels[chosen].to(device)
+        pixels = _in_channels(stored, self.channels)
         if pixels.dtype == torch.uint8:
             x = pixels.float() / 255
         elif _are_words(pixels):
@@ -107,110 +147,38 @@ class Images:
         return (x - mean) / std
 
 
-@dataclass(frozen=True, eq=False)
-class Data:
-    """What a search needs.
-
-    Raises `DataError` where the parts have images of different shape, and for labels below 0 or
-    beyond the ``classes``.
-
-    >>> images = Images(torch.rand(8, 1, 4, 4), torch.arange(8) % 3)
-    >>> Data(images, images).class_count
-    3
-
-    Attributes:
-        calibration: Images to compute statistics from; their labels are not used.
-        validation: Images for the reward.
-        test: Images scored once, at the end.
-        classes: Names of the classes, in the order of their labels, where they are known.
-        remarks: What is to be known of how the images were split, one sentence each.
-    """
-
-    calibration: Images
-    validation: Images
-    test: Images | None = None
-    classes: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        expected = tuple(self.calibration.pixels.shape[1:])
-
-        for name, images in self._scored():
-            shape = tuple(images.pixels.shape[1:])
-            if shape != expected:
-                raise DataError(
-                    f"{name} images are of shape {shape}, "
-                    f"calibration images of {expected}; all must agree"
-                )
-            self._require_labels(name, images)
-
-    def _require_labels(self, name: str, images: Images) -> None:
-        """Raise `DataError` for class numbers below 0 or beyond the classes."""
-        if not _are_class_numbers(images.labels):
-            return
-
-        lowest = int(images.labels.min())
-        if lowest < 0:
-            raise DataError(f"{name} images have the label {lowest}; labels count from 0")
-
-        highest = int(images.labels.max())
-        if self.classes and highest >= len(self.classes):
-            raise DataError(
-                f"{name} images have the label {highest}, "
-                f"but there are {len(self.classes)} classes, counted from 0"
-            )
-
-    @property
-    def class_count(self) -> int:
-        """Number of classes; where they have no names, as many as the largest label demands.
-
-        0 where labels are no class numbers.
-        """
-        if self.classes:
-            return len(self.classes)
-
-        highest = -1
-        for images in (self.calibration, *(part for _, part in self._scored())):
-            if _are_class_numbers(images.labels):
-                highest_of_part = int(images.labels.max())
-                highest = max(highest, highest_of_part)
-
-        # Labels count from 0.
-        return 1 + highest
-
-    def with_channels(self, count: int) -> Data:
-        """All images as `Images.with_channels` makes them."""
-        test = self.test
-        if test is not None:
-            test = test.with_channels(count)
-
-        return dataclasses.replace(
-            self,
-            calibration=self.calibration.with_channels(count),
-            validation=self.validation.with_channels(count),
-            test=test,
-        )
-
-    def _scored(self) -> list[tuple[str, Images]]:
-        """What is scored, with its name."""
-        parts = [("validation", self.validation)]
-        if self.test is not None:
-            parts.append(("test", self.test))
-        return parts
-
-
-def repeat_grey(pixels: Tensor, count: int) -> Tensor:
-    """Images of one channel repeated to ``count``; others as they are."""
-    if pixels.shape[1] != 1 or count <= 1:
+def _in_channels(pixels: Tensor, count: int | None) -> Tensor:
+    """Images of a number of channels."""
+    if count is None or pixels.shape[1] == count:
         return pixels
-    return torch.cat([pixels] * count, 1)
+    if count != 1:
+        return torch.cat([pixels] * count, 1)
+
+    if pixels.dtype == torch.uint8:
+        # As Pillow rounds it.
+        whole = (pixels.int() * _luma(_LUMA_16, pixels)).sum(1, keepdim=True)
+        return ((whole + 2**15) >> 16).to(torch.uint8)
+    return (pixels * _luma(_LUMA, pixels)).sum(1, keepdim=True)
+
+
+def _luma(weights: tuple[float, ...], pixels: Tensor) -> Tensor:
+    """How much of the grey each channel gives, in the shape of a batch."""
+    behind = [1] * (pixels.dim() - 2)
+    return torch.tensor(weights, device=pixels.device).view(1, 3, *behind)
+
+
+def _slabs(pixels: Tensor) -> Iterator[Tensor]:
+    """Images a few at a time: they may lie on disk."""
+    for start in range(0, len(pixels), _SLAB):
+        yield pixels[start : start + _SLAB]
 
 
 def _are_words(pixels: Tensor) -> bool:
     return pixels.dtype == torch.int64 and pixels.dim() == 2
 
 
-def _are_class_numbers(labels: Tensor) -> bool:
+def are_class_numbers(labels: Tensor) -> bool:
+    """Whether labels are one whole number each."""
     return labels.dim() == 1 and not labels.is_floating_point()
 
 
@@ -247,9 +215,10 @@ def _require_finite(pixels: Tensor) -> None:
     if not pixels.is_floating_point():
         return
 
-    per_image = pixels.isfinite().flatten(1)
-    finite = per_image.all(1)
-    if not finite.all():
-        # The first of the smallest, which are the zeros.
-        bad = int(finite.int().argmin())
-        raise DataError(f"image {bad} has pixels that are NaN or infinite")
+    for number, some in enumerate(_slabs(pixels)):
+        per_image = some.isfinite().flatten(1)
+        finite = per_image.all(1)
+        if not finite.all():
+            # The first of the smallest, which are the zeros.
+            bad = number * _SLAB + int(finite.int().argmin())
+            raise DataError(f"image {bad} has pixels that are NaN or infinite")

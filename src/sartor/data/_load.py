@@ -1,51 +1,70 @@
-"""Which images are for what: calibration and training, validation, test."""
+"""Data by name, by place, or from objects."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from sartor.data._image_folder import no_split_in
-from sartor.data._images import Data, Images, repeat_grey
+from sartor.data._data import Data
+from sartor.data._images import Images, are_class_numbers
+from sartor.data._preprocessing import Preprocessing
 from sartor.data._registry import SOURCES
-from sartor.data._source import Source, Split
+from sartor.data._source import Source
+from sartor.data._splits import Plan
+from sartor.data.decoding import Gathered, Storage, gather, stacked
+from sartor.data.sources import Objects
 from sartor.errors import DataError, SartorError, UsageError
 from sartor.registry import did_you_mean, import_object
 
 #: As a number of calibration images: all of the training split.
 ALL = 10**9
 
+#: In bytes.
+_MB = 1e6
+
+#: What those who hand over inputs rather than images have done themselves.
+_ALREADY_NORMALISED = (
+    "inputs are floating-point numbers beyond [0, 1]: they are taken as normalised, so that mean "
+    "and std are not applied"
+)
+
 
 def load(
-    source: str | Path | Source | Data,
+    source: Any,
     *,
     calibration: int,
     seed: int = 0,
-    mean: Sequence[float] = (),
-    std: Sequence[float] = (),
+    preprocessing: Preprocessing | None = None,
+    storage: Storage | None = None,
 ) -> Data:
-    """Data by name or place.
+    """Data by name or place, or from objects that hold it.
 
     ``digits`` is scikit-learn's, without download. A folder of Parquet files follows the hub's
     image-classification schema, ``train*.parquet``, ``validation*.parquet`` (or ``val*``) and
     ``test*.parquet``; an image folder has ``train/CLASS/*`` and so on. `SOURCES` holds further
     kinds. ``package.module:callable`` is called with ``calibration`` and ``seed``, and gives a
-    `Data` or a `Source`; so may ``source`` be one.
+    `Data`, a `Source`, or one of the following objects.
+
+    An object is a mapping of ``train`` (or ``calibration``), ``validation`` and ``test`` to a torch
+    ``DataLoader`` or ``Dataset``, a Hugging Face ``Dataset``, or an iterable of (inputs, targets);
+    or one of these alone, half of which is then for training, a quarter each for the others.
 
     Where validation or test images are missing, or the latter have no labels, there is one split
     held out: its first half are the validation images, its second half the test images, after they
-    were shuffled if one half would lack a class.
+    were shuffled if one half would lack a class. `Data.remarks` say so.
 
     ``calibration`` images are drawn from the training split, `ALL` of them for training; ``seed``
-    chooses them, and nothing else. ``mean`` and ``std`` have one number per channel; grey images
-    are repeated to as many channels.
+    chooses them, and nothing else. Images are decoded as ``preprocessing`` says, which leaves
+    tensors but for mean and std alone, and kept as ``storage`` says.
 
     Raises `DataError` for a missing or unreadable folder and `UsageError` for a name that cannot be
-    imported.
+    imported, or an object of no kind that is known.
 
     >>> data = load("digits", calibration=64)
     >>> data.calibration.pixels.shape, data.class_count
@@ -54,49 +73,39 @@ def load(
     if calibration < 1:
         raise UsageError(f"calibration must be at least 1 image, not {calibration}")
 
-    if isinstance(source, (Source, Data)):
-        found: Source | Data = source
-    else:
-        found = _find(str(source), calibration=calibration, seed=seed)
+    made_of = preprocessing or Preprocessing()
+    found = find(source, calibration=calibration, seed=seed)
     if isinstance(found, Data):
-        return _normalised(found, mean, std)
+        return _scaled(found, made_of)
 
-    rng = np.random.default_rng(seed)
-    drawn = found.read("train", rng, calibration)
-
-    # The same for every seed: runs are based on each other.
-    fixed_rng = np.random.default_rng(0)
-    validation, test = _held_out(found, fixed_rng)
-
-    splits = [drawn, validation, test]
-    drawn, validation, test = _alike(splits, channels=len(mean))
-    return Data(
-        calibration=_images(drawn, mean, std),
-        validation=_images(validation, mean, std),
-        test=_images(test, mean, std) if len(test) else None,
-        classes=tuple(found.classes),
-        remarks=_halving(found, len(validation), len(test)),
-    )
+    # What objects hand over may be drawn anew each time; the host's generators stay as they are.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        return _read(found, calibration, seed, made_of, storage or Storage())
 
 
-def _images(split: Split, mean: Sequence[float], std: Sequence[float]) -> Images:
-    return Images(split.pixels, split.labels, tuple(mean), tuple(std))
+def find(source: Any, *, calibration: int, seed: int) -> Source | Data:
+    """What holds the data, of which nothing is read yet, or what somebody's function makes."""
+    if isinstance(source, (Data, Source)):
+        return source
+    if not isinstance(source, (str, Path)):
+        return Objects(source).known()
 
-
-def _find(place: str, *, calibration: int, seed: int) -> Source | Data:
-    """The source at a place, or what somebody's function makes."""
+    place = str(source)
     for kind in SOURCES:
-        source = SOURCES.get(kind)
-        if source.recognises(place):
-            return source(place)
+        known = SOURCES.get(kind)
+        if known.recognises(place):
+            return known(place)
 
     if place.startswith("hf:"):
         raise UsageError(
             f"data {place!r}: download the data set first and give the folder of its Parquet "
-            "files; nothing is fetched silently"
+            "files, or package.module:callable that loads it; nothing is fetched silently"
         )
     if Path(place).is_dir():
-        raise DataError(no_split_in(Path(place), "train"))
+        raise DataError(
+            f"{place} has neither train*.parquet nor a folder train/ with one folder per class"
+        )
     if ":" in place:
         return _call(place, calibration=calibration, seed=seed)
 
@@ -111,108 +120,92 @@ def _call(reference: str, *, calibration: int, seed: int) -> Source | Data:
     made = import_object(reference, "data")
     if callable(made):
         try:
-            made = made(calibration=calibration, seed=seed)
+            made = made(**_accepted(made, calibration=calibration, seed=seed))
         except SartorError:
             raise
         except Exception as error:  # somebody else's code may raise anything
             raise UsageError(f"data {reference!r} cannot be loaded: {error}") from error
-    if not isinstance(made, (Data, Source)):
-        raise UsageError(
-            f"data {reference!r} gives a {type(made).__name__}; "
-            "it must give sartor.Data or a sartor.data.Source"
-        )
-    return made
+    if isinstance(made, (Data, Source)):
+        return made
+    return Objects(made, f"what data {reference!r} gives").known()
 
 
-def _normalised(data: Data, mean: Sequence[float], std: Sequence[float]) -> Data:
-    """Images with a mean and standard deviation, unless they have their own."""
-    if not mean:
-        return data
-
-    def normalised(images: Images) -> Images:
-        if images.mean:
-            return images
-        images = images.with_channels(len(mean))
-        return dataclasses.replace(images, mean=tuple(mean), std=tuple(std))
-
-    test = data.test
-    if test is not None:
-        test = normalised(test)
-
-    return dataclasses.replace(
-        data,
-        calibration=normalised(data.calibration),
-        validation=normalised(data.validation),
-        test=test,
-    )
+def _accepted(function: Callable[..., object], **arguments: int) -> dict[str, int]:
+    """Those arguments that a function takes."""
+    parameters = inspect.signature(function).parameters
+    takes_any = any(item.kind is item.VAR_KEYWORD for item in parameters.values())
+    return {name: value for name, value in arguments.items() if takes_any or name in parameters}
 
 
-def _held_out(source: Source, rng: np.random.Generator) -> tuple[Split, Split]:
-    """Validation and test images; what is held out once is halved."""
-    if not source.has("validation"):
-        test = source.read("test", rng)
-        return _halves(test, rng)
+def _read(
+    source: Source, calibration: int, seed: int, preprocessing: Preprocessing, storage: Storage
+) -> Data:
+    """What a source holds, decoded."""
+    plan = Plan.of(source)
+    train = plan.train
+    drawn = train[np.arange(min(calibration, len(train)))]
+    if not source.is_shuffled:
+        drawn = train.drawn(calibration, np.random.default_rng(seed))
 
-    validation = source.read("validation", rng)
-    if not source.has("test"):
-        return _halves(validation, rng)
-
-    # Those of a competition, for instance, are published without labels.
-    test = source.read("test", rng, unlabelled=True)
-    if not len(test):
-        return _halves(validation, rng)
-    return validation, test
-
-
-def _halving(source: Source, validation: int, test: int) -> tuple[str, ...]:
-    """That the images held out were halved, if they were."""
-    if source.has("validation") and source.has("test"):
-        return ()
-    split, missing = ("test", "validation")
-    if source.has("validation"):
-        split, missing = missing, split
-    return (
-        f"there is no {missing} split: the {split} split was halved, {validation:,} validation "
-        f"images and {test:,} test images",
-    )
-
-
-def _halves(split: Split, rng: np.random.Generator) -> tuple[Split, Split]:
-    count = len(split)
-    # Validation has the odd one: a single image is scored, not tested.
-    half = (count + 1) // 2
-
-    first_classes = split.labels[:half].unique()
-    second_classes = split.labels[half:].unique()
-    if count > 1 and not torch.equal(first_classes, second_classes):
-        # Rows sorted by class, most likely.
-        order = rng.permutation(count)
-        split = split[torch.from_numpy(order)]
-
-    validation = split[:half]
-    test = split[half:]
-    return validation, test
-
-
-def _alike(splits: Sequence[Split], channels: int) -> list[Split]:
-    """Splits of the same number of channels, at least ``channels``, and the same kind of number."""
-    in_floats = False
-    for split in splits:
-        # An empty split has a shape, but says nothing.
-        if not len(split):
+    left = storage.memory
+    gathered: dict[str, Gathered] = {}
+    parts = {"calibration": drawn, "validation": plan.validation, "test": plan.test}
+    for name, part in parts.items():
+        if part is None:
             continue
-        pixels = split.pixels
-        channels = max(channels, pixels.shape[1])
-        in_floats |= pixels.is_floating_point()
+        room = dataclasses.replace(storage, memory=left)
+        gathered[name] = gather(part.samples, part.numbers, preprocessing, room)
+        left -= gathered[name].bytes_in_memory
 
-    alike = []
-    for split in splits:
-        pixels = split.pixels
-        if in_floats and pixels.dtype == torch.uint8:
-            pixels = pixels.float() / 255
+    # A part that happens to be all grey is as colourful as the others.
+    widest = max(part.pixels.shape[1] for part in gathered.values())
+    images = {
+        name: Images(part.pixels, part.labels).with_channels(widest)
+        for name, part in gathered.items()
+    }
+    data = Data(
+        **images,
+        classes=tuple(source.classes) or _numbers(plan, gathered),
+        remarks=(*plan.remarks, _sizes(gathered), f"inputs: {preprocessing.describe()}"),
+    )
+    return _scaled(data, preprocessing)
 
-        pixels = repeat_grey(pixels, channels)
-        part = Split(pixels, split.labels)
-        alike.append(part)
 
-    return alike
+def _scaled(data: Data, preprocessing: Preprocessing) -> Data:
+    """Images in the channels, and with the mean and standard deviation, that are asked for."""
+    if preprocessing.channels is not None:
+        data = data.with_channels(preprocessing.channels)
+    if not preprocessing.mean:
+        return data
+    if data.exceeds_one:
+        return dataclasses.replace(data, remarks=(*data.remarks, _ALREADY_NORMALISED))
+    return data.normalised(preprocessing.mean, preprocessing.std)
+
+
+def _numbers(plan: Plan, gathered: Mapping[str, Gathered]) -> tuple[str, ...]:
+    """Numbers in place of names: classes must not depend on which images were drawn."""
+    labels = [part.labels for name, part in gathered.items() if name != "calibration"]
+    train = plan.train.samples
+    of_training = train.known_labels()
+    if of_training is not None:
+        labels.append(stacked(of_training, train.place))
+
+    if not all(map(are_class_numbers, labels)):
+        return ()
+    highest = max(int(some.max()) for some in labels)
+    return tuple(str(label) for label in range(highest + 1))
+
+
+def _sizes(gathered: Mapping[str, Gathered]) -> str:
+    """How many images there are, how large, and where, in words."""
+    counts = [f"{len(part.labels):,} for {name}" for name, part in gathered.items()]
+    in_memory = sum(part.bytes_in_memory for part in gathered.values())
+    on_disk = sum(part.pixels.nbytes for part in gathered.values()) - in_memory
+    places = []
+    if in_memory or not on_disk:
+        places.append(f"{in_memory / _MB:,.0f} MB in memory")
+    if on_disk:
+        places.append(f"{on_disk / _MB:,.0f} MB on disk")
+
+    shape = " x ".join(map(str, gathered["validation"].pixels.shape[1:]))
+    return f"images of {shape}: {', '.join(counts)}; {' and '.join(places)}"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 SOURCES: Registry[type[Source]] = Registry(
     "data source",
     {
-        "digits": "sartor.data._digits:Digits",
-        "parquet": "sartor.data._parquet:ParquetFolder",
-        "images": "sartor.data._image_folder:ImageFolder",
+        "digits": "sartor.data.sources:Digits",
+        "parquet": "sartor.data.sources:ParquetFolder",
+        "images": "sartor.data.sources:ImageFolder",
     },
 )

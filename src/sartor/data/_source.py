@@ -1,15 +1,15 @@
-"""What holds a data set in splits."""
+"""What holds a data set in splits, and the samples of a split."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
-import torch
-from torch import Tensor
+from sartor.errors import DataError
 
 SplitName = Literal["train", "validation", "test"]
 
@@ -21,31 +21,99 @@ NAMES: dict[SplitName, tuple[str, ...]] = {
     "test": ("test",),
 }
 
+#: The label of a sample that has none.
+UNLABELLED = -1
+
+
+#: Samples that are read to see what all are like.
+_LOOKED_AT = 64
+
 
 @dataclass(frozen=True, eq=False)
-class Split:
-    """Images and their labels.
+class Sample:
+    """One input of a network and what belongs to it.
 
     Attributes:
-        pixels: (count, channels, height, width), uint8 or float32.
-        labels: (count,), int64, from 0.
+        image: The bytes of an image file, an image of Pillow, or an array or tensor that is an
+            input already: (channels, height, width), or whatever shape the network reads.
+        label: A class number from 0, or what the task wants; −1 or None for none.
+        name: What messages call it.
     """
 
-    pixels: Tensor
-    labels: Tensor
+    image: Any
+    label: Any
+    name: str
 
+
+class Samples(ABC):
+    """The samples of one split, by their numbers; nothing is decoded before it is asked for.
+
+    Attributes:
+        place: What messages call all of them.
+        classes: Names of the classes, if they are on record.
+        identity: What tells these samples from any others, in the next process too; empty where
+            nothing does. What was decoded of them is found again by it.
+    """
+
+    place: str = "the data"
+    classes: tuple[str, ...] = ()
+    identity: str = ""
+
+    @abstractmethod
     def __len__(self) -> int:
-        return len(self.labels)
+        """How many there are."""
 
-    def __getitem__(self, rows: slice | Tensor) -> Split:
-        return Split(self.pixels[rows], self.labels[rows])
+    @abstractmethod
+    def read(self, numbers: Sequence[int]) -> Iterator[Sample]:
+        """Some of them, in the order of their numbers; quickest if those ascend."""
+
+    def known_labels(self) -> list[Any] | None:
+        """The labels of all, if they are known without reading the samples."""
+        return None
+
+    @cached_property
+    def labels(self) -> list[Any]:
+        """The labels of all; samples are read for them if that is the only way."""
+        known = self.known_labels()
+        if known is not None:
+            return known
+        return [sample.label for sample in self.read(range(len(self)))]
+
+    @cached_property
+    def some_labels(self) -> list[Any]:
+        """The labels of all, or of the first if samples have to be read for them."""
+        known = self.known_labels()
+        if known is not None:
+            return known
+        count = min(_LOOKED_AT, len(self))
+        return [sample.label for sample in self.read(range(count))]
+
+    @property
+    def are_labelled(self) -> bool:
+        """Whether there are labels: test splits of competitions are published without."""
+        return bool(self.some_labels) and not any(map(is_missing, self.some_labels))
+
+    @property
+    def are_sorted(self) -> bool:
+        """Whether they come class by class, as those of folders do."""
+        first = self.some_labels[:_LOOKED_AT]
+        are_numbers = all(isinstance(label, int) for label in first)
+        return are_numbers and first == sorted(first)
+
+    def require_labels(self) -> None:
+        """Raise `DataError` unless there are samples, and all of them have labels."""
+        if not len(self):
+            raise DataError(f"{self.place} is empty: at least one image is needed")
+        missing = [label for label in self.some_labels if is_missing(label)]
+        if missing:
+            raise DataError(
+                f"{self.place} has images without a label ({missing[0]}); labels count from 0"
+            )
 
 
-#: A split whose images have no labels.
-NOTHING = Split(
-    torch.empty(0, 3, 1, 1, dtype=torch.uint8),
-    torch.empty(0, dtype=torch.int64),
-)
+def is_missing(label: Any) -> bool:
+    """Whether a sample with this label has none."""
+    return label is None or (isinstance(label, int) and label < 0)
 
 
 class Source(ABC):
@@ -62,18 +130,20 @@ class Source(ABC):
     ...     def has(self, split):
     ...         return True
     ...
-    ...     def read(self, split, rng, count=None, *, unlabelled=False):
-    ...         labels = rng.integers(2, size=count or 100)
-    ...         pixels = labels[:, None, None, None] * rng.random((len(labels), 1, 8, 8))
-    ...         return Split(torch.from_numpy(pixels).float(), torch.from_numpy(labels))
+    ...     def samples(self, split):
+    ...         rng = np.random.default_rng(0)
+    ...         return [(label * rng.random((1, 8, 8)), label) for label in (0, 1) * 50]
+    >>> import numpy as np
     >>> from sartor import data
     >>> data.SOURCES.register("noise", Noise)
     >>> len(data.load("noise", calibration=10).validation)
     100
     """
 
-    #: Names of the classes, in the order of their labels.
-    classes: tuple[str, ...]
+    #: Names of the classes, in the order of their labels; empty where nothing says them.
+    classes: tuple[str, ...] = ()
+    #: Whether samples come in random order, so that the first of them are as good as any.
+    is_shuffled = False
 
     def __init__(self, place: str) -> None:
         self.place = Path(place)
@@ -88,16 +158,8 @@ class Source(ABC):
         """Whether the split is there."""
 
     @abstractmethod
-    def read(
-        self,
-        split: SplitName,
-        rng: np.random.Generator,
-        count: int | None = None,
-        *,
-        unlabelled: bool = False,
-    ) -> Split:
-        """All of a split, or ``count`` images drawn from it.
+    def samples(self, split: SplitName) -> Any:
+        """All of a split: `Samples`, or an object that `SAMPLES` has a kind for.
 
-        Images without labels are an error, or, if they may be ``unlabelled``, make it an empty
-        split. Raises `DataError` if it is not there or cannot be read.
+        Raises `DataError` if it is not there or cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Batches of images held in memory, changed a little each time."""
+"""Batches of images, changed a little each time."""
 
 from __future__ import annotations
 
@@ -8,39 +8,45 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sartor.data import Images
 from sartor.finetune._options import Augmentation
 
 #: Images are shifted by up to this share of their side.
 _SHIFT = 1 / 8
 
+_ALL = slice(None)
+
 
 def batches(
-    pixels: Tensor,
+    images: Images,
     labels: Tensor,
     *,
     size: int,
     augment: Collection[Augmentation],
     generator: torch.Generator,
+    share: slice = _ALL,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images once, in an order drawn from ``generator``; a last batch not full is left out.
 
-    ``pixels`` are (images, channels, height, width) and ``labels`` (images, …), numbers that
-    can be averaged where ``mix`` needs that. Fewer images than one batch are one batch. All is
-    drawn on the CPU, and so is the same wherever the images are.
+    ``images`` are normalised when they are drawn, so that they may lie on disk. ``labels``,
+    (images, …), are in their order: numbers that can be averaged where ``mix`` needs that. Of
+    several processes each has a ``share``. Fewer images than one batch are one batch. All is drawn
+    on the CPU, and so is the same wherever the images are.
     """
-    order = torch.randperm(len(pixels), generator=generator)
+    numbers = torch.arange(len(labels))[share]
+    order = numbers[torch.randperm(len(numbers), generator=generator)]
     # One past the last place that a whole batch may start at; a batch that is alone starts at 0.
     end = max(1, len(order) - size + 1)
     for start in range(0, end, size):
-        chosen = order[start : start + size].to(pixels.device)
-        images = _moved(pixels[chosen], augment, generator)
+        chosen = order[start : start + size]
+        changed = _moved(images.batch(chosen), augment, generator)
         shown = labels[chosen]
 
         if "mix" in augment:
-            share = torch.rand(len(images), generator=generator).to(images.device)
-            images = _mixed(images, share)
-            shown = _mixed(shown, share)
-        yield images, shown
+            weight = torch.rand(len(changed), generator=generator).to(changed.device)
+            changed = _mixed(changed, weight)
+            shown = _mixed(shown, weight.to(shown.device))
+        yield changed, shown
 
 
 def _moved(images: Tensor, augment: Collection[Augmentation], generator: torch.Generator) -> Tensor:

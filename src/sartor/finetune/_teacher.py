@@ -92,7 +92,7 @@ def _build(model: str, weights: Path | None, images: Images, classes: int) -> nn
         model,
         weights,
         classes=classes,
-        pixels=images.pixels.shape[-1],
+        pixels=images.shape[-1],
         missing=f"the teacher's weights are missing: {model} would teach with random weights",
     )
     known = models.known_preprocessing(model, weights)

@@ -43,7 +43,7 @@ class Training:
         accelerator: Of this training.
         student: In training, on the device.
         loss: What is minimised.
-        pixels: Normalised training images, (images, …), on the device if there is room.
+        train: Training images, on the device if there is room.
         labels: Of the training images: (images, …).
         masks: Which weights are kept, 1 or 0, by the names of their parameters.
         refolds: Whether batch norms of the student are folded back into what is delivered.
@@ -57,7 +57,7 @@ class Training:
         accelerator: Accelerator,
         student: fx.GraphModule,
         loss: Loss,
-        pixels: Tensor,
+        train: Images,
         labels: Tensor,
         masks: Mapping[str, Tensor],
         refolds: bool,
@@ -68,7 +68,7 @@ class Training:
         self._device = device_of(student)
         self._student = student
         self._loss = loss
-        self._pixels = pixels
+        self._train = train
         self._labels = labels
         self._masks = masks
         self._refolds = refolds
@@ -117,11 +117,10 @@ class Training:
         with state:
             accelerator = make_accelerator(options.precision, device)
             device = device_of_process(accelerator, device)
-            pixels = train.normalized()
-            image = pixels[:1]
+            image = train.batch(slice(0, 1))
 
             refolds = is_quantized(candidate)
-            examples = (pixels[:_STATISTICS],)
+            examples = (train.batch(slice(0, _STATISTICS)),)
             student = unfold(candidate, examples) if refolds else trainable_copy(candidate)
             outputs = first_batch(student, image, "the network", task)
             task.require(outputs, train.labels)
@@ -130,8 +129,8 @@ class Training:
                 labels = task.soft_labels(outputs, labels)
 
             student = student.to(device)
-            if pixels.nbytes <= room_for_inputs(device):
-                pixels = pixels.to(device)
+            if train.pixels.nbytes <= room_for_inputs(device):
+                train = train.to(device)
                 labels = labels.to(device)
             shown = None
             if teacher is not None and options.distill:
@@ -143,7 +142,7 @@ class Training:
                 accelerator=accelerator,
                 student=student,
                 loss=Loss(task, shown, options.distill, options.temperature),
-                pixels=pixels,
+                train=train,
                 labels=labels,
                 masks=_masks(student, policy or Policy()),
                 refolds=refolds,
@@ -153,13 +152,13 @@ class Training:
         """One pass, shared among the processes; mean loss."""
         seed = _SEED_STEP * self.options.seed + number
         device = self._device
-        share = self._share_of_process()
         losses: list[Tensor] = []
         with self._state, seeded(seed, device), reproducible(device, tf32=True):
             self._model.train()
             drawn = batches(
-                self._pixels[share],
-                self._labels[share],
+                self._train,
+                self._labels,
+                share=self._share_of_process(),
                 size=self.options.batch,
                 augment=self.options.augment,
                 generator=torch.Generator().manual_seed(seed),

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import fx, nn
 
 from sartor.compression import StoredNetwork, holds_network
-from sartor.data import Data
 from sartor.errors import DataError, RunError, UsageError
 from sartor.export import export, find_format, verify, verifying_target
 from sartor.graph import trace
@@ -44,7 +43,7 @@ class RunArtifacts(RunFolder):
         *,
         model: nn.Module | str | None = None,
         weights: str | Path | None = None,
-        data: Data | str | Path | None = None,
+        data: Any = None,
         target: Target | None = None,
         task: Task | None = None,
         config: RunConfig | None = None,
@@ -234,7 +233,7 @@ class RunArtifacts(RunFolder):
         for flag, name in names.items():
             # A network or images that are objects cannot be written on a command line.
             is_name = isinstance(name, (str, Path))
-            if name and is_name:
+            if is_name and name:
                 word = str(name)
                 words += [flag, word]
 
@@ -262,9 +261,10 @@ class RunArtifacts(RunFolder):
         return SubjectSource(
             model=self._model or config.model,
             weights=weights,
-            data=self._data or config.data,
+            data=config.data if self._data is None else self._data,
             seed=config.options.seed,
             folder=self.folder,
             pretrained=trained.pretrained and weights is None,
             inputs=config.inputs,
+            images=self.layout.images,
         )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
 from sartor.agents import AgentFactory
 from sartor.budget import Budget
-from sartor.data import Data
 from sartor.models import InputOptions, read_preprocessing
 from sartor.pipeline import Pipeline, SearchOptions
 from sartor.progress import Progress, Step
 from sartor.rewards import Reward
 from sartor.runs._config import RunConfig, calibration_count
+from sartor.runs._layout import Layout
 from sartor.runs._run import Result, Run
 from sartor.runs._subject import SubjectSource, as_source
 from sartor.runs.progress import as_progress
@@ -24,7 +25,7 @@ from sartor.tasks import Task
 
 def compress(
     model: nn.Module | str,
-    data: Data | str | Path | None = None,
+    data: Any = None,
     *,
     budget: str | Budget = "macs<=50%",
     evaluate: Callable[[nn.Module], float] | None = None,
@@ -48,7 +49,10 @@ def compress(
     Args:
         model: The trained network; or a name of the zoo, timm:NAME, torchvision:NAME, or
             package.module:callable.
-        data: Images; or a name: digits, or the folder of a data set.
+        data: Images, as `sartor.Data`; or what `sartor.data.load` makes them of: a torch DataLoader
+            or Dataset, a Hugging Face dataset, an iterable of (inputs, targets), a mapping of
+            train, validation and test to these; or a name: digits, the folder of a data set,
+            package.module:callable.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: "macs<=50%",
             "latency<=4ms"; empty for none.
         evaluate: Accuracy of a network, from 0 to 1, in place of images that have labels.
@@ -86,7 +90,13 @@ def compress(
     if preprocessing is not None:
         inputs = InputOptions.of(read_preprocessing(preprocessing))
     source = as_source(
-        model, data, weights=weights, seed=options.seed, pretrained=pretrained, inputs=inputs
+        model,
+        data,
+        weights=weights,
+        seed=options.seed,
+        pretrained=pretrained,
+        inputs=inputs,
+        images=None if out is None else Layout(Path(out)).images,
     )
     with as_progress(progress) as told:
         told(Step("preparing"))

@@ -49,6 +49,11 @@ class Layout:
         return self.folder / "profile.json"
 
     @property
+    def images(self) -> Path:
+        """Folder of decoded images, if they do not fit into memory; it can be removed."""
+        return self.folder / "images"
+
+    @property
     def result(self) -> Path:
         """What was found: `sartor.pipeline.Report`. Written last."""
         return self.folder / "result.json"

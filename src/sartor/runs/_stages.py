@@ -173,6 +173,7 @@ def _require_possible(schedule: Schedule) -> None:
 
 
 def _source(config: RunConfig) -> SubjectSource:
+    assert config.out is not None
     return SubjectSource(
         model=config.model,
         weights=config.weights,
@@ -181,6 +182,7 @@ def _source(config: RunConfig) -> SubjectSource:
         folder=config.out,
         pretrained=config.pretrained,
         inputs=config.inputs,
+        images=Layout(config.out).images,
     )
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from sartor import data, models
 from sartor.compression import Origin
-from sartor.data import Data, Preprocessing
+from sartor.data import Data, Preprocessing, Storage
 from sartor.errors import RunError, UsageError
 from sartor.machine import seeded
 from sartor.models import InputOptions
-
-_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,20 +49,28 @@ class SubjectSource:
     Attributes:
         model: A network, or the name that `sartor.models.build` takes; empty if not known.
         weights: File of the trained weights of a network that is built by name.
-        data: Images, or what `sartor.data.load` reads them from; empty if not known.
+        data: Images, or what `sartor.data.load` makes them of; empty if not known.
         seed: Chooses calibration images and the weights of networks without a file.
         folder: That of the run, for messages.
         pretrained: Whether the weights that a library has for its network are fetched.
         inputs: What is said of how images become inputs.
+        images: Folder of decoded images that memory is too small for; a temporary file if None.
     """
 
     model: nn.Module | str = ""
     weights: Path | None = None
-    data: Data | str = ""
+    data: Any = ""
     seed: int = 0
     folder: Path | None = None
     pretrained: bool = False
     inputs: InputOptions = field(default_factory=InputOptions)
+    images: Path | None = None
+
+    @property
+    def has_data(self) -> bool:
+        """Whether anything is known of the data."""
+        # Objects are not asked whether they are true: they may be empty, or have no length.
+        return self.data is not None and not (isinstance(self.data, str) and not self.data)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -81,9 +87,49 @@ class SubjectSource:
         Raises `RunError` if neither an object nor a name of the network is known, `UsageError`
         for a zoo network without weights, and what loading each of them raises.
         """
-        images = self.load_data(calibration) if self.data else None
+        images = self.load_data(calibration) if self.has_data else None
+        return self._subject(images, origin)
+
+    def load_both(self, calibration: int, origin: Origin | None = None) -> tuple[Subject, Data]:
+        """The network and the data, without which this cannot be done. Raises as `load`."""
+        images = self.load_data(calibration)
+        subject = self._subject(images, origin)
+        assert subject.data is not None
+        return subject, subject.data
+
+    def load_data(self, calibration: int) -> Data:
+        """The images. Raises `RunError` if neither an object nor a name of them is known."""
+        if isinstance(self.data, Data) and self.inputs == InputOptions():
+            return self.data
+        if not self.has_data:
+            raise RunError(
+                f"{self.folder} names no data, which this needs: it was searched with objects of "
+                "Python, or with evaluate. Give it: sartor.Run(folder, data=...) in Python, "
+                "--data on the command line"
+            )
+
+        # Networks must see images as they saw them in training.
+        preprocessing = self.preprocessing
+        if isinstance(self.data, Data) and not preprocessing.keeps_size:
+            raise UsageError(
+                f"images in memory cannot be resized or cropped ({preprocessing.describe()}); "
+                "give them as the network reads them, or give the folder that they come from"
+            )
+        return data.load(
+            self.data,
+            calibration=calibration,
+            seed=self.seed,
+            preprocessing=preprocessing,
+            storage=Storage(self.images),
+        )
+
+    def _subject(self, images: Data | None, origin: Origin | None) -> Subject:
         if isinstance(self.model, nn.Module):
+            # Tensors that somebody made for a network of his own are what it reads.
+            if images is not None and images is not self.data:
+                images = _readable(self.model, images)
             return Subject(self.model, images, origin or Origin())
+
         if origin is None or not origin.model:
             name = self._name()
             origin = Origin(name) if images is None else _origin_of(name, images)
@@ -103,47 +149,9 @@ class SubjectSource:
                 missing=missing,
                 pretrained=self.pretrained,
             )
-
-        # Grey images are repeated for a network that reads colours.
-        channels = models.input_channels(model)
-        if images is not None and channels is not None:
-            images = images.with_channels(channels)
+        if images is not None:
+            images = _readable(model, images)
         return Subject(model, images, origin)
-
-    def load_both(self, calibration: int, origin: Origin | None = None) -> tuple[Subject, Data]:
-        """The network and the data, without which this cannot be done. Raises as `load`."""
-        images = self.load_data(calibration)
-        known = replace(self, data=images, inputs=InputOptions())
-        subject = known.load(calibration=calibration, origin=origin)
-        assert subject.data is not None
-        return subject, subject.data
-
-    def load_data(self, calibration: int) -> Data:
-        """The images. Raises `RunError` if neither an object nor a name of them is known."""
-        if isinstance(self.data, Data) and self.inputs == InputOptions():
-            return self.data
-        if not self.data:
-            raise RunError(
-                f"{self.folder} names no data, which this needs: it was searched with objects of "
-                "Python, or with evaluate. Give it: sartor.Run(folder, data=...) in Python, "
-                "--data on the command line"
-            )
-
-        # Networks must see images as they saw them in training.
-        preprocessing = self.preprocessing
-        if isinstance(self.data, Data) and not preprocessing.keeps_size:
-            raise UsageError(
-                f"images in memory cannot be resized or cropped ({preprocessing.describe()}); "
-                "give them as the network reads them, or give the folder that they come from"
-            )
-        _LOG.info("inputs: %s", preprocessing.describe())
-        return data.load(
-            self.data,
-            calibration=calibration,
-            seed=self.seed,
-            mean=preprocessing.mean,
-            std=preprocessing.std,
-        )
 
     def build(self, origin: Origin) -> nn.Module:
         """The network with whatever weights, to lay out a stored one by."""
@@ -173,6 +181,7 @@ def as_source(
     seed: int,
     pretrained: bool,
     inputs: InputOptions,
+    images: Path | None = None,
 ) -> SubjectSource:
     """Where a network and data come from. Raises `UsageError` for neither object nor name."""
     if not isinstance(model, (nn.Module, str)):
@@ -182,19 +191,25 @@ def as_source(
         )
     if isinstance(data, Path):
         data = str(data)
-    if data is None:
-        data = ""
-    if not isinstance(data, (Data, str)):
-        raise UsageError(
-            f"data is a {type(data).__name__}; it must be sartor.Data, or a name: digits, or the "
-            "folder of a data set"
-        )
-
     file = Path(weights) if weights else None
-    return SubjectSource(model, file, data, seed=seed, pretrained=pretrained, inputs=inputs)
+    return SubjectSource(
+        model,
+        file,
+        data,
+        seed=seed,
+        pretrained=pretrained,
+        inputs=inputs,
+        images=images,
+    )
+
+
+def _readable(model: nn.Module, images: Data) -> Data:
+    """Images of as many channels as a network reads: grey ones repeated, or colours made grey."""
+    channels = models.input_channels(model)
+    return images if channels is None else images.with_channels(channels)
 
 
 def _origin_of(name: str, images: Data) -> Origin:
     """A network of that name, for the classes and the size of some images."""
-    pixels = images.validation.pixels.shape[-1]
+    pixels = images.validation.shape[-1]
     return Origin(name, images.class_count, pixels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import torch
@@ -49,7 +50,7 @@ class Inputs:
 
     @property
     def _fits(self) -> bool:
-        values = len(self._order) * self._images.pixels[0].numel()
+        values = len(self._order) * math.prod(self._images.shape)
         return values * self._dtype.itemsize <= room_for_inputs(self._device)
 
     @cached_property

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
-from sartor.data._source import Source, Split, SplitName
+from sartor.data._source import Source, SplitName
 from sartor.machine import require
 
 _ROWS: dict[SplitName, slice] = {
@@ -16,11 +17,14 @@ _ROWS: dict[SplitName, slice] = {
     "train": slice(600, None),
 }
 
+_Pair = tuple[npt.NDArray[np.float32], int]
+
 
 class Digits(Source):
     """1,797 images of 8 × 8 pixels: 1,197 for training, 300 for validation, 300 for test."""
 
     classes = tuple("0123456789")
+    is_shuffled = True
 
     @staticmethod
     def recognises(place: str) -> bool:
@@ -31,19 +35,12 @@ class Digits(Source):
         """All are there."""
         return split in _ROWS
 
-    def read(
-        self,
-        split: SplitName,
-        rng: np.random.Generator,
-        count: int | None = None,
-        *,
-        unlabelled: bool = False,
-    ) -> Split:
-        """The first of a split: they were shuffled once for all."""
-        return self._all[_ROWS[split]][:count]
+    def samples(self, split: SplitName) -> Any:
+        """Pairs of an image and its label."""
+        return self._all[_ROWS[split]]
 
     @cached_property
-    def _all(self) -> Split:
+    def _all(self) -> list[_Pair]:
         datasets = require("sklearn.datasets", extra="data")
         digits = datasets.load_digits()
         count = len(digits.target)
@@ -54,7 +51,6 @@ class Digits(Source):
 
         # Levels are whole numbers from 0 to 16.
         levels = digits.images[order, None]
-        pixels = torch.from_numpy(levels / 16)
-
-        labels = torch.from_numpy(digits.target[order])
-        return Split(pixels.float(), labels.long())
+        pixels = (levels / 16).astype(np.float32)
+        labels = digits.target[order].tolist()
+        return list(zip(pixels, labels, strict=True))

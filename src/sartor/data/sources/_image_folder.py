@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from sartor.data._decode import decode
-from sartor.data._source import NAMES, NOTHING, Source, Split, SplitName
+from sartor.data._source import NAMES, Sample, Samples, Source, SplitName
 from sartor.errors import DataError
 
 
@@ -32,35 +29,13 @@ class ImageFolder(Source):
         """Whether there is a folder of this name."""
         return self._root(split) is not None
 
-    def read(
-        self,
-        split: SplitName,
-        rng: np.random.Generator,
-        count: int | None = None,
-        *,
-        unlabelled: bool = False,
-    ) -> Split:
-        """Images in an order that is drawn: classes come sorted, and every part needs all."""
+    def samples(self, split: SplitName) -> FileSamples:
+        """The files of a split, sorted by class, then by name."""
         root = self._root(split)
         if root is None:
             raise DataError(no_split_in(self.place, split))
         self._require_known_classes(root)
-
-        files = self._files(root)
-        if not files and unlabelled:
-            return NOTHING
-        if not files:
-            raise DataError(f"{root} is empty: at least one image is needed")
-
-        order = rng.permutation(len(files))
-        drawn = [files[index] for index in order[:count]]
-
-        names = [str(path) for path, _ in drawn]
-        encoded = [path.read_bytes() for path, _ in drawn]
-        pixels = decode(encoded, names)
-
-        labels = [label for _, label in drawn]
-        return Split(pixels, torch.tensor(labels))
+        return FileSamples(root, self.classes)
 
     def _require_known_classes(self, root: Path) -> None:
         folders = set(_folders_in(root))
@@ -68,12 +43,49 @@ class ImageFolder(Source):
         if unknown:
             raise DataError(f"{root} has the class {unknown[0]!r}, which the training images lack")
 
-    def _files(self, root: Path) -> list[tuple[Path, int]]:
-        """Files of a split with their labels, sorted."""
+    def _root(self, split: SplitName) -> Path | None:
+        for name in NAMES[split]:
+            folder = self.place / name
+            if folder.is_dir():
+                return folder
+        return None
+
+
+class FileSamples(Samples):
+    """The image files below a folder, labelled by the folder that they lie in."""
+
+    def __init__(self, root: Path, classes: tuple[str, ...]) -> None:
+        self.place = str(root)
+        self.classes = classes
+        self._root = root
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read(self, numbers: Sequence[int]) -> Iterator[Sample]:
+        for number in numbers:
+            path, label = self._files[number]
+            yield Sample(path.read_bytes(), label, str(path))
+
+    def known_labels(self) -> list[int]:
+        return [label for _, label in self._files]
+
+    @cached_property
+    def identity(self) -> str:  # type: ignore[override]
+        """Where the files lie, how large they are and when they were changed."""
+        lines = [f"files {self._root.resolve()}"]
+        for path, label in self._files:
+            facts = path.stat()
+            lines.append(f"{label} {path.name} {facts.st_size} {facts.st_mtime_ns}")
+        return "\n".join(lines)
+
+    @cached_property
+    def _files(self) -> list[tuple[Path, int]]:
+        """All files with their labels, sorted."""
         found: list[tuple[Path, int]] = []
 
         for label, name in enumerate(self.classes):
-            folder = root / name
+            folder = self._root / name
             # A split may lack a class that the training images have.
             if not folder.is_dir():
                 continue
@@ -83,13 +95,6 @@ class ImageFolder(Source):
                     found.append((path, label))
 
         return found
-
-    def _root(self, split: SplitName) -> Path | None:
-        for name in NAMES[split]:
-            folder = self.place / name
-            if folder.is_dir():
-                return folder
-        return None
 
 
 def no_split_in(place: Path, split: SplitName) -> str:

@@ -1,0 +1,10 @@
+from ._as_samples import as_samples as as_samples
+from ._dataset import DatasetSamples as DatasetSamples
+from ._huggingface import HuggingFaceSamples as HuggingFaceSamples
+from ._iterable import IterableSamples as IterableSamples
+from ._loader import LoaderSamples as LoaderSamples
+from ._object import ObjectSamples as ObjectSamples
+from ._pairs import IMAGE_NAMES as IMAGE_NAMES
+from ._pairs import LABEL_NAMES as LABEL_NAMES
+from ._pairs import first_name as first_name
+from ._registry import SAMPLES as SAMPLES
