@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 import sartor
 from first_hour.networks import CLASSES, train
 from sartor.cli import main
+from sartor.data import Preprocessing
 
 #: Images of each split.
 COUNTS = {"train": 600, "val": 300, "test": 300}
@@ -41,7 +42,9 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(photos):
     """A network that was trained on them, normalised."""
-    data = sartor.data.load(str(photos), calibration=600, mean=MEAN, std=STD)
+    data = sartor.data.load(
+        str(photos), calibration=600, preprocessing=Preprocessing(mean=MEAN, std=STD)
+    )
     assert data.classes == CLASSES
     return train(data.calibration)
 

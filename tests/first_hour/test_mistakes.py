@@ -7,7 +7,11 @@ import pytest
 
 import sartor
 from first_hour.conftest import write_folder
+from sartor.data import Preprocessing
 from sartor.errors import BudgetError, UsageError
+
+#: Not how the networks were trained.
+WRONG = Preprocessing(mean=(0.5,) * 3, std=(0.1,) * 3)
 
 
 def test_an_own_module_in_the_current_folder_is_found(
@@ -57,7 +61,7 @@ def test_a_time_below_0_is_refused(search):
 
 
 def test_latency_in_python_is_explained_in_words_of_python(trained, photos):
-    data = sartor.data.load(str(photos), calibration=32, mean=(0.5,) * 3, std=(0.1,) * 3)
+    data = sartor.data.load(str(photos), calibration=32, preprocessing=WRONG)
     with pytest.raises((BudgetError, UsageError), match=r"target='onnxruntime' in Python"):
         sartor.compress(trained, data, budget="latency<=0.5")
 

@@ -90,8 +90,9 @@ def parquet_folder(folder):
 
 
 def image_folder(folder):
-    (folder / "train/a").mkdir(parents=True)
-    (folder / "train/a/1.png").write_bytes(b"PNG")
+    for split in ("train", "test"):
+        (folder / split / "a").mkdir(parents=True)
+        (folder / split / "a/1.png").write_bytes(b"PNG")
     return folder
 
 
