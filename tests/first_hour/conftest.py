@@ -11,8 +11,7 @@ from sartor.data import Preprocessing
 #: Images of each split.
 COUNTS = {"train": 600, "val": 300, "test": 300}
 #: How the network was trained, which its file says.
-MEAN = (0.5, 0.5, 0.5)
-STD = (0.1, 0.1, 0.1)
+SCALE = Preprocessing(mean=(0.5,) * 3, std=(0.1,) * 3)
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -42,9 +41,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(photos):
     """A network that was trained on them, normalised."""
-    data = sartor.data.load(
-        str(photos), calibration=600, preprocessing=Preprocessing(mean=MEAN, std=STD)
-    )
+    data = sartor.data.load(str(photos), calibration=600, preprocessing=SCALE)
     assert data.classes == CLASSES
     return train(data.calibration)
 
@@ -53,7 +50,8 @@ def trained(photos):
 def weights(trained, tmp_path_factory):
     """Its file, with mean and standard deviation."""
     path = tmp_path_factory.mktemp("weights") / "colour.safetensors"
-    sartor.models.save_weights(path, trained.state_dict(), mean=MEAN, std=STD)
+    metadata = sartor.models.metadata_of(SCALE)
+    sartor.models.save_weights(path, trained.state_dict(), metadata)
     return path
 
 

@@ -10,8 +10,8 @@ from first_hour.conftest import write_folder
 from sartor.data import Preprocessing
 from sartor.errors import BudgetError, UsageError
 
-#: Not how the networks were trained.
-WRONG = Preprocessing(mean=(0.5,) * 3, std=(0.1,) * 3)
+#: As the networks were trained.
+SCALE = Preprocessing(mean=(0.5,) * 3, std=(0.1,) * 3)
 
 
 def test_an_own_module_in_the_current_folder_is_found(
@@ -61,7 +61,7 @@ def test_a_time_below_0_is_refused(search):
 
 
 def test_latency_in_python_is_explained_in_words_of_python(trained, photos):
-    data = sartor.data.load(str(photos), calibration=32, preprocessing=WRONG)
+    data = sartor.data.load(str(photos), calibration=32, preprocessing=SCALE)
     with pytest.raises((BudgetError, UsageError), match=r"target='onnxruntime' in Python"):
         sartor.compress(trained, data, budget="latency<=0.5")
 

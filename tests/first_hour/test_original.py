@@ -13,8 +13,8 @@ from first_hour.networks import ColourNet
 from sartor.data import Preprocessing
 from sartor.errors import UsageError
 
-#: Not how the networks were trained.
-WRONG = Preprocessing(mean=(0.5,) * 3, std=(0.1,) * 3)
+#: As the networks were trained.
+SCALE = Preprocessing(mean=(0.5,) * 3, std=(0.1,) * 3)
 
 QUICK = sartor.SearchOptions(episodes=2, finalists=1, baselines=())
 
@@ -100,7 +100,7 @@ def test_a_network_that_is_not_the_expected_one_is_refused(search, expected, sta
 
 
 def test_statistics_that_were_not_saved_are_found(photos):
-    data = sartor.data.load(str(photos), calibration=600, preprocessing=WRONG)
+    data = sartor.data.load(str(photos), calibration=600, preprocessing=SCALE)
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 24, 3), nn.BatchNorm2d(24), nn.ReLU(), nn.Flatten(), nn.Linear(864, 10)
@@ -120,7 +120,7 @@ def test_statistics_that_were_not_saved_are_found(photos):
 
 
 def test_python_is_told_too(photos, trained, capsys, caplog):
-    data = sartor.data.load(str(photos), calibration=64, preprocessing=WRONG)
+    data = sartor.data.load(str(photos), calibration=64, preprocessing=SCALE)
     events = []
     result = sartor.compress(trained, data, options=QUICK, progress=events.append)
     (original,) = [event for event in events if isinstance(event, sartor.pipeline.OriginalScore)]
