@@ -23,7 +23,7 @@ Phase = Literal[
 class Event:
     """Something that is said while a search goes on: base of all events.
 
-    The events are `Step`, `Waiting`, `sartor.pipeline.OriginalScore` and
+    The events are `Step`, `Note`, `Waiting`, `sartor.pipeline.OriginalScore` and
     `sartor.search.EpisodeScored`.
     """
 
@@ -60,6 +60,17 @@ class Step(Event):
     done: int = 0
     total: int | None = None
     words: str = ""
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something that is good to know.
+
+    Attributes:
+        sentence: In words.
+    """
+
+    sentence: str
 
 
 @dataclass(frozen=True)

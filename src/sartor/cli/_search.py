@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 class Search:
     """Search how much of each layer to prune and how few bits to keep.
 
+    Five options are all one needs to begin: sartor search --model mynet:build
+    --weights mynet.safetensors --data photos --budget 'macs<=50%' --out runs/a.
+
+    On a runtime, with bits: --target onnxruntime --budget 'latency<=50%' --methods prune,quantize.
+
     Writes result.json, policy.json and the network into the folder of the run.
 
     Attributes:

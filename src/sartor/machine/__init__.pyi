@@ -25,6 +25,8 @@ from ._process import is_main as is_main
 from ._random import seeded as seeded
 from ._seed import require_seed as require_seed
 from ._structure import structure as structure
+from ._threads import crowding as crowding
+from ._threads import crowding_now as crowding_now
 from ._threads import map_on_threads as map_on_threads
 from ._threads import torch_threads as torch_threads
 from ._version import VERSION as VERSION

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -35,6 +36,36 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item]) ->
     finally:
         # A thread that begins later takes over what was set last in any of them.
         torch.set_num_threads(threads)
+
+
+def crowding(threads: int, load: float, cores: int) -> str:
+    """That threads will wait for each other on a busy machine; empty where they will not.
+
+    Threads that compute one small layer together spin until the last has done its part: where
+    others use the cores, that takes longer than computing alone. How many there are is never
+    changed unasked, because sums of floats depend on it.
+
+    >>> crowding(threads=2, load=0.4, cores=2), crowding(threads=1, load=9.0, cores=2)
+    ('', '')
+    >>> crowding(threads=2, load=8.3, cores=2)
+    'the machine is busy (load 8.3 on 2 cores): one thread is likely faster than 2, --threads 1'
+    """
+    free = cores - load
+    if threads == 1 or free >= threads / 2:
+        return ""
+    return (
+        f"the machine is busy (load {load:.1f} on {cores} cores): one thread is likely faster than "
+        f"{threads}, --threads 1"
+    )
+
+
+def crowding_now() -> str:
+    """`crowding` of this process on this machine; empty where its load is not known."""
+    # Windows has no such number.
+    if not hasattr(os, "getloadavg"):
+        return ""
+    load, _, _ = os.getloadavg()
+    return crowding(torch.get_num_threads(), load, os.cpu_count() or 1)
 
 
 @contextmanager

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from sartor.agents import AgentFactory
 from sartor.budget import Budget
+from sartor.machine import crowding_now
 from sartor.models import InputOptions, read_preprocessing
 from sartor.pipeline import Pipeline, SearchOptions
-from sartor.progress import Progress, Step
+from sartor.progress import Note, Progress, Step
 from sartor.rewards import Reward
 from sartor.runs._config import RunConfig, calibration_count
 from sartor.runs._layout import Layout
@@ -100,6 +101,9 @@ def compress(
     )
     with as_progress(progress) as told:
         told(Step("preparing"))
+        crowded = crowding_now()
+        if crowded:
+            told(Note(crowded))
         count = calibration_count(options)
         subject = source.load(calibration=count)
         pipeline = Pipeline.prepare(

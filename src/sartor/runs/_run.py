@@ -12,9 +12,9 @@ from sartor.compression import Origin, holds_network, save_network
 from sartor.data import ALL
 from sartor.errors import RunError
 from sartor.finetune import Epoch, FinetuneOptions, Teacher
-from sartor.machine import alone_in, choose_device, torch_threads, write_text
+from sartor.machine import alone_in, choose_device, crowding_now, torch_threads, write_text
 from sartor.pipeline import Found, Pipeline, SearchFiles
-from sartor.progress import Event, Progress, Step, silent
+from sartor.progress import Event, Note, Progress, Step, silent
 from sartor.registry import import_object
 from sartor.runs._config import RunConfig, calibration_count, command_line, require_threads
 from sartor.runs._finetune import FinetuneReport, Finetuning
@@ -153,6 +153,9 @@ class Run(RunPicks):
                 told(event)
 
             tell(Step("preparing"))
+            crowded = crowding_now()
+            if crowded:
+                tell(Note(crowded))
             count = calibration_count(config.options)
             subject = self._source().load(calibration=count)
             pipeline = Pipeline.prepare(

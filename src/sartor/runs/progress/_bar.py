@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from sartor.pipeline import OriginalScore
-from sartor.progress import Event, Step, Waiting
+from sartor.progress import Event, Note, Step, Waiting
 from sartor.runs.progress._words import best_words, original_words, waiting_words
 from sartor.search import EpisodeScored
 
@@ -64,6 +64,8 @@ class Bar:
             self._original = event.reward_accuracy
             for sentence in original_words(event):
                 self._console.print(sentence)
+        elif isinstance(event, Note):
+            self._console.print(f"note: {event.sentence}")
         elif isinstance(event, EpisodeScored):
             done = event.episode.number + 1
             words = best_words(event.best, self._original)

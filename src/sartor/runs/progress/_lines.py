@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from sartor.pipeline import OriginalScore
-from sartor.progress import Event, Step, Waiting
+from sartor.progress import Event, Note, Step, Waiting
 from sartor.runs._units import duration
 from sartor.runs.progress._clock import Clock
 from sartor.runs.progress._words import best_words, original_words, waiting_words
@@ -53,6 +53,8 @@ class Lines:
             self._original = event.reward_accuracy
             for sentence in original_words(event):
                 self._say(sentence)
+        elif isinstance(event, Note):
+            self._say(f"note: {event.sentence}")
         elif isinstance(event, EpisodeScored):
             done = event.episode.number + 1
             words = best_words(event.best, self._original)
