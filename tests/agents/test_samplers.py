@@ -49,6 +49,13 @@ def test_random_ratios_lie_evenly_between_the_least_and_the_whole():
     assert shares.std(0) == pytest.approx(12**-0.5, abs=0.02)
 
 
+def test_random_ratios_are_no_larger_than_an_earlier_search_left_them():
+    agent = RandomAgent(context_of(problems.channels("", base=(0.3, 0.75))))
+    draws = np.array([agent.propose() for _ in range(300)])
+    assert draws.max(0) == pytest.approx([0.3, 0.75], abs=0.02)
+    assert (draws.max(0) <= [0.3, 0.75]).all()
+
+
 def test_random_search_does_not_learn():
     one, other = RandomAgent(context_of()), RandomAgent(context_of())
     one.learn(episode([0.5, 0.5], -1.0), own=True)
@@ -66,6 +73,11 @@ def test_tpe_learns_what_was_executed_and_not_what_it_proposed():
     assert [trial.value for trial in complete] == [-0.5, -0.25]
     states = [trial.state.name for trial in agent._study.trials]
     assert states == ["FAIL"] * 3 + ["COMPLETE"] * 2
+
+
+def test_tpe_refuses_a_policy_of_other_decisions():
+    with pytest.raises(ValueError, match="zip"):
+        TpeAgent(context_of()).learn(episode([0.3], -0.5), own=True)
 
 
 def test_tpe_proposes_more_of_what_was_rewarded():

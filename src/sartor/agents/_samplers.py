@@ -81,6 +81,9 @@ class CmaEsAgent(VectorAgent):
     the package cmaes.
     """
 
+    # What was drawn last.
+    _sample: FloatArray
+
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
         low, high = _box(context.problem)
@@ -95,7 +98,6 @@ class CmaEsAgent(VectorAgent):
 
         self._library = require("cmaes", extra="agents")
         self._optimizer: Any = None
-        self._sample: FloatArray = np.empty(0)
         self._generation: list[tuple[FloatArray, float]] = []
 
     def propose(self) -> FloatArray:
