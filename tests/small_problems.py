@@ -40,11 +40,11 @@ def weights(budget):
     return Problem.of(model, Budget.parse(budget), SearchSpace(granularity="weights"))
 
 
-def joint(budget):
+def joint(budget, methods=("prune", "quantize"), precisions=((8, 8), (32, 32))):
     """Widths, and 8 or 32 bits of each layer."""
     network = trace(Rows(), torch.zeros(1, 4))
-    table = {layer.name: ((8, 8), (32, 32)) for layer in network.layers}
-    space = SearchSpace(methods=("prune", "quantize"), min_keep=0.1, precisions=table)
+    table = {layer.name: precisions for layer in network.layers}
+    space = SearchSpace(methods=methods, min_keep=0.1, precisions=table)
     return Problem.of(CostModel(network), Budget.parse(budget), space)
 
 

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sartor.agents import AGENTS, RULES, Trajectory
+import small_problems as problems
+from sartor.agents import AGENTS, RULES, Trajectory, _galen
 from sartor.budget import Budget
 from sartor.cost import CostModel
 from sartor.errors import UsageError
@@ -17,6 +18,31 @@ class TestEveryAgent(AgentConformance):
     @pytest.fixture
     def make(self, name, which, request):
         return lambda: AGENTS.get(name)(request.getfixturevalue(which))
+
+
+BOTH = ((8, 8), (32, 32))
+MIX = tuple((w, a) for w in range(1, 7) for a in range(1, 7)) + BOTH
+
+
+@pytest.mark.parametrize("budget", ["", "bops<=30%"])
+@pytest.mark.parametrize(
+    ("methods", "precisions"),
+    [
+        (("prune", "quantize"), BOTH),
+        (("prune", "quantize"), MIX),
+        (("quantize",), MIX),
+        (("prune",), BOTH),
+    ],
+)
+class TestGalenWithBits(AgentConformance):
+    """With small networks, which have the same contract and are faster."""
+
+    @pytest.fixture
+    def make(self, methods, precisions, budget, monkeypatch):
+        monkeypatch.setattr(_galen, "HIDDEN", (8, 8))
+        monkeypatch.setattr(_galen, "BATCH", 16)
+        context = problems.context_of(problems.joint(budget, methods, precisions))
+        return lambda: AGENTS.get("galen")(context)
 
 
 @pytest.mark.parametrize(

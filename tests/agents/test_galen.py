@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,11 @@ from sartor.budget import Budget
 from sartor.compression import CompressOptions, Compressor
 from sartor.graph import trace
 from sartor.problem import Problem, SearchSpace
-from sartor.testing import AgentConformance
 
 BOTH = ((8, 8), (32, 32))
-MIX = tuple((w, a) for w in range(1, 7) for a in range(1, 7)) + BOTH
 
 
+@functools.cache
 def context_of(precisions=BOTH, methods=("prune", "quantize"), budget=""):
     network = trace(
         topologies.randomized(topologies.Residual()), topologies.example_inputs(topologies.Residual)
@@ -49,23 +50,6 @@ def spied(agent):
     batches = []
     agent._networks.update = batches.append
     return batches
-
-
-@pytest.mark.parametrize("budget", ["", "bops<=30%"])
-@pytest.mark.parametrize(
-    ("precisions", "methods"),
-    [
-        (BOTH, ("prune", "quantize")),
-        (MIX, ("prune", "quantize")),
-        (MIX, ("quantize",)),
-        (BOTH, ("prune",)),
-    ],
-)
-class TestGalen(AgentConformance):
-    @pytest.fixture
-    def make(self, precisions, methods, budget):
-        context = context_of(precisions, methods, budget)
-        return lambda: GalenAgent(context)
 
 
 def test_numbers_are_those_of_the_paper():

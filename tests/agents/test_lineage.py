@@ -7,7 +7,7 @@ import pytest
 import small_problems as problems
 from sartor.agents import _lineage
 from sartor.agents._allocation import allocate
-from sartor.agents._lineage import Lineage, _least
+from sartor.agents._lineage import Lineage, _free_errors, _least, _without_choice
 
 BOTH = [True, True]
 FIRST = [True, False]
@@ -124,6 +124,16 @@ def test_after_eight_proposals_the_most_promising_that_is_new_is_proposed():
     subject.proposed = 8
     subject._promising = lambda: np.array([[5, 2], [6, 2], [7, 3], [8, 3]])
     assert subject.propose().tolist() == [7, 3]
+
+
+def test_what_its_own_surrogate_leads_to_is_new_and_fits():
+    subject = lineage(budget="macs<=50%", errors=SQUARES)
+    for counts in ([6, 2], [5, 3], [3, 4]):
+        learn(subject, counts, -float(counts[0]))
+    subject.proposed = 8
+    found = subject.propose().tolist()
+    assert found not in [[6, 2], [5, 3], [3, 4]]
+    assert subject.context.problem.fits(np.array([found]))[0]
 
 
 def test_what_is_proposed_is_what_the_problem_executes():
@@ -258,6 +268,19 @@ def test_undisturbed_curves_lead_to_the_exact_allocation():
 def test_what_is_not_free_is_allocated_whole():
     subject = lineage(FIRST, budget="macs<=76%", start=(1, 4), errors=SQUARES)
     assert subject._decode(0.0).tolist() == [7, 4], "28 + 28 + 20 of 100"
+    assert subject._errors[0].tolist() == SQUARES[0].tolist()
+    assert subject._errors[1].tolist() == [np.inf, np.inf, np.inf, 0.0]
+
+
+def test_what_belongs_to_other_decisions_is_refused():
+    with pytest.raises(ValueError, match="zip"):
+        _free_errors(SQUARES, np.array([True]))
+    with pytest.raises(ValueError, match="zip"):
+        _without_choice(problems.channels("").decisions, np.array([True]))
+    subject = lineage()
+    subject._errors.pop()
+    with pytest.raises(ValueError, match="zip"):
+        subject._decode(0.7)
 
 
 def test_the_seed_decides_what_a_lineage_proposes():
