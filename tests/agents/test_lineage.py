@@ -277,10 +277,6 @@ def test_what_belongs_to_other_decisions_is_refused():
         _free_errors(SQUARES, np.array([True]))
     with pytest.raises(ValueError, match="zip"):
         _without_choice(problems.channels("").decisions, np.array([True]))
-    subject = lineage()
-    subject._errors.pop()
-    with pytest.raises(ValueError, match="zip"):
-        subject._decode(0.7)
 
 
 def test_the_seed_decides_what_a_lineage_proposes():
