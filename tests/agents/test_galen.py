@@ -155,6 +155,20 @@ def test_an_episode_of_others_is_not_taken_for_what_was_proposed_before(context)
     assert action == pytest.approx(agent._degrees.of(step, counts), abs=1e-6)
 
 
+def test_of_an_own_episode_that_it_did_not_propose_it_learns_as_of_others(context):
+    """So it is when a search is resumed: episodes are shown again, and nothing is proposed."""
+    agent = GalenAgent(context)
+    play(agent)
+    stored = agent._memory.stored
+    problem = context.problem
+    observations = np.zeros((len(problem) + 1, 11), np.float32)
+    agent.learn(Trajectory(observations, problem.lowest / problem.sizes, -0.2), own=True)
+    features = agent._layers.features + 3
+    action = agent._memory._rows[stored][2 * features : 2 * features + 3]
+    expected = agent._degrees.of(agent._steps[0], problem.lowest)
+    assert action == pytest.approx(expected, abs=1e-6)
+
+
 def test_a_batch_is_standardised_by_what_was_seen_until_now(context):
     """States by all rows of the memory, rewards by the moving average.
 
