@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -155,10 +156,11 @@ def test_an_episode_of_others_is_not_taken_for_what_was_proposed_before(context)
     assert action == pytest.approx(agent._degrees.of(step, counts), abs=1e-6)
 
 
-def test_of_an_own_episode_that_it_did_not_propose_it_learns_as_of_others(context):
-    """So it is when a search is resumed: episodes are shown again, and nothing is proposed."""
+@pytest.mark.parametrize("episodes_before", [0, 1])
+def test_of_an_own_episode_that_it_did_not_propose_it_learns_as_of_others(episodes_before, context):
     agent = GalenAgent(context)
-    play(agent)
+    for _ in range(episodes_before):
+        play(agent)
     stored = agent._memory.stored
     problem = context.problem
     observations = np.zeros((len(problem) + 1, 11), np.float32)
@@ -251,6 +253,13 @@ def test_ten_random_episodes_come_first_and_then_the_actor_acts(context):
     assert actions.std() == pytest.approx(12**-0.5, abs=0.05)
     play(agent)
     assert len(asked) == len(agent._steps)
+
+
+def test_the_seed_decides_what_is_drawn(context):
+    one, same, other = (GalenAgent(replace(context, seed=seed)) for seed in (3, 3, 4))
+    first = one.propose().tolist()
+    assert same.propose().tolist() == first
+    assert other.propose().tolist() != first
 
 
 def test_the_actor_is_shown_standardised_states(context):
