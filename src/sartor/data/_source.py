@@ -74,19 +74,12 @@ class Samples(ABC):
     @cached_property
     def labels(self) -> list[Any]:
         """The labels of all; samples are read for them if that is the only way."""
-        known = self.known_labels()
-        if known is not None:
-            return known
-        return [sample.label for sample in self.read(range(len(self)))]
+        return self._labels_of_first(len(self))
 
     @cached_property
     def some_labels(self) -> list[Any]:
         """The labels of all, or of the first if samples have to be read for them."""
-        known = self.known_labels()
-        if known is not None:
-            return known
-        count = min(_LOOKED_AT, len(self))
-        return [sample.label for sample in self.read(range(count))]
+        return self._labels_of_first(min(_LOOKED_AT, len(self)))
 
     @property
     def are_labelled(self) -> bool:
@@ -109,6 +102,19 @@ class Samples(ABC):
             raise DataError(
                 f"{self.place} has images without a label ({missing[0]}); labels count from 0"
             )
+
+    def _labels_of_first(self, count: int) -> list[Any]:
+        """The labels of all if they are known, else of as many as are read."""
+        labels = self.known_labels()
+        if labels is None:
+            labels = [sample.label for sample in self.read(range(count))]
+        return [_plain(label) for label in labels]
+
+
+def _plain(label: Any) -> Any:
+    """A number of Python where a tensor or an array holds a single one."""
+    is_single = getattr(label, "ndim", None) == 0
+    return label.item() if is_single else label
 
 
 def is_missing(label: Any) -> bool:

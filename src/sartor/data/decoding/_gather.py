@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -68,9 +69,7 @@ def gather(
         pixels = job.fill(FileArray(len(numbers), None), first, chunks)
         return job.gathered(pixels, on_disk=True)
 
-    # Processes, of which there are none yet, would be waiting.
-    chunks.close()
-    return job.gathered(job.keep(kept), on_disk=True)
+    return job.gathered(job.keep(kept, first, chunks), on_disk=True)
 
 
 class _Job:
@@ -96,15 +95,15 @@ class _Job:
         stream = self._samples.read(ascending)
         return decoded(stream, len(ascending), self._preprocessing, self._workers)
 
-    def fill(self, array: PixelArray, first: Chunk, chunks: Iterator[Chunk]) -> Pixels:
+    def fill(self, array: PixelArray, first: Chunk, rest: Iterator[Chunk]) -> Pixels:
         """Put all into an array."""
-        done = self._put(array, first, 0)
-        for chunk in chunks:
+        done = 0
+        for chunk in itertools.chain([first], rest):
             done = self._put(array, chunk, done)
         assert array.pixels is not None
         return array.pixels
 
-    def keep(self, kept: KeptImages) -> Pixels:
+    def keep(self, kept: KeptImages, first: Chunk, rest: Generator[Chunk]) -> Pixels:
         """Put all into a file that is found again, going on with one that was begun."""
         with kept.alone():
             known = kept.open()
@@ -112,11 +111,11 @@ class _Job:
                 return known
 
             array, done = kept.begun(len(self._numbers))
+            left = itertools.chain([first], rest) if not done else self.chunks(done)
             notes = Notes(kept, array)
-            if done < len(self._numbers):
-                for chunk in self.chunks(done):
-                    done = self._put(array, chunk, done)
-                    notes.add(done)
+            for chunk in left:
+                done = self._put(array, chunk, done)
+                notes.add(done)
             return kept.finish(array)
 
     def gathered(self, pixels: Pixels, *, on_disk: bool) -> Gathered:

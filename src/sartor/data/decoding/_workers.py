@@ -48,9 +48,12 @@ def decoded(
     """
     stream = iter(samples)
     first = _following(stream)
+    if not first:
+        return
     started = time.perf_counter()
-    yield _chunk(first, decode(first, preprocessing))
+    pixels = decode(first, preprocessing)
     seconds = time.perf_counter() - started
+    yield _chunk(first, pixels)
 
     # What is no file cannot be sent to another process cheaply.
     are_files = all(isinstance(sample.image, bytes) for sample in first)

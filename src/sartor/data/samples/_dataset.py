@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ class DatasetSamples(ObjectSamples):
     def recognises(value: Any) -> bool:
         """Whether it is one, and no list of whole batches."""
         if isinstance(value, (list, tuple)):
-            return not value or not is_batch(*pair_of(value[0], "the data"))
+            return not any(is_batch(*pair_of(item, "data")) for item in itertools.islice(value, 1))
         is_collection = isinstance(value, (str, bytes, Mapping)) or hasattr(value, "dtype")
         return not is_collection and hasattr(value, "__getitem__") and hasattr(value, "__len__")
 
