@@ -114,7 +114,8 @@ def slowly(self, image, name):
 
 Preprocessing.apply = slowly
 storage = Storage(Path(sys.argv[2]), memory=0, workers=1)
-data.load(sys.argv[1], calibration=1, preprocessing=Preprocessing(resize=8, crop=8), storage=storage)
+size = Preprocessing(resize=8, crop=8)
+data.load(sys.argv[1], calibration=1, preprocessing=size, storage=storage)
 """
 
 
