@@ -57,7 +57,8 @@ class SearchOptions:
             openvino, openvino-bf16, executorch, torch, inductor, command or table.
         target_threads: Threads of the target's runtime.
         target_batch: Images that are timed at once; --batch is short for it.
-        target_device: Where the targets torch and inductor compute: cpu, cuda, cuda:1 or mps.
+        target_device: Where the targets torch and inductor compute: cpu, cuda, cuda:1, mps, or
+            auto: a GPU where there is one.
         target_precision: What they compute with: fp32, bf16 or fp16.
         rough: Measure latency roughly, without waiting for a quiet machine.
         command: With the target command: the program to run, with {model} where the path of the

@@ -22,7 +22,7 @@ class TargetOptions:
     Attributes:
         threads: Threads of the target's runtime.
         batch: Images that are run, and timed, at once.
-        device: Where torch and inductor compute: cpu, cuda, cuda:1 or mps.
+        device: Where torch and inductor compute: cpu, cuda, cuda:1, mps, or auto.
         precision: What torch and inductor compute with where nothing is quantized: fp32, bf16
             or fp16.
         command: A benchmark program, with ``{model}`` where the path of the network goes.

@@ -14,12 +14,12 @@ from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
 from sartor.errors import UsageError
-from sartor.machine import Float32Array, torch_threads
+from sartor.machine import Float32Array, choose_device, torch_threads
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Session, Support, Target
 from sartor.targets._batches import in_batches
 from sartor.targets._clock import clock_of, warm_up
-from sartor.targets._devices import DTYPES, device_name, dtypes_of, find_device
+from sartor.targets._devices import DTYPES, device_name, dtypes_of
 from sartor.targets._exporting import running
 from sartor.targets._options import DEVICE, PRECISION
 from sartor.targets._program import read_program, write_program
@@ -35,7 +35,7 @@ class TorchTarget(Target):
     Args:
         threads: Of PyTorch, where the processor computes.
         batch: Images that are timed at once.
-        device: cpu, cuda, cuda:1 or mps.
+        device: cpu, cuda, cuda:1, mps, or auto: a GPU where there is one.
         precision: fp32, bf16 or fp16.
 
     Raises `UsageError` for a device that is not there, and a precision that it lacks.
@@ -60,7 +60,7 @@ class TorchTarget(Target):
         precision: str = PRECISION,
     ) -> None:
         super().__init__(threads, batch)
-        self.device = find_device(device)
+        self.device = choose_device(device)
         self.precision = precision
         self.dtypes = dtypes_of(self.device)
         if precision not in self.dtypes:
