@@ -2,7 +2,7 @@
 
 Tensors on it are wrappers of plain ones. Operators that mix them with tensors of the CPU raise, as
 CUDA's do; so does whatever reads them without bringing them back. So it can be tested on any
-machine that nothing mixes devices, with numbers that are those of the CPU, bit by bit.
+machine that nothing mixes devices, with numbers that are those of the CPU.
 """
 
 from __future__ import annotations

@@ -26,12 +26,16 @@ def ridge_solve(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
 
     there = solving_device(gram.device)
     factor, failed = torch.linalg.cholesky_ex(damped.to(there))
-    if not failed:
-        solution = torch.cholesky_solve(right.to(there), factor)
-        return solution.to(right.device)
+    if failed:
+        return _without_full_rank(damped, right)
+    solution = torch.cholesky_solve(right.to(there), factor)
+    return solution.to(right.device)
 
-    # Fewer samples than inputs, and hardly any ridge: only the CPU solves what lacks rank.
-    solution = torch.linalg.lstsq(damped.cpu(), right.cpu()).solution
+
+def _without_full_rank(systems: Tensor, right: Tensor) -> Tensor:
+    """Solutions where there were fewer samples than inputs, and hardly any ridge."""
+    # GPUs have no method for them.
+    solution = torch.linalg.lstsq(systems.cpu(), right.cpu()).solution
     return solution.to(right.device)
 
 
@@ -77,10 +81,12 @@ def _masked_least_squares(
         rows = slice(first, first + step)
         keep = mask[rows].float()
         systems = _systems_of_rows(gram, keep, shift)
-        factors = torch.linalg.cholesky(systems)
+        factors, failed = torch.linalg.cholesky_ex(systems)
 
         columns = right[rows, :, None]
         change = torch.cholesky_solve(columns, factors)
+        if failed.any():
+            change = _without_full_rank(systems, columns)
         weight[rows] = start[rows] + change[:, :, 0]
 
     return weight * mask
