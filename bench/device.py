@@ -204,7 +204,8 @@ def _subject(arguments: Arguments, number: int, name: str) -> Subject:
 
     model = models.build(name)
     pixels = models.default_pixels(name)
-    mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
     if weights is not None:
         models.load_weights(model, weights)
         mean, std = models.normalisation(weights)

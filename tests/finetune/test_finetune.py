@@ -411,7 +411,7 @@ def test_half_precision_is_refused_where_it_would_be_ignored(compressor, train, 
         dataclasses.replace(QUICK, precision="fp16"),
     )
     with pytest.raises(
-        UsageError, match="precision is fp16, which needs a GPU; allowed here are no and bf16"
+        UsageError, match="precision is fp16, which needs a GPU; allowed on the CPU are no and"
     ):
         finetune(candidate, train, data.validation, options=options)
 

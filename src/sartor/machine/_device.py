@@ -36,12 +36,12 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
 
-    device = torch.device(name)
+    full_name = name
+    if name == "cuda" and torch.cuda.is_available():
+        full_name = f"cuda:{torch.cuda.current_device()}"
     allowed = _devices_here()
-    if device.type == "cuda" and device.index is None and torch.cuda.is_available():
-        device = torch.device("cuda", torch.cuda.current_device())
-    if str(device) in allowed:
-        return device
+    if full_name in allowed:
+        return torch.device(full_name)
 
     names = ", ".join(["auto", *allowed])
     raise UsageError(f"device {name!r}: {_gpus_here()}; allowed are {names}")

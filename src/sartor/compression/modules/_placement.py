@@ -79,7 +79,8 @@ def _moved(module: nn.Module, device: torch.device, known: dict[int, Tensor]) ->
         return known[id(tensor)]
 
     new = with_tensors(module, {})
-    for table in (new._parameters, new._buffers, new.__dict__):
+    tables: tuple[dict[str, Any], ...] = (new._parameters, new._buffers, new.__dict__)
+    for table in tables:
         for name, value in list(table.items()):
             if isinstance(value, Tensor):
                 table[name] = move(value)
