@@ -123,6 +123,10 @@ def _scale(value: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if entry(value, "do_normalize"):
         mean = numbers(entry(value, "image_mean"))
         std = numbers(entry(value, "image_std"))
+    if entry(value, "include_top"):
+        # EfficientNet's divides once more.
+        again = numbers(entry(value, "image_std"))
+        std = tuple(one * other for one, other in zip(std, again, strict=True))
 
     means = tuple(round((number + offset) / brightness, 9) for number in mean)
     stds = tuple(round(number / brightness, 9) for number in std)
