@@ -49,8 +49,8 @@ def test_faults_and_intervals_are_in_the_verdict(run):
 
 
 def test_what_was_fine_tuned_stands_in_the_table_and_in_the_verdict(run, sartor_command):
-    status, out, _ = sartor_command("finetune", "run", "--epochs", "1")
-    assert status == 0
+    status, out, err = sartor_command("finetune", "run", "--epochs", "1")
+    assert status == 0, err
     assert "next: sartor export run" in out
     _, out, _ = sartor_command("show", "run")
     assert "fine-tuned" in out
