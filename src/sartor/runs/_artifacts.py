@@ -51,7 +51,10 @@ class RunArtifacts(RunFolder):
         super().__init__(folder, config=config)
         self._model = model
         self._weights = Path(weights) if weights else None
-        self._data = str(data) if isinstance(data, Path) else data
+        if isinstance(data, str | Path):
+            # An option that was not given is an empty text: then the run's own data is meant.
+            data = str(data) or None
+        self._data = data
         self._target = target
         self._task = task
 
