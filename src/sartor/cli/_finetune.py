@@ -56,9 +56,9 @@ class Finetune:
                 device=self.device,
                 on_epoch=show,
             )
-        console.print(f"validation: {accuracy_words(report.validation)}")
+        console.print(f"validation {report.metric}: {accuracy_words(report.validation)}")
         if report.test is not None:
-            console.print(f"test: {accuracy_words(report.test)}")
+            console.print(f"test {report.metric}: {accuracy_words(report.test)}")
         console.print(members_words(report.members))
         console.print(
             f"{len(report.epochs)} epochs in {report.seconds:.0f} s, "

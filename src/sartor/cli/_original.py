@@ -19,14 +19,22 @@ class Original:
             torchvision:NAME, or package.module:callable.
         weights: Its trained weights: a .safetensors file, or one of torch.save.
         data: Data set, if not the one of the search: folder of Parquet files or images, or digits.
+        task: What the network is for, if that was an object of Python: package.module:OBJECT.
     """
 
     model: str = ""
     weights: Path | None = None
     data: str = ""
+    task: str = ""
 
     def run_in(self, folder: Path) -> Run:
         """The run in a folder, with these at hand."""
         from sartor.runs import Run
 
-        return Run(folder, model=self.model, weights=self.weights, data=self.data)
+        return Run(
+            folder,
+            model=self.model,
+            weights=self.weights,
+            data=self.data,
+            task=self.task or None,
+        )

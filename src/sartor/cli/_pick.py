@@ -51,10 +51,11 @@ class Pick:
 
         from sartor.runs import Run
 
-        episodes = Run(self.folder).episodes
+        run = Run(self.folder)
+        episodes = run.episodes
         if not episodes:
             raise RunError(f"{self.folder} holds no episodes")
-        console.print(_table(episodes))
+        console.print(_table(episodes, run.metric))
         console.print(choose_episode(self.folder))
 
     def _deliver(self) -> Path:
@@ -64,8 +65,8 @@ class Pick:
         return run.pick(self.episode).folder
 
 
-def _table(episodes: Sequence[Episode]) -> Table:
-    """The episodes that none beats in both accuracy and cost."""
+def _table(episodes: Sequence[Episode], metric: str) -> Table:
+    """The episodes that none beats in both the metric and cost."""
     from rich.table import Table
 
     from sartor.runs import percent
@@ -73,10 +74,10 @@ def _table(episodes: Sequence[Episode]) -> Table:
 
     timed = cost_axis(episodes) == "relative_latency"
     cost_name = "latency" if timed else "MACs"
-    table = Table(title=f"not beaten in both accuracy and {cost_name}")
+    table = Table(title=f"not beaten in both {metric} and {cost_name}")
     table.add_column("episode", justify="right")
     table.add_column("proposed by")
-    table.add_column("accuracy", justify="right")
+    table.add_column(metric, justify="right")
     table.add_column("relative latency" if timed else "MACs", justify="right")
     for episode in front(episodes):
         outcome = episode.outcome

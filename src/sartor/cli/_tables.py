@@ -28,9 +28,10 @@ def results_table(report: Report, networks: Mapping[str, Entry] | None = None) -
     shown = len(HEADINGS) if timed else len(HEADINGS) - 1
 
     budget = report.budget or "none"
-    when = "" if "fine-tuned" in rows else ", before fine-tuning"
+    when = "" if "fine-tuned" in rows else " before fine-tuning"
     # Without lines between columns, seven of them fit into 80 characters.
-    table = Table("", title=f"budget {budget}{when}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    title = f"budget {budget}, {report.metric}{when}"
+    table = Table("", title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     batch = 1 if report.target is None else report.target.batch
     for heading in headings(batch)[:shown]:
         table.add_column(heading, justify="right")
@@ -99,7 +100,7 @@ def sensitivity_table(found: Sensitivity, parameter: Parameter) -> Table:
     values = sorted(tried)
 
     subject = "group" if parameter == "channels" else "layer"
-    title = f"Ω by {_PARAMETERS[parameter]} (nats, {found.images} images)"
+    title = f"Ω by {_PARAMETERS[parameter]} ({found.images} images)"
     table = Table(subject, title=title)
     for value in values:
         table.add_column(f"{value:g}", justify="right")

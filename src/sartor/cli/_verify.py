@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Verify:
     """Run an exported file in its own runtime and measure accuracy, latency, size and memory.
 
-    Fails if the accuracy differs, the output of a layer drifts (ONNX), or it is slower than the
-    original, or slower or larger than the budget allows.
+    Accuracy is in the metric of the task, such as top-1 or mIoU. Fails if it differs, the output of
+    a layer drifts (ONNX), or it is slower than the original, or slower or larger than the budget
+    allows.
 
     Attributes:
         folder: Folder of the run.
@@ -69,7 +70,7 @@ def _table(found: Verification) -> Table:
     latency = found.latency
     interval = f"{latency.low:.3f} to {latency.high:.3f}"
     rows = {
-        f"accuracy on {found.images:,} test images": percent(found.accuracy),
+        f"{found.metric} on {found.images:,} test images": percent(found.accuracy),
         "the same, simulated in PyTorch": percent(found.simulated),
         f"latency{at_once(found.batch)}": milliseconds(latency.candidate.median_s),
         "of the original's latency": f"{latency.relative:.3f} ({interval})",

@@ -12,7 +12,7 @@ from sartor.export._drift import Drift
 from sartor.machine import structure
 from sartor.targets import Comparison
 
-#: Accuracy by which an artifact may differ from the network it was made from.
+#: By how much the metric of an artifact may differ from that of the network it was made from.
 TOLERANCE = 0.002
 #: Images that may be answered differently in any case: rounding can tip a tie.
 _FEW = 2
@@ -29,7 +29,7 @@ class Verification:
         device: The processor.
         threads: Of the runtime.
         images: Test images that it answered.
-        accuracy: Share of them that it answered rightly, in [0, 1].
+        accuracy: The metric of its answers, 1 at best; of classes the share that is right.
         simulated: The same of the network in PyTorch.
         size_bytes: Of all its files.
         original_size_bytes: What the original takes in the same format.
@@ -37,6 +37,7 @@ class Verification:
         batch: Images that it takes at once; ``latency`` is of as many.
         latency: Beside the original's.
         drift: Of its layers in forward order, where the format names them.
+        metric: What the metric is called.
     """
 
     artifact: str
@@ -53,6 +54,7 @@ class Verification:
     batch: int
     latency: Comparison
     drift: list[Drift] = field(default_factory=list)
+    metric: str = "top-1"
 
     @property
     def relative_size(self) -> float:
@@ -106,7 +108,7 @@ class Verification:
         here = f"{100 * self.accuracy:.2f} %"
         simulated = f"{100 * self.simulated:.2f} %"
         return [
-            f"accuracy is {here} in {self.runtime}, {simulated} in PyTorch: "
+            f"{self.metric} is {here} in {self.runtime}, {simulated} in PyTorch: "
             f"more than {100 * tolerance:.1f} points apart"
         ]
 

@@ -102,6 +102,7 @@ def verify(
         batch=session.batch or runner.batch,
         latency=latency,
         drift=drift(artifact, chosen, deployable(network), few),
+        metric=task.metric,
     )
 
 

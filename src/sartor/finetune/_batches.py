@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sartor.data import Images
-from sartor.finetune._options import Augmentation
+from sartor.tasks import CLASSIFICATION, Augmentation, Task
 
 #: Images are shifted by up to this share of their side.
 _SHIFT = 1 / 8
@@ -23,15 +23,16 @@ def batches(
     *,
     size: int,
     augment: Collection[Augmentation],
+    task: Task = CLASSIFICATION,
     generator: torch.Generator,
     share: slice = _ALL,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images once, in an order drawn from ``generator``; a last batch not full is left out.
 
     ``images`` are normalised when they are drawn, so that they may lie on disk. ``labels``,
-    (images, …), are in their order: numbers that can be averaged where ``mix`` needs that. Of
-    several processes each has a ``share``. Fewer images than one batch are one batch. All is drawn
-    on the CPU, and so is the same wherever the images are.
+    (images, …), are in their order and move as the ``task`` says: numbers that can be averaged
+    where ``mix`` needs that. Of several processes each has a ``share``. Fewer images than one batch
+    are one batch. All is drawn on the CPU, and so is the same wherever the images are.
     """
     numbers = torch.arange(len(labels))[share]
     order = numbers[torch.randperm(len(numbers), generator=generator)]
@@ -39,9 +40,7 @@ def batches(
     end = max(1, len(order) - size + 1)
     for start in range(0, end, size):
         chosen = order[start : start + size]
-        changed = _moved(images.batch(chosen), augment, generator)
-        shown = labels[chosen]
-
+        changed, shown = _moved(images.batch(chosen), labels[chosen], augment, task, generator)
         if "mix" in augment:
             weight = torch.rand(len(changed), generator=generator).to(changed.device)
             changed = _mixed(changed, weight)
@@ -49,22 +48,50 @@ def batches(
         yield changed, shown
 
 
-def _moved(images: Tensor, augment: Collection[Augmentation], generator: torch.Generator) -> Tensor:
-    """Images after the changes that leave their labels as they are."""
+def _moved(
+    images: Tensor,
+    labels: Tensor,
+    augment: Collection[Augmentation],
+    task: Task,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Images and labels after the changes that labels follow without being averaged."""
     if "mirror" in augment:
-        images = _mirrored(images, generator)
+        drawn = torch.rand(len(images), generator=generator)
+        chosen = drawn < 0.5
+        turned = task.mirrored(labels, images.shape[-1])
+        images = _where(chosen, images.flip(-1), images)
+        labels = _where(chosen, turned, labels)
+
     # Other data than images has no height and width to shift along.
     if "shift" in augment and images.dim() == 4:
-        images = _shifted(images, generator)
-    return images
+        down, right = _distances(images, generator)
+        images = _shifted(images, down, right)
+        height, width = images.shape[2:]
+        place = labels.device
+        labels = task.shifted(labels, down.to(place), right.to(place), (height, width))
+    return images, labels
 
 
-def _mirrored(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Every other image, drawn at random, from left to right."""
-    drawn = torch.rand(len(images), generator=generator)
-    chosen = (drawn < 0.5).to(images.device)
-    mirrored = images.flip(-1)
-    return torch.where(_along(chosen, images), mirrored, images)
+def _where(chosen: Tensor, changed: Tensor, items: Tensor) -> Tensor:
+    """What is changed of the chosen items, (images,)."""
+    return torch.where(_along(chosen.to(items.device), items), changed, items)
+
+
+def _distances(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """How far each image moves down and to the right, in pixels."""
+    reach = _reach(images)
+    # Drawn is where the picture begins in the padded image; at `reach` it is not shifted.
+    places = 2 * reach + 1
+    begins = torch.randint(0, places, (2, len(images)), generator=generator)
+    down, right = (reach - begins).to(images.device)
+    return down, right
+
+
+def _reach(images: Tensor) -> int:
+    height, width = images.shape[2:]
+    shorter = min(height, width)
+    return max(1, round(shorter * _SHIFT))
 
 
 def _mixed(items: Tensor, share: Tensor) -> Tensor:
@@ -73,21 +100,16 @@ def _mixed(items: Tensor, share: Tensor) -> Tensor:
     return torch.lerp(others, items, _along(share, items))
 
 
-def _shifted(images: Tensor, generator: torch.Generator) -> Tensor:
+def _shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
     """Every image by a distance of its own; what comes in from outside is 0."""
     count = len(images)
     height, width = images.shape[2:]
-    shorter = min(height, width)
-    reach = max(1, round(shorter * _SHIFT))
+    reach = _reach(images)
     padded = F.pad(images, (reach, reach, reach, reach))
 
-    # Where the picture begins in the padded image; at `reach` it is not shifted.
-    places = 2 * reach + 1
     device = images.device
-    drawn = torch.randint(0, places, (2, count), generator=generator)
-    down, right = drawn.to(device)
-    rows = down[:, None] + torch.arange(height, device=device)
-    columns = right[:, None] + torch.arange(width, device=device)
+    rows = reach - down[:, None] + torch.arange(height, device=device)
+    columns = reach - right[:, None] + torch.arange(width, device=device)
     numbers = torch.arange(count, device=device)
 
     # One gather for all images: indices (images, 1, 1), (images, height, 1), (images, 1, width).

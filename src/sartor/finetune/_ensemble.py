@@ -8,7 +8,7 @@ from typing import Self, cast
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.tasks import first_tensor
+from sartor.tasks import Outputs, Task
 
 #: Mean and standard deviation of each channel; both empty where nothing is normalised.
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -50,23 +50,29 @@ class Renormalized(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several networks as one, whose outputs are the mean of theirs."""
+    """Several networks as one, whose outputs are the mean of theirs, as far as the task counts them.
 
-    def __init__(self, networks: Iterable[nn.Module]) -> None:
+    Args:
+        networks: With outputs of the same shapes.
+        task: Which of the outputs count.
+    """
+
+    def __init__(self, networks: Iterable[nn.Module], task: Task) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
+        self._task = task
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Mean of their outputs, (images, classes)."""
-        outputs = [_scores(network(x)) for network in self.networks]
-        return torch.stack(outputs).mean(0)
+    def forward(self, x: Tensor) -> Tensor | Outputs:
+        """Means of their outputs, (images, …) each; of one output the tensor itself."""
+        outputs = [self._outputs(network(x)) for network in self.networks]
+        means = tuple(torch.stack(alike).mean(0) for alike in zip(*outputs, strict=True))
+        return means[0] if len(means) == 1 else means
 
-
-def _scores(output: object) -> Tensor:
-    # While the ensemble is traced, an output is a proxy that nothing can be asked of.
-    if isinstance(output, fx.Proxy):
-        return cast("Tensor", output)
-    return first_tensor(output)
+    def _outputs(self, output: object) -> Outputs:
+        # While the ensemble is traced, an output is a proxy that nothing can be asked of.
+        if isinstance(output, fx.Proxy):
+            return (cast("Tensor", output),)
+        return self._task.outputs(output)
 
 
 def _tensors(normalisation: Normalisation) -> tuple[Tensor, Tensor]:

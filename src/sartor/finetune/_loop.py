@@ -33,8 +33,8 @@ class Epoch:
     Attributes:
         number: From 0.
         loss: Mean over the steps.
-        validation: Accuracy after this epoch on the validation images, in [0, 1].
-        best: Accuracy of what would be delivered if training ended here.
+        validation: The metric of the task after this epoch on the validation images, at most 1.
+        best: That of what would be delivered if training ended here.
         seconds: What training and measuring took.
     """
 
@@ -51,8 +51,8 @@ class Finetuned:
 
     Attributes:
         model: The network.
-        before: Accuracy of the candidate on the validation images, in [0, 1].
-        validation: Accuracy of the network on them.
+        before: The metric of the task of the candidate on the validation images, at most 1.
+        validation: That of the network.
         members: The epochs, from 1, whose mean it is; 0 is the candidate.
         epochs: All epochs.
     """

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sartor.errors import UsageError
 from sartor.machine import require_seed
+from sartor.tasks import Augmentation
 
-#: Changes to training images: shifted by up to an eighth of the side, mirrored, and mixed with
-#: another one in a share drawn from 0 to 1, labels alike (Zhang et al. 2018; worth most where a
-#: teacher is learned from for long, Beyer et al. 2022).
-Augmentation = Literal["shift", "mirror", "mix"]
+if TYPE_CHECKING:
+    from sartor.tasks import Task
 
+#: What is made of training images unless something else is asked for.
+_USUAL: tuple[Augmentation, ...] = ("shift", "mirror")
 Precision = Literal["no", "bf16", "fp16"]
 
 
@@ -33,11 +34,11 @@ class FinetuneOptions:
         momentum: Of SGD.
         weight_decay: On weights of layers; not on biases and batch norms.
         distill: Weight of the divergence from the teacher's outputs in the loss; the rest is the
-            labels' cross-entropy.
+            loss of the labels, of classes the cross-entropy.
         temperature: Softens the outputs that are compared.
         ema: Decay of the moving average of the weights, which is what is delivered; 0 for none.
         augment: Changes to training images: shifted, mirrored, mixed with another one (for long
-            trainings).
+            trainings). If not given, shift and mirror, as far as labels of the task can follow.
         precision: Mixed precision of the forward and backward pass.
         compile: Compile the step, and the teacher's forward pass: worth its minutes of compiling
             from some thousand steps on.
@@ -59,7 +60,7 @@ class FinetuneOptions:
     distill: float = 0.5
     temperature: float = 3.0
     ema: float = 0.998
-    augment: tuple[Augmentation, ...] = ("shift", "mirror")
+    augment: tuple[Augmentation, ...] | None = None
     precision: Precision = "no"
     compile: bool = False
     seed: int = 0
@@ -82,9 +83,32 @@ class FinetuneOptions:
         _require_positive("temperature", self.temperature)
 
         augmentations = get_args(Augmentation)
-        _require_among("augment", self.augment, augmentations)
+        _require_among("augment", self.augment or (), augmentations)
         precisions = get_args(Precision)
         _require_among("precision", (self.precision,), precisions)
+
+    def augmentations(self, task: Task) -> tuple[Augmentation, ...]:
+        """What is made of training images of a task.
+
+        Raises `UsageError` for what its labels cannot follow.
+
+        >>> from sartor.tasks import Regression
+        >>> FinetuneOptions().augmentations(Regression())
+        ()
+        """
+        allowed = task.augmentations
+        if self.augment is None:
+            return tuple(name for name in _USUAL if name in allowed)
+
+        refused = [name for name in self.augment if name not in allowed]
+        if refused:
+            names = ", ".join(refused)
+            known = ", ".join(allowed) or "none"
+            raise UsageError(
+                f"augment has {names}, which labels of the task {task.name} cannot follow; allowed "
+                f"are {known}"
+            )
+        return self.augment
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Teacher:
             raise UsageError(
                 f"the teachers' outputs have the shapes {written}; they must be the same"
             )
-        return Ensemble(networks)
+        return Ensemble(networks, task)
 
 
 def _build(model: str, weights: Path | None, images: Images, classes: int) -> nn.Module:

@@ -125,7 +125,7 @@ class Training:
             outputs = first_batch(student, image, "the network", task)
             task.require(outputs, train.labels)
             labels = train.labels
-            if "mix" in options.augment:
+            if "mix" in options.augmentations(task):
                 labels = task.soft_labels(outputs, labels)
 
             student = student.to(device)
@@ -160,7 +160,8 @@ class Training:
                 self._labels,
                 share=self._share_of_process(),
                 size=self.options.batch,
-                augment=self.options.augment,
+                augment=self.options.augmentations(self._loss.task),
+                task=self._loss.task,
                 generator=torch.Generator().manual_seed(seed),
             )
             for images, labels in drawn:

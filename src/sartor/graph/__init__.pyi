@@ -12,6 +12,7 @@ from ._operators import function_effect as function_effect
 from ._operators import module_effect as module_effect
 from ._operators import operator_name as operator_name
 from ._outputs import differ as differ
+from ._outputs import parts_of as parts_of
 from ._outputs import tensors_in as tensors_in
 from ._prepare import require_finite as require_finite
 from ._select import ChannelSelect as ChannelSelect

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -10,8 +12,26 @@ from torch import Tensor
 _SMALLEST = 1e-6
 
 
+def parts_of(output: Any) -> list[Any]:
+    """What a mapping, a tuple, a list or a dataclass holds, in order; nothing of anything else.
+
+    >>> parts_of({"logits": 1, "loss": None})
+    [1, None]
+    >>> parts_of("logits")
+    []
+    """
+    # Mappings first: outputs of transformers are both.
+    if isinstance(output, Mapping):
+        return list(output.values())
+    if isinstance(output, (tuple, list)):
+        return list(output)
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        return [getattr(output, field.name) for field in dataclasses.fields(output)]
+    return []
+
+
 def tensors_in(output: Any) -> list[Tensor]:
-    """All floating-point tensors of an output.
+    """All floating-point tensors of an output, in order, however they are nested.
 
     >>> import torch
     >>> [len(tensor) for tensor in tensors_in({"a": torch.ones(2), "b": [torch.ones(3), 1]})]
@@ -19,14 +39,10 @@ def tensors_in(output: Any) -> list[Tensor]:
     """
     if isinstance(output, Tensor):
         return [output] if output.is_floating_point() else []
-    if isinstance(output, dict):
-        output = list(output.values())
 
     found: list[Tensor] = []
-    if isinstance(output, (tuple, list)):
-        for item in output:
-            found += tensors_in(item)
-
+    for item in parts_of(output):
+        found += tensors_in(item)
     return found
 
 

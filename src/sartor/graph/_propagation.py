@@ -11,6 +11,7 @@ operators that move elements are run with their true values.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,10 @@ class LabelPropagation:
         if node.op == "call_module":
             module = self._module(node)
             return module_effect(module)
+
+        if dataclasses.is_dataclass(node.target):
+            # Built of tensors, as a tuple is, and of twins alike.
+            return Effect.MOVE
 
         name = operator_name(node)
         effect = function_effect(name)

@@ -6,19 +6,17 @@ from typing import Any
 
 from torch import Tensor, fx
 
+from sartor.graph._outputs import parts_of
+
 
 def tensors_within(value: Any) -> list[Tensor]:
     """All tensors of a value or twin."""
     if isinstance(value, Tensor):
         return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
 
     found: list[Tensor] = []
-    if isinstance(value, (tuple, list)):
-        for item in value:
-            found += tensors_within(item)
-
+    for item in parts_of(value):
+        found += tensors_within(item)
     return found
 
 

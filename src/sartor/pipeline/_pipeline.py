@@ -253,6 +253,8 @@ class Pipeline(Prepared):
 
         return Report(
             budget=str(self.budget),
+            task=self.task.name,
+            metric=self.metric,
             budget_enforced=self.reward.enforces_budget,
             budget_met=verdict.met,
             latency_ceiling=problem.latency_ceiling(self.budget),

@@ -27,6 +27,7 @@ from sartor.pipeline._settings import settings_of
 from sartor.pipeline._setup import make_compressor, read_base
 from sartor.policy import Policy
 from sartor.rewards import Reward
+from sartor.scoring import with_own_labels
 from sartor.targets import Target
 from sartor.tasks import CLASSIFICATION, Task, as_task
 
@@ -88,6 +89,9 @@ class Prepared:
         who = choose_agent(agent, options)
         rewarded = choose_reward(reward, options, who, bounds, has_images=evaluate is None)
 
+        purpose = as_task(task)
+        if data is not None:
+            data = with_own_labels(data, model, purpose)
         calibration = data.calibration.normalized() if data else None
         examples = example_inputs if example_inputs is not None else calibration
         has_score = data is not None or evaluate is not None
@@ -109,9 +113,14 @@ class Prepared:
             reward=rewarded,
             target=where,
             base=base,
-            task=as_task(task),
+            task=purpose,
             started=started,
         )
+
+    @property
+    def metric(self) -> str:
+        """What the measure of quality is called."""
+        return "score" if self.evaluate is not None else self.task.metric
 
     def settings(self) -> dict[str, Any]:
         """What the episodes depend on, by name."""
@@ -122,4 +131,5 @@ class Prepared:
             budget=self.budget,
             target=self.target,
             base=self.base,
+            task=self.task,
         )

@@ -41,8 +41,9 @@ class Entry:
     """One network: how accurate it is, what it costs.
 
     Attributes:
-        validation: Accuracy in [0, 1] on all validation images, or what ``evaluate`` returned.
-        test: Accuracy on the test images; None where there are none.
+        validation: The metric of the task on all validation images, 1 at best, or what
+            ``evaluate`` returned.
+        test: The same on the test images; None where there are none.
         macs: Multiply-accumulates of one image.
         params: Parameters that are not zero.
         size: Bytes of the weights at their stored width.
@@ -179,6 +180,8 @@ class Report:
 
     Attributes:
         budget: The bounds, as `Budget.parse` reads them; empty for none.
+        task: What the network is for.
+        metric: What measures how good it is: top-1, mIoU, …; score if that was ``evaluate``.
         budget_enforced: Whether the budget bound the search; else the reward only weighed it.
         budget_met: Whether the latency of what was found is under its bound for certain.
         latency_ceiling: The bound on latency, as a fraction of the original's.
@@ -214,6 +217,8 @@ class Report:
     """
 
     budget: str
+    task: str = "classification"
+    metric: str = "top-1"
     budget_enforced: bool = True
     budget_met: bool
     latency_ceiling: float | None

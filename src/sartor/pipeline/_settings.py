@@ -12,6 +12,7 @@ from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
 from sartor.rewards import Reward
 from sartor.targets import Target
+from sartor.tasks import Task
 
 #: Options of a search that may be others when it goes on; files may have been moved, and devices
 #: differ by rounding only.
@@ -41,6 +42,7 @@ def settings_of(
     budget: Budget,
     target: Target | None,
     base: Policy | None,
+    task: Task,
 ) -> dict[str, Any]:
     """What the episodes of a search depend on, by name."""
     settings = asdict(options)
@@ -53,6 +55,7 @@ def settings_of(
     settings["agent"] = name_of(agent)
     settings["reward"] = reward.name
     settings["budget"] = str(budget)
+    settings["task"] = task.name
     if target is not None and not options.target:
         settings["target"] = target.name
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sartor.compression import Origin
 from sartor.runs import cells, headings, percent, timed_words, tuned_words
+from sartor.tasks import TASKS
 
 if TYPE_CHECKING:
     from sartor.pipeline import Report
@@ -47,13 +48,21 @@ def _metadata(run: Run) -> str:
     lines = [
         "---",
         "library_name: sartor",
-        "pipeline_tag: image-classification",
+        *_hub_name(run),
         "tags:",
         *(f"- {tag}" for tag in tags),
         "---",
         "",
     ]
     return "\n".join(lines)
+
+
+def _hub_name(run: Run) -> Iterator[str]:
+    """What model hubs call networks of the task, where they have a word for it."""
+    name = run.config.task
+    task = TASKS.get(name) if name in TASKS else None
+    if task is not None and task.hub_name:
+        yield f"pipeline_tag: {task.hub_name}"
 
 
 def _found(report: Report) -> Iterator[str]:
@@ -63,7 +72,7 @@ def _found(report: Report) -> Iterator[str]:
     named = headings(batch)
     columns = len(named) + 1
     rule = "|---" * columns + "|"
-    lines = [_row("", *named), rule]
+    lines = [_row(report.metric, *named), rule]
     for name, entry in report.networks.items():
         values = cells(entry)
         lines.append(_row(name, *values))
@@ -86,7 +95,7 @@ def _verified(verified: VerifiedRun) -> str:
     begin = "Run" if verified.faults else "Verified"
     where = f"{found.runtime} on {found.device}"
     accuracy = percent(found.accuracy)
-    sentences = [f"{begin} in {where}: {accuracy} on {found.images:,} images."]
+    sentences = [f"{begin} in {where}: {found.metric} {accuracy} on {found.images:,} images."]
     for fault in verified.faults:
         sentences.append(f"**Not as promised: {fault}.**")
     return " ".join(sentences)

@@ -33,7 +33,7 @@ def history(run: Run) -> Chart:
             "episode:Q",
             "source:N",
             alt.Tooltip("reward:Q", format=".4f"),
-            alt.Tooltip("accuracy:Q", format=".2%"),
+            alt.Tooltip("accuracy:Q", title=run.metric, format=".2%"),
         ],
     )
     line = base.mark_line(interpolate="step-after", color=ACCENT)
@@ -50,11 +50,11 @@ def plane(run: Run) -> Chart:
     unbeaten = [rows[episode.number] for episode in front(run.episodes)]
 
     x = _cost_axis(field)
-    y = accuracy_axis()
+    y = accuracy_axis(run.metric)
     exact = ".4~f" if field == "relative_latency" else ".4~s"
     tips = [
         alt.Tooltip(f"{field}:Q", format=exact),
-        alt.Tooltip("accuracy:Q", format=".2%"),
+        alt.Tooltip("accuracy:Q", title=run.metric, format=".2%"),
         "source:N",
     ]
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from sartor.runs import Run
 
 _CAPTIONS = {
-    "history": "Accuracy of the policy with the best reward so far, by episode.",
+    "history": "Quality of the policy with the best reward so far, by episode.",
     "plane": (
-        "Accuracy on all validation images against cost of everything delivered: "
+        "Quality on all validation images against cost of everything delivered: "
         "the originals, the rules, what was found."
     ),
 }

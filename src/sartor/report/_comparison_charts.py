@@ -33,7 +33,7 @@ def history(runs: Sequence[Run]) -> Chart:
     line = alt.Chart(alt.InlineData(rows)).mark_line(interpolate="step-after")
     chart = line.encode(
         x=alt.X("episode:Q", title="episode"),
-        y=accuracy_axis(),
+        y=accuracy_axis(_metric(runs)),
         color=_by_run(runs),
     )
     return sized(alt.layer(chart))
@@ -62,17 +62,23 @@ def plane(runs: Sequence[Run]) -> Chart:
     points = alt.Chart(alt.InlineData(rows)).mark_point(size=_MARK, filled=True)
     chart = points.encode(
         x=alt.X("cost:Q", title=title, axis=alt.Axis(format=".0%")),
-        y=accuracy_axis(),
+        y=accuracy_axis(_metric(runs)),
         color=_by_run(runs),
         shape=alt.Shape("network:N", title="network"),
         tooltip=[
             "run:N",
             "network:N",
             alt.Tooltip("cost:Q", format=".1%"),
-            alt.Tooltip("accuracy:Q", format=".2%"),
+            alt.Tooltip("accuracy:Q", title=_metric(runs), format=".2%"),
         ],
     )
     return sized(alt.layer(chart))
+
+
+def _metric(runs: Sequence[Run]) -> str:
+    """What is measured, or all of it where runs have different tasks."""
+    metrics = dict.fromkeys(run.metric for run in runs)
+    return " or ".join(metrics)
 
 
 def _by_run(runs: Sequence[Run]) -> alt.Color:

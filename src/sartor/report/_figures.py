@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CAPTIONS = {
     "history": "Reward of every episode, and the best so far.",
     "plane": (
-        "Accuracy against cost of every episode scored in full. "
+        "Quality against cost of every episode scored in full. "
         "Line: not beaten by any other. Shapes: scored at the end."
     ),
     "channels": "Output channels of every layer, before and after.",

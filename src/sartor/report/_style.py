@@ -22,11 +22,11 @@ def sized(chart: Chart) -> Chart:
     return chart.properties(width="container", height=_HEIGHT)
 
 
-def accuracy_axis() -> alt.Y:
-    """Accuracy upwards, in percent, around what there is."""
+def accuracy_axis(metric: str) -> alt.Y:
+    """The metric upwards, in percent, around what there is."""
     return alt.Y(
         "accuracy:Q",
-        title="accuracy",
+        title=metric,
         scale=alt.Scale(zero=False),
         axis=alt.Axis(format=".1%"),
     )

@@ -20,6 +20,7 @@ from sartor.runs._folder import RunFolder
 from sartor.runs._layout import verification_of
 from sartor.runs._subject import Subject, SubjectSource
 from sartor.runs._verify import VerifiedRun, hold_against
+from sartor.scoring import with_own_labels
 from sartor.targets import Target, TargetOptions, taken
 from sartor.tasks import TASKS, Task, as_task
 
@@ -45,7 +46,7 @@ class RunArtifacts(RunFolder):
         weights: str | Path | None = None,
         data: Any = None,
         target: Target | None = None,
-        task: Task | None = None,
+        task: Task | str | None = None,
         config: RunConfig | None = None,
     ) -> None:
         super().__init__(folder, config=config)
@@ -65,7 +66,7 @@ class RunArtifacts(RunFolder):
         Raises `UsageError` where that was an object of Python which is not at hand.
         """
         if self._task is not None:
-            return self._task
+            return as_task(self._task)
         name = self.config.task
         if ":" not in name and name not in TASKS:
             raise UsageError(
@@ -192,6 +193,8 @@ class RunArtifacts(RunFolder):
         subject, images = self._source().load_both(1, stored.origin)
         if images.test is None:
             raise DataError(f"the data of {self.folder} has no test images to verify on")
+        images = with_own_labels(images, subject.model, self.task)
+        assert images.test is not None
 
         # Tracing looks at shapes only: one image is enough.
         image = images.calibration.batch(slice(0, 1))
@@ -231,10 +234,15 @@ class RunArtifacts(RunFolder):
     @property
     def _given_names(self) -> tuple[str, ...]:
         """Flags of the command line that say what was given by name in place of the run's own."""
-        names = {"--model": self._model, "--weights": self._weights, "--data": self._data}
+        names = {
+            "--model": self._model,
+            "--weights": self._weights,
+            "--data": self._data,
+            "--task": self._task,
+        }
         words: list[str] = []
         for flag, name in names.items():
-            # A network or images that are objects cannot be written on a command line.
+            # A network, images or a task that are objects cannot be written on a command line.
             is_name = isinstance(name, (str, Path))
             if is_name and name:
                 word = str(name)

@@ -33,8 +33,8 @@ class RunConfig:
         weights: Its trained weights: a .safetensors file, or one of torch.save (.pt, .pth, .ckpt).
         pretrained: Fetch the weights that timm or torchvision have for their network.
         data: Folder of Parquet files or images, or digits.
-        task: What the network is for: classification, classification-top5, or
-            package.module:OBJECT.
+        task: What the network is for: classification, classification-top5, multi-label,
+            segmentation, regression, detection, embedding, or package.module:OBJECT.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%,
             params<=300K, size<=500KB, latency<=0.3 (of the original's) or latency<=4ms.
             Empty: none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sartor.machine import choose_device, is_main, write_text
 from sartor.runs._config import command_line, flags
 from sartor.runs._layout import Layout
 from sartor.runs._records import read_record, to_text
-from sartor.scoring import ImageScorer
+from sartor.scoring import ImageScorer, with_own_labels
 from sartor.tasks import Task
 
 #: Of ``finetune.json``.
@@ -28,7 +29,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class ValidationAccuracy:
-    """Accuracies in [0, 1] on the validation images.
+    """The metric of the task on the validation images, 1 at best.
 
     Attributes:
         before: Of what was found.
@@ -41,7 +42,7 @@ class ValidationAccuracy:
 
 @dataclass(frozen=True)
 class TestAccuracy:
-    """Accuracies in [0, 1] on the test images.
+    """The metric of the task on the test images, 1 at best.
 
     Attributes:
         original: Of the original network.
@@ -61,14 +62,15 @@ class FinetuneReport:
     Indexed by a name it gives the plain values that stand in the file.
 
     Attributes:
-        validation: Accuracies on the validation images.
-        test: Accuracies on the test images; None where there are none.
+        validation: The metric on the validation images.
+        test: The metric on the test images; None where there are none.
         seconds: What all epochs took.
         options: How it was trained.
         command: What trains it again.
         teacher: What it learned from.
         members: The epochs, from 1, whose mean it is; 0 is the network before.
         epochs: All epochs.
+        metric: What the metric is called.
     """
 
     validation: ValidationAccuracy
@@ -79,6 +81,7 @@ class FinetuneReport:
     teacher: str
     members: tuple[int, ...]
     epochs: tuple[Epoch, ...]
+    metric: str = "top-1"
 
     def __getitem__(self, name: str) -> Any:
         """The plain values that ``finetune.json`` holds under a name. Raises `KeyError`."""
@@ -123,9 +126,13 @@ class Finetuning:
     device: str = "auto"
     given: tuple[str, ...] = ()
 
+    @cached_property
+    def _labelled(self) -> Data:
+        return with_own_labels(self.data, self.original, self.task)
+
     def run(self, on_epoch: Callable[[Epoch], None]) -> FinetuneReport:
         """Train; the network and the report are on disk when this returns."""
-        train = self.data.calibration
+        train = self._labelled.calibration
         candidate = load_network(self.layout.folder, self.original)
         policy = read_policy(self.layout.folder)
         teacher = self.teacher.build(train, classes=self.classes, task=self.task) or self.original
@@ -133,7 +140,7 @@ class Finetuning:
         tuned = finetune(
             candidate,
             train,
-            self.data.validation,
+            self._labelled.validation,
             policy=policy,
             teacher=teacher,
             options=self.options,
@@ -151,8 +158,8 @@ class Finetuning:
 
     def _report(self, tuned: Finetuned, candidate: fx.GraphModule) -> FinetuneReport:
         test = None
-        if self.data.test is not None:
-            test = self._test(self.data.test, tuned, candidate)
+        if self._labelled.test is not None:
+            test = self._test(self._labelled.test, tuned, candidate)
 
         seconds = sum(epoch.seconds for epoch in tuned.epochs)
         teacher = " and ".join(self.teacher.models)
@@ -165,6 +172,7 @@ class Finetuning:
             teacher=teacher or self.name,
             members=tuned.members,
             epochs=tuple(tuned.epochs),
+            metric=self.task.metric,
         )
 
     def _test(self, images: Images, tuned: Finetuned, candidate: fx.GraphModule) -> TestAccuracy:

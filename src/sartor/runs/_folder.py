@@ -21,6 +21,7 @@ from sartor.runs._verdict import Verdict, verdict, with_tuned
 from sartor.runs._verify import VerifiedRun
 from sartor.search import Episode, better, could_be_delivered, read_episodes
 from sartor.sensitivity import Sensitivity
+from sartor.tasks import TASKS
 
 #: How far the search of a run has come.
 State = Literal["unfinished", "interrupted", "finished"]
@@ -126,6 +127,15 @@ class RunFolder:
     def missed(self) -> list[str]:
         """What of the search is not as it was asked for, one sentence each."""
         return [] if self.result is None else missed_words(self.result)
+
+    @property
+    def metric(self) -> str:
+        """What measures how good networks are, such as top-1 or mIoU."""
+        if self.result is not None:
+            return self.result.metric
+        name = self.config.task
+        # A task of the user's own may not be at hand.
+        return TASKS.get(name).metric if name in TASKS else "score"
 
     @cached_property
     def sensitivity(self) -> Sensitivity | None:

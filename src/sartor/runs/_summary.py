@@ -30,7 +30,7 @@ def relative_latency(name: str, entry: Entry) -> float | None:
 
 
 def cells(entry: Entry) -> list[str]:
-    """Accuracies, MACs, parameters, bytes and latency of a network, with their ratios."""
+    """The metric, MACs, parameters, bytes and latency of a network, with their ratios."""
     ratio = entry.ratio
     latency = "–"
     if entry.latency is not None:
@@ -109,11 +109,11 @@ def tuned_words(report: FinetuneReport) -> str:
     epochs = counted(len(report.epochs), "epoch")
     kept = members_words(report.members)
     accuracies = "; ".join(parts)
-    return f"Fine-tuned for {epochs}{taught}: {accuracies}; {kept}."
+    return f"Fine-tuned for {epochs}{taught}: {report.metric} in {accuracies}; {kept}."
 
 
 def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:
-    """Accuracies by name: of the original if that was tested, before and after fine-tuning."""
+    """The metric by name: of the original if that was tested, before and after fine-tuning."""
     words = []
     for name, value in vars(accuracy).items():
         words.append(f"{name} {percent(value)}")
@@ -131,7 +131,7 @@ def verified_words(verified: VerifiedRun) -> str:
     simulated = percent(found.simulated)
     measured = milliseconds(latency.candidate.median_s)
     parts = (
-        f"accuracy {accuracy} on {found.images:,} test images (simulated {simulated})",
+        f"{found.metric} {accuracy} on {found.images:,} test images (simulated {simulated})",
         f"latency{at_once(found.batch)} {measured}",
         f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
         in_bytes(found.size_bytes),
@@ -141,9 +141,9 @@ def verified_words(verified: VerifiedRun) -> str:
 
 
 def verified_briefly(verified: VerifiedRun) -> str:
-    """Accuracy and latency of an exported file."""
+    """The metric and the latency of an exported file."""
     found = verified.found
-    accuracy = f"accuracy {percent(found.accuracy)}"
+    accuracy = f"{found.metric} {percent(found.accuracy)}"
     latency = f"latency {found.latency.relative:.3f} of the original's"
     return f"{found.artifact} in {found.runtime}, {accuracy}, {latency}"
 

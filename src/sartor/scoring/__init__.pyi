@@ -7,6 +7,7 @@ from ._interval import Interval as Interval
 from ._interval import accuracy_interval as accuracy_interval
 from ._interval import change_interval as change_interval
 from ._interval import mean_interval as mean_interval
+from ._own_labels import with_own_labels as with_own_labels
 from ._race import probability_of_no_worse as probability_of_no_worse
 from ._scorable import require_scorable as require_scorable
 from ._score import Score as Score

@@ -23,6 +23,8 @@ from sartor.tasks import CLASSIFICATION, Outputs, Task
 #: GPU: enough to keep it busy, fewer where its memory is too small for them.
 _BATCH = 100
 _BATCH_ON_GPU = 512
+#: Bytes of the original's answers that are kept; of pixels and dense maps it answers again.
+_KEPT = 256 * 2**20
 #: A candidate may be given up after these parts of the images.
 _LOOKS = (8, 4, 2)
 
@@ -119,7 +121,7 @@ class ImageScorer:
 
     def _score(self, network: fx.GraphModule, rival: Score | None) -> Score:
         run = self._runner(network)
-        tally = Tally(self._task, self._expected)
+        tally = Tally(self._task)
 
         for look in self._looks:
             self._run_on(run, tally, look)
@@ -141,7 +143,7 @@ class ImageScorer:
             labels = self._labels[first:last]
             if not first:
                 self._task.require(outputs, self._labels)
-            tally.add(outputs, labels)
+            tally.add(outputs, labels, self._expected(first, last))
 
     def _outputs(self, run: Run, first: int, stop: int) -> tuple[Outputs, int]:
         """Outputs for a batch of images from ``first`` on, and where it ended, at most ``stop``."""
@@ -214,20 +216,33 @@ class ImageScorer:
         """The images in fp32, for a runtime."""
         return self._exact_inputs if self._device == CPU else Inputs(self._images, self._order)
 
-    @cached_property
-    def _expected(self) -> Outputs | None:
-        """Outputs of the original for all images; None where nothing is compared with it."""
+    def _expected(self, first: int, last: int) -> Outputs | None:
+        """What the original answers; None where nothing is compared with it."""
         if self._original is None:
             return None
+        if self._kept is None:
+            return self._answers(first, last)
+        return tuple(item[first:last] for item in self._kept)
 
-        run = self._runner(self._original)
+    @cached_property
+    def _kept(self) -> Outputs | None:
+        """What the original answers to all images; None where that takes too much memory."""
+        few = self._answers(0, min(len(self), 2))
+        numbers = sum(item[0].numel() for item in few)
+        if len(self) * numbers * few[0].itemsize > _KEPT:
+            return None
+
+        return self._answers(0, len(self))
+
+    @torch.no_grad()
+    def _answers(self, first: int, last: int) -> Outputs:
         batches: list[Outputs] = []
-        seen = 0
-        with torch.no_grad():
-            while seen < len(self):
-                outputs, seen = self._outputs(run, seen, len(self))
-                batches.append(outputs)
+        while first < last:
+            outputs, first = self._outputs(self._original_run, first, last)
+            batches.append(outputs)
+        return tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
 
-        joined = tuple(torch.cat(parts) for parts in zip(*batches, strict=True))
-        self._task.require(joined, self._labels)
-        return joined
+    @cached_property
+    def _original_run(self) -> Run:
+        assert self._original is not None
+        return self._runner(self._original)

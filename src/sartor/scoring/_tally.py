@@ -20,21 +20,17 @@ class Tally:
 
     Args:
         task: What is counted.
-        expected: Outputs of the original for all images, where those of the candidate are; None
-            where it is not compared.
     """
 
-    def __init__(self, task: Task, expected: Outputs | None = None) -> None:
+    def __init__(self, task: Task) -> None:
         self.seen = 0
         self._task = task
-        self._expected = expected
         self._meter = task.meter()
         self._hits: list[Tensor] = []
         self._divergences: list[Tensor] = []
 
-    def add(self, outputs: Outputs, labels: Tensor) -> None:
-        """Take in the next images, outputs and labels on one device."""
-        first = self.seen
+    def add(self, outputs: Outputs, labels: Tensor, expected: Outputs | None = None) -> None:
+        """Take in the next images, all on one device; ``expected`` is what the original answers."""
         self.seen += len(labels)
 
         hits = self._task.hits(outputs, labels)
@@ -45,8 +41,7 @@ class Tally:
             on_cpu = tuple(item.cpu() for item in outputs)
             self._meter.update(on_cpu, labels.cpu())
 
-        if self._expected is not None:
-            expected = tuple(item[first : self.seen] for item in self._expected)
+        if expected is not None:
             distances = self._task.divergences(outputs, expected)
             self._divergences.append(distances)
 

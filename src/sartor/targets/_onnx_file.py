@@ -15,6 +15,7 @@ from sartor.compression import ActivationQuantizer, QuantizedWeight
 from sartor.errors import RunError, UsageError
 from sartor.machine import require, write_atomically
 from sartor.targets._exporting import exporting
+from sartor.targets._flat_outputs import flat_outputs
 from sartor.targets._onnx_graph import explicit_pads, store_integers
 from sartor.targets._onnx_names import name_layers
 from sartor.targets._specialized import without_defaults
@@ -45,8 +46,8 @@ def write_onnx(
     _require_width(network, path)
 
     def fill(temporary: Path) -> None:
-        plain = without_defaults(network)
-        _trace_into(temporary, plain, inputs, dynamic_batch=dynamic_batch)
+        plain, outputs = flat_outputs(without_defaults(network))
+        _trace_into(temporary, plain, inputs, outputs, dynamic_batch=dynamic_batch)
 
         # PyTorch's exporter only writes files, so the model is read back
         model = onnx.load(temporary)
@@ -77,7 +78,12 @@ def _require_width(network: fx.GraphModule, path: Path) -> None:
 
 
 def _trace_into(
-    path: Path, network: fx.GraphModule, inputs: Sequence[Tensor], *, dynamic_batch: bool
+    path: Path,
+    network: fx.GraphModule,
+    inputs: Sequence[Tensor],
+    outputs: list[str],
+    *,
+    dynamic_batch: bool,
 ) -> None:
     """PyTorch's exporter by tracing: twenty times faster than its successor.
 
@@ -91,7 +97,7 @@ def _trace_into(
 
     axes: dict[str, dict[int, str]] | None = None
     if dynamic_batch:
-        axes = {name: {0: "batch"} for name in (*names, "output")}
+        axes = {name: {0: "batch"} for name in (*names, *outputs)}
 
     with exporting("ONNX"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is called deprecated
@@ -103,7 +109,7 @@ def _trace_into(
             dynamo=False,
             operator_export_type=torch.onnx.OperatorExportTypes.ONNX_FALLTHROUGH,
             input_names=names,
-            output_names=["output"],
+            output_names=outputs,
             dynamic_axes=axes,
         )
 

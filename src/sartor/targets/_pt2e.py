@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from sartor.compression import ActivationQuantizer, QuantizedWeight
 from sartor.compression.quantizing import rounded_once
 from sartor.errors import RunError
+from sartor.targets._flat_outputs import flat_outputs
 from sartor.targets._padding import padding_of
 from sartor.targets._specialized import without_defaults
 
@@ -34,7 +35,7 @@ def with_integers(network: fx.GraphModule) -> fx.GraphModule:
     rounded weights, in fp32. Raises `RunError` where torch has no such operators.
     """
     require_operators()
-    lowered = without_defaults(copy.deepcopy(network))
+    lowered, _ = flat_outputs(without_defaults(copy.deepcopy(network)))
     for node in _calls_of(lowered, QuantizedWeight):
         _store_integers(lowered, node)
     for node in _calls_of(lowered, ActivationQuantizer):

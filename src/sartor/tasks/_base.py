@@ -10,14 +10,14 @@ from torch import Tensor
 
 from sartor.errors import UsageError
 from sartor.graph import tensors_in
+from sartor.tasks._augmentation import Augmentation
+from sartor.tasks._divergence import bounded
 
 #: What a network gives for some samples: one tensor or several, samples first in each.
 Outputs = tuple[Tensor, ...]
 
 #: Distances are relative to the original's outputs; those of length 0 are compared with this.
 _SHORTEST = 1e-6
-#: Distance of outputs that are not numbers: more than that of any that are.
-_NO_ANSWER = 100.0
 
 
 class Meter(Protocol):
@@ -63,6 +63,12 @@ class Task(ABC):
     name: str
     #: What the metric is called.
     metric: str
+    #: What model hubs call such networks; empty where they have no word for it.
+    hub_name: str = ""
+    #: Changes to training images that labels can follow; training may make no others.
+    augmentations: tuple[Augmentation, ...] = ()
+    #: Whether labels are the original's own outputs, so that those of the data do not count.
+    labelled_by_original: bool = False
 
     def outputs(self, output: Any) -> Outputs:
         """The tensors that count of what a network returns: all with floating-point numbers.
@@ -73,7 +79,7 @@ class Task(ABC):
         if not found:
             raise UsageError(
                 f"the network returns {type(output).__name__} without a tensor of floating-point "
-                "numbers; allowed are tensors, or tuples, lists and dicts of them"
+                "numbers; allowed are tensors, or tuples, lists, dicts and dataclasses of them"
             )
         return tuple(found)
 
@@ -95,8 +101,7 @@ class Task(ABC):
             length = exact.square().sum(1).clamp_min(_SHORTEST)
             found.append(distance / length)
 
-        mean = torch.stack(found).mean(0)
-        return mean.nan_to_num(_NO_ANSWER).clamp_max(_NO_ANSWER)
+        return bounded(torch.stack(found).mean(0))
 
     @abstractmethod
     def loss(self, outputs: Outputs, labels: Tensor) -> Tensor:
@@ -128,6 +133,20 @@ class Task(ABC):
         raise UsageError(
             f"augment has mix, which averages labels; those of the task {self.name} cannot be"
         )
+
+    def mirrored(self, labels: Tensor, width: int) -> Tensor:
+        """Labels of images that were turned from left to right; ``width`` in pixels.
+
+        By default the same, as a class does not move.
+        """
+        return labels
+
+    def shifted(self, labels: Tensor, down: Tensor, right: Tensor, size: tuple[int, int]) -> Tensor:
+        """Labels of images that were moved by some pixels, (images,) each.
+
+        What moves out of the images, height × width in ``size``, is gone. By default the same.
+        """
+        return labels
 
 
 class _MeanOfHits:

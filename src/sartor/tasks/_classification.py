@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sartor.errors import DataError, UsageError
+from sartor.tasks._augmentation import Augmentation
 from sartor.tasks._base import Outputs, Task
 from sartor.tasks._divergence import divergences
 from sartor.tasks._shapes import first_tensor
@@ -28,6 +29,9 @@ class Classification(Task):
     >>> Classification(top=2).hits((scores,), torch.tensor([0, 1]))
     tensor([True, True])
     """
+
+    hub_name = "image-classification"
+    augmentations: tuple[Augmentation, ...] = ("shift", "mirror", "mix")
 
     def __init__(self, top: int = 1) -> None:
         self.top = top

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sartor.registry import Registry
-from sartor.tasks._base import Task
+
+if TYPE_CHECKING:
+    from sartor.tasks._base import Task
 
 #: Every `Task` by its name; ``package.module:OBJECT`` is a name too.
 TASKS: Registry[Task] = Registry(
@@ -11,6 +15,11 @@ TASKS: Registry[Task] = Registry(
     {
         "classification": "sartor.tasks._classification:CLASSIFICATION",
         "classification-top5": "sartor.tasks._classification:TOP5",
+        "multi-label": "sartor.tasks._multi_label:MULTI_LABEL",
+        "segmentation": "sartor.tasks._segmentation:SEGMENTATION",
+        "regression": "sartor.tasks._regression:REGRESSION",
+        "detection": "sartor.tasks._detection:DETECTION",
+        "embedding": "sartor.tasks._embedding:EMBEDDING",
     },
 )
 

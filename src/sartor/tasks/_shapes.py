@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sartor.errors import UsageError
+from sartor.graph import parts_of
 from sartor.tasks._base import Outputs, Task
 
 
@@ -23,8 +23,8 @@ def first_tensor(output: Any) -> Tensor:
     found = _first_tensor(output)
     if found is None:
         raise UsageError(
-            f"the network returns {type(output).__name__} without a tensor; allowed are class "
-            "scores, or a tuple, list or dict whose first tensor they are"
+            f"the network returns {type(output).__name__} without a tensor; allowed is a tensor, "
+            "or a tuple, list, dict or dataclass whose first tensor is what counts"
         )
     return found
 
@@ -32,12 +32,7 @@ def first_tensor(output: Any) -> Tensor:
 def _first_tensor(output: Any) -> Tensor | None:
     if isinstance(output, Tensor):
         return output
-    if isinstance(output, Mapping):
-        output = list(output.values())
-    if not isinstance(output, list | tuple):
-        return None
-
-    for item in output:
+    for item in parts_of(output):
         tensor = _first_tensor(item)
         if tensor is not None:
             return tensor
