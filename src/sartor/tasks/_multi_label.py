@@ -82,7 +82,9 @@ class MultiLabel(Task):
 
 def _average_precision(found: Tensor, wanted: Tensor) -> Any:
     count = found.shape[1]
-    return torch_metric("classification:MultilabelAveragePrecision", num_labels=count, average="macro")
+    return torch_metric(
+        "classification:MultilabelAveragePrecision", num_labels=count, average="macro"
+    )
 
 
 def _compared(outputs: Outputs, labels: Tensor) -> Compared:
