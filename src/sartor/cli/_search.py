@@ -82,7 +82,10 @@ def search(config: RunConfig, console: Console, *, resume: bool = False) -> None
 
 def _sentences(report: Report, folder: Path) -> Iterator[str]:
     """What is to be known of a search beside its table."""
-    from sartor.runs import missed_words, percent, timed_words
+    from sartor.runs import goal_words, missed_words, percent, timed_words
+
+    if report.goal is not None:
+        yield goal_words(report.goal, report.best, report.metric)
 
     for item in report.kept_whole:
         yield f"kept whole: {item.channels} output channels of {item.layer} ({item.reason})"

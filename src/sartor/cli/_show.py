@@ -25,7 +25,14 @@ class Show:
     def run(self, console: Console) -> None:
         """Print its tables and a sentence on everything that was done since."""
         from sartor.cli._tables import policy_table, results_table
-        from sartor.runs import Run, timed_words, tuned_words, verdict_lines, verified_words
+        from sartor.runs import (
+            Run,
+            goal_words,
+            timed_words,
+            tuned_words,
+            verdict_lines,
+            verified_words,
+        )
 
         run = Run(self.folder)
         report = run.require_result()
@@ -36,6 +43,8 @@ class Show:
         console.print(policy_table(report.policy))
         if report.timed is not None:
             console.print(timed_words(report))
+        if report.goal is not None:
+            console.print(goal_words(report.goal, report.best, report.metric))
         for sentence in run.missed:
             console.print(sentence)
         if run.finetuned is not None:

@@ -50,7 +50,7 @@ class Renormalized(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several networks as one, whose outputs are the mean of theirs, as far as the task counts them.
+    """Several networks as one: the means of their outputs, as far as the task counts them.
 
     Args:
         networks: With outputs of the same shapes.

@@ -1,5 +1,6 @@
 from ._found import Found as Found
 from ._found import SearchFiles as SearchFiles
+from ._goal import Reached as Reached
 from ._options import Measurement as Measurement
 from ._options import SearchOptions as SearchOptions
 from ._original import OriginalScore as OriginalScore

@@ -25,12 +25,14 @@ class SearchFiles:
         latencies: Latencies of single layers.
         profile: Shares of layers in the whole latency.
         sensitivity: How sensitive each layer is.
+        goal: What was tried before the search, to find out how small a network can be.
     """
 
     episodes: Path | None = None
     latencies: Path | None = None
     profile: Path | None = None
     sensitivity: Path | None = None
+    goal: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

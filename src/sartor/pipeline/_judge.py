@@ -18,6 +18,7 @@ from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.machine import IntArray
+from sartor.pipeline._goal import Reached
 from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio, Timed
 from sartor.policy import Policy
 from sartor.problem import Problem
@@ -51,6 +52,7 @@ class Verdict:
         reward: What it is worth.
         latency: Beside the original's; None where there is no target.
         met: Whether its latency is under the ceiling for certain.
+        score: On all validation images; None of what cannot be delivered.
     """
 
     policy: Policy
@@ -58,6 +60,7 @@ class Verdict:
     reward: float
     latency: Comparison | None
     met: bool = True
+    score: Score | None = None
 
     @property
     def slowest(self) -> float:
@@ -93,6 +96,7 @@ class Judged:
     best: Entry
     layers: Layers
     timed: Timed | None = None
+    reached: Reached | None = None
 
 
 class Judge:
@@ -193,6 +197,12 @@ class Judge:
         self.progress(Step("judging", len(distinct), len(distinct)))
         return verdicts
 
+    def try_out(self, problem: Problem, counts: IntArray) -> Score:
+        """How good a policy (counts) would be if it were delivered, on all validation images."""
+        policy = problem.policy(counts)
+        network = self.compressor.candidate(policy, final=True)
+        return self.validation.score(network)
+
     def rule(self, rule: str, context: SearchContext) -> Entry:
         """Entry of a rule's policy, refitted like the finalists."""
         decide = RULES.get(rule)
@@ -284,7 +294,7 @@ class Judge:
             relative_latency=relative,
         )
         reward = self.reward(outcome, ceiling)
-        return Verdict(policy, network, reward, latency, met)
+        return Verdict(policy, network, reward, latency, met, score)
 
     def _confirm(self, verdict: Verdict, ceiling: float) -> Verdict:
         """The same, measured again; the slower of both measurements counts."""

@@ -5,20 +5,23 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sartor.agents import name_of
+from sartor.agents import SearchContext, name_of
+from sartor.budget import Budget
 from sartor.compression.modules import on_device, trainable_copy
 from sartor.errors import UsageError
 from sartor.machine import CPU, describe_device, enough_memory, reproducible
+from sartor.pipeline._aim import Aim
 from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
 from sartor.pipeline._found import Found, SearchFiles
+from sartor.pipeline._goal import quantity_of
 from sartor.pipeline._judge import Judge, Judged, Verdict
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._original import OriginalScore, score_original
 from sartor.pipeline._prepared import Prepared
-from sartor.pipeline._report import Layers, Report, Timed
+from sartor.pipeline._report import Entry, Layers, Report, Timed
 from sartor.pipeline._setup import make_problem, make_scorer, multiple_of
 from sartor.pipeline._timed import time_delivered
 from sartor.policy import Policy
@@ -57,15 +60,32 @@ class Pipeline(Prepared):
             scorer = self._scorer(deployment)
             judge = self._judge_of(scorer, deployment, progress)
             original = self._score_original(judge, scorer, progress)
-            problem = self._problem(deployment, files)
-            search = self._search(problem, scorer, deployment, files, progress)
+            aim, bounds = self._aim(
+                judge,
+                scorer,
+                deployment=deployment,
+                files=files,
+                scratch=Path(scratch),
+                progress=progress,
+            )
+            problem = self._problem(bounds, deployment, files)
+            search = self._search(
+                problem,
+                bounds,
+                scorer,
+                deployment=deployment,
+                files=files,
+                progress=progress,
+            )
 
             episodes = search.run()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
-            judged = self._judge(problem, judge, search, episodes)
+            judged = self._judge(problem, bounds, judge, search=search, episodes=episodes, aim=aim)
 
-        report = self._report(problem, search, episodes, judged, original)
+        report = self._report(
+            problem, bounds, search=search, episodes=episodes, judged=judged, original=original
+        )
         model = trainable_copy(on_device(judged.verdict.network, CPU))
         return Found(
             policy=judged.verdict.policy,
@@ -99,10 +119,47 @@ class Pipeline(Prepared):
             task=self.task,
         )
 
-    def _problem(self, deployment: Deployment | None, files: SearchFiles) -> Problem:
+    def _aim(
+        self,
+        judge: Judge,
+        scorer: Scorer,
+        *,
+        deployment: Deployment | None,
+        files: SearchFiles,
+        scratch: Path,
+        progress: Progress,
+    ) -> tuple[Aim | None, Budget]:
+        """What leads to a goal of the budget, if it has one, and the bounds of the search."""
+        if self.budget.goal is None:
+            return None, self.budget
+
+        # Latencies of layers are measured once, for all problems that are tried.
+        latencies = files.latencies or scratch / "latency.json"
+        kept = replace(files, latencies=latencies)
+        evaluator = Evaluator(self.compressor, scorer)
+
+        def context_of(problem: Problem) -> SearchContext:
+            plan = SearchPlan(self.agent, self.options.episodes, self.options.seed)
+            return Search(problem, evaluator, plan, MemoryRecord()).prepare()
+
+        aim = Aim(
+            self.budget,
+            quantity_of(self.budget, has_target=self.target is not None),
+            self.metric,
+            judge,
+            problem_of=lambda budget: self._problem(budget, deployment, kept),
+            context_of=context_of,
+            progress=progress,
+            file=files.goal,
+        )
+        return aim, aim.to_search()
+
+    def _problem(
+        self, budget: Budget, deployment: Deployment | None, files: SearchFiles
+    ) -> Problem:
         return make_problem(
             self.compressor,
-            self.budget,
+            budget,
             self.options,
             self.target,
             base=self.base,
@@ -114,12 +171,14 @@ class Pipeline(Prepared):
     def _search(
         self,
         problem: Problem,
+        budget: Budget,
         scorer: Scorer,
+        *,
         deployment: Deployment | None,
         files: SearchFiles,
         progress: Progress,
     ) -> Search:
-        ceiling = problem.latency_ceiling(self.budget)
+        ceiling = problem.latency_ceiling(budget)
         evaluator = Evaluator(
             self.compressor,
             scorer,
@@ -194,22 +253,24 @@ class Pipeline(Prepared):
     def _judge(
         self,
         problem: Problem,
+        budget: Budget,
         judge: Judge,
+        *,
         search: Search,
         episodes: Sequence[Episode],
+        aim: Aim | None,
     ) -> Judged:
-        # Rules first: choosing may tighten the budget of the problem, by which rules decide too.
-        baselines = {}
-        rules = self.options.baselines
-        for done, rule in enumerate(rules):
-            judge.progress(Step("scoring baselines", done, len(rules), rule))
-            context = search.prepare()
-            baselines[rule] = judge.rule(rule, context)
-
         best = finalists(episodes, self.options.finalists)
         candidates = [problem.counts(episode.executed) for episode in best]
-        ceiling = problem.latency_ceiling(self.budget)
-        verdict = judge.choose(problem, candidates, ceiling)
+        reached = None
+        if aim is None:
+            # Rules first: choosing may tighten the budget of the problem, by which rules decide.
+            baselines = self._baselines(judge, search.prepare())
+            ceiling = problem.latency_ceiling(budget)
+            verdict = judge.choose(problem, candidates, ceiling)
+        else:
+            verdict, reached = aim.settle(candidates)
+            baselines = self._baselines(judge, aim.context_at(reached.share))
 
         return Judged(
             verdict=verdict,
@@ -221,6 +282,7 @@ class Pipeline(Prepared):
                 best=judge.layers(verdict.policy, verdict.network),
             ),
             timed=self._time(verdict),
+            reached=reached,
         )
 
     def _time(self, verdict: Verdict) -> Timed | None:
@@ -235,9 +297,20 @@ class Pipeline(Prepared):
             self.options.target_options,
         )
 
+    def _baselines(self, judge: Judge, context: SearchContext) -> dict[str, Entry]:
+        """What rules give at the same cost."""
+        baselines = {}
+        rules = self.options.baselines
+        for done, rule in enumerate(rules):
+            judge.progress(Step("scoring baselines", done, len(rules), rule))
+            baselines[rule] = judge.rule(rule, context)
+        return baselines
+
     def _report(
         self,
         problem: Problem,
+        budget: Budget,
+        *,
         search: Search,
         episodes: Sequence[Episode],
         judged: Judged,
@@ -255,9 +328,10 @@ class Pipeline(Prepared):
             budget=str(self.budget),
             task=self.task.name,
             metric=self.metric,
+            goal=judged.reached,
             budget_enforced=self.reward.enforces_budget,
             budget_met=verdict.met,
-            latency_ceiling=problem.latency_ceiling(self.budget),
+            latency_ceiling=problem.latency_ceiling(budget),
             agent=name_of(self.agent),
             seed_with=options.seed_with,
             reward=self.reward.name,

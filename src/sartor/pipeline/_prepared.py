@@ -22,6 +22,7 @@ from sartor.pipeline._choices import (
     choose_target,
     with_names,
 )
+from sartor.pipeline._goal import require_metric
 from sartor.pipeline._options import SearchOptions
 from sartor.pipeline._settings import settings_of
 from sartor.pipeline._setup import make_compressor, read_base
@@ -90,6 +91,8 @@ class Prepared:
         rewarded = choose_reward(reward, options, who, bounds, has_images=evaluate is None)
 
         purpose = as_task(task)
+        if bounds.goal is not None:
+            require_metric(bounds.goal, purpose.metric if evaluate is None else "score")
         if data is not None:
             data = with_own_labels(data, model, purpose)
         calibration = data.calibration.normalized() if data else None

@@ -11,6 +11,7 @@ from typing import Any
 from sartor.errors import RunError
 from sartor.graph import KeptWhole
 from sartor.machine import structure
+from sartor.pipeline._goal import Reached
 from sartor.policy import Policy
 from sartor.scoring import Interval
 from sartor.targets import Comparison, Description
@@ -184,6 +185,7 @@ class Report:
         metric: What measures how good it is: top-1, mIoU, …; score if that was ``evaluate``.
         budget_enforced: Whether the budget bound the search; else the reward only weighed it.
         budget_met: Whether the latency of what was found is under its bound for certain.
+        goal: What came of a goal such as accuracy>=-1%; None without one.
         latency_ceiling: The bound on latency, as a fraction of the original's.
         agent: Who decided.
         seed_with: Rules whose policies came first.
@@ -219,6 +221,7 @@ class Report:
     budget: str
     task: str = "classification"
     metric: str = "top-1"
+    goal: Reached | None = None
     budget_enforced: bool = True
     budget_met: bool
     latency_ceiling: float | None

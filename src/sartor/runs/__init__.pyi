@@ -20,6 +20,7 @@ from ._summary import HEADINGS as HEADINGS
 from ._summary import accuracy_words as accuracy_words
 from ._summary import at_once as at_once
 from ._summary import cells as cells
+from ._summary import goal_words as goal_words
 from ._summary import headings as headings
 from ._summary import members_words as members_words
 from ._summary import missed_words as missed_words

@@ -37,7 +37,9 @@ class RunConfig:
             segmentation, regression, detection, embedding, or package.module:OBJECT.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%,
             params<=300K, size<=500KB, latency<=0.3 (of the original's) or latency<=4ms.
-            Empty: none.
+            Or how good the smallest network has to be: accuracy>=-1%, which is what may be
+            lost, or accuracy>=90%; smallest in what is bounded beside it, else in latency if
+            there is a target, else in MACs. Empty: none.
         out: Folder of the run.
         threads: Threads of PyTorch; all cores if not given.
         track: Trackers that episodes and epochs go to: tensorboard, mlflow, or

@@ -39,6 +39,11 @@ class Layout:
         return self.folder / "sensitivity.json"
 
     @property
+    def goal(self) -> Path:
+        """What was tried before the search, to find out how small a network can be."""
+        return self.folder / "goal.json"
+
+    @property
     def latencies(self) -> Path:
         """Latencies of layers, each measured alone."""
         return self.folder / "latency.json"

@@ -194,6 +194,7 @@ class Run(RunPicks):
                 latencies=self.layout.latencies,
                 profile=self.layout.profile,
                 sensitivity=self.layout.sensitivity,
+                goal=self.layout.goal,
             )
             found = pipeline.run(files, progress)
         result = Result(

@@ -42,7 +42,13 @@ class Schedule:
             )
         options = self.search.options
         for budget in self.stages:
-            if Budget.parse(budget).bounds_latency and not options.target:
+            parsed = Budget.parse(budget)
+            if parsed.goal is not None:
+                raise UsageError(
+                    f"the stage {budget!r} has a goal; stages of a schedule go by what networks "
+                    "cost, since fine-tuning makes up for what they lose"
+                )
+            if parsed.bounds_latency and not options.target:
                 raise UsageError(
                     f"the stage {budget!r} needs a target that latency is measured on; give "
                     "--target onnxruntime"

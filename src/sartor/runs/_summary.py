@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sartor.pipeline import Entry, Report, Timed
+from sartor.pipeline import Entry, Reached, Report, Timed
 from sartor.runs._units import counted, in_bytes, milliseconds, percent
 
 if TYPE_CHECKING:
@@ -93,6 +93,20 @@ def at_once(batch: int) -> str:
 def _relative(timed: Timed) -> str:
     interval = f"{timed.low:.2f} to {timed.high:.2f}"
     return f"{timed.relative:.2f} of the original's latency ({interval}){at_once(timed.batch)}"
+
+
+def goal_words(reached: Reached, best: Entry, metric: str) -> str:
+    """What came of a goal, and how sure that is."""
+    within = ""
+    if reached.change is not None:
+        low, high = (100 * end for end in reached.change)
+        within = f" (from the original's {low:+.2f} to {high:+.2f} points, at 95 %)"
+    count = counted(len(reached.attempts), "network")
+    return (
+        f"{reached.goal} needs {metric} {percent(reached.floor)} on the validation images; the "
+        f"smallest in {reached.quantity} of {count} that reaches it has "
+        f"{percent(best.validation)}{within}"
+    )
 
 
 def tuned_words(report: FinetuneReport) -> str:

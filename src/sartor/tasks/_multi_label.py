@@ -80,7 +80,7 @@ class MultiLabel(Task):
         return labels.float()
 
 
-def _average_precision(found: Tensor, wanted: Tensor) -> Any:
+def _average_precision(found: Tensor) -> Any:
     count = found.shape[1]
     return torch_metric(
         "classification:MultilabelAveragePrecision", num_labels=count, average="macro"

@@ -86,7 +86,7 @@ class _Explained(TorchMetric):
         return super().compute() if self._seen > 1 else 0.0
 
 
-def _r2(found: Tensor, wanted: Tensor) -> Any:
+def _r2(_: Tensor) -> Any:
     return torch_metric("regression:R2Score", multioutput="uniform_average")
 
 

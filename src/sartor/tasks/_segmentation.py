@@ -93,7 +93,7 @@ class Segmentation(Task):
         """MIoU over the pixels of all images together."""
         return TorchMetric(self._union, _compared)
 
-    def _union(self, found: Tensor, wanted: Tensor) -> Any:
+    def _union(self, found: Tensor) -> Any:
         return torch_metric(
             "classification:MulticlassJaccardIndex",
             num_classes=found.shape[_CLASSES],

@@ -19,13 +19,13 @@ class TorchMetric:
     """A metric of torchmetrics; how many classes it is of, the first outputs tell.
 
     Args:
-        make: The metric, for outputs and labels like those that are given first.
+        make: The metric, for what is found like that which is given first.
         compared: What it compares, of outputs and labels.
     """
 
     def __init__(
         self,
-        make: Callable[[Tensor, Tensor], Any],
+        make: Callable[[Tensor], Any],
         compared: Callable[[Outputs, Tensor], Compared],
     ) -> None:
         self._make = make
@@ -36,7 +36,7 @@ class TorchMetric:
         """Take in some samples."""
         found, wanted = self._compared(outputs, labels)
         if self._metric is None:
-            self._metric = self._make(found, wanted)
+            self._metric = self._make(found)
         self._metric.update(found.cpu(), wanted.cpu())
 
     def compute(self) -> float:

@@ -1,4 +1,4 @@
-"""Budgets: bounds on what a candidate costs, such as ``macs<=50%,params<=300K``."""
+"""Upper bounds on what a candidate costs, such as ``macs<=50%`` and ``params<=300K``."""
 
 from __future__ import annotations
 
@@ -81,62 +81,8 @@ class Bound:
         return f"{self.quantity}<={number}{unit}"
 
 
-@dataclass(frozen=True)
-class Budget:
-    """Bounds that must all hold.
-
-    >>> budget = Budget.parse("macs<=50%, size<=500KB")
-    >>> print(budget)
-    macs<=50%,size<=500KB
-    >>> budget.ceiling("size", original=1e6)
-    0.5
-
-    Attributes:
-        bounds: In the order in which they were written.
-    """
-
-    bounds: tuple[Bound, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Budget:
-        """Bounds joined by commas: ``macs<=50%``, ``params<=300K``, ``latency<=4ms``.
-
-        A plain number up to 1 is a fraction. K, M and G are powers of 1000; sizes have B, KB, MB,
-        GB, KiB, MiB and GiB, latencies s, ms and us. Raises `BudgetError` for anything else.
-        """
-        text = str(text)
-        if not text.strip():
-            return cls(())
-
-        bounds = []
-        for part in text.split(","):
-            bound = _parse_bound(part.strip())
-            bounds.append(bound)
-        return cls(tuple(bounds))
-
-    def __str__(self) -> str:
-        """What `parse` reads as the same budget."""
-        return ",".join(map(str, self.bounds))
-
-    @property
-    def bounds_latency(self) -> bool:
-        """Whether a bound is on latency, which needs a target."""
-        return any(bound.quantity == "latency" for bound in self.bounds)
-
-    def ceiling(self, quantity: Bounded, original: float) -> float | None:
-        """The tightest bound on a quantity, as a share of the original; None without a bound."""
-        limits = [bound.limit(original) for bound in self.bounds if bound.quantity == quantity]
-        if not limits:
-            return None
-        return min(limits) / original
-
-    def without_latency(self) -> Budget:
-        """All other bounds."""
-        others = [bound for bound in self.bounds if bound.quantity != "latency"]
-        return Budget(tuple(others))
-
-
-def _parse_bound(text: str) -> Bound:
+def parse_bound(text: str) -> Bound:
+    """A bound as it is written. Raises `BudgetError` for anything else."""
     match = _BOUND.match(text)
     if not match:
         example = "write for instance macs<=50%, params<=300K or size<=500KB"

@@ -122,7 +122,7 @@ def test_the_tightest_bound_on_latency_depends_on_the_original():
     ("text", "message"),
     [
         ("macs", "budget 'macs' cannot be read; write for instance macs<=50%"),
-        ("macs>=50%", "cannot be read"),
+        ("macs>=50%", "bounds macs from below; costs have upper bounds, such as macs<=50%"),
         ("macs<=50%,", "budget '' cannot be read"),
         ("macs<=-5", "cannot be read"),
         (0.5, "budget '0.5' cannot be read"),
