@@ -25,9 +25,7 @@ def test_the_verdict_comes_first(run, sartor_command):
     first = out.splitlines()[0]
     report = run.result
     assert first.startswith(f"{100 * report.best.ratio.macs:.1f} % of the MACs left, ")
-    assert (
-        f"{100 * (report.best.test - report.original.test):+.1f} points of test accuracy" in first
-    )
+    assert f"{100 * (report.best.test - report.original.test):+.1f} points of test top-1" in first
     assert "not verified yet" in first
     assert "300 images" in out
 
@@ -57,7 +55,7 @@ def test_what_was_fine_tuned_stands_in_the_table_and_in_the_verdict(run, sartor_
     assert "before fine-tuning" not in out
     tuned = Run("run").finetuned
     change = 100 * (tuned.test.after - tuned.test.original)
-    assert f"{change:+.1f} points of test accuracy" in out.splitlines()[0]
+    assert f"{change:+.1f} points of test top-1" in out.splitlines()[0]
 
 
 def test_a_table_fits_into_80_columns(run):

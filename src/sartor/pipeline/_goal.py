@@ -123,11 +123,11 @@ def read_attempts(path: Path | None) -> list[Attempt] | None:
     if path is None or not path.exists():
         return None
     stored = read_json(path, missing="", error=RunError)
-    return [Attempt(**entry) for entry in stored]
+    return [Attempt(**entry) for entry in stored["attempts"]]
 
 
 def write_attempts(path: Path | None, attempts: list[Attempt]) -> None:
     """Keep what was tried, so that a search that goes on has the same bounds."""
     if path is not None:
-        content = [asdict(attempt) for attempt in attempts]
+        content = {"attempts": [asdict(attempt) for attempt in attempts]}
         write_text(path, json.dumps(content, indent=1) + "\n")

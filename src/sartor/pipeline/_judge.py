@@ -189,7 +189,7 @@ class Judge:
     ) -> list[Verdict]:
         # Arrays are not hashable; their bytes are. Agents often propose one policy twice.
         distinct = {counts.tobytes(): counts for counts in candidates}
-        verdicts = []
+        verdicts: list[Verdict] = []
         for counts in distinct.values():
             self.progress(Step("judging", len(verdicts), len(distinct)))
             verdict = self._verdict(problem, counts, ceiling)

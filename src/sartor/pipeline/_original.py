@@ -41,6 +41,8 @@ class OriginalScore(Event):
             candidates are scored: what the accuracies of episodes are to be held against.
         warnings: What looks wrong, one sentence each, the most likely cause first.
         remarks: What is to be known of its images, one sentence each.
+        metric: What is measured.
+        images: How many validation images there are; 0 for a measure of the user's own.
     """
 
     accuracy: float
@@ -49,6 +51,8 @@ class OriginalScore(Event):
     reward_accuracy: float | None = None
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    metric: str = "top-1"
+    images: int = 0
 
 
 def score_original(
@@ -79,9 +83,16 @@ def score_original(
 
     interval = None if score.correct is None else mean_interval(score.correct)
     if interval is None or not isinstance(task, Classification):
-        _require_expected(score.accuracy, interval, options.expect)
+        _require_expected_metric(score.accuracy, interval, options.expect, task.metric)
         rewarded = scorer.score(network)
-        return OriginalScore(score.accuracy, interval, reward_accuracy=rewarded.accuracy)
+        return OriginalScore(
+            score.accuracy,
+            interval,
+            reward_accuracy=rewarded.accuracy,
+            remarks=data.remarks,
+            metric=task.metric,
+            images=score.images,
+        )
 
     classes = _count_classes(network, data)
     chance = task.top / classes
@@ -110,6 +121,8 @@ def score_original(
         reward_accuracy=rewarded.accuracy,
         warnings=tuple(sentences),
         remarks=data.remarks,
+        metric=task.metric,
+        images=score.images,
     )
 
 
@@ -179,6 +192,20 @@ def _require_expected(
             f"the original answers {found} right, which excludes the {expected:.2%} that are "
             f"expected{why}"
         )
+
+
+def _require_expected_metric(
+    value: float, interval: Interval | None, expected: float | None, metric: str
+) -> None:
+    """Raise `UsageError` if a metric other than of classes cannot be what is expected."""
+    if expected is None:
+        return
+    near = abs(value - expected) <= _ROUNDING
+    if near or (interval is not None and interval.holds(expected)):
+        return
+    raise UsageError(
+        f"the original has {metric} {value:.2%}, not the {expected:.2%} that are expected"
+    )
 
 
 def _of_images(accuracy: float, interval: Interval) -> str:

@@ -93,7 +93,7 @@ def with_tuned(report: Report, tuned: FinetuneReport | None) -> dict[str, Entry]
 
 
 def _accuracy(report: Report, tuned: FinetuneReport | None) -> Figure:
-    """By how much the accuracy has changed, on test images if there are some."""
+    """By how much the metric has changed, on test images if there are some."""
     entry = list(with_tuned(report, tuned).values())[-1]
     original = report.original
     is_tested = entry.test is not None and original.test is not None
@@ -102,14 +102,14 @@ def _accuracy(report: Report, tuned: FinetuneReport | None) -> Figure:
     before = getattr(original, kind)
     interval: Interval | None = getattr(entry, f"{kind}_interval")
 
-    value = f"{_points(after - before)} points of {kind} accuracy"
+    value = f"{_points(after - before)} points of {kind} {report.metric}"
     if entry.change is not None:
         low, high = entry.change.low, entry.change.high
         value += f" ({_points(low)} to {_points(high)})"
     detail = f"{percent(after)} instead of {percent(before)}"
     if interval is not None:
         detail += f"; {interval_words(interval)} % by {counted(interval.images, 'image')}"
-    return Figure("accuracy", value, detail)
+    return Figure(report.metric, value, detail)
 
 
 def _cost(report: Report) -> Figure:

@@ -14,11 +14,17 @@ def original_words(found: OriginalScore) -> Iterator[str]:
     """How good the original is, and what looks wrong with it, one sentence each."""
     interval = found.interval
     if interval is None:
-        yield f"original: {percent(found.accuracy)}, by your own measure"
+        by = "by your own measure"
+        if found.images:
+            by = f"{found.metric} on {found.images:,} validation images"
+        yield f"original: {percent(found.accuracy)}, {by}"
     else:
         within = interval_words(interval)
         images = f"{interval.images:,} validation images"
-        yield f"original: {percent(found.accuracy, 1)} of {images} ({within})"
+        quality = percent(found.accuracy, 1)
+        if found.chance is None:
+            quality = f"{found.metric} {quality}"
+        yield f"original: {quality} of {images} ({within})"
     for sentence in found.remarks:
         yield f"note: {sentence}"
     for sentence in found.warnings:
