@@ -1,6 +1,6 @@
 """One network for each task, from the search to the verified ONNX file: what its metric becomes.
 
-    python bench/tasks.py [TASK ...] [--steps 400] [--episodes 40] [--epochs 10] [--budget macs<=40%]
+    python bench/tasks.py [TASK ...] [--steps N] [--episodes N] [--epochs N] [--budget macs<=40%]
 
 Networks are small and trained here, on scenes of scikit-learn's digits (tests/scenes.py).
 """

@@ -174,8 +174,8 @@ class SmallUNet(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.first, self.second, self.third = block(1, 16), block(16, 32, 2), block(32, 64, 2)
-        self.up, self.last = block(64 + 32, 32), block(32 + 16, 24)
+        self.first, self.second, self.third = block(1, 12), block(12, 24, 2), block(24, 48, 2)
+        self.up, self.last = block(48 + 24, 24), block(24 + 12, 24)
         self.head = nn.Conv2d(24, classes, 1)
 
     def forward(self, x):
