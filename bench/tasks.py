@@ -2,7 +2,8 @@
 
     python bench/tasks.py [TASK ...] [--steps N] [--episodes N] [--epochs N] [--budget macs<=40%]
 
-Networks are small and trained here, on scenes of scikit-learn's digits (tests/scenes.py).
+Networks are small and trained here, on scenes of scikit-learn's digits (tests/scenes.py); but for
+minilm, a sentence encoder, whose folder is given with --minilm.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import time
 from pathlib import Path
 
 import sartor
+from _minilm import MiniLM, sentences
 from sartor.finetune import FinetuneOptions
+from sartor.tasks import as_task
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import scenes
@@ -23,8 +26,15 @@ _ROW = "{:13} {:9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7} {:>8}"
 _HEADINGS = ("task", "metric", "original", "uniform", "found", "tuned", "verified", "size", "s")
 
 
+def _case(name: str, asked: argparse.Namespace) -> scenes.Case:
+    if name != "minilm":
+        return scenes.CASES[name](asked.steps)
+    network = MiniLM.load(asked.minilm)
+    return scenes.Case(as_task("embedding"), network, sentences(asked.minilm, 256))
+
+
 def _journey(name: str, asked: argparse.Namespace, folder: Path) -> str:
-    case = scenes.CASES[name](asked.steps)
+    case = _case(name, asked)
     started = time.perf_counter()
     options = sartor.SearchOptions(
         episodes=asked.episodes, finalists=3, anyway=True, seed=asked.seed
@@ -57,7 +67,9 @@ def _journey(name: str, asked: argparse.Namespace, folder: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("tasks", nargs="*", choices=[*scenes.CASES, []], metavar="TASK")
+    names = [*scenes.CASES, "minilm"]
+    parser.add_argument("tasks", nargs="*", choices=[*names, []], metavar="TASK")
+    parser.add_argument("--minilm", type=Path, help="folder of all-MiniLM-L6-v2, for task minilm")
     parser.add_argument("--steps", type=int, default=400, help="of training the originals")
     parser.add_argument("--episodes", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=10)

@@ -19,6 +19,7 @@ def test_there_is_an_example_of_every_family():
         "OPERATORS",
         "SOURCES",
         "TRACKERS",
+        "TASKS",
     ]
 
 
@@ -35,6 +36,7 @@ result = sartor.compress(
 )
 assert result.report.agent == "coin"
 assert result.report.reward == "frugal"
+assert sartor.tasks.as_task("depth").metric == "within a tenth"
 """
     script = tmp_path / "examples.py"
     script.write_text("\n".join([*EXAMPLES, use]), encoding="utf-8")

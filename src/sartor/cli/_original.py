@@ -35,6 +35,6 @@ class Original:
             folder,
             model=self.model,
             weights=self.weights,
-            data=self.data,
+            data=self.data or None,
             task=self.task or None,
         )

@@ -112,10 +112,10 @@ def goal_words(reached: Reached, best: Entry, metric: str) -> str:
 def tuned_words(report: FinetuneReport) -> str:
     """What came of a fine-tuning."""
     validation = accuracy_words(report.validation)
-    parts = [f"validation {validation}"]
+    parts = [f"validation {report.metric} {validation}"]
     if report.test is not None:
         test = accuracy_words(report.test)
-        parts.append(f"test {test}")
+        parts.append(f"test {report.metric} {test}")
 
     taught = ""
     if report.options.distill:
@@ -123,7 +123,7 @@ def tuned_words(report: FinetuneReport) -> str:
     epochs = counted(len(report.epochs), "epoch")
     kept = members_words(report.members)
     accuracies = "; ".join(parts)
-    return f"Fine-tuned for {epochs}{taught}: {report.metric} in {accuracies}; {kept}."
+    return f"Fine-tuned for {epochs}{taught}: {accuracies}; {kept}."
 
 
 def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:

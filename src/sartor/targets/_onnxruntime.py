@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sartor.machine import Float32Array, require
 from sartor.targets._exporting import running
 from sartor.targets._onnx_names import BIASED, CLIPPED
 from sartor.targets._onnx_target import OnnxTarget
+from sartor.targets._random_inputs import random_inputs
 
 _PROFILED_RUNS = 50
 #: Only what ends the process is printed: everything else is raised.
@@ -99,13 +101,13 @@ class OnnxRuntimeSession:
             self.batch = first
 
         rng = np.random.default_rng(0)
-        self._fixed: dict[str, Float32Array] = {}
+        self._fixed: dict[str, NDArray[Any]] = {}
         for item in inputs:
             _, *sides = item.shape
             shape = [self.batch or timed]
             shape += [side if isinstance(side, int) else 1 for side in sides]
-            numbers = rng.standard_normal(shape)
-            self._fixed[item.name] = numbers.astype(np.float32)
+            whole = "int" in item.type
+            self._fixed[item.name] = random_inputs(shape, whole=whole, rng=rng)
 
     @classmethod
     def open(cls, runtime: Any, artifact: Path, options: Any, timed: int) -> OnnxRuntimeSession:

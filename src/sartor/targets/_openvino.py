@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sartor.errors import UsageError
 from sartor.machine import Float32Array, require
 from sartor.targets._exporting import running
 from sartor.targets._onnx_target import OnnxTarget, processor
+from sartor.targets._random_inputs import random_inputs
 
 
 class OpenVinoTarget(OnnxTarget):
@@ -79,12 +81,13 @@ class OpenVinoSession:
             self.batch = first.get_length()
 
         rng = np.random.default_rng(0)
-        self._fixed: list[Float32Array] = []
+        self._fixed: list[NDArray[Any]] = []
         for item in model.inputs:
             _, *sides = item.partial_shape
             lengths = [side.get_max_length() for side in sides]
-            numbers = rng.standard_normal([self.batch or timed, *lengths])
-            self._fixed.append(numbers.astype(np.float32))
+            shape = [self.batch or timed, *lengths]
+            whole = item.element_type.is_integral()
+            self._fixed.append(random_inputs(shape, whole=whole, rng=rng))
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         """All outputs."""

@@ -29,6 +29,7 @@ class Segmentation(Task):
     Args:
         ignored: The label of pixels that do not count.
 
+    >>> import torch
     >>> scores = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 1.0]]).view(1, 2, 1, 3)
     >>> meter = Segmentation().meter()
     >>> meter.update((scores,), torch.tensor([[[0, 1, 255]]]))

@@ -55,6 +55,9 @@ def _gradients(
 
     def visit(node: fx.Node, value: Any) -> None:
         if node.op == "call_module" and node.target in network.layer_by_name:
+            if not value.requires_grad:
+                # Behind inputs of whole numbers, such as words, gradients flow from here on.
+                value.requires_grad_()
             calls.append((str(node.target), value))
 
     with torch.enable_grad():
