@@ -28,12 +28,15 @@ from sartor.compression import CompressOptions
 from sartor.data import Images
 from sartor.finetune import FinetuneOptions
 from sartor.graph import trace
+from sartor.models import InputOptions
 from sartor.pipeline import SearchOptions
 from sartor.problem import Method
 from sartor.runs import Run, RunConfig
 from sartor.tasks import divergences, first_tensor
 
 MODEL = "efficientnet_lite0"
+#: Its mean and standard deviation stand in the file of its weights.
+INPUTS = InputOptions(resize=(256,), crop=(224,), interpolation="bicubic")
 _BATCH = 50
 
 
@@ -155,9 +158,7 @@ class Photos:
             model=MODEL,
             weights=self.shared / "models/efficientnet_lite0-imagenet.safetensors",
             data=str(self.shared / "data/imagenet1000"),
-            resize=256,
-            crop=224,
-            interpolation="bicubic",
+            inputs=INPUTS,
             budget=case.budget,
             out=self.out / case.name,
             threads=self.threads,
@@ -167,7 +168,7 @@ class Photos:
     def _distillation(self) -> FinetuneOptions:
         return FinetuneOptions(
             epochs=self.epochs,
-            batch=32,
+            batch=16,
             distill=1.0,
             temperature=1.0,
             ema=0.9,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -31,6 +33,7 @@ from sartor.compression.refitting import (
     Refitter,
     as_matrix,
     error_curve,
+    images_at_once,
     keep_largest,
 )
 from sartor.compression.slicing import narrow
@@ -39,6 +42,8 @@ from sartor.errors import DataError
 from sartor.graph import Network
 from sartor.machine import BoolArray, FloatArray
 from sartor.policy import Policy
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Compressor:
@@ -90,20 +95,18 @@ class Compressor:
         if self.images is None:
             return None
 
-        images = self.images[: self.options.images]
         # A GPU is fast enough in fp32, in which its fits are those of the CPU.
         dtype = torch.float32
         if self.device.type == "cpu":
             dtype = fastest_dtype(self.network.module, (self.images,))
-        return self._make_refitter(images, dtype)
+        return self._make_refitter(self.options.images, dtype)
 
     @cached_property
     def final_refitter(self) -> Refitter | None:
         """Refits what is delivered; None without calibration images."""
         if self.images is None:
             return None
-        images = self.images[: self.options.final_images]
-        return self._make_refitter(images, torch.float32)
+        return self._make_refitter(self.options.final_images, torch.float32)
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -166,7 +169,7 @@ class Compressor:
                 "none were given"
             )
 
-        images = self.images[: self.options.range_images]
+        images = self._fitting(self.options.range_images)
         folded, ranges = self._folded_of(policy, final=final)
         return quantize(
             folded,
@@ -179,8 +182,7 @@ class Compressor:
 
     @cached_property
     def _input_ranges(self) -> dict[str, tuple[float, float]]:
-        assert self.images is not None
-        images = self.images[: self.options.range_images]
+        images = self._fitting(self.options.range_images)
         return input_ranges(self.network, images)
 
     def _folded_of(self, policy: Policy, *, final: bool) -> tuple[fx.GraphModule, Ranges]:
@@ -238,12 +240,31 @@ class Compressor:
             everywhere=True,
         )
 
-    def _make_refitter(self, images: Tensor, dtype: torch.dtype) -> Refitter:
+    def _fitting(self, count: int) -> Tensor:
+        """The first ``count`` calibration images, or as many as fit into memory."""
+        assert self.images is not None
+        most = images_at_once(self.network)
+        wanted = min(count, len(self.images))
+        if wanted > most:
+            _LOGGER.info(
+                "%d of %d calibration images are used, more would not fit into memory",
+                most,
+                wanted,
+            )
+        return self.images[: min(wanted, most)]
+
+    def _make_refitter(self, count: int, dtype: torch.dtype) -> Refitter:
+        assert self.images is not None
+        images = self._fitting(count)
+        # As many samples of each layer as were asked for, of fewer images.
+        wanted = min(count, len(self.images)) * self.options.positions
+        positions = math.ceil(wanted / len(images))
+
         generator = torch.Generator().manual_seed(self.seed)
         calibration = Calibration.record(
             self.network,
             images,
-            positions=self.options.positions,
+            positions=positions,
             generator=generator,
         )
         return Refitter(

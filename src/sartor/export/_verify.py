@@ -19,7 +19,7 @@ from sartor.export._format import Format
 from sartor.export._memory import peak_memory
 from sartor.export._registry import FORMATS, find_format
 from sartor.export._verification import Verification
-from sartor.scoring import ImageScorer, Tally
+from sartor.scoring import ImageScorer, Tally, pass_size
 from sartor.targets import SURE, Comparison, Session, Target, TargetOptions
 from sartor.tasks import CLASSIFICATION, Task
 
@@ -138,7 +138,7 @@ def _beside_original(
 def _accuracy(session: Session, test: Images, task: Task) -> float:
     """The metric of what an artifact answers."""
     tally = Tally(task)
-    for inputs, numbers in _batches(test, session.batch or _BATCH):
+    for inputs, numbers in _batches(test, session.batch or pass_size(test, _BATCH)):
         arrays = session.run([inputs.numpy()])
         tensors = [torch.from_numpy(array) for array in arrays]
         outputs = task.outputs(tensors)

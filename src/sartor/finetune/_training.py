@@ -23,6 +23,7 @@ from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._private_state import PrivateState, device_of_process, make_accelerator
 from sartor.machine import CPU, channels_last, reproducible, require, room_for_inputs, seeded
 from sartor.policy import Policy
+from sartor.scoring import pass_size
 from sartor.tasks import CLASSIFICATION, Task, first_batch
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Training:
             image = train.batch(slice(0, 1))
 
             refolds = is_quantized(candidate)
-            examples = (train.batch(slice(0, _STATISTICS)),)
+            few = pass_size(train, _STATISTICS)
+            examples = (train.batch(slice(0, few)),)
             student = unfold(candidate, examples) if refolds else trainable_copy(candidate)
             outputs = first_batch(student, image, "the network", task)
             task.require(outputs, train.labels)

@@ -3,6 +3,7 @@ from ._evaluator import Evaluator as Evaluator
 from ._evaluator import Outcome as Outcome
 from ._images import ImageScorer as ImageScorer
 from ._inputs import Inputs as Inputs
+from ._inputs import pass_size as pass_size
 from ._interval import Interval as Interval
 from ._interval import accuracy_interval as accuracy_interval
 from ._interval import change_interval as change_interval

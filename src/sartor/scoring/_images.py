@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from sartor.compression import device_of, fastest_dtype, fold, is_quantized, on_device
 from sartor.data import Images
 from sartor.machine import CPU, reproducible
-from sartor.scoring._inputs import Inputs
+from sartor.scoring._inputs import Inputs, pass_size
 from sartor.scoring._race import estimate, is_hopeless
 from sartor.scoring._score import Score
 from sartor.scoring._tally import Tally
@@ -77,7 +77,9 @@ class ImageScorer:
         self._original = original
         self._deployment = deployment
         self._device = device
-        self._batch = _BATCH if device.type == "cpu" else _BATCH_ON_GPU
+        self._batch = _BATCH_ON_GPU
+        if device.type == "cpu":
+            self._batch = pass_size(images, _BATCH)
 
     @classmethod
     def in_fastest_dtype(

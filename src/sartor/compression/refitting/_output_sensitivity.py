@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from sartor.compression.refitting._memory import images_with_gradients
 from sartor.graph import Network, Walk, tensors_in
 
 _BATCH = 32
@@ -28,8 +29,9 @@ def output_sensitivity(
 
     # In batches, since gradients of all calls are in memory at once.
     count = len(inputs[0])
-    for start in range(0, count, _BATCH):
-        chosen = slice(start, start + _BATCH)
+    size = min(_BATCH, images_with_gradients(network))
+    for start in range(0, count, size):
+        chosen = slice(start, start + size)
         batch = [item[chosen] for item in inputs]
 
         for name, gradient in _gradients(network, batch, generator):
