@@ -130,11 +130,11 @@ class Images:
         stored = self.pixels[chosen].to(device)
         pixels = _in_channels(stored, self.channels)
         if pixels.dtype == torch.uint8:
-            x = pixels.float() / 255
+            x = pixels.float().div_(255)
         elif _are_words(pixels):
             return pixels
         else:
-            x = pixels.float()
+            x = pixels.to(torch.float32, copy=True)
         if not self.mean:
             return x
 
@@ -144,7 +144,8 @@ class Images:
         mean = torch.tensor(self.mean, device=x.device).view(shape)
         std = torch.tensor(self.std, device=x.device).view(shape)
 
-        return (x - mean) / std
+        # In place: each copy of many photos is as large as all of them.
+        return x.sub_(mean).div_(std)
 
 
 def _in_channels(pixels: Tensor, count: int | None) -> Tensor:

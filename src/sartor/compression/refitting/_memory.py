@@ -7,7 +7,7 @@ import math
 from sartor.graph import LayerSpec, Network
 
 #: What the values of a network may take while it is refitted, in bytes.
-ROOM = 2**30
+ROOM = 3 * 2**27
 _BYTES = 4
 #: Tensors of the largest size that are in memory at once: read, written, a shortcut.
 _AT_ONCE = 3
@@ -22,7 +22,7 @@ def images_at_once(network: Network) -> int:
     >>> from sartor.graph import trace
     >>> model = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3, padding=1))
     >>> images_at_once(trace(model, torch.zeros(1, 3, 32, 32)))
-    1365
+    512
     """
     largest = max((_values(layer) for layer in network.layers), default=1)
     return max(1, ROOM // (largest * _BYTES * _AT_ONCE))
