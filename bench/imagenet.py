@@ -110,6 +110,7 @@ class Photos:
         run = Run.of(self._config(case))
         result = run.search(resume=True)
         seconds = time.perf_counter() - started
+        peak = _peak_bytes()
 
         data = result.subject.data
         assert data is not None
@@ -123,7 +124,6 @@ class Photos:
         run.export("onnx")
         verified = run.verify("onnx")
 
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return {
             "case": case.name,
             "budget": case.budget,
@@ -136,7 +136,8 @@ class Photos:
             "faults": verified.faults,
             "seconds_search": seconds,
             "seconds_distil": time.perf_counter() - trained_from,
-            "peak_bytes": peak,
+            "peak_search": peak,
+            "peak_distil": _peak_bytes(),
         }
 
     def _config(self, case: Case) -> RunConfig:
@@ -168,7 +169,7 @@ class Photos:
     def _distillation(self) -> FinetuneOptions:
         return FinetuneOptions(
             epochs=self.epochs,
-            batch=16,
+            batch=8,
             distill=1.0,
             temperature=1.0,
             ema=0.9,
@@ -183,6 +184,11 @@ class Photos:
             "validation": _compared(original, network, validation),
             "test": _compared(original, network, test),
         }
+
+
+def _peak_bytes() -> int:
+    """The most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @torch.no_grad()
@@ -239,12 +245,12 @@ def _costs(run: dict[str, Any], stage: str) -> Iterator[str]:
 
     yield f"{run['ratio']['macs']:.3f}"
     if stage == "found":
-        yield from ("", f"{run['seconds_search']:.0f}", "")
+        yield from ("", f"{run['seconds_search']:.0f}", f"{run['peak_search'] / 2**30:.2f}")
         return
     latency = run["verified"]
     yield f"{latency['relative']:.3f} ({latency['low']:.3f} – {latency['high']:.3f})"
     yield f"{run['seconds_distil']:.0f}"
-    yield f"{run['peak_bytes'] / 2**30:.2f}"
+    yield f"{run['peak_distil'] / 2**30:.2f}"
 
 
 if __name__ == "__main__":
