@@ -36,8 +36,6 @@ from sartor.progress import Event
 from sartor.runs import Result, compress
 from sartor.search import Episode, EpisodeScored
 
-#: In place of a network that this version does not have.
-_INSTEAD = {"efficientnet_lite0": "mobilenet_v2"}
 #: Images that batch norms of random weights are set up by.
 _STATISTICS = 64
 
@@ -197,8 +195,6 @@ def _median(values: Sequence[float]) -> float:
 
 def _subject(arguments: Arguments, number: int, name: str) -> Subject:
     """A network and its images: photos or noise, trained weights or random ones."""
-    if name in _INSTEAD and name not in models.NAMES:
-        name = _INSTEAD[name]
     weights = arguments.weights[number] if number < len(arguments.weights) else None
     place = arguments.data[number] if number < len(arguments.data) else "none"
 
@@ -208,7 +204,8 @@ def _subject(arguments: Arguments, number: int, name: str) -> Subject:
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
     if weights is not None:
         models.load_weights(model, weights)
-        mean, std = models.normalisation(weights)
+        known = models.known_preprocessing(name, weights)
+        mean, std = known.mean, known.std
 
     count = arguments.reward_images + arguments.calibration
     if place == "none":
