@@ -1,5 +1,6 @@
 """Where decoded images lie: in memory, on disk, found again, gone on with after a kill."""
 
+import contextlib
 import json
 import os
 import signal
@@ -98,7 +99,7 @@ def test_what_was_decoded_is_found_again(folder, tmp_path, monkeypatch):
     assert not all("val" in name for name in decodings)
 
 
-SLOW = """
+STUCK = """
 import sys, time
 from pathlib import Path
 from sartor import data
@@ -107,30 +108,40 @@ from sartor.data.decoding import _kept
 
 _kept._EVERY = 0.0
 apply = Preprocessing.apply
+names = []
 
-def slowly(self, image, name):
-    time.sleep(0.005)
+def stuck(self, image, name):
+    names.append(name)
+    if len(names) > 135:
+        time.sleep(600)
     return apply(self, image, name)
 
-Preprocessing.apply = slowly
+Preprocessing.apply = stuck
 storage = Storage(Path(sys.argv[2]), memory=0, workers=1)
 size = Preprocessing(resize=8, crop=8)
 data.load(sys.argv[1], calibration=1, preprocessing=size, storage=storage)
 """
 
 
+def noted(folder):
+    """How many images each decoding noted to be done."""
+    found = []
+    for note in folder.glob(".*.json"):
+        # It is removed when all are done.
+        with contextlib.suppress(FileNotFoundError):
+            found.append(json.loads(note.read_text())["done"])
+    return found
+
+
 def test_decoding_that_was_killed_goes_on_where_it_stood(folder, tmp_path, monkeypatch):
-    process = subprocess.Popen([sys.executable, "-c", SLOW, str(folder), str(tmp_path)])
+    process = subprocess.Popen([sys.executable, "-c", STUCK, str(folder), str(tmp_path)])
     deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".*.json")):
+    while noted(tmp_path) != [128]:
         assert process.poll() is None, "it ended before it noted how far it was"
         assert time.monotonic() < deadline
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    (noted,) = tmp_path.glob(".*.json")
-    done = json.loads(noted.read_text())["done"]
-    assert 0 < done < 140
 
     decodings = []
     apply = Preprocessing.apply
@@ -143,8 +154,8 @@ def test_decoding_that_was_killed_goes_on_where_it_stood(folder, tmp_path, monke
     storage = Storage(tmp_path, memory=0, workers=1)
     loaded = data.load(folder, calibration=1, preprocessing=SMALL, storage=storage)
     validation = [name for name in decodings if "/val/" in name]
-    # The first chunk is decoded again, to know how large images are.
-    assert len(validation) == 64 + 140 - done
+    # The first chunk is decoded again, to know how large images are; then only what was left.
+    assert len(validation) == 64 + 140 - 128
     monkeypatch.undo()
     plain = data.load(folder, calibration=1, preprocessing=SMALL)
     assert same(loaded.validation, plain.validation)
