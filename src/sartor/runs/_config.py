@@ -32,8 +32,8 @@ class RunConfig:
         model: Zoo name, timm:NAME, torchvision:NAME, or package.module:callable.
         weights: Its trained weights: a .safetensors file, or one of torch.save (.pt, .pth, .ckpt).
         pretrained: Fetch the weights that timm or torchvision have for their network.
-        data: Folder of Parquet files or of images, digits, or package.module:callable that gives the
-            data: a DataLoader, a Dataset, an iterable, or a mapping of splits to these.
+        data: Folder of Parquet files or of images, digits, or package.module:callable that gives
+            the data: a DataLoader, a Dataset, an iterable, or a mapping of splits to these.
         task: What the network is for: classification, classification-top5, multi-label,
             segmentation, regression, detection, embedding, or package.module:OBJECT.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%,
