@@ -555,7 +555,7 @@ def test_the_command_trains_what_a_search_found(weights, tmp_path, capsys):
     main(["report", run])
     card = (tmp_path / "run/report/MODEL_CARD.md").read_text()
     assert 'sartor.load("run/finetuned")' in card
-    assert f"validation before {100 * report['validation']['before']:.2f} %" in card
+    assert f"validation top-1 before {100 * report['validation']['before']:.2f} %" in card
     assert card.count("Verified in onnxruntime") == 1
     (tmp_path / "run/finetuned/model.safetensors").unlink()
     capsys.readouterr()

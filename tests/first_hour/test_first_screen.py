@@ -39,7 +39,7 @@ def test_faults_and_intervals_are_in_the_verdict(run):
     assert "(-3.1 to +0.4)" in found.sentence
     assert found.sentence.endswith("1 fault: the file is slower")
     assert [figure.name for figure in found.figures] == [
-        "accuracy",
+        "top-1",
         "parameters",
         "verified",
         "faults",
