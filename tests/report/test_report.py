@@ -184,7 +184,9 @@ def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsy
     (missed / "result.json").write_text(
         json.dumps({**result, "budget_met": False, "latencies_unsettled": 3})
     )
-    measured = SimpleNamespace(runtime="a runtime", device="a device", accuracy=0.1, images=300)
+    measured = SimpleNamespace(
+        runtime="a runtime", device="a device", accuracy=0.1, images=300, metric="top-1"
+    )
     faulty = VerifiedRun(measured, ("accuracy is 10.00 %",), (), missed)
     sentences = [
         f"the budget {result['budget']} was NOT met",
@@ -193,7 +195,7 @@ def test_what_is_not_as_promised_is_said_wherever_one_looks(run, tmp_path, capsy
     described_run = Run(missed)
     described_run.verified = (faulty,)
     described = card(described_run)
-    measured = "Run in a runtime on a device: 10.00 % on 300 images."
+    measured = "Run in a runtime on a device: top-1 10.00 % on 300 images."
     fault = "**Not as promised: accuracy is 10.00 %.**"
     assert f"{measured} {fault}" in described
     main(["show", str(missed)])
