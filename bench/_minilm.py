@@ -60,7 +60,8 @@ class MiniLM(nn.Module):
         for layer in self.layers:
             x = layer(x, padding)
         total = (x * is_word[:, :, None]).sum(1)
-        return total / is_word.sum(1)[:, None]
+        # Stored networks are laid out by zeros, which are no words.
+        return total / is_word.sum(1).clamp_min(1.0)[:, None]
 
     @classmethod
     def load(cls, folder: Path) -> MiniLM:

@@ -30,7 +30,7 @@ def _case(name: str, asked: argparse.Namespace) -> scenes.Case:
     if name != "minilm":
         return scenes.CASES[name](asked.steps)
     network = MiniLM.load(asked.minilm)
-    return scenes.Case(as_task("embedding"), network, sentences(asked.minilm, 256))
+    return scenes.Case(as_task("embedding"), network, sentences(asked.minilm, 128))
 
 
 def _journey(name: str, asked: argparse.Namespace, folder: Path) -> str:
