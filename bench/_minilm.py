@@ -126,7 +126,8 @@ def sentences(folder: Path, count: int) -> Data:
         rows = [_numbers(text, vocabulary) for text in list(texts)[:count]]
         # Labels do not count: what is right is what the original says.
         splits.append(Images(torch.tensor(rows), torch.zeros(len(rows))))
-    return Data(*splits)
+    calibration, validation, test = splits
+    return Data(calibration, validation, test)
 
 
 def _of_module(name: str) -> Iterator[str]:
