@@ -62,7 +62,7 @@ def accuracy_interval(accuracy: float, images: int) -> Interval:
 
     >>> found = accuracy_interval(0.913, 5000)
     >>> round(found.low, 3), round(found.high, 3)
-    (0.905, 0.921)
+    (0.905, 0.92)
     """
     spread = _Z**2 / images
     middle = (accuracy + spread / 2) / (1 + spread)
