@@ -19,6 +19,7 @@ from sartor import demo
 from sartor.cli import main, parse
 from sartor.finetune import Teacher
 from sartor.graph import trace
+from sartor.models import InputOptions
 from sartor.runs import Run, RunConfig
 
 
@@ -558,11 +559,14 @@ def test_the_command_of_a_run_says_all_of_its_options(tmp_path):
         compress=compress,
     )
     config = RunConfig(
-        "resnet20",
-        tmp_path / "a.safetensors",
-        "digits",
-        "latency<=0.3,macs<=50%",
-        tmp_path,
+        model="resnet20",
+        weights=tmp_path / "a.safetensors",
+        data="digits",
+        budget="latency<=0.3,macs<=50%",
+        out=tmp_path,
+        inputs=InputOptions(
+            mean=(0.5,), std=(0.25,), resize=(256, 320), crop=(224,), interpolation="bicubic"
+        ),
         options=options,
     )
     program, *arguments = shlex.split(config.command)

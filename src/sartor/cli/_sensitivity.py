@@ -121,6 +121,8 @@ class MeasureSensitivity:
             inputs=self.inputs,
         )
         subject, data = source.load_both(self.images)
+        for sentence in data.remarks:
+            console.print(sentence)
         images = data.calibration.normalized()
         network = keep_safe_groups(trace(subject.model, images[:1]))
         compressor = Compressor(network_on(network, device), None, CompressOptions(), self.seed)
