@@ -30,9 +30,8 @@ from sartor import models
 from sartor.compression import CompressOptions
 from sartor.data import Data, Images, Preprocessing
 from sartor.errors import SartorError
-from sartor.machine import choose_device, describe_device, require
+from sartor.machine import Event, choose_device, describe_device, require
 from sartor.pipeline import SearchOptions
-from sartor.progress import Event
 from sartor.runs import Result, compress
 from sartor.search import Episode, EpisodeScored
 

@@ -12,9 +12,7 @@ from . import models as models
 from . import pipeline as pipeline
 from . import policy as policy
 from . import problem as problem
-from . import progress as progress
 from . import registry as registry
-from . import rewards as rewards
 from . import runs as runs
 from . import scoring as scoring
 from . import search as search
@@ -31,10 +29,10 @@ from .finetune import FinetuneOptions as FinetuneOptions
 from .finetune import Teacher as Teacher
 from .graph import Network as Network
 from .graph import trace as trace
+from .machine import Progress as Progress
 from .pipeline import Report as Report
 from .pipeline import SearchOptions as SearchOptions
 from .policy import Policy as Policy
-from .progress import Progress as Progress
 from .runs import FinetuneReport as FinetuneReport
 from .runs import Result as Result
 from .runs import Run as Run

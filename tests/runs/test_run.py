@@ -202,7 +202,7 @@ def test_resuming_with_another_base_needs_the_same_policy(model, data, tmp_path)
 
 
 def test_objects_are_taken_where_names_are(model, data):
-    class Fidelity(type(sartor.rewards.as_reward("fidelity"))):
+    class Fidelity(type(sartor.scoring.rewards.as_reward("fidelity"))):
         name = "mine"
 
     result = sartor.compress(

@@ -20,8 +20,8 @@ from sartor.errors import BudgetError, DataError, PolicyError, RunError, UsageEr
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
-from sartor.rewards import REWARDS
 from sartor.scoring import Outcome
+from sartor.scoring.rewards import REWARDS
 from sartor.targets import SURE, Deployment, LatencyTable, Patience, _deployment
 from sartor.testing import FakeTarget
 

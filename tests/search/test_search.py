@@ -17,9 +17,9 @@ from sartor import demo
 from sartor.agents import AGENTS
 from sartor.cost import Cost
 from sartor.errors import BudgetError, RunError, UsageError
-from sartor.rewards import REWARDS
 from sartor.runs import Run, RunConfig
 from sartor.scoring import Outcome
+from sartor.scoring.rewards import REWARDS
 from sartor.search import Study
 from sartor.search._interruption import Interruption
 

@@ -22,6 +22,13 @@ from ._logging import quiet_logger as quiet_logger
 from ._memory_format import channels_last as channels_last
 from ._optional import require as require
 from ._process import is_main as is_main
+from ._progress import Event as Event
+from ._progress import Note as Note
+from ._progress import Phase as Phase
+from ._progress import Progress as Progress
+from ._progress import Step as Step
+from ._progress import Waiting as Waiting
+from ._progress import silent as silent
 from ._random import seeded as seeded
 from ._seed import require_seed as require_seed
 from ._structure import structure as structure

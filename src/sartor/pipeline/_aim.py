@@ -9,7 +9,7 @@ from pathlib import Path
 from sartor.agents import RULES, SearchContext
 from sartor.budget import Bounded, Budget, Goal
 from sartor.errors import BudgetError
-from sartor.machine import IntArray
+from sartor.machine import IntArray, Progress, Step
 from sartor.pipeline._goal import (
     Attempt,
     Reached,
@@ -21,7 +21,6 @@ from sartor.pipeline._goal import (
 )
 from sartor.pipeline._judge import Judge, Verdict
 from sartor.problem import Problem
-from sartor.progress import Progress, Step
 from sartor.scoring import change_interval
 
 #: Decides what a search is given: the best of the rules where nothing was searched.

@@ -9,7 +9,7 @@ from sartor.budget import Budget
 from sartor.errors import BudgetError, UsageError
 from sartor.pipeline._options import SearchOptions
 from sartor.pipeline._setup import make_target
-from sartor.rewards import Reward, as_reward
+from sartor.scoring.rewards import Reward, as_reward
 from sartor.targets import Target
 
 
@@ -64,7 +64,7 @@ def choose_reward(
     else:
         raise UsageError(
             f"reward is {reward!r}; it must be a name, or an object of a subclass of "
-            "sartor.rewards.Reward"
+            "sartor.scoring.rewards.Reward"
         )
 
     if chosen.needs_images and not has_images:

@@ -17,13 +17,11 @@ from torch import fx, nn
 from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
-from sartor.machine import IntArray
+from sartor.machine import IntArray, Progress, Step, silent
 from sartor.pipeline._goal import Reached
 from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio, Timed
 from sartor.policy import Policy
 from sartor.problem import Problem
-from sartor.progress import Progress, Step, silent
-from sartor.rewards import Reward
 from sartor.scoring import (
     ImageScorer,
     Interval,
@@ -33,6 +31,7 @@ from sartor.scoring import (
     change_interval,
     mean_interval,
 )
+from sartor.scoring.rewards import Reward
 from sartor.targets import SURE, Comparison, Deployment
 from sartor.tasks import CLASSIFICATION, Task
 

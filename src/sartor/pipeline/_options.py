@@ -12,7 +12,7 @@ from sartor.errors import UsageError
 from sartor.machine import require_device_name, require_seed
 from sartor.problem import Granularity, Method
 from sartor.registry import Registry
-from sartor.rewards import REWARDS
+from sartor.scoring.rewards import REWARDS
 from sartor.targets import DEVICE, NUMBER, PRECISION, TARGETS, TargetOptions
 
 #: The agent of the measured search in docs/results.md (c), and the rules it starts from.

@@ -10,9 +10,9 @@ from torch import nn
 
 from sartor.data import Data
 from sartor.errors import UsageError
+from sartor.machine import Event
 from sartor.pipeline._options import SearchOptions
 from sartor.pipeline.diagnosis import Cause, diagnose, likely_cause
-from sartor.progress import Event
 from sartor.scoring import Interval, Score, Scorer, accuracy_interval, mean_interval
 from sartor.tasks import Classification, Task, first_tensor
 

@@ -12,7 +12,7 @@ from sartor.agents import SearchContext, name_of
 from sartor.budget import Budget
 from sartor.compression.modules import on_device, trainable_copy
 from sartor.errors import UsageError
-from sartor.machine import CPU, describe_device, enough_memory, reproducible
+from sartor.machine import CPU, Progress, Step, describe_device, enough_memory, reproducible, silent
 from sartor.pipeline._aim import Aim
 from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
 from sartor.pipeline._found import Found, SearchFiles
@@ -26,7 +26,6 @@ from sartor.pipeline._setup import make_problem, make_scorer, multiple_of
 from sartor.pipeline._timed import time_delivered
 from sartor.policy import Policy
 from sartor.problem import Problem
-from sartor.progress import Progress, Step, silent
 from sartor.scoring import Evaluator, Scorer
 from sartor.search import (
     Episode,

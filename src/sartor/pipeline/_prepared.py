@@ -27,8 +27,8 @@ from sartor.pipeline._options import SearchOptions
 from sartor.pipeline._settings import settings_of
 from sartor.pipeline._setup import make_compressor, read_base
 from sartor.policy import Policy
-from sartor.rewards import Reward
 from sartor.scoring import with_own_labels
+from sartor.scoring.rewards import Reward
 from sartor.targets import Target
 from sartor.tasks import CLASSIFICATION, Task, as_task
 

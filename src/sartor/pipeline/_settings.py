@@ -10,7 +10,7 @@ from sartor.agents import AgentFactory, name_of
 from sartor.budget import Budget
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
-from sartor.rewards import Reward
+from sartor.scoring.rewards import Reward
 from sartor.targets import Target
 from sartor.tasks import Task
 

@@ -22,11 +22,10 @@ from sartor.compression import (
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.graph import Network, trace
-from sartor.machine import choose_device
+from sartor.machine import Progress, Step, choose_device
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
 from sartor.problem import Multiples, Precision, Problem, SearchSpace
-from sartor.progress import Progress, Step
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.targets import Deployment, LatencyTable, Target
 from sartor.tasks import Task

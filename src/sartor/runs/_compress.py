@@ -10,16 +10,15 @@ from torch import Tensor, nn
 
 from sartor.agents import AgentFactory
 from sartor.budget import Budget
-from sartor.machine import crowding_now
+from sartor.machine import Note, Progress, Step, crowding_now
 from sartor.models import InputOptions, read_preprocessing
 from sartor.pipeline import Pipeline, SearchOptions
-from sartor.progress import Note, Progress, Step
-from sartor.rewards import Reward
 from sartor.runs._config import RunConfig, calibration_count
 from sartor.runs._layout import Layout
 from sartor.runs._run import Result, Run
 from sartor.runs._subject import SubjectSource, as_source
 from sartor.runs.progress import as_progress
+from sartor.scoring.rewards import Reward
 from sartor.targets import Target
 from sartor.tasks import Task
 
@@ -71,7 +70,7 @@ def compress(
         out: Folder of the run. Every episode is on disk at once; a search that was interrupted
             goes on where it stopped when it is called again.
         progress: Whether to show on standard error what goes on: if not given, on a terminal and
-            in a notebook only. Or what is called with each event (`sartor.progress.Event`).
+            in a notebook only. Or what is called with each event (`sartor.machine.Event`).
 
     Raises `UsageError` for an original that is not what its user thinks: no better than guessing,
     or not as accurate as the options ``expect``; `BudgetError` for a budget that cannot be met,

@@ -12,9 +12,19 @@ from sartor.compression import Origin, holds_network, save_network
 from sartor.data import ALL
 from sartor.errors import RunError
 from sartor.finetune import Epoch, FinetuneOptions, Teacher
-from sartor.machine import alone_in, choose_device, crowding_now, torch_threads, write_text
+from sartor.machine import (
+    Event,
+    Note,
+    Progress,
+    Step,
+    alone_in,
+    choose_device,
+    crowding_now,
+    silent,
+    torch_threads,
+    write_text,
+)
 from sartor.pipeline import Found, Pipeline, SearchFiles
-from sartor.progress import Event, Note, Progress, Step, silent
 from sartor.registry import import_object
 from sartor.runs._config import RunConfig, calibration_count, command_line, require_threads
 from sartor.runs._finetune import FinetuneReport, Finetuning

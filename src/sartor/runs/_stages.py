@@ -16,11 +16,10 @@ from sartor.cost import CostModel
 from sartor.errors import RunError
 from sartor.finetune import Epoch
 from sartor.graph import trace
-from sartor.machine import read_json, require, write_text
+from sartor.machine import Progress, read_json, require, silent, write_text
 from sartor.pipeline import Ratio, make_target, multiple_of
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
-from sartor.progress import Progress, silent
 from sartor.runs._config import RunConfig, calibration_count, command_line
 from sartor.runs._finetune import TestAccuracy, ValidationAccuracy
 from sartor.runs._layout import Layout, ScheduleLayout

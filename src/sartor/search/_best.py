@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sartor.progress import Event
+from sartor.machine import Event
 from sartor.search._episode import Episode
 
 

@@ -10,11 +10,10 @@ import numpy as np
 
 from sartor.agents import AGENTS, Agent, SearchContext, Trajectory, as_factory, name_of
 from sartor.errors import RunError
-from sartor.machine import FloatArray, IntArray
+from sartor.machine import FloatArray, IntArray, Progress, silent
 from sartor.problem import Problem
-from sartor.progress import Progress, silent
-from sartor.rewards import as_reward
 from sartor.scoring import Evaluator, Outcome
+from sartor.scoring.rewards import as_reward
 from sartor.search._best import EpisodeScored, better
 from sartor.search._env import FEATURES, CompressionEnv
 from sartor.search._episode import Episode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sartor.agents import AgentFactory
-from sartor.rewards import Reward
+from sartor.scoring.rewards import Reward
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from torch import Tensor, fx
 
 from sartor.compression import deployable, device_of
 from sartor.graph import Network
-from sartor.machine import Float32Array, synchronize
-from sartor.progress import Progress, silent
+from sartor.machine import Float32Array, Progress, silent, synchronize
 from sartor.targets._base import Session, Target
 from sartor.targets._batches import of_batch
 from sartor.targets._quiet import QuietGauge

@@ -9,8 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sartor.machine import require
-from sartor.progress import Progress, Waiting, silent
+from sartor.machine import Progress, Waiting, require, silent
 
 #: Seconds to find out which core is least busy.
 _LISTEN = 0.05

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from sartor.finetune import Epoch
-    from sartor.progress import Event
+    from sartor.machine import Event
     from sartor.search import Episode
 
 #: Values by name: ``search/reward``.

@@ -16,8 +16,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from sartor.machine import Event, Note, Step, Waiting
 from sartor.pipeline import OriginalScore
-from sartor.progress import Event, Note, Step, Waiting
 from sartor.runs.progress._words import best_words, original_words, waiting_words
 from sartor.search import EpisodeScored
 

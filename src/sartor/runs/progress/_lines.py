@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from sartor.machine import Event, Note, Step, Waiting
 from sartor.pipeline import OriginalScore
-from sartor.progress import Event, Note, Step, Waiting
 from sartor.runs._units import duration
 from sartor.runs.progress._clock import Clock
 from sartor.runs.progress._words import best_words, original_words, waiting_words

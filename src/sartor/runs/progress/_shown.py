@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
+from sartor.machine import Event, Progress
 from sartor.pipeline import OriginalScore
-from sartor.progress import Event, Progress
 from sartor.runs.progress._lines import Lines
 
 if TYPE_CHECKING:

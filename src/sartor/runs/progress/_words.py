@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sartor.machine import Waiting
 from sartor.pipeline import OriginalScore
-from sartor.progress import Waiting
 from sartor.runs._units import interval_words, percent
 from sartor.search import Episode
 

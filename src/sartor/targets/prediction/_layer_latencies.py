@@ -9,9 +9,8 @@ from typing import Self
 import numpy as np
 
 from sartor.graph import LayerSpec
-from sartor.machine import FloatArray
+from sartor.machine import FloatArray, Step
 from sartor.policy import FULL_WIDTH
-from sartor.progress import Step
 from sartor.targets.prediction._layer_timings import LayerTimings
 from sartor.targets.prediction._surface import terms
 

@@ -14,9 +14,8 @@ from torch import fx
 from sartor.compression import quantize
 from sartor.errors import RunError
 from sartor.graph import LayerSpec
-from sartor.machine import FloatArray
+from sartor.machine import FloatArray, Step
 from sartor.policy import FULL_WIDTH, Policy
-from sartor.progress import Step
 from sartor.targets._deployment import Deployment
 from sartor.targets._timing import Comparison
 from sartor.targets.prediction._layer_shape import LayerShape

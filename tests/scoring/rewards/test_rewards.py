@@ -7,8 +7,8 @@ import pytest
 from sartor.cost import Cost
 from sartor.errors import UsageError
 from sartor.registry import Registry
-from sartor.rewards import REWARDS, Reward, as_reward
 from sartor.scoring import Outcome
+from sartor.scoring.rewards import REWARDS, Reward, as_reward
 
 COST = Cost(macs=1000, params=200, size=800, bops=1)
 
@@ -112,9 +112,7 @@ def test_objects_are_taken_as_they_are_and_unknown_names_refused():
 
 
 def test_listing_names_needs_no_torch():
-    code = "import sys, sartor.rewards, sartor.agents; "
-    code += (
-        "print(list(sartor.rewards.REWARDS), list(sartor.agents.AGENTS), 'torch' in sys.modules)"
-    )
+    code = "import sys, sartor.scoring.rewards, sartor.agents; "
+    code += "print(list(sartor.scoring.rewards.REWARDS), list(sartor.agents.AGENTS), 'torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip().endswith("False")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
-from sartor.rewards._base import Reward
+from sartor.scoring.rewards._base import Reward
 
 if TYPE_CHECKING:
     from sartor.scoring import Outcome

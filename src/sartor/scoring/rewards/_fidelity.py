@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
-from sartor.rewards._base import Reward, log_cost, overrun
+from sartor.scoring.rewards._base import Reward, log_cost, overrun
 
 if TYPE_CHECKING:
     from sartor.scoring import Outcome
