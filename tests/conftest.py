@@ -6,7 +6,7 @@ import torch
 
 import sartor
 from sartor import demo
-from simulated_gpu import simulated_gpu
+from simulated_gpu import simulated_gpu, simulated_is_asked_for
 
 #: The variable that says where real data and trained networks are, and asks for their tests.
 SHARED = "SARTOR_SHARED"
@@ -34,6 +34,8 @@ def shared():
 def gpu(request):
     """A device that is not the CPU: one that is only simulated, and a real one where there is."""
     if request.param == "simulated":
+        if not simulated_is_asked_for():
+            pytest.skip("runs in a process of its own: tests/machine/test_simulated_gpu.py")
         with simulated_gpu() as device:
             yield device
         return

@@ -7,6 +7,7 @@ machine that nothing mixes devices, with numbers that are those of the CPU.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +19,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
+#: The variable that asks for the device when the process begins.
+ASKED_FOR = "SARTOR_SIMULATED_GPU"
 _NAME = "simulated"
 _aten = torch.ops.aten
 #: What moves tensors between devices.
@@ -77,6 +80,15 @@ class _Functions(TorchFunctionMode):
         if function is Tensor.tolist:
             return _plain(args[0]).tolist()
         return function(*args, **(kwargs or {}))
+
+
+def simulated_is_asked_for() -> bool:
+    """Whether this process is for tests on the simulated device.
+
+    It cannot be taken back once torch knows it, and torch must know it before it computes the first
+    gradient.
+    """
+    return os.environ.get(ASKED_FOR) == "1"
 
 
 @contextmanager
@@ -160,3 +172,7 @@ def _is_there(device: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     return value.inner if isinstance(value, OnDevice) else value
+
+
+if simulated_is_asked_for():
+    _register()

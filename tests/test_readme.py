@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from sartor.cli import parse
+from sartor.runs import RunConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -23,7 +24,10 @@ def test_the_python_example_runs_as_it_stands(tmp_path):
     assert (tmp_path / "compressed/model.safetensors").is_file()
 
 
-def test_the_command_takes_every_line_of_the_shell_example():
+def test_the_command_takes_every_line_of_the_shell_example(tmp_path, monkeypatch):
+    # A search is resumed with the options that its folder names.
+    RunConfig(model="resnet20", data="digits").save(tmp_path / "runs/a")
+    monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"^```\n(sartor .*?)```", README, re.DOTALL | re.MULTILINE)
     block = block.replace("--model …", "--model resnet56").replace(
         "search …", "search"

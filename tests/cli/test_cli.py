@@ -262,7 +262,7 @@ BAD_INPUT = {
     "an unknown key in the file of --config": lambda f, w: (
         ["search", f"--config={f / 'wrong.toml'}"],
         2,
-        r"wrong\.toml: options: unknown key 'episods'; allowed are .*episodes",
+        r"wrong\.toml: options: unknown key 'episods'; did you mean 'episodes'\? allowed are",
     ),
     "a wrong type in the file of --config": lambda f, w: (
         ["search", "--config", str(f / "type.toml")],
@@ -479,7 +479,7 @@ def test_what_was_done_with_a_run_is_shown_and_what_comes_next(
     assert "Fine-tuned for 1 epoch, learning from sartor.demo:DigitsNet: validation" in shown
     assert f"after {100 * tuned.validation.after:.2f} %" in shown
     assert f"It is in {folder / 'finetuned'}." in shown
-    assert re.search(r"model\.onnx in onnxruntime .*1 thread: accuracy", shown)
+    assert re.search(r"model\.onnx in onnxruntime .*1 thread: top-1", shown)
     main(["export", str(folder), "--format=pt2"])
     assert "--format pt2" in capsys.readouterr().out, "PyTorch reads it"
 

@@ -13,10 +13,10 @@ from sartor.machine import keep_freed_memory
 if {kept}:
     assert keep_freed_memory()
 for _ in range(20):  # the heap grows until a freed block fits the next
-    torch.empty(6_000_000).fill_(1.0)
+    torch.empty(10_000_000).fill_(1.0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):
-    torch.empty(6_000_000).fill_(1.0)
+    torch.empty(10_000_000).fill_(1.0)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 

@@ -117,7 +117,7 @@ def train(folder):
 def search_with(agent):
     def search(folder):
         images = data.load("digits", calibration=32)
-        options = sartor.SearchOptions(agent=agent, episodes=2, seed_with=())
+        options = sartor.SearchOptions(agent=agent, episodes=2, seed_with=(), anyway=True)
         sartor.compress(demo.DigitsNet(), images, options=options)
 
     return search

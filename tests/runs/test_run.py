@@ -230,7 +230,7 @@ def test_objects_are_taken_where_names_are(model, data):
         ({"reward": "fidelty"}, UsageError, "did you mean 'fidelity'"),
         ({"target": 3}, UsageError, "target is 3; it must be a name, or an object"),
         ({"target": "onnxruntim"}, UsageError, "did you mean 'onnxruntime'"),
-        ({"data": 3}, UsageError, "data is a int; it must be sartor.Data, or a name"),
+        ({"data": 3}, UsageError, "data is a int; allowed are a torch DataLoader or Dataset"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(model, data, wrong, error, sentence):

@@ -135,7 +135,9 @@ def test_an_interrupted_schedule_ends_where_an_uninterrupted_one_does(moment, we
         if len(seen) == {"episode": 9, "epoch": 3}[moment]:  # in the second stage
             raise SystemExit
 
-    observer = Observer(**{f"on_{moment}": stop})
+    observer = Observer(on_epoch=stop)
+    if moment == "episode":
+        observer = Observer(progress=to_episodes(stop))
     broken = plan(weights, tmp_path / "broken", stages)
     with pytest.raises(SystemExit):
         run_schedule(broken, observer)

@@ -84,7 +84,7 @@ def test_layers_without_a_rounded_form_keep_their_precision():
         budget="",
         target=FakeTarget(),
         options=dataclasses.replace(
-            QUICK, methods=("quantize",), baselines=(), seed_with=(), episodes=3
+            QUICK, methods=("quantize",), baselines=(), seed_with=(), episodes=3, anyway=True
         ),
     )
     assert set(result.report["policy"]["weight_bits"]) <= {"head"}

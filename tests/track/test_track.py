@@ -11,6 +11,7 @@ import sartor
 from sartor.cli import main
 from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.runs import Run, RunConfig
+from sartor.search import EpisodeScored
 from sartor.track import TRACKERS, MlflowTracker, TensorBoardTracker, Tracker, trackers
 
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
@@ -108,8 +109,8 @@ def test_a_resumed_search_logs_nothing_twice(weights, tmp_path):
         options=options,
     )
 
-    def stop(episode, best):
-        if episode.number == 2:
+    def stop(event):
+        if isinstance(event, EpisodeScored) and event.episode.number == 2:
             raise SystemExit
 
     with pytest.raises(SystemExit):

@@ -20,6 +20,7 @@ from ._files import write_text as write_text
 from ._lock import alone_in as alone_in
 from ._logging import quiet_logger as quiet_logger
 from ._memory_format import channels_last as channels_last
+from ._optional import is_installed as is_installed
 from ._optional import require as require
 from ._process import is_main as is_main
 from ._progress import Event as Event

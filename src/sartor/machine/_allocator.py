@@ -10,9 +10,10 @@ import sys
 # memory is kept.
 _MMAP_THRESHOLD = -3
 _TRIM_THRESHOLD = -1
-#: Blocks up to this are kept: activations of a hundred small images, or of a few photos. The most
-#: that glibc allows.
-_KEPT_BLOCK = 2**25
+#: Blocks up to this are kept: activations of a hundred small images, or of a few photos.
+_KEPT_BLOCK = 2**27
+# Versions of glibc that limit the threshold of mapping allow at most this.
+_KEPT_BLOCK_LIMITED = 2**25
 #: What is freed at the end of the heap is given back above this: what is kept may not be all that
 #: was ever needed at once.
 _KEPT_IN_ALL = 2**28
@@ -30,4 +31,8 @@ def keep_freed_memory() -> bool:
 
     # None is the process itself, and with it the C library that it uses.
     mallopt = ctypes.CDLL(None).mallopt
-    return bool(mallopt(_TRIM_THRESHOLD, _KEPT_IN_ALL) and mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK))
+    if not mallopt(_TRIM_THRESHOLD, _KEPT_IN_ALL):
+        return False
+    if mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK):
+        return True
+    return bool(mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK_LIMITED))

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from types import ModuleType
 
 from sartor.errors import MissingPackageError
+
+
+def is_installed(module: str) -> bool:
+    """Whether there is a module of that name; it is not imported.
+
+    >>> is_installed("json"), is_installed("no_such_package")
+    (True, False)
+    """
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # of what somebody put in the way of imports
+        return False
 
 
 def require(module: str, *, extra: str) -> ModuleType:

@@ -1,3 +1,4 @@
+from . import rewards as rewards
 from ._callable import CallableScorer as CallableScorer
 from ._evaluator import Evaluator as Evaluator
 from ._evaluator import Outcome as Outcome
@@ -14,3 +15,6 @@ from ._scorable import require_scorable as require_scorable
 from ._score import Score as Score
 from ._score import Scorer as Scorer
 from ._tally import Tally as Tally
+from .rewards import REWARDS as REWARDS
+from .rewards import Reward as Reward
+from .rewards import as_reward as as_reward

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sartor.errors import UsageError
-from sartor.machine import Event, Progress
+from sartor.machine import Event, Progress, is_installed
 from sartor.pipeline import OriginalScore
 from sartor.runs.progress._lines import Lines
 
@@ -60,7 +59,7 @@ def _shown(asked: bool | None) -> Iterator[Progress]:
         return
 
     # Without the extra cli there are plain lines.
-    if importlib.util.find_spec("rich") is None:
+    if not is_installed("rich"):
         yield Lines(_write) if asked or sys.stderr.isatty() else _log_warnings
         return
 
