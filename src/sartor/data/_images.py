@@ -103,12 +103,17 @@ class Images:
         Those of any other number of channels are as they are.
         """
         stored = self.pixels.shape[1]
-        is_image = self.pixels.dim() > 2 and (stored == 1 or (stored, count) == (3, 1))
-        if not is_image or self.shape[0] == count:
+        is_grey = stored == 1
+        becomes_grey = (stored, count) == (3, 1)
+        is_image = self.pixels.dim() > 2
+        if not is_image or not (is_grey or becomes_grey) or self.shape[0] == count:
             return self
 
-        mean = self.mean * count if len(self.mean) == 1 else self.mean
-        std = self.std * count if len(self.std) == 1 else self.std
+        mean = self.mean
+        std = self.std
+        if len(mean) == 1:
+            mean = mean * count
+            std = std * count
         return dataclasses.replace(self, mean=mean, std=std, channels=count)
 
     def to(self, device: torch.device) -> Images:

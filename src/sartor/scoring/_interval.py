@@ -65,9 +65,13 @@ def accuracy_interval(accuracy: float, images: int) -> Interval:
     (0.905, 0.92)
     """
     spread = _Z**2 / images
-    middle = (accuracy + spread / 2) / (1 + spread)
-    variance = accuracy * (1 - accuracy) / images + spread / (4 * images)
-    half = _Z * math.sqrt(variance) / (1 + spread)
+    scale = 1 + spread
+    middle = (accuracy + spread / 2) / scale
+
+    of_sample = accuracy * (1 - accuracy) / images
+    of_prior = spread / (4 * images)
+    half = _Z * math.sqrt(of_sample + of_prior) / scale
+
     # Rounding may put an end a hair beyond what an accuracy can be.
     return Interval(max(0.0, middle - half), min(1.0, middle + half), images)
 

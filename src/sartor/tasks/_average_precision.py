@@ -116,14 +116,21 @@ def _match(found: FloatArray, wanted: FloatArray) -> BoolArray:
 
 def _overlaps(found: FloatArray, wanted: FloatArray) -> FloatArray:
     """Intersection over union of each pair, (found, wanted)."""
-    low = np.maximum(found[:, None, :2], wanted[None, :, :2])
-    high = np.minimum(found[:, None, 2:], wanted[None, :, 2:])
-    shared = (high - low).clip(0).prod(2)
+    pairs = found[:, None]
+    low = np.maximum(pairs[..., :2], wanted[:, :2])
+    high = np.minimum(pairs[..., 2:], wanted[:, 2:])
+    sides = (high - low).clip(0)
+    shared = sides.prod(2)
 
-    mine = (found[:, 2:] - found[:, :2]).prod(1)
-    theirs = (wanted[:, 2:] - wanted[:, :2]).prod(1)
-    union = mine[:, None] + theirs[None] - shared
+    both = _areas(found)[:, None] + _areas(wanted)
+    union = both - shared
     return shared / np.maximum(union, 1e-12)
+
+
+def _areas(boxes: FloatArray) -> FloatArray:
+    sides = boxes[:, 2:] - boxes[:, :2]
+    areas: FloatArray = sides.prod(1)
+    return areas
 
 
 def _precisions(scores: list[FloatArray], matched: list[BoolArray], count: int) -> FloatArray:

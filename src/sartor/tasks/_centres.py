@@ -45,23 +45,27 @@ class Centres:
         height, width = maps.shape[2:]
         corners = labels[..., :4].to(maps.dtype) / stride
         is_box = labels[..., 4] >= 0
-        x, y = corners[..., 0::2].mean(-1), corners[..., 1::2].mean(-1)
+        x = corners[..., 0::2].mean(-1)
+        y = corners[..., 1::2].mean(-1)
         column = x.floor().clamp(0, width - 1)
         row = y.floor().clamp(0, height - 1)
 
         # Rows without a box may hold anything.
         sides = (corners[..., 2:] - corners[..., :2]).clamp_min(1e-3)
-        logarithms = (sides * (stride / size)).log()
-        boxes = torch.stack((x - column, y - row, *logarithms.unbind(-1)), 1)
+        scaled = sides * (stride / size)
+        wide, high = scaled.log().unbind(-1)
+        boxes = torch.stack((x - column, y - row, wide, high), 1)
 
         heat = torch.zeros_like(maps[:, :-BOX])
+        images = torch.arange(len(labels), device=heat.device)
         spread = sides.prod(-1).sqrt() * _BUMP
         for number in range(labels.shape[1]):
             bump = _bump(column[:, number], row[:, number], spread[:, number], height, width)
             bump = bump * is_box[:, number, None, None]
-            images = torch.arange(len(labels), device=heat.device)
+
             classes = labels[:, number, 4].long().clamp_min(0)
-            heat[images, classes] = torch.maximum(heat[images, classes], bump)
+            before = heat[images, classes]
+            heat[images, classes] = torch.maximum(before, bump)
 
         cells = (row * width + column).long()
         return cls(heat, cells, boxes, is_box)
@@ -81,8 +85,13 @@ def focal_loss(logits: Tensor, wanted: Centres) -> Tensor:
     no = 1 - yes
     is_centre = wanted.heat == 1
     found = no**_SURE * F.logsigmoid(logits)
-    missed = (1 - wanted.heat) ** _NEAR * yes**_SURE * F.logsigmoid(-logits)
-    return -torch.where(is_centre, found, missed).sum() / wanted.count
+
+    # Cells near a centre may be taken for it at little cost.
+    distance = (1 - wanted.heat) ** _NEAR
+    missed = distance * yes**_SURE * F.logsigmoid(-logits)
+
+    likelihood = torch.where(is_centre, found, missed)
+    return -likelihood.sum() / wanted.count
 
 
 def box_loss(boxes: Tensor, wanted: Centres) -> Tensor:

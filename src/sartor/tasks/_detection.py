@@ -113,18 +113,23 @@ class Detection(Task):
     def decode(self, outputs: Outputs) -> Detections:
         """The surest objects of each image: cells whose score none beside them exceeds."""
         maps = outputs[0].float().nan_to_num(-_FAR)
-        logits, boxes = maps[:, :-BOX], maps[:, -BOX:]
-        scores = logits.sigmoid()
-        is_peak = F.max_pool2d(scores, 3, 1, 1) == scores
+        boxes = maps[:, -BOX:]
+        scores = maps[:, :-BOX].sigmoid()
+        largest_around = F.max_pool2d(scores, 3, 1, 1)
+        peaks = scores * (largest_around == scores)
 
-        flat = (scores * is_peak).flatten(1)
-        surest, places = flat.topk(min(self.most, flat.shape[1]))
+        flat = peaks.flatten(1)
+        count = min(self.most, flat.shape[1])
+        surest, places = flat.topk(count)
+
         height, width = maps.shape[2:]
-        cells = places % (height * width)
-        classes = places // (height * width)
+        area = height * width
+        cells = places % area
+        classes = places // area
 
         at = cells[:, None].expand(-1, BOX, -1)
-        right, down, wide, high = boxes.flatten(2).gather(2, at).unbind(1)
+        numbers = boxes.flatten(2).gather(2, at)
+        right, down, wide, high = numbers.unbind(1)
         x = (cells % width + right) * self.stride
         y = (cells // width + down) * self.stride
         half_width = wide.clamp_max(_FAR).exp() * (self.size / 2)
@@ -141,14 +146,24 @@ class Detection(Task):
     def shifted(self, labels: Tensor, down: Tensor, right: Tensor, size: tuple[int, int]) -> Tensor:
         """Boxes moved alike and cut at the border; those whose centre moves out are gone."""
         height, width = size
-        x1, y1, x2, y2, classes = labels.unbind(-1)
-        x1, x2 = x1 + right[:, None], x2 + right[:, None]
-        y1, y2 = y1 + down[:, None], y2 + down[:, None]
+        left, top, end, bottom, classes = labels.unbind(-1)
+        left = left + right[:, None]
+        end = end + right[:, None]
+        top = top + down[:, None]
+        bottom = bottom + down[:, None]
 
-        x, y = (x1 + x2) / 2, (y1 + y2) / 2
-        is_inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-        kept = torch.where(is_inside, classes, _NO_BOX)
-        cut = (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height))
+        x = (left + end) / 2
+        y = (top + bottom) / 2
+        is_across = (x >= 0) & (x < width)
+        is_along = (y >= 0) & (y < height)
+        kept = torch.where(is_across & is_along, classes, _NO_BOX)
+
+        cut = (
+            left.clamp(0, width),
+            top.clamp(0, height),
+            end.clamp(0, width),
+            bottom.clamp(0, height),
+        )
         return torch.stack((*cut, kept), -1)
 
     def _distances(self, found: Outputs, wanted: Outputs) -> Tensor:
