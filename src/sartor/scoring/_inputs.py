@@ -15,15 +15,15 @@ from sartor.machine import CPU, channels_last, room_for_inputs
 _CHUNK = 1000
 
 
-#: Numbers of all images of one pass on the CPU: a hundred small images, or sixteen photos.
-_NUMBERS = 2_500_000
+#: Numbers of all images of one pass on the CPU: a hundred small images, or six photos.
+_NUMBERS = 1_000_000
 
 
 def pass_size(images: Images, most: int) -> int:
     """How many images a network runs on at once on the CPU: at most ``most``, fewer large ones.
 
     >>> pass_size(Images(torch.zeros(1, 3, 224, 224), torch.zeros(1).long()), most=100)
-    16
+    6
     """
     fitting = _NUMBERS // math.prod(images.shape)
     return max(1, min(most, fitting))
