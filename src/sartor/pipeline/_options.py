@@ -81,8 +81,8 @@ class SearchOptions:
         max_time: Seconds after which no new episode starts.
         expect: Accuracy that the original must have, from 0 to 1: the search is refused if what
             it reaches on the validation images excludes it.
-        anyway: Search although the original answers no better than by guessing, or its images
-            are certainly not prepared as in its training.
+        anyway: Search although images or classes are certainly not those of the original's
+            training.
         timed: Whether what is delivered is timed beside the original where there is no target, in
             a runtime that is installed; it takes a few seconds.
         device: Where candidates are computed: auto, cpu, cuda, cuda:1 and so on, or mps; auto is a

@@ -74,8 +74,8 @@ def score_original(
         options: Its ``expect`` and ``anyway`` say what is refused.
         task: What is scored; only of classification it is known what guessing would reach.
 
-    Raises `UsageError` if the accuracy is not the one that is expected, if it is that of guessing,
-    and if images or classes are certainly not those of its training.
+    Raises `UsageError` if the accuracy is not the one that is expected, and if images or classes
+    are certainly not those of its training. Guessing is a warning.
     """
     if data is None:
         _require_expected(score.accuracy, None, options.expect)
@@ -103,7 +103,10 @@ def score_original(
     _require_expected(score.accuracy, interval, options.expect, sentences)
 
     guess = _guessing(score.accuracy, interval, chance, causes, data)
-    if guess is not None and not options.anyway:
+    # Guessing may be meant, as in a trial; images or classes that are not those of the training are
+    # a mistake.
+    is_mistaken = any(cause.certain for cause in causes)
+    if guess is not None and is_mistaken and not options.anyway:
         raise UsageError(f"{guess}. {_ANYWAY}")
     if guess is not None:
         sentences = [guess]
