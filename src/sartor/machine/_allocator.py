@@ -10,12 +10,14 @@ import sys
 # memory is kept.
 _MMAP_THRESHOLD = -3
 _TRIM_THRESHOLD = -1
-#: Blocks up to this are kept: activations of a hundred small images, or of a few photos. All
-#: versions of glibc allow as much.
-_KEPT_BLOCK = 2**25
+#: Blocks up to this are kept: activations of a hundred small images, or of thousands that layers
+#: are refitted from. Mapped anew each time they cost a tenth of a search.
+_KEPT_BLOCK = 2**28
+# Versions of glibc that limit the threshold of mapping allow at most this.
+_KEPT_BLOCK_LIMITED = 2**25
 #: What is freed at the end of the heap is given back above this: what is kept may not be all that
 #: was ever needed at once.
-_KEPT_IN_ALL = 2**28
+_KEPT_IN_ALL = 2**29
 
 
 def keep_freed_memory() -> bool:
@@ -30,5 +32,8 @@ def keep_freed_memory() -> bool:
 
     # None is the process itself, and with it the C library that it uses.
     mallopt = ctypes.CDLL(None).mallopt
-    is_kept = mallopt(_TRIM_THRESHOLD, _KEPT_IN_ALL)
-    return bool(is_kept and mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK))
+    if not mallopt(_TRIM_THRESHOLD, _KEPT_IN_ALL):
+        return False
+    if mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK):
+        return True
+    return bool(mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK_LIMITED))
