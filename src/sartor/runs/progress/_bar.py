@@ -16,16 +16,15 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from sartor.machine import Event, Note, Step, Waiting
-from sartor.pipeline import OriginalScore
-from sartor.runs.progress._words import best_words, original_words, waiting_words
-from sartor.search import EpisodeScored
+from sartor.machine import Waiting
+from sartor.runs.progress._listener import Listener
+from sartor.runs.progress._words import waiting_words
 
 #: So that phase, counts and time left fit into 80 columns.
 _WIDTH = 16
 
 
-class Bar:
+class Bar(Listener):
     """One bar for whatever goes on, with a line of words below it; a context manager.
 
     Args:
@@ -33,6 +32,7 @@ class Bar:
     """
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         self._console = console
         self._progress = _WithWords(
             TextColumn("{task.description}"),
@@ -43,8 +43,6 @@ class Bar:
             transient=True,
         )
         self._task = self._progress.add_task("preparing", total=None)
-        self._phase = ""
-        self._original: float | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -58,22 +56,8 @@ class Bar:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, event: Event, /) -> None:
-        """Draw it."""
-        if isinstance(event, OriginalScore):
-            self._original = event.reward_accuracy
-            for sentence in original_words(event):
-                self._console.print(sentence)
-        elif isinstance(event, Note):
-            self._console.print(f"note: {event.sentence}")
-        elif isinstance(event, EpisodeScored):
-            done = event.episode.number + 1
-            words = best_words(event.best, self._original)
-            self._step("searching", done, event.total, words)
-        elif isinstance(event, Step):
-            self._step(event.phase, event.done, event.total, event.words)
-        elif isinstance(event, Waiting):
-            self._progress.words = waiting_words(event)
+    def _print(self, sentence: str) -> None:
+        self._console.print(sentence)
 
     def _step(self, phase: str, done: int, total: int | None, words: str) -> None:
         if phase != self._phase:
@@ -82,6 +66,9 @@ class Bar:
             self._progress.reset(self._task, description=phase, total=total, completed=done)
         self._progress.words = words
         self._progress.update(self._task, completed=done, total=total)
+
+    def _wait(self, event: Waiting) -> None:
+        self._progress.words = waiting_words(event)
 
 
 class _WithWords(Progress):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sartor.machine import Event, Note, Step, Waiting
-from sartor.pipeline import OriginalScore
+from sartor.machine import Waiting
 from sartor.runs._units import duration
 from sartor.runs.progress._clock import Clock
-from sartor.runs.progress._words import best_words, original_words, waiting_words
-from sartor.search import EpisodeScored
+from sartor.runs.progress._listener import Listener
+from sartor.runs.progress._words import waiting_words
 
 #: Seconds between two lines of one phase.
 _EVERY = 5.0
 
 
-class Lines:
+class Lines(Listener):
     """Says one line when a phase begins, one when it ends, and every few seconds between.
 
     Args:
@@ -24,6 +23,7 @@ class Lines:
         every: Seconds between lines of one phase.
         now: Gives seconds.
 
+    >>> from sartor.machine import Step
     >>> lines = Lines(print)
     >>> lines(Step("judging", 0, 2))
     judging 0/2
@@ -39,31 +39,15 @@ class Lines:
         every: float = _EVERY,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__()
         self._say = say
         self._every = every
         self._now = now
         self._clock = Clock(now)
-        self._phase = ""
         self._said = float("-inf")
-        self._original: float | None = None
 
-    def __call__(self, event: Event, /) -> None:
-        """Say it, unless something was said of the same phase a moment ago."""
-        if isinstance(event, OriginalScore):
-            self._original = event.reward_accuracy
-            for sentence in original_words(event):
-                self._say(sentence)
-        elif isinstance(event, Note):
-            self._say(f"note: {event.sentence}")
-        elif isinstance(event, EpisodeScored):
-            done = event.episode.number + 1
-            words = best_words(event.best, self._original)
-            self._step("searching", done, event.total, words)
-        elif isinstance(event, Step):
-            self._step(event.phase, event.done, event.total, event.words)
-        elif isinstance(event, Waiting) and self._now() - self._said >= self._every:
-            self._said = self._now()
-            self._say(waiting_words(event))
+    def _print(self, sentence: str) -> None:
+        self._say(sentence)
 
     def _step(self, phase: str, done: int, total: int | None, words: str) -> None:
         begins = phase != self._phase
@@ -86,3 +70,8 @@ class Lines:
         if words:
             line += f": {words}"
         self._say(line)
+
+    def _wait(self, event: Waiting) -> None:
+        if self._now() - self._said >= self._every:
+            self._said = self._now()
+            self._say(waiting_words(event))
