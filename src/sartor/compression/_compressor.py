@@ -169,21 +169,24 @@ class Compressor:
                 "none were given"
             )
 
-        images = self._fitting(self.options.range_images)
         folded, ranges = self._folded_of(policy, final=final)
         return quantize(
             folded,
             policy,
-            inputs=(images,),
+            inputs=(self._range_images,),
             scheme=self.scheme,
             ranges=self.options.ranges,
             known=ranges,
         )
 
     @cached_property
+    def _range_images(self) -> Tensor:
+        """What ranges of activations are taken from."""
+        return self._fitting(self.options.range_images)
+
+    @cached_property
     def _input_ranges(self) -> dict[str, tuple[float, float]]:
-        images = self._fitting(self.options.range_images)
-        return input_ranges(self.network, images)
+        return input_ranges(self.network, self._range_images)
 
     def _folded_of(self, policy: Policy, *, final: bool) -> tuple[fx.GraphModule, Ranges]:
         """What a policy's bits are applied to, and the ranges that are known of it."""

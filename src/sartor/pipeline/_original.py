@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from sartor.data import Data
 from sartor.errors import UsageError
 from sartor.machine import Event
 from sartor.pipeline._options import SearchOptions
-from sartor.pipeline.diagnosis import Cause, diagnose, likely_cause
+from sartor.pipeline.diagnosis import diagnose, likely_cause
 from sartor.scoring import Interval, Score, Scorer, accuracy_interval, mean_interval
-from sartor.tasks import Classification, Task, first_tensor
+from sartor.tasks import Classification, Task, first_batch
 
 #: Of a measure of the user's own, which has no interval, what ``expect`` may be away from it.
 _ROUNDING = 0.005
@@ -94,7 +93,9 @@ def score_original(
             images=score.images,
         )
 
-    classes = _count_classes(network, data)
+    few = data.validation.batch(slice(0, 2))
+    scores = first_batch(network, few, "the network", task)[0]
+    classes = scores.shape[-1]
     chance = task.top / classes
 
     suspicious = score.accuracy < _between(chance, _SUSPICIOUS)
@@ -102,14 +103,17 @@ def score_original(
     sentences = [cause.sentence for cause in causes]
     _require_expected(score.accuracy, interval, options.expect, sentences)
 
-    guess = _guessing(score.accuracy, interval, chance, causes, data)
-    # Guessing may be meant, as in a trial; images or classes that are not those of the training are
-    # a mistake.
+    answered = f"the original answers {_of_images(score.accuracy, interval)} right"
     is_mistaken = any(cause.certain for cause in causes)
-    if guess is not None and is_mistaken and not options.anyway:
-        raise UsageError(f"{guess}. {_ANYWAY}")
-    if guess is not None:
-        sentences = [guess]
+    if is_mistaken:
+        mistake = f"{answered}; {sentences[0]}"
+        if not options.anyway:
+            raise UsageError(f"{mistake}. {_ANYWAY}")
+        sentences = [mistake]
+    elif _is_guessing(interval, chance):
+        # A warning only, for it may be meant, as in a trial.
+        why = sentences[0] if sentences else likely_cause(data.validation)
+        sentences = [f"{answered}, no better than guessing ({chance:.1%}); {why}"]
     elif suspicious and interval.high < _between(chance, _USELESS):
         sentences = [_poor(score.accuracy, chance, sentences, data)]
 
@@ -129,34 +133,12 @@ def score_original(
     )
 
 
-@torch.no_grad()
-def _count_classes(network: nn.Module, data: Data) -> int:
-    few = data.validation.slice(0, 2).normalized()
-    scores = first_tensor(network(few))
-    return scores.shape[-1]
-
-
-def _guessing(
-    accuracy: float,
-    interval: Interval,
-    chance: float,
-    causes: Sequence[Cause],
-    data: Data,
-) -> str | None:
-    """Why a network cannot be the trained one; None if it may be."""
-    sentences = [cause.sentence for cause in causes]
-    answered = f"the original answers {_of_images(accuracy, interval)} right"
-    is_mended = any(cause.certain for cause in causes)
-    if is_mended:
-        return f"{answered}; {sentences[0]}"
-
+def _is_guessing(interval: Interval, chance: float) -> bool:
+    """Whether an accuracy is that of guessing, and cannot be of use."""
     # With few images nothing is certain: the upper end says whether it may be of use.
     no_better = interval.low <= chance
     of_no_use = interval.high < _between(chance, _USELESS)
-    if not (no_better and of_no_use):
-        return None
-    why = sentences[0] if sentences else likely_cause(data.validation)
-    return f"{answered}, no better than guessing ({chance:.1%}); {why}"
+    return no_better and of_no_use
 
 
 def _poor(accuracy: float, chance: float, sentences: Sequence[str], data: Data) -> str:

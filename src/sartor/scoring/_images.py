@@ -122,6 +122,10 @@ class ImageScorer:
             return self._score(network, rival)
 
     def _score(self, network: fx.GraphModule, rival: Score | None) -> Score:
+        # Candidates are compared with what it answers, so that is known.
+        if network is self._original and self._kept is not None:
+            return self._score_of_original
+
         run = self._runner(network)
         tally = Tally(self._task)
 
@@ -235,6 +239,14 @@ class ImageScorer:
             return None
 
         return self._answers(0, len(self))
+
+    @cached_property
+    def _score_of_original(self) -> Score:
+        """Of the outputs that are kept: the network need not run again."""
+        assert self._kept is not None
+        tally = Tally(self._task)
+        tally.add(self._kept, self._labels, self._kept)
+        return tally.score()
 
     @torch.no_grad()
     def _answers(self, first: int, last: int) -> Outputs:
