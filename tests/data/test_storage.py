@@ -40,6 +40,19 @@ def folder(tmp_path_factory):
     return photos(tmp_path_factory.mktemp("photos"), {"train": 40, "val": 70, "test": 3})
 
 
+def counted(monkeypatch):
+    """The names of all images that are decoded from now on."""
+    decodings = []
+    apply = Preprocessing.apply
+
+    def decode(self, image, name):
+        decodings.append(name)
+        return apply(self, image, name)
+
+    monkeypatch.setattr(Preprocessing, "apply", decode)
+    return decodings
+
+
 def same(first, second):
     return torch.equal(first.pixels, second.pixels) and torch.equal(first.labels, second.labels)
 
@@ -72,14 +85,7 @@ def test_memory_is_given_to_the_first_that_fit(folder, tmp_path):
 def test_what_was_decoded_is_found_again(folder, tmp_path, monkeypatch):
     storage = Storage(tmp_path, memory=0)
     first = data.load(folder, calibration=20, preprocessing=SMALL, storage=storage)
-    decodings = []
-    apply = Preprocessing.apply
-
-    def counted(self, image, name):
-        decodings.append(name)
-        return apply(self, image, name)
-
-    monkeypatch.setattr(Preprocessing, "apply", counted)
+    decodings = counted(monkeypatch)
     again = data.load(folder, calibration=20, preprocessing=SMALL, storage=storage)
     assert same(first.validation, again.validation)
     assert not decodings
@@ -143,14 +149,7 @@ def test_decoding_that_was_killed_goes_on_where_it_stood(folder, tmp_path, monke
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
 
-    decodings = []
-    apply = Preprocessing.apply
-
-    def counted(self, image, name):
-        decodings.append(name)
-        return apply(self, image, name)
-
-    monkeypatch.setattr(Preprocessing, "apply", counted)
+    decodings = counted(monkeypatch)
     storage = Storage(tmp_path, memory=0, workers=1)
     loaded = data.load(folder, calibration=1, preprocessing=SMALL, storage=storage)
     validation = [name for name in decodings if "/val/" in name]

@@ -1,5 +1,6 @@
 """Every format holds the network, and says where it comes from."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -18,11 +19,12 @@ from sartor.compression import (
     tensor_identity,
 )
 from sartor.errors import RunError, UsageError
-from sartor.export import FORMATS, Verification, export, find_format, verify
+from sartor.export import FORMATS, export, find_format, verify
 from sartor.export._drift import drift
 from sartor.graph import trace
 from sartor.policy import Policy
-from sartor.targets import Comparison, Latency
+from sartor.targets import Comparison
+from verified import FOUND, LATENCY
 
 METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
 
@@ -346,20 +348,5 @@ def test_a_layer_with_a_changed_scale_is_named(quantized, data, tmp_path, index)
     ],
 )
 def test_slower_than_the_original_is_a_fault(low, bound, faults):
-    latency = Latency(1e-3, 1e-3, 1e-3, 1)
-    found = Verification(
-        artifact="a",
-        network="b",
-        runtime="c",
-        device="d",
-        threads=1,
-        images=10,
-        accuracy=0.5,
-        simulated=0.5,
-        size_bytes=1,
-        original_size_bytes=1,
-        peak_memory_bytes=None,
-        batch=1,
-        latency=Comparison(1.1, low, 1.2, latency, latency),
-    )
+    found = dataclasses.replace(FOUND, latency=Comparison(1.1, low, 1.2, LATENCY, LATENCY))
     assert found.faults(latency=bound) == faults

@@ -6,27 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from sartor import SearchOptions
-from sartor.export import Verification
 from sartor.runs import RunConfig
 from sartor.runs._verify import hold_against
-from sartor.targets import Comparison, Latency, TargetOptions
-
-LATENCY = Latency(1e-3, 1e-3, 1e-3, 1)
-FOUND = Verification(
-    artifact="a",
-    network="b",
-    runtime="c",
-    device="d",
-    threads=1,
-    images=10,
-    accuracy=0.5,
-    simulated=0.5,
-    size_bytes=1,
-    original_size_bytes=1,
-    peak_memory_bytes=None,
-    batch=4,
-    latency=Comparison(0.7, 0.65, 0.75, LATENCY, LATENCY),
-)
+from sartor.targets import TargetOptions
+from verified import FOUND
 
 
 def held(tmp_path, *, batch=4, device="cpu", here="cpu", threads=1):
