@@ -198,14 +198,18 @@ def _numbers(plan: Plan, gathered: Mapping[str, Gathered]) -> tuple[str, ...]:
 
 def _sizes(gathered: Mapping[str, Gathered]) -> str:
     """How many images there are, how large, and where, in words."""
-    counts = [f"{len(part.labels):,} for {name}" for name, part in gathered.items()]
-    in_memory = sum(part.bytes_in_memory for part in gathered.values())
-    on_disk = sum(part.pixels.nbytes for part in gathered.values()) - in_memory
+    parts = gathered.values()
+    in_memory = sum(part.bytes_in_memory for part in parts)
+    in_all = sum(part.pixels.nbytes for part in parts)
+    on_disk = in_all - in_memory
+
     places = []
     if in_memory or not on_disk:
         places.append(f"{in_memory / _MB:,.0f} MB in memory")
     if on_disk:
         places.append(f"{on_disk / _MB:,.0f} MB on disk")
 
-    shape = " x ".join(map(str, gathered["validation"].pixels.shape[1:]))
+    counts = [f"{len(part.labels):,} for {name}" for name, part in gathered.items()]
+    sides = gathered["validation"].pixels.shape[1:]
+    shape = " x ".join(map(str, sides))
     return f"images of {shape}: {', '.join(counts)}; {' and '.join(places)}"

@@ -111,14 +111,17 @@ def _halved(train: Samples, held_out: Samples, why: str) -> Plan:
     # Validation has the odd one: a single image is scored, not tested.
     half = (len(part) + 1) // 2
 
-    labels = [held_out.labels[number] for number in part.numbers.tolist()]
-    if len(part) > 1 and _kinds(labels[:half]) != _kinds(labels[half:]):
+    numbers = part.numbers.tolist()
+    labels = [held_out.labels[number] for number in numbers]
+    are_alike = _kinds(labels[:half]) == _kinds(labels[half:])
+    if len(part) > 1 and not are_alike:
         # Rows in the order of something else, most likely.
-        part = part.drawn(len(part), np.random.default_rng(0))
+        rng = np.random.default_rng(0)
+        part = part.drawn(len(part), rng)
 
     validation = part[:half]
-    test = part[half:] if len(part) > half else None
-    count = 0 if test is None else len(test)
+    count = len(part) - half
+    test = part[half:] if count else None
     remark = f"{why} was halved, {half:,} validation images and {count:,} test images"
     return Plan(Part.train(train), validation, test, (remark,))
 

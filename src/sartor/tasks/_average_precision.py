@@ -84,29 +84,37 @@ class AveragePrecision:
         self, boxes: FloatArray, scores: FloatArray, classes: IntArray, wanted: FloatArray
     ) -> None:
         labels = wanted[:, 4].astype(np.int64)
-        for number in np.union1d(classes, labels):
-            mine = classes == number
+        for number in np.union1d(classes, labels).tolist():
+            is_mine = classes == number
+            mine = boxes[is_mine]
+            sure = scores[is_mine]
             # Stable, so that of equal scores the first comes first.
-            order = np.argsort(-scores[mine], kind="stable")[:_MOST]
-            theirs = wanted[labels == number, :4]
+            order = np.argsort(-sure, kind="stable")[:_MOST]
 
-            matched = _match(boxes[mine][order], theirs)
-            self._matched[int(number)].append(matched)
-            self._scores[int(number)].append(scores[mine][order])
-            self._wanted[int(number)] += len(theirs)
+            is_wanted = labels == number
+            theirs = wanted[is_wanted, :4]
+
+            matched = _match(mine[order], theirs)
+            self._matched[number].append(matched)
+            self._scores[number].append(sure[order])
+            self._wanted[number] += len(theirs)
 
 
 def _match(found: FloatArray, wanted: FloatArray) -> BoolArray:
     """Which detections, the surest first, have a box of their own, (thresholds, detections)."""
-    matched = np.zeros((len(_THRESHOLDS), len(found)), dtype=np.bool_)
-    taken = np.zeros((len(_THRESHOLDS), len(wanted)), dtype=np.bool_)
+    thresholds = len(_THRESHOLDS)
+    rows = np.arange(thresholds)
+    matched = np.zeros((thresholds, len(found)), dtype=np.bool_)
+    taken = np.zeros((thresholds, len(wanted)), dtype=np.bool_)
+
     overlaps = _overlaps(found, wanted)
-    near = overlaps.max(1, initial=0.0) >= _THRESHOLDS[0]
-    for place in np.flatnonzero(near):
-        # Boxes that are taken are none any more; of equally good ones the last, as COCO takes it.
+    nearest = overlaps.max(1, initial=0.0)
+    for place in np.flatnonzero(nearest >= _THRESHOLDS[0]):
+        # Boxes that are taken are none any more.
         free = np.where(taken, -1.0, overlaps[place])
-        best = free.shape[1] - 1 - free[:, ::-1].argmax(1)
-        rows = np.arange(len(_THRESHOLDS))
+        # Of equally good ones the last, as COCO takes it.
+        from_behind = free[:, ::-1].argmax(1)
+        best = len(wanted) - 1 - from_behind
 
         is_match = free[rows, best] >= _THRESHOLDS
         matched[:, place] = is_match

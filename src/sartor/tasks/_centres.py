@@ -58,17 +58,17 @@ class Centres:
 
         heat = torch.zeros_like(maps[:, :-BOX])
         images = torch.arange(len(labels), device=heat.device)
+        classes = labels[..., 4].long().clamp_min(0)
         spread = sides.prod(-1).sqrt() * _BUMP
         for number in range(labels.shape[1]):
             bump = _bump(column[:, number], row[:, number], spread[:, number], height, width)
             bump = bump * is_box[:, number, None, None]
 
-            classes = labels[:, number, 4].long().clamp_min(0)
-            before = heat[images, classes]
-            heat[images, classes] = torch.maximum(before, bump)
+            place = (images, classes[:, number])
+            heat[place] = torch.maximum(heat[place], bump)
 
-        cells = (row * width + column).long()
-        return cls(heat, cells, boxes, is_box)
+        cells = row * width + column
+        return cls(heat, cells.long(), boxes, is_box)
 
 
 def _bump(column: Tensor, row: Tensor, spread: Tensor, height: int, width: int) -> Tensor:

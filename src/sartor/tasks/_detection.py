@@ -115,10 +115,7 @@ class Detection(Task):
         maps = outputs[0].float().nan_to_num(-_FAR)
         boxes = maps[:, -BOX:]
         scores = maps[:, :-BOX].sigmoid()
-        largest_around = F.max_pool2d(scores, 3, 1, 1)
-        peaks = scores * (largest_around == scores)
-
-        flat = peaks.flatten(1)
+        flat = _peaks(scores).flatten(1)
         count = min(self.most, flat.shape[1])
         surest, places = flat.topk(count)
 
@@ -169,17 +166,26 @@ class Detection(Task):
     def _distances(self, found: Outputs, wanted: Outputs) -> Tensor:
         mine = found[0].float()
         theirs = wanted[0].float()
-        of_centres = yes_or_no_divergences(mine[:, :-BOX], theirs[:, :-BOX])
+        logits = theirs[:, :-BOX]
+        of_centres = yes_or_no_divergences(mine[:, :-BOX], logits)
 
-        scores = theirs[:, :-BOX].sigmoid()
-        sureness = scores.amax(1, keepdim=True)
-        of_boxes = (mine[:, -BOX:] - theirs[:, -BOX:]).square() * sureness
+        sureness = logits.sigmoid().amax(1, keepdim=True)
+        apart = mine[:, -BOX:] - theirs[:, -BOX:]
+        of_boxes = apart.square() * sureness
 
         # As many objects as the original is sure of; never fewer than one.
-        peaks = sureness * (F.max_pool2d(sureness, 3, 1, 1) == sureness)
+        peaks = _peaks(sureness)
         objects = peaks.flatten(1).sum(1).clamp_min(1.0)
-        total = of_centres.flatten(1).sum(1) + of_boxes.flatten(1).sum(1)
-        return total / objects
+
+        centres = of_centres.flatten(1).sum(1)
+        boxes = of_boxes.flatten(1).sum(1)
+        return (centres + boxes) / objects
+
+
+def _peaks(scores: Tensor) -> Tensor:
+    """Scores (images, maps, h, w) of the cells that none beside them exceeds; 0 elsewhere."""
+    largest_around = F.max_pool2d(scores, 3, 1, 1)
+    return scores * (largest_around == scores)
 
 
 class _Meter:

@@ -33,17 +33,21 @@ class PixelArray(ABC):
 
     def put(self, rows: IntArray, chunk: Chunk) -> None:
         """Write a chunk into some rows. Raises `DataError` for images of another size."""
+        given = chunk.pixels
+        shape = given.shape[1:]
         if self.pixels is None:
             self.name = chunk.name
-            self.pixels = self._made(chunk.pixels.shape[1:], chunk.pixels.dtype)
+            self.pixels = self._made(shape, given.dtype)
         else:
-            require_same_size(self.pixels.shape[1:], self.name, chunk.pixels.shape[1:], chunk.name)
+            require_same_size(self.pixels.shape[1:], self.name, shape, chunk.name)
 
-        channels = max(self.pixels.shape[1], chunk.pixels.shape[1])
-        dtype = common_type([self.pixels.dtype, chunk.pixels.dtype])
-        if (self.pixels.shape[1], self.pixels.dtype) != (channels, dtype):
+        held = (self.pixels.shape[1], self.pixels.dtype)
+        channels = max(self.pixels.shape[1], given.shape[1])
+        dtype = common_type([self.pixels.dtype, given.dtype])
+        if held != (channels, dtype):
             self._widen(channels, dtype)
-        self.pixels[rows] = widened(chunk.pixels, channels, dtype, axis=1)
+
+        self.pixels[rows] = widened(given, channels, dtype, axis=1)
 
     @abstractmethod
     def _made(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
