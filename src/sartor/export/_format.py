@@ -76,9 +76,9 @@ class Format(ABC):
     ) -> dict[str, Float32Array]:
         """What layers compute for some images, by name; those that the artifact does not name lack.
 
-        Only called where the format ``names_layers``.
+        By default none; a format that has some says so by ``names_layers``.
         """
-        raise NotImplementedError(f"format {self.name} does not name layers")
+        return {}
 
 
 def entries(text: str) -> dict[str, str]:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sartor.agents import SearchContext, name_of
+from sartor.agents import SearchContext
 from sartor.budget import Budget
 from sartor.compression.modules import on_device, trainable_copy
 from sartor.errors import UsageError
-from sartor.machine import CPU, Progress, Step, describe_device, enough_memory, reproducible, silent
+from sartor.machine import CPU, Progress, Step, enough_memory, reproducible, silent
 from sartor.pipeline._aim import Aim
-from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
 from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._goal import quantity_of
 from sartor.pipeline._judge import Judge, Judged, Verdict
+from sartor.pipeline._make_report import make_report
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._original import OriginalScore, score_original
 from sartor.pipeline._prepared import Prepared
-from sartor.pipeline._report import Entry, Layers, Report, Timed
-from sartor.pipeline._setup import make_problem, make_scorer, multiple_of
+from sartor.pipeline._report import Entry, Layers, Timed
+from sartor.pipeline._setup import make_problem, make_scorer
 from sartor.pipeline._timed import time_delivered
 from sartor.policy import Policy
 from sartor.problem import Problem
@@ -82,8 +81,14 @@ class Pipeline(Prepared):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
             judged = self._judge(problem, bounds, judge, search=search, episodes=episodes, aim=aim)
 
-        report = self._report(
-            problem, bounds, search=search, episodes=episodes, judged=judged, original=original
+        report = make_report(
+            self,
+            problem,
+            bounds,
+            search=search,
+            episodes=episodes,
+            judged=judged,
+            original=original,
         )
         model = trainable_copy(on_device(judged.verdict.network, CPU))
         return Found(
@@ -304,59 +309,3 @@ class Pipeline(Prepared):
             judge.progress(Step("scoring baselines", done, len(rules), rule))
             baselines[rule] = judge.rule(rule, context)
         return baselines
-
-    def _report(
-        self,
-        problem: Problem,
-        budget: Budget,
-        *,
-        search: Search,
-        episodes: Sequence[Episode],
-        judged: Judged,
-        original: OriginalScore,
-    ) -> Report:
-        options = self.options
-        network = self.compressor.network
-        verdict = judged.verdict
-        # Processes that were interrupted count with what they took.
-        seconds = time.perf_counter() - self.started + search.seconds_before
-        error = problem.latency.error() if problem.latency else None
-        has_all = len(episodes) >= options.episodes
-
-        return Report(
-            budget=str(self.budget),
-            task=self.task.name,
-            metric=self.metric,
-            goal=judged.reached,
-            budget_enforced=self.reward.enforces_budget,
-            budget_met=verdict.met,
-            latency_ceiling=problem.latency_ceiling(budget),
-            agent=name_of(self.agent),
-            seed_with=options.seed_with,
-            reward=self.reward.name,
-            methods=options.methods,
-            state=options.state,
-            granularity=options.granularity,
-            multiple=str(multiple_of(options, self.target)),
-            seed=options.seed,
-            target=None if self.target is None else self.target.describe(),
-            latency_prediction_error=error,
-            latencies_unsettled=sum(map(is_unsettled, episodes)),
-            baselines=judged.baselines,
-            original=judged.original,
-            warnings=original.warnings,
-            best=judged.best,
-            layers=judged.layers,
-            episodes=len(episodes),
-            interrupted=search.stopped and not has_all,
-            seconds=round(seconds, 3),
-            seconds_per_episode=mean_seconds(episodes),
-            timed=judged.timed,
-            policy=verdict.policy,
-            kept_whole=network.kept_whole,
-            not_refitted=self.compressor.not_refitted(verdict.policy),
-            shared=network.shared,
-            unknown_operators=network.unknown_operators,
-            device=describe_device(self.compressor.device),
-            versions=versions(),
-        )
