@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +33,7 @@ from sartor.compression.refitting import (
     as_matrix,
     error_curve,
     images_at_once,
+    images_kept,
     keep_largest,
 )
 from sartor.compression.slicing import narrow
@@ -42,8 +42,6 @@ from sartor.errors import DataError
 from sartor.graph import Network
 from sartor.machine import BoolArray, FloatArray
 from sartor.policy import Policy
-
-_LOGGER = logging.getLogger(__name__)
 
 
 class Compressor:
@@ -177,12 +175,14 @@ class Compressor:
             scheme=self.scheme,
             ranges=self.options.ranges,
             known=ranges,
+            at_once=images_at_once(self.network),
         )
 
     @cached_property
     def _range_images(self) -> Tensor:
         """What ranges of activations are taken from."""
-        return self._fitting(self.options.range_images)
+        assert self.images is not None
+        return self.images[: self.options.range_images]
 
     @cached_property
     def _input_ranges(self) -> dict[str, tuple[float, float]]:
@@ -213,7 +213,8 @@ class Compressor:
         # Layers that share weights were masked or refitted one by one.
         tie_equal(candidate, self.network.shared)
         if self.options.batchnorm and refitter is not None:
-            reestimate(candidate, refitter.calibration.inputs)
+            # Of as many images as run at once: statistics need all their values together.
+            reestimate(candidate, refitter.calibration.parts[0])
         return candidate
 
     def _refit(
@@ -243,25 +244,13 @@ class Compressor:
             everywhere=True,
         )
 
-    def _fitting(self, count: int) -> Tensor:
-        """The first ``count`` calibration images, or as many as fit into memory."""
-        assert self.images is not None
-        most = images_at_once(self.network)
-        wanted = min(count, len(self.images))
-        if wanted > most:
-            _LOGGER.info(
-                "%d of %d calibration images are used, more would not fit into memory",
-                most,
-                wanted,
-            )
-        return self.images[: min(wanted, most)]
-
     def _make_refitter(self, count: int, dtype: torch.dtype) -> Refitter:
         assert self.images is not None
-        images = self._fitting(count)
-        # As many samples of each layer as were asked for, of fewer images.
-        wanted = min(count, len(self.images)) * self.options.positions
-        positions = math.ceil(wanted / len(images))
+        images = self.images[:count]
+        positions = self.options.positions
+        if len(images) == images_kept(images):
+            # More did not fit into memory: as many samples are taken of fewer images.
+            positions = math.ceil(count * positions / len(images))
 
         generator = torch.Generator().manual_seed(self.seed)
         calibration = Calibration.record(

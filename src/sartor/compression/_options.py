@@ -61,3 +61,8 @@ class CompressOptions:
         # Any comparison with NaN is False, so that it is refused too.
         if not 0 <= self.ridge < math.inf:
             raise UsageError(f"ridge is {self.ridge}; it must be at least 0 and finite")
+
+    @property
+    def most_images(self) -> int:
+        """Calibration images that are ever looked at."""
+        return max(self.images, self.final_images, self.range_images)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sartor.compression.modules import weight_of
 from sartor.compression.quantizing import QuantizedWeight, Scheme, calibrate, with_rounded_weight
-from sartor.compression.refitting import Refitter, as_matrix
+from sartor.compression.refitting import Refitter, as_matrix, images_at_once
 from sartor.graph import Network
 from sartor.machine import FloatArray
 from sartor.policy import FULL_WIDTH
@@ -87,7 +87,13 @@ def input_ranges(network: Network, images: Tensor) -> dict[str, tuple[float, flo
         points.add(point)
         read[name] = point
 
-    found = calibrate(network.module, (images,), points, "minmax")
+    found = calibrate(
+        network.module,
+        (images,),
+        points,
+        "minmax",
+        at_once=images_at_once(network),
+    )
     return {name: found[point] for name, point in read.items()}
 
 

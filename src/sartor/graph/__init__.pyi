@@ -18,4 +18,5 @@ from ._prepare import require_finite as require_finite
 from ._select import ChannelSelect as ChannelSelect
 from ._trace import trace as trace
 from ._walk import Walk as Walk
+from ._walk import needed as needed
 from ._walk import walk as walk

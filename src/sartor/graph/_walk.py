@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -85,6 +86,32 @@ class Walk:
 
         return result
 
+    def run_to(self, last: fx.Node, known: Mapping[fx.Node, Any]) -> Any:
+        """Value of a node, from the inputs and ``known`` values; nothing else is kept.
+
+        >>> network = fx.symbolic_trace(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten()))
+        >>> image, relu, flat, output = network.graph.nodes
+        >>> Walk(network, []).run_to(flat, {relu: torch.ones(1, 2, 2)})
+        tensor([[1., 1., 1., 1.]])
+        """
+        self.values = dict(known)
+        path = needed([last], known) - known.keys()
+
+        readers_left: Counter[fx.Node] = Counter()
+        for node in path:
+            readers_left.update(node.all_input_nodes)
+
+        for node in self.graph.nodes:
+            if node not in path:
+                continue
+            self.values[node] = self._compute(node)
+            for source in node.all_input_nodes:
+                readers_left[source] -= 1
+                if not readers_left[source]:
+                    del self.values[source]
+
+        return self.values.pop(last)
+
     def value(self, node: fx.Node) -> Any:
         """Value of a node; it runs now, and all that it needs, unless it ran already.
 
@@ -142,6 +169,8 @@ class Walk:
     def _reached(self) -> set[fx.Node]:
         """Nodes that a replaced module can change."""
         reached: set[fx.Node] = set()
+        if not self._replaced:
+            return reached
 
         for node in self.graph.nodes:
             sources = node.all_input_nodes
@@ -162,6 +191,26 @@ class Walk:
 def walk(network: fx.GraphModule, inputs: Sequence[Tensor], visit: Visit) -> Any:
     """Run a network without gradients, show each value to ``visit``, and return the output."""
     return Walk(network, inputs).run(visit)
+
+
+def needed(nodes: Iterable[fx.Node], known: Container[fx.Node] = ()) -> set[fx.Node]:
+    """All that these nodes are computed from, themselves included, but nothing behind ``known``.
+
+    >>> network = fx.symbolic_trace(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten()))
+    >>> image, relu, flat, output = network.graph.nodes
+    >>> needed([flat], known=[relu]) == {relu, flat}
+    True
+    """
+    found: set[fx.Node] = set()
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if node in found:
+            continue
+        found.add(node)
+        if node not in known:
+            pending += node.all_input_nodes
+    return found
 
 
 def default_input(node: fx.Node) -> Any:

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 #: Of a GPU's memory, the part that inputs which are ready may take.
 _SHARE_OF_INPUTS = 8
 #: What they may take of the processor's, in bytes.
-_INPUTS_ON_CPU = 256 * 2**20
+_INPUTS_ON_CPU = 2**25
 
 #: The first generations of Nvidia's GPUs that multiply bf16, and fp16, faster than fp32.
 _FAST_IN_BF16 = (8, 0)

@@ -25,7 +25,7 @@ from sartor.pipeline._choices import (
 from sartor.pipeline._goal import require_metric
 from sartor.pipeline._options import SearchOptions
 from sartor.pipeline._settings import settings_of
-from sartor.pipeline._setup import make_compressor, read_base
+from sartor.pipeline._setup import calibration_images, make_compressor, read_base
 from sartor.policy import Policy
 from sartor.scoring import with_own_labels
 from sartor.scoring.rewards import Reward
@@ -95,7 +95,7 @@ class Prepared:
             require_metric(bounds.goal, purpose.metric if evaluate is None else "score")
         if data is not None:
             data = with_own_labels(data, model, purpose)
-        calibration = data.calibration.normalized() if data else None
+        calibration = calibration_images(data.calibration, options) if data else None
         examples = example_inputs if example_inputs is not None else calibration
         has_score = data is not None or evaluate is not None
         if examples is None or not has_score:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from sartor.compression import (
     REDUCED,
     Compressor,
     can_be_quantized,
+    images_kept,
     keep_safe_groups,
     network_on,
     read_policy,
 )
-from sartor.data import Data
+from sartor.data import Data, Images
 from sartor.errors import UsageError
 from sartor.graph import Network, trace
 from sartor.machine import Progress, Step, choose_device
@@ -30,6 +32,7 @@ from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.targets import Deployment, LatencyTable, Target
 from sartor.tasks import Task
 
+_LOGGER = logging.getLogger(__name__)
 #: Channels that kernels work on at a time, where no target says it.
 _KERNELS = 8
 
@@ -83,6 +86,20 @@ def _require_precisions(options: SearchOptions, target: Target | None) -> None:
             "the method quantize needs a target, which says which precisions there are; give for "
             "instance --target onnxruntime, or target='onnxruntime' in Python"
         )
+
+
+def calibration_images(images: Images, options: SearchOptions) -> Tensor:
+    """Those that candidates are made from, normalised, (count, …): as many as fit into memory."""
+    wanted = min(len(images), options.compress.most_images)
+    few = images.batch(slice(0, 1))
+    most = images_kept(few) if len(few) else 0
+    if wanted > most:
+        _LOGGER.warning(
+            "%d of %d calibration images are used, more would not fit into memory",
+            most,
+            wanted,
+        )
+    return images.batch(slice(0, min(wanted, most)))
 
 
 def make_compressor(

@@ -13,7 +13,7 @@ from sartor.budget import Budget
 from sartor.machine import Note, Progress, Step, crowding_now
 from sartor.models import InputOptions, read_preprocessing
 from sartor.pipeline import Pipeline, SearchOptions
-from sartor.runs._config import RunConfig, calibration_count
+from sartor.runs._config import RunConfig
 from sartor.runs._layout import Layout
 from sartor.runs._run import Result, Run
 from sartor.runs._subject import SubjectSource, as_source
@@ -105,7 +105,7 @@ def compress(
         crowded = crowding_now()
         if crowded:
             told(Note(crowded))
-        count = calibration_count(options)
+        count = options.compress.most_images
         subject = source.load(calibration=count)
         pipeline = Pipeline.prepare(
             subject.model,

@@ -162,11 +162,6 @@ def _written(value: object) -> str:
     return "not given" if value in (None, "") else str(value)
 
 
-def calibration_count(options: SearchOptions) -> int:
-    """Calibration images that a search takes from its data."""
-    return max(options.compress.images, options.compress.final_images)
-
-
 def require_threads(threads: int | None) -> None:
     """Raise `UsageError` for a number of threads that cannot be."""
     if threads is not None and threads < 1:

@@ -11,7 +11,7 @@ from sartor.errors import RunError, UsageError
 from sartor.machine import CPU, reproducible, torch_threads, write_text
 from sartor.pipeline import make_compressor, make_problem, make_target, read_base
 from sartor.runs._artifacts import RunArtifacts
-from sartor.runs._config import calibration_count, command_line
+from sartor.runs._config import command_line
 from sartor.search import Episode
 
 
@@ -28,7 +28,7 @@ class RunPicks(RunArtifacts):
         options = config.options
         executed = self._episode(number).executed
         with torch_threads(config.threads):
-            count = calibration_count(options)
+            count = options.compress.most_images
             subject, images = self._source().load_both(count)
             calibration = images.calibration.normalized()
             target = self._target or make_target(options)

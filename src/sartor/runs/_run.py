@@ -26,7 +26,7 @@ from sartor.machine import (
 )
 from sartor.pipeline import Found, Pipeline, SearchFiles
 from sartor.registry import import_object
-from sartor.runs._config import RunConfig, calibration_count, command_line, require_threads
+from sartor.runs._config import RunConfig, command_line, require_threads
 from sartor.runs._finetune import FinetuneReport, Finetuning
 from sartor.runs._picks import RunPicks
 from sartor.runs._subject import Subject
@@ -166,7 +166,7 @@ class Run(RunPicks):
             crowded = crowding_now()
             if crowded:
                 tell(Note(crowded))
-            count = calibration_count(config.options)
+            count = config.options.compress.most_images
             subject = self._source().load(calibration=count)
             pipeline = Pipeline.prepare(
                 subject.model,

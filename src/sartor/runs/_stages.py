@@ -20,7 +20,7 @@ from sartor.machine import Progress, read_json, require, silent, write_text
 from sartor.pipeline import Ratio, make_target, multiple_of
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
-from sartor.runs._config import RunConfig, calibration_count, command_line
+from sartor.runs._config import RunConfig, command_line
 from sartor.runs._finetune import TestAccuracy, ValidationAccuracy
 from sartor.runs._layout import Layout, ScheduleLayout
 from sartor.runs._run import Run
@@ -148,7 +148,7 @@ def _require_possible(schedule: Schedule) -> None:
     have to be measured.
     """
     options = schedule.search.options
-    count = calibration_count(options)
+    count = options.compress.most_images
     subject, images = _source(schedule.search).load_both(count)
     image = images.calibration.batch(slice(0, 1))
     task = as_task(schedule.search.task)

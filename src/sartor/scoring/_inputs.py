@@ -11,8 +11,8 @@ from torch import Tensor
 from sartor.data import Images
 from sartor.machine import CPU, channels_last, room_for_inputs
 
-#: Images that are made ready at once, where all are kept on a GPU.
-_CHUNK = 1000
+#: Images that are made ready at once, where all are kept.
+_CHUNK = 500
 
 
 #: Numbers of all images of one pass on the CPU: a hundred small images, or six photos.
@@ -69,14 +69,16 @@ class Inputs:
 
     @cached_property
     def _ready(self) -> Tensor:
-        count = len(self._order)
-        if self._device == CPU:
-            return self._made(0, count)
-
         # In parts, for all at once would be there as bytes, in fp32 and in the format wanted.
-        starts = range(0, count, _CHUNK)
-        parts = [self._made(start, min(start + _CHUNK, count)) for start in starts]
-        return channels_last(torch.cat(parts))
+        first = self._made(0, min(_CHUNK, len(self._order)))
+        shape = (len(self._order), *first.shape[1:])
+        ready = channels_last(first.new_empty(shape))
+        ready[: len(first)] = first
+
+        for start in range(len(first), len(ready), _CHUNK):
+            part = self._made(start, start + _CHUNK)
+            ready[start : start + len(part)] = part
+        return ready
 
     def _made(self, start: int, stop: int) -> Tensor:
         chosen = self._order[start:stop]

@@ -31,12 +31,14 @@ def quantize(
     ranges: RangeMethod = "minmax",
     *,
     known: Ranges | None = None,
+    at_once: int | None = None,
 ) -> fx.GraphModule:
     """The network, batch norms folded, with the policy's bits; its real weights are shared.
 
-    Ranges come from calibration ``inputs``; without them they are placeholders, for a state dict
-    to fill. ``known`` are those of earlier calls with the same network and inputs; new ones are
-    added. Raises `PolicyError` for a layer that cannot be quantized.
+    Ranges come from calibration ``inputs``, of which ``at_once`` run together; without inputs they
+    are placeholders, for a state dict to fill. ``known`` are those of earlier calls with the same
+    network and inputs; new ones are added. Raises `PolicyError` for a layer that cannot be
+    quantized.
     """
     points = find_points(folded, policy, scheme)
     # An empty table that is given is filled too.
@@ -44,7 +46,7 @@ def quantize(
     needed = {(point.like, point.bits) for point in points}
     missing = needed - found.keys()
     if inputs is not None and missing:
-        new = calibrate(folded, inputs, missing, ranges)
+        new = calibrate(folded, inputs, missing, ranges, at_once)
         found.update(new)
 
     device = device_of(folded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,25 +25,80 @@ _SHARES = torch.linspace(0.3, 1.0, 29)
 SMALLEST_SCALE = 1e-12
 
 
+@dataclass(eq=False)
+class _Seen:
+    """What is remembered of a tensor, part by part."""
+
+    low: float
+    high: float
+    sample: list[Tensor] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, values: Tensor, parts: int, method: RangeMethod) -> _Seen:
+        """Of one of so many parts."""
+        lowest, highest = values.aminmax()
+        seen = cls(float(lowest), float(highest))
+        if method == "minmax":
+            return seen
+
+        flat = values.flatten()
+        step = max(1, parts * flat.numel() // _SAMPLE)
+        seen.sample.append(flat[::step].float())
+        return seen
+
+    def add(self, other: _Seen) -> None:
+        """Another part."""
+        self.low = min(self.low, other.low)
+        self.high = max(self.high, other.high)
+        self.sample += other.sample
+
+    def range(self, bits: int, method: RangeMethod) -> tuple[float, float]:
+        """What is worth representing."""
+        if method == "minmax" or self.low == self.high:
+            return self.low, self.high
+
+        sample = torch.cat(self.sample)
+        if method == "percentile":
+            return _without_tails(sample)
+        return _least_error_range(sample, self.low, self.high, bits)
+
+
 def calibrate(
     network: fx.GraphModule,
     inputs: tuple[Tensor, ...],
     points: Iterable[tuple[fx.Node, int]],
     method: RangeMethod,
+    at_once: int | None = None,
 ) -> Ranges:
-    """Lowest and highest value worth representing, for nodes of ``network`` at given bits."""
+    """Lowest and highest value worth representing, for nodes of ``network`` at given bits.
+
+    Of the ``inputs``, ``at_once`` run together; all if None.
+    """
+    size = at_once or len(inputs[0])
+    parts = list(zip(*(item.split(size) for item in inputs), strict=True))
     wanted: dict[fx.Node, list[int]] = {}
     for node, bits in points:
         wanted.setdefault(node, []).append(bits)
 
     # All in one walk, which takes far longer than finding the ranges.
-    ranges: Ranges = {}
+    seen: dict[fx.Node, _Seen] = {}
 
     def visit(node: fx.Node, value: Any) -> None:
-        for bits in wanted.get(node, ()):
-            ranges[node, bits] = find_range(value, bits, method)
+        if node not in wanted:
+            return
+        here = _Seen.of(value, len(parts), method)
+        if node in seen:
+            seen[node].add(here)
+        else:
+            seen[node] = here
 
-    walk(network, inputs, visit)
+    for part in parts:
+        walk(network, part, visit)
+
+    ranges: Ranges = {}
+    for node, found in seen.items():
+        for bits in wanted[node]:
+            ranges[node, bits] = found.range(bits, method)
     return ranges
 
 
@@ -55,18 +111,7 @@ def find_range(values: Tensor, bits: int, method: RangeMethod) -> tuple[float, f
     >>> find_range(torch.tensor([-1.0, 0.0, 3.0]), 8, "minmax")
     (-1.0, 3.0)
     """
-    lowest, highest = values.aminmax()
-    low = float(lowest)
-    high = float(highest)
-    if method == "minmax" or low == high:
-        return low, high
-
-    flat = values.flatten()
-    step = max(1, flat.numel() // _SAMPLE)
-    sample = flat[::step].float()
-    if method == "percentile":
-        return _without_tails(sample)
-    return _least_error_range(sample, low, high, bits)
+    return _Seen.of(values, 1, method).range(bits, method)
 
 
 def _without_tails(sample: Tensor) -> tuple[float, float]:

@@ -5,4 +5,5 @@ from ._masks import keep_largest as keep_largest
 from ._matrix import as_matrix as as_matrix
 from ._matrix import columns_of as columns_of
 from ._memory import images_at_once as images_at_once
+from ._memory import images_kept as images_kept
 from ._refitter import Refitter as Refitter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 
 from sartor.compression.modules import own_norms, weight_of
 from sartor.compression.refitting._joins import Join, find_joins
+from sartor.compression.refitting._memory import in_parts
 from sartor.compression.refitting._output_sensitivity import output_sensitivity
 from sartor.compression.refitting._windows import (
     Convolution,
@@ -82,7 +83,7 @@ class Calibration:
             network=network,
             inputs=tuple(channels_last(item) for item in inputs),
             places=places,
-            joins=find_joins(network),
+            joins={name: join for name, join in find_joins(network).items() if name in places},
             norms=_norms_of_outputs(network),
             generator=generator,
         )
@@ -91,27 +92,56 @@ class Calibration:
 
     def _record(self) -> None:
         by_sum = {join.add: name for name, join in self.joins.items()}
+        # All room is taken first: small blocks between large ones would keep these from being freed.
+        targets = {name: self._empty_rows(name) for name in self.places}
+        sums = {name: self._empty_rows(name) for name in self.joins}
         shapes: dict[str, tuple[int, ...]] = {}
 
-        def visit(node: fx.Node, value: Any) -> None:
+        def visit(part: int, node: fx.Node, value: Any) -> None:
             # Other values are no summands of layers.
             if isinstance(value, Tensor):
                 shapes[node.name] = tuple(value.shape)
 
             name = str(node.target)
-            if node.op == "call_module" and name in self.places:
-                self.targets[name] = self.outputs(name, value)
+            if node.op == "call_module" and name in targets:
+                targets[name][self.rows(name, part)] = self.outputs(name, value)
+                self.targets[name] = targets[name]
 
             layer = by_sum.get(node.name)
             if layer is not None:
-                self.sums[layer] = self.outputs(layer, value)
+                sums[layer][self.rows(layer, part)] = self.outputs(layer, value)
+                self.sums[layer] = sums[layer]
 
-        walk(self.network.module, self.inputs, visit)
+        for number, inputs in enumerate(self.parts):
+            walk(self.network.module, inputs, partial(visit, number))
 
         # A shortcut that is stretched in the addition has no value at each place.
         for name, join in list(self.joins.items()):
             if shapes.get(join.other) != shapes[join.add]:
                 del self.joins[name]
+
+    def _empty_rows(self, layer: str) -> Tensor:
+        shape = (self.samples(layer), self.network.layer_by_name[layer].out_channels)
+        return torch.empty(shape, device=self.inputs[0].device)
+
+    @cached_property
+    def parts(self) -> tuple[tuple[Tensor, ...], ...]:
+        """The inputs in parts of about the same size, each of as many as run at once."""
+        return tuple(tuple(item[chosen] for item in self.inputs) for chosen in self._slices)
+
+    @cached_property
+    def _slices(self) -> list[slice]:
+        return in_parts(self.network, len(self.inputs[0]))
+
+    def samples(self, layer: str) -> int:
+        """Rows of the sampled outputs of a layer."""
+        return len(self.inputs[0]) * len(self.places[layer])
+
+    def rows(self, layer: str, part: int) -> slice:
+        """Those of one part of the images."""
+        places = len(self.places[layer])
+        images = self._slices[part]
+        return slice(images.start * places, images.stop * places)
 
     @cached_property
     def sensitivity(self) -> dict[str, Tensor]:

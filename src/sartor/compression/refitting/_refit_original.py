@@ -11,6 +11,7 @@ from torch import Tensor, fx
 from sartor.compression.modules import bias_of, weight_of
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._matrix import as_matrix, columns_of
+from sartor.compression.refitting._normal_equations import NormalEquations
 from sartor.compression.slicing import kept_channels
 from sartor.graph import walk
 from sartor.machine import BoolArray, FloatArray, IntArray
@@ -147,14 +148,19 @@ class OriginalRefit:
         calibration = self.solver.calibration
         module = calibration.network.module
         readers = self._readers(module)
+        found: dict[str, NormalEquations] = {}
 
         def visit(node: fx.Node, value: Any) -> None:
             for name in readers.get(node.name, ()):
                 layer = module.get_submodule(name)
-                x = calibration.windows(name, layer, value)
-                self._grams[name] = self._gram_of(name, x)
+                part = self._equations(name, calibration.windows(name, layer, value))
+                found[name] = found[name].merged(part) if name in found else part
 
-        walk(module, calibration.inputs, visit)
+        for inputs in calibration.parts:
+            walk(module, inputs, visit)
+        for name, equations in found.items():
+            # Per row, so that errors computed with it are means over samples.
+            self._grams[name] = (equations.gram / equations.count, equations.mean_x)
 
     def _readers(self, module: fx.GraphModule) -> dict[str, list[str]]:
         """By node, the layers that read it and can be solved."""
@@ -171,13 +177,12 @@ class OriginalRefit:
     def _is_solved(self, name: str) -> bool:
         return name in self.solver.calibration.places and self.solver.can_solve(name)
 
-    def _gram_of(self, layer: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _equations(self, layer: str, x: Tensor) -> NormalEquations:
+        """Of what a layer reads; what it gives follows from its weights."""
         module = self.solver.calibration.network.module
-        mean = x.new_zeros(x.shape[1])
-        if self.solver.takes_shift(module, layer):
-            mean = x.mean(0)
-
-        # Per row, so that errors computed with it are means over samples.
-        centred = x - mean
-        gram = centred.T @ centred
-        return gram / len(centred), mean
+        no_outputs = x.new_zeros(len(x), 0)
+        return NormalEquations.of(
+            x,
+            no_outputs,
+            centred=self.solver.takes_shift(module, layer),
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
+from typing import cast
 
 import torch
 from torch import Tensor, fx
@@ -13,19 +14,21 @@ from sartor.compression.refitting._calibration import obstacle
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._least_squares import least_squares_of_few
 from sartor.compression.refitting._matrix import as_matrix
+from sartor.compression.refitting._normal_equations import NormalEquations
+from sartor.compression.refitting._values import PartedValues
 from sartor.compression.slicing import kept_channels
-from sartor.graph import Walk
+from sartor.graph import needed
 from sartor.machine import BoolArray
 
 #: Scales of batch norms below this are not divided by.
 _SMALLEST_SCALE = 1e-6
 
 
-class SequentialRefit(Walk):
-    """One walk over a candidate that refits each layer before it is called.
+class SequentialRefit:
+    """Refits the layers of a candidate in order, each before anything behind it is computed.
 
     So each is fitted on the inputs that the layers before it now give. What a layer should give
-    may be needed of a shortcut that the graph has later: its value is computed on demand.
+    may be needed of a shortcut that the graph has later: layers on that are refitted first.
     """
 
     def __init__(
@@ -38,27 +41,26 @@ class SequentialRefit(Walk):
         everywhere: bool,
         dtype: torch.dtype,
     ) -> None:
-        super().__init__(candidate, solver.calibration.inputs)
         self.solver = solver
         self.calibration = solver.calibration
         self.candidate = candidate
         self.kept = kept
         self.densities = densities
         self.everywhere = everywhere
-        self.dtype = dtype
+        self.values = PartedValues(candidate, self.calibration.parts, dtype)
         self._node_by_name = {node.name: node for node in candidate.graph.nodes}
+        self._waiting: dict[fx.Node, str] = {}
 
-    def call(self, node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Run one node; a layer is refitted first."""
-        name = str(node.target)
-        if node.op == "call_module" and self._is_wanted(name):
-            inputs = self.value(node.all_input_nodes[0])
-            self._refit(name, inputs)
+    def run(self) -> None:
+        """Refit all that is wanted."""
+        for node in self.candidate.graph.nodes:
+            name = str(node.target)
+            if node.op == "call_module" and self._is_wanted(name):
+                self._waiting[node] = name
 
-        # Weights stay in fp32: only what runs in the context is computed in fewer bits.
-        is_reduced = self.dtype != torch.float32
-        with torch.autocast("cpu", self.dtype, enabled=is_reduced):
-            return super().call(node, args, kwargs)
+        while self._waiting:
+            first = next(iter(self._waiting))
+            self._refit(first)
 
     def _is_wanted(self, layer: str) -> bool:
         if layer not in self.calibration.places:
@@ -80,47 +82,86 @@ class SequentialRefit(Walk):
         module = self.candidate.get_submodule(layer)
         return not obstacle(module)
 
-    def _refit(self, layer: str, inputs: Tensor) -> None:
-        module = self.candidate.get_submodule(layer)
-        target = self._target(layer)
-        windows = self.calibration.windows(layer, module, inputs)
-        x, y = _finite_samples(windows, target)
+    def _refit(self, node: fx.Node) -> None:
+        layer = self._waiting.pop(node)
+        shortcut = self._shortcut(layer)
+        if shortcut is not None:
+            self._refit_before(shortcut)
 
-        # Without a place for a constant the fit has to go through zero.
-        mean_x = x.new_zeros(x.shape[1])
-        mean_y = y.new_zeros(y.shape[1])
-        if self.solver.takes_shift(self.candidate, layer):
-            mean_x = x.mean(0)
-            mean_y = y.mean(0)
-
-        centred_x = x - mean_x
-        centred_y = y - mean_y
-        weight = self._solve(layer, centred_x, centred_y)
-
-        shift = mean_y - weight @ mean_x
+        weight, shift = self._solve(layer, node.all_input_nodes[0], shortcut)
         self.solver.install(self.candidate, layer, weight, shift)
+        self.values.forget_all_but(self._asked_later())
 
-    def _solve(self, layer: str, x: Tensor, y: Tensor) -> Tensor:
-        """Weights (out, in) with which samples (n, in) come closest to (n, out)."""
+    def _asked_later(self) -> list[fx.Node]:
+        """Nodes whose values the layers need that are still to be refitted."""
+        asked = []
+        for waiting, layer in self._waiting.items():
+            asked.append(waiting.all_input_nodes[0])
+            shortcut = self._shortcut(layer)
+            if shortcut is not None:
+                asked.append(shortcut)
+        return asked
+
+    def _shortcut(self, layer: str) -> fx.Node | None:
+        """What the output of a layer is added to, if it is."""
+        join = self.calibration.joins.get(layer)
+        return None if join is None else self._node_by_name[join.other]
+
+    def _refit_before(self, node: fx.Node) -> None:
+        before = needed([node])
+        for waiting in list(self._waiting):
+            if waiting in before and waiting in self._waiting:
+                self._refit(waiting)
+
+    def _solve(
+        self, layer: str, source: fx.Node, shortcut: fx.Node | None
+    ) -> tuple[Tensor, Tensor]:
+        """Weights (out, in) and shift (out,) with which a layer comes closest to its targets."""
         module = self.candidate.get_submodule(layer)
         start = as_matrix(weight_of(module))
         density = self.densities.get(layer, 1.0)
-        samples, inputs = x.shape
-        if density >= 1 and samples < inputs:
-            return least_squares_of_few(x, y, start, self.solver.ridge)
+        # Without a place for a constant the fit has to go through zero.
+        centred = self.solver.takes_shift(self.candidate, layer)
+        samples = self._samples(layer, source, shortcut)
 
-        gram = x.T @ x
-        cross = x.T @ y
-        return self.solver.solve(
+        inputs = start.shape[1]
+        if density >= 1 and self.calibration.samples(layer) < inputs:
+            return _fit_few(samples, start, self.solver.ridge, centred=centred)
+
+        parts = (NormalEquations.of(x, y, centred=centred) for x, y in samples)
+        equations = next(parts)
+        for part in parts:
+            equations = equations.merged(part)
+
+        weight = self.solver.solve(
             layer,
-            gram,
-            cross,
+            equations.gram,
+            equations.cross,
             start,
             kept=self.kept,
             density=density,
         )
+        return weight, equations.mean_y - weight @ equations.mean_x
 
-    def _target(self, layer: str) -> Tensor:
+    def _samples(
+        self, layer: str, source: fx.Node, shortcut: fx.Node | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """What a layer reads (n, in) and should give (n, out), for each part of the images."""
+        module = self.candidate.get_submodule(layer)
+        later = self._asked_later()
+        others: Iterable[Tensor | None] = repeat(None, len(self.calibration.parts))
+        if shortcut is not None:
+            others = self.values.of(shortcut, later)
+            later = [*later, shortcut]
+
+        # Strict also lets both run to their ends, where they keep what they gave.
+        together = zip(self.values.of(source, later), others, strict=True)
+        for number, (inputs, other) in enumerate(together):
+            windows = self.calibration.windows(layer, module, inputs)
+            target = self._target(layer, number, other)
+            yield _finite_samples(windows, target)
+
+    def _target(self, layer: str, part: int, other: Tensor | None) -> Tensor:
         """What the layer should give: the original's output, (rows, out channels).
 
         Before a residual addition, corrected by what its shortcut now gives instead.
@@ -128,22 +169,38 @@ class SequentialRefit(Walk):
         slot = self.calibration.network.slot_by_name[layer]
         outgoing = kept_channels(slot.out_units, self.kept)
         channels = torch.from_numpy(outgoing)
+        rows = self.calibration.rows(layer, part)
 
-        original = self.calibration.targets[layer][:, channels]
+        original = self.calibration.targets[layer][rows, channels]
         join = self.calibration.joins.get(layer)
-        if join is None:
+        if join is None or other is None:
             return original
 
-        other = self._node_by_name[join.other]
-        shortcut = self.calibration.outputs(layer, self.value(other))
-
-        total = self.calibration.sums[layer][:, channels]
-        missing = total - shortcut
+        total = self.calibration.sums[layer][rows, channels]
+        missing = total - self.calibration.outputs(layer, other)
         if join.norm is None:
             return missing
 
         norm = self.candidate.get_submodule(join.norm)
         return _before_norm(cast("BatchNorm", norm), missing, original)
+
+
+def _fit_few(
+    samples: Iterator[tuple[Tensor, Tensor]], start: Tensor, ridge: float, *, centred: bool
+) -> tuple[Tensor, Tensor]:
+    """Weights and shift where there are fewer samples than inputs."""
+    parts = list(samples)
+    x = torch.cat([part for part, _ in parts])
+    y = torch.cat([part for _, part in parts])
+
+    mean_x = x.new_zeros(x.shape[1])
+    mean_y = y.new_zeros(y.shape[1])
+    if centred:
+        mean_x = x.mean(0)
+        mean_y = y.mean(0)
+
+    weight = least_squares_of_few(x - mean_x, y - mean_y, start, ridge)
+    return weight, mean_y - weight @ mean_x
 
 
 def _before_norm(norm: BatchNorm, after: Tensor, instead: Tensor) -> Tensor:

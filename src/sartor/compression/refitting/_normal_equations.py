@@ -1,0 +1,67 @@
+"""What a layer reads and should give, summed up over samples, part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class NormalEquations:
+    """G = XᵀX and C = XᵀY of samples that were centred, or were not.
+
+    Two of them are merged as by Chan, Golub and LeVeque (1979), so that samples never have to be
+    in memory at once.
+
+    >>> x, y = torch.tensor([[1.0], [3.0], [8.0]]), torch.tensor([[0.0], [2.0], [1.0]])
+    >>> whole = NormalEquations.of(x, y, centred=True)
+    >>> first = NormalEquations.of(x[:2], y[:2], centred=True)
+    >>> merged = first.merged(NormalEquations.of(x[2:], y[2:], centred=True))
+    >>> merged.gram, whole.gram
+    (tensor([[26.]]), tensor([[26.]]))
+
+    Attributes:
+        count: Of samples.
+        mean_x: (inputs,); zeros where samples are not centred.
+        mean_y: (outputs,); zeros where samples are not centred.
+        gram: G, (inputs, inputs).
+        cross: C, (inputs, outputs).
+    """
+
+    count: int
+    mean_x: Tensor
+    mean_y: Tensor
+    gram: Tensor
+    cross: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, y: Tensor, *, centred: bool) -> NormalEquations:
+        """Of samples X (n, inputs) and Y (n, outputs)."""
+        mean_x = x.new_zeros(x.shape[1])
+        mean_y = y.new_zeros(y.shape[1])
+        if centred:
+            mean_x = x.mean(0)
+            mean_y = y.mean(0)
+
+        centred_x = x - mean_x
+        gram = centred_x.T @ centred_x
+        cross = centred_x.T @ (y - mean_y)
+        return cls(len(x), mean_x, mean_y, gram, cross)
+
+    def merged(self, other: NormalEquations) -> NormalEquations:
+        """Of the samples of both."""
+        count = self.count + other.count
+        share = other.count / count
+        apart_x = other.mean_x - self.mean_x
+        apart_y = other.mean_y - self.mean_y
+
+        weight = self.count * share
+        return NormalEquations(
+            count=count,
+            mean_x=self.mean_x + share * apart_x,
+            mean_y=self.mean_y + share * apart_y,
+            gram=self.gram + other.gram + weight * torch.outer(apart_x, apart_x),
+            cross=self.cross + other.cross + weight * torch.outer(apart_x, apart_y),
+        )
