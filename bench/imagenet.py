@@ -11,9 +11,11 @@ from the original's answers to the training photos; labels have no weight.
 
 from __future__ import annotations
 
+import multiprocessing
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -25,13 +27,13 @@ from torch import nn
 
 from _common import SHARED, keep, kept, print_header, print_row
 from sartor.compression import CompressOptions
-from sartor.data import Images
+from sartor.data import Data, Images
 from sartor.finetune import FinetuneOptions
 from sartor.graph import trace
 from sartor.models import InputOptions
 from sartor.pipeline import SearchOptions
 from sartor.problem import Method
-from sartor.runs import Run, RunConfig
+from sartor.runs import Run, RunConfig, SubjectSource
 from sartor.tasks import divergences, first_tensor
 
 MODEL = "efficientnet_lite0"
@@ -68,6 +70,7 @@ class Photos:
         latency: Bound on latency in onnxruntime, of the original's, for channels and bits together.
         episodes: Of each search.
         epochs: Of distillation.
+        rate: Largest learning rate of distillation.
         threads: Of PyTorch.
         seed: Fixes everything.
         table: Only print the table of what has been run.
@@ -77,18 +80,20 @@ class Photos:
     shared: Path = SHARED
     shares: tuple[float, ...] = (0.7, 0.5)
     latency: float = 0.35
-    episodes: int = 40
-    epochs: int = 10
+    episodes: int = 30
+    epochs: int = 4
+    rate: float = 0.0002
     threads: int = 2
     seed: int = 0
     table: bool = False
 
     def run(self) -> None:
         """Run what is missing, print the table."""
-        torch.set_num_threads(self.threads)
         if not self.table:
             for case in self.cases():
-                keep(self.out / f"{case.name}.json", partial(self._run, case))
+                for stage in (self.search, self.distil):
+                    name = f"{case.name}-{stage.__name__}.json"
+                    keep(self.out / name, partial(_apart, stage, case))
         _print_table(kept(self.out))
 
     def cases(self) -> Iterator[Case]:
@@ -104,11 +109,11 @@ class Photos:
         yield Case("latency-uniform", budget, "uniform", both)
         yield Case("latency-found", budget, "evolution", both)
 
-    def _run(self, case: Case) -> dict[str, Any]:
-        """The JSON file of one row."""
+    def search(self, case: Case) -> dict[str, Any]:
+        """A row: what was found."""
+        torch.set_num_threads(self.threads)
         started = time.perf_counter()
-        run = Run.of(self._config(case))
-        result = run.search(resume=True)
+        result = Run.of(self._config(case)).search(resume=True)
         seconds = time.perf_counter() - started
         peak = _peak_bytes()
 
@@ -116,31 +121,51 @@ class Photos:
         assert data is not None
         assert data.test is not None
         original = trace(result.subject.model, data.validation.batch(slice(0, 1))).module
-        found = self._measured(original, result.model, data.validation, data.test)
-
-        trained_from = time.perf_counter()
-        run.finetune(self._distillation(), resume=True)
-        tuned = self._measured(original, run.load(), data.validation, data.test)
-        run.export("onnx")
-        verified = run.verify("onnx")
-
         return {
             "case": case.name,
-            "budget": case.budget,
-            "original": self._measured(original, original, data.validation, data.test),
-            "found": found,
-            "distilled": tuned,
-            "ratio": asdict(result.report.best.ratio),
-            "verified": asdict(verified.found.latency),
-            "verified_accuracy": verified.found.accuracy,
-            "faults": verified.faults,
-            "seconds_search": seconds,
-            "seconds_distil": time.perf_counter() - trained_from,
-            "peak_search": peak,
-            "peak_distil": _peak_bytes(),
+            "stage": "found",
+            "original": _on_both(original, original, data),
+            "measured": _on_both(original, result.model, data),
+            "macs": result.report.best.ratio.macs,
+            "latency": asdict(result.report.best.latency) if result.report.best.latency else None,
+            "seconds": seconds,
+            "peak": peak,
         }
 
+    def distil(self, case: Case) -> dict[str, Any]:
+        """A row: the same after distillation, as a file that was verified."""
+        torch.set_num_threads(self.threads)
+        started = time.perf_counter()
+        run = Run(self.out / case.name)
+        run.finetune(self._distillation(), resume=True)
+        run.export("onnx")
+        verified = run.verify("onnx")
+        seconds = time.perf_counter() - started
+        peak = _peak_bytes()
+
+        weights, photos = self._files
+        source = SubjectSource(MODEL, weights, str(photos), inputs=INPUTS)
+        subject, data = source.load_both(calibration=1)
+        original = trace(subject.model, data.validation.batch(slice(0, 1))).module
+        return {
+            "case": case.name,
+            "stage": "distilled",
+            "measured": _on_both(original, run.load(), data),
+            "latency": asdict(verified.found.latency),
+            "verified_accuracy": verified.found.accuracy,
+            "faults": verified.faults,
+            "seconds": seconds,
+            "peak": peak,
+        }
+
+    @property
+    def _files(self) -> tuple[Path, Path]:
+        """The trained weights, and the photos."""
+        weights = self.shared / "models/efficientnet_lite0-imagenet.safetensors"
+        return weights, self.shared / "data/imagenet1000"
+
     def _config(self, case: Case) -> RunConfig:
+        weights, photos = self._files
         rule = case.agent == "uniform"
         options = SearchOptions(
             agent=case.agent,
@@ -157,8 +182,8 @@ class Photos:
         )
         return RunConfig(
             model=MODEL,
-            weights=self.shared / "models/efficientnet_lite0-imagenet.safetensors",
-            data=str(self.shared / "data/imagenet1000"),
+            weights=weights,
+            data=str(photos),
             inputs=INPUTS,
             budget=case.budget,
             out=self.out / case.name,
@@ -172,23 +197,32 @@ class Photos:
             batch=8,
             distill=1.0,
             temperature=1.0,
-            ema=0.9,
-            augment=("mirror",),
+            ema=0.98,
+            augment=("shift", "mirror", "mix"),
+            learning_rate=self.rate,
             seed=self.seed,
         )
 
-    def _measured(
-        self, original: nn.Module, network: nn.Module, validation: Images, test: Images
-    ) -> dict[str, dict[str, float]]:
-        return {
-            "validation": _compared(original, network, validation),
-            "test": _compared(original, network, test),
-        }
+
+def _apart(stage: Callable[[Case], dict[str, Any]], case: Case) -> dict[str, Any]:
+    """A row in a process of its own, as commands are, so that its peak of memory is its own."""
+    spawning = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawning) as pool:
+        return pool.submit(stage, case).result()
 
 
 def _peak_bytes() -> int:
     """The most memory that this process has had so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _on_both(original: nn.Module, network: nn.Module, data: Data) -> dict[str, dict[str, float]]:
+    """On the validation and the test photos."""
+    assert data.test is not None
+    return {
+        "validation": _compared(original, network, data.validation),
+        "test": _compared(original, network, data.test),
+    }
 
 
 @torch.no_grad()
@@ -216,41 +250,43 @@ def _compared(original: nn.Module, network: nn.Module, images: Images) -> dict[s
     }
 
 
-def _print_table(runs: list[dict[str, Any]]) -> None:
+def _print_table(rows: list[dict[str, Any]]) -> None:
     print_header(
         "run",
         "stage",
         "validation: top-1, agreement, divergence",
         "test: top-1, agreement, divergence",
         "MACs",
-        "latency of the file",
+        "latency",
         "seconds",
         "peak, GB",
     )
-    for run in runs:
-        for stage in ("original", "found", "distilled"):
-            measured = run[stage]
-            cells = [_cell(measured["validation"]), _cell(measured["test"])]
-            print_row(run["case"], stage, *cells, *_costs(run, stage))
+    for row in rows:
+        if "original" in row and row is rows[0]:
+            print_row("original", "", *_cells(row["original"]), "1", "1", "", "")
+        macs = f"{row['macs']:.3f}" if "macs" in row else ""
+        print_row(
+            row["case"],
+            row["stage"],
+            *_cells(row["measured"]),
+            macs,
+            _written(row["latency"]),
+            f"{row['seconds']:.0f}",
+            f"{row['peak'] / 2**30:.2f}",
+        )
 
 
-def _cell(entry: dict[str, float]) -> str:
-    return f"{entry['top1']:.1f}, {entry['agreement']:.1f}, {entry['divergence']:.3f}"
+def _cells(measured: dict[str, dict[str, float]]) -> Iterator[str]:
+    for split in ("validation", "test"):
+        entry = measured[split]
+        yield f"{entry['top1']:.1f}, {entry['agreement']:.1f}, {entry['divergence']:.3f}"
 
 
-def _costs(run: dict[str, Any], stage: str) -> Iterator[str]:
-    if stage == "original":
-        yield from ("1", "1", "", "")
-        return
-
-    yield f"{run['ratio']['macs']:.3f}"
-    if stage == "found":
-        yield from ("", f"{run['seconds_search']:.0f}", f"{run['peak_search'] / 2**30:.2f}")
-        return
-    latency = run["verified"]
-    yield f"{latency['relative']:.3f} ({latency['low']:.3f} – {latency['high']:.3f})"
-    yield f"{run['seconds_distil']:.0f}"
-    yield f"{run['peak_distil'] / 2**30:.2f}"
+def _written(latency: dict[str, Any] | None) -> str:
+    """Of the original's, with its interval."""
+    if latency is None:
+        return ""
+    return f"{latency['relative']:.3f} ({latency['low']:.3f} – {latency['high']:.3f})"
 
 
 if __name__ == "__main__":

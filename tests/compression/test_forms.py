@@ -179,12 +179,17 @@ def test_layers_that_are_not_refitted_are_named_with_the_reason():
     network = trace(Reused().eval(), images[:1])
     compressor = Compressor(network, images, CompressOptions(images=16))
     policy = Policy(channels={network.groups[0].name: 0.5})
-    assert compressor.not_refitted(policy) == {
-        "depthwise": "it is grouped: its outputs do not read all inputs",
+    reasons = {
         "twice": "it is called 2 times",
         "one": "it shares its weights with another layer",
         "other": "it shares its weights with another layer",
     }
+    assert compressor.not_refitted(policy) == reasons
+
+    on_original = CompressOptions(images=16, refit="original")
+    compressor = Compressor(network, images, on_original)
+    grouped = "it is grouped: its outputs do not read all inputs"
+    assert compressor.not_refitted(policy) == {**reasons, "depthwise": grouped}
     assert compressor.not_refitted(Policy(weight_bits={"first": 8})) == {}
     unfitted = Compressor(network, images, CompressOptions(refit="none"))
     assert unfitted.not_refitted(policy) == {}

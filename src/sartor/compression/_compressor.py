@@ -120,7 +120,7 @@ class Compressor:
         prunes = any(ratio < 1 for ratio in ratios)
         if not prunes or self.refitter is None or self.options.refit == "none":
             return {}
-        return dict(self.refitter.calibration.obstacles)
+        return self.refitter.not_refitted(policy.weights, self.options.refit)
 
     def weight_errors(self, layer: str, keep: FloatArray) -> FloatArray:
         """Error for each share of single weights of a layer kept, comparable between layers."""

@@ -14,6 +14,8 @@ from sartor.tasks import Augmentation
 if TYPE_CHECKING:
     from sartor.tasks import Task
 
+#: Statistics of fewer images than this mislead batch norms.
+_ENOUGH_FOR_STATISTICS = 32
 #: What is made of training images unless something else is asked for.
 _USUAL: tuple[Augmentation, ...] = ("shift", "mirror")
 Precision = Literal["no", "bf16", "fp16"]
@@ -29,7 +31,7 @@ class FinetuneOptions:
         epochs: Passes over the training images.
         batch: Images per step and process.
         learning_rate: Largest learning rate; if not given, 0.02, or 0.002 for a network without
-            batch norms.
+            batch norms, or 0.0002 with frozen ones.
         warmup: Share of all steps in which the learning rate rises.
         momentum: Of SGD.
         weight_decay: On weights of layers; not on biases and batch norms.
@@ -39,6 +41,8 @@ class FinetuneOptions:
         ema: Decay of the moving average of the weights, which is what is delivered; 0 for none.
         augment: Changes to training images: shifted, mirrored, mixed with another one (for long
             trainings). If not given, shift and mirror, as far as labels of the task can follow.
+        freeze_norms: Batch norms keep the statistics that they came with, instead of taking those
+            of each batch. If not given, they do in steps of fewer than 32 images.
         precision: Mixed precision of the forward and backward pass.
         compile: Compile the step, and the teacher's forward pass: worth its minutes of compiling
             from some thousand steps on.
@@ -61,6 +65,7 @@ class FinetuneOptions:
     temperature: float = 3.0
     ema: float = 0.998
     augment: tuple[Augmentation, ...] | None = None
+    freeze_norms: bool | None = None
     precision: Precision = "no"
     compile: bool = False
     seed: int = 0
@@ -86,6 +91,17 @@ class FinetuneOptions:
         _require_among("augment", self.augment or (), augmentations)
         precisions = get_args(Precision)
         _require_among("precision", (self.precision,), precisions)
+
+    @property
+    def freezes_norms(self) -> bool:
+        """Whether batch norms keep their statistics.
+
+        >>> FinetuneOptions(batch=8).freezes_norms, FinetuneOptions().freezes_norms
+        (True, False)
+        """
+        if self.freeze_norms is None:
+            return self.batch < _ENOUGH_FOR_STATISTICS
+        return self.freeze_norms
 
     def augmentations(self, task: Task) -> tuple[Augmentation, ...]:
         """What is made of training images of a task.

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from sartor.compression import is_quantized
-from sartor.compression.modules import device_of, trainable_copy, weight_of
+from sartor.compression.modules import BATCH_NORMS, device_of, trainable_copy, weight_of
 from sartor.compression.quantizing import refold, unfold
 from sartor.data import Images
 from sartor.finetune._batches import batches
@@ -90,7 +90,7 @@ class Training:
         images_a_step = options.batch * accelerator.num_processes
         self._steps_per_epoch = max(1, len(labels) // images_a_step)
         self.rate = LearningRate(
-            largest=options.learning_rate or usual_rate(student),
+            largest=options.learning_rate or usual_rate(student, frozen=options.freezes_norms),
             steps=options.epochs * self._steps_per_epoch,
             warmup=options.warmup,
         )
@@ -157,6 +157,8 @@ class Training:
         losses: list[Tensor] = []
         with self._state, seeded(seed, device), reproducible(device, tf32=True):
             self._model.train()
+            if self.options.freezes_norms:
+                _freeze_norms(self._student)
             drawn = batches(
                 self._train,
                 self._labels,
@@ -281,6 +283,13 @@ def _operations() -> Any:
 
 def _compiled(model: nn.Module, options: FinetuneOptions) -> Callable[[Tensor], Any]:
     return torch.compile(model) if options.compile else model
+
+
+def _freeze_norms(student: nn.Module) -> None:
+    """Let batch norms normalise by what they remember, and remember nothing new."""
+    for module in student.modules():
+        if isinstance(module, BATCH_NORMS):
+            module.eval()
 
 
 def _masks(student: nn.Module, policy: Policy) -> dict[str, Tensor]:

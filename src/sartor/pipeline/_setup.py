@@ -24,7 +24,7 @@ from sartor.compression import (
 from sartor.data import Data, Images
 from sartor.errors import UsageError
 from sartor.graph import Network, trace
-from sartor.machine import Progress, Step, choose_device
+from sartor.machine import Progress, Step, channels_last, choose_device
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
 from sartor.problem import Multiples, Precision, Problem, SearchSpace
@@ -99,7 +99,8 @@ def calibration_images(images: Images, options: SearchOptions) -> Tensor:
             most,
             wanted,
         )
-    return images.batch(slice(0, min(wanted, most)))
+    # As they are read: a copy in another layout would be as large again.
+    return channels_last(images.batch(slice(0, min(wanted, most))))
 
 
 def make_compressor(

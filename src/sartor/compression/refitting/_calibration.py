@@ -92,7 +92,7 @@ class Calibration:
 
     def _record(self) -> None:
         by_sum = {join.add: name for name, join in self.joins.items()}
-        # All room is taken first: small blocks between large ones would keep these from being freed.
+        # All at first: small blocks between large ones would keep the room of these from others.
         targets = {name: self._empty_rows(name) for name in self.places}
         sums = {name: self._empty_rows(name) for name in self.joins}
         shapes: dict[str, tuple[int, ...]] = {}
@@ -197,9 +197,14 @@ class Calibration:
         return self._pixels[key]
 
 
+def groups_of(module: nn.Module) -> int:
+    """Of how many layers beside each other a layer consists: the groups of a convolution."""
+    return getattr(module, "groups", 1)
+
+
 def obstacle(module: nn.Module) -> str:
-    """Why the weights of a layer cannot be refitted; empty if they can be."""
-    if getattr(module, "groups", 1) != 1:
+    """Why there is no Gram matrix of what a layer reads; empty if there is one."""
+    if groups_of(module) != 1:
         return "it is grouped: its outputs do not read all inputs"
 
     inputs = weight_of(module)[0].numel()

@@ -9,7 +9,7 @@ from torch import Tensor, fx
 
 from sartor.compression._options import Selection
 from sartor.compression.modules import bias_of, weight_of, with_tensors
-from sartor.compression.refitting._calibration import Calibration, obstacle
+from sartor.compression.refitting._calibration import Calibration, groups_of, obstacle
 from sartor.compression.refitting._least_squares import least_squares
 from sartor.compression.refitting._masks import keep_largest, least_error_mask
 from sartor.compression.refitting._matrix import from_matrix
@@ -40,10 +40,14 @@ class LayerSolver:
     ) -> bool:
         """Whether a layer is to be refitted because of the channels that were removed.
 
-        It lost inputs itself, or (``everywhere``) layers before it were changed.
+        It lost inputs itself, or (``everywhere``) layers before it were changed. Grouped layers are
+        wanted only then: what they lose, they lose as a whole.
         """
         module = candidate.get_submodule(layer)
-        if obstacle(module):
+        is_grouped = groups_of(module) != 1
+        if is_grouped and not everywhere:
+            return False
+        if obstacle(module) and not is_grouped:
             return False
 
         # Nothing stands before the first layer that could have changed.
@@ -71,7 +75,7 @@ class LayerSolver:
         kept: BoolArray,
         density: float,
     ) -> Tensor:
-        """Weights (out, in) for given G = XᵀX and C = XᵀY, sparse if ``density`` is below 1."""
+        """Weights (…, out, in) for G = XᵀX and C = XᵀY, sparse if ``density`` is below 1."""
         if density >= 1:
             return least_squares(gram, cross, start, self.ridge)
 

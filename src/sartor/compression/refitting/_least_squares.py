@@ -14,19 +14,20 @@ _SMALLEST_SHIFT = 1e-12
 
 
 def ridge_shift(gram: Tensor, ridge: float) -> Tensor:
-    """λ = ``ridge`` × mean diagonal of G."""
-    return ridge * gram.diagonal().mean() + _SMALLEST_SHIFT
+    """λ = ``ridge`` × mean diagonal of G, (…, 1)."""
+    energy = gram.diagonal(dim1=-2, dim2=-1).mean(-1, keepdim=True)
+    return ridge * energy + _SMALLEST_SHIFT
 
 
 def ridge_solve(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
-    """D that solves (G + λI) D = R, for G (n, n) and R (n, outputs); λ is `ridge_shift`."""
+    """D that solves (G + λI) D = R, for G (…, n, n) and R (…, n, outputs); λ is `ridge_shift`."""
     shift = ridge_shift(gram, ridge)
     damped = gram.clone()
-    damped.diagonal().add_(shift)
+    damped.diagonal(dim1=-2, dim2=-1).add_(shift)
 
     there = solving_device(gram.device)
     factor, failed = torch.linalg.cholesky_ex(damped.to(there))
-    if failed:
+    if failed.any():
         return _without_full_rank(damped, right)
     solution = torch.cholesky_solve(right.to(there), factor)
     return solution.to(right.device)
@@ -54,15 +55,16 @@ def least_squares_of_few(x: Tensor, y: Tensor, start: Tensor, ridge: float) -> T
 def least_squares(
     gram: Tensor, cross: Tensor, start: Tensor, ridge: float, mask: Tensor | None = None
 ) -> Tensor:
-    """W (outputs, n) with least ‖XWᵀ − Y‖² + λ‖W − start‖², given G = XᵀX and C = XᵀY.
+    """W (…, outputs, n) with least ‖XWᵀ − Y‖² + λ‖W − start‖², given G = XᵀX and C = XᵀY.
 
-    It is zero where ``mask`` (outputs, n) is False.
+    It is zero where ``mask`` (outputs, n) is False. Without a mask, axes in front are of layers
+    beside each other.
     """
     if mask is not None:
         return _masked_least_squares(gram, cross, start * mask, ridge, mask)
-    missing = cross - gram @ start.T
+    missing = cross - gram @ start.mT
     change = ridge_solve(gram, missing, ridge)
-    return start + change.T
+    return start + change.mT
 
 
 def _masked_least_squares(

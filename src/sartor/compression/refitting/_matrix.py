@@ -27,3 +27,13 @@ def columns_of(channels: IntArray, width: int, taps: int) -> Tensor:
     first = torch.arange(taps)[:, None] * width
     columns = first + torch.from_numpy(channels)
     return columns.flatten()
+
+
+def in_groups(rows: Tensor, taps: int, groups: int) -> Tensor:
+    """Rows (n, taps × channels) for each group of a convolution: (groups, n, taps × its channels).
+
+    >>> in_groups(torch.tensor([[1, 2, 3, 4]]), taps=1, groups=2).tolist()
+    [[[1, 2]], [[3, 4]]]
+    """
+    apart = rows.view(len(rows), taps, groups, -1)
+    return apart.permute(2, 0, 1, 3).flatten(2)

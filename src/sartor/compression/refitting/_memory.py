@@ -13,7 +13,7 @@ _ROOM = 2**26
 #: The same where gradients are wanted.
 _ROOM_OF_GRADIENTS = 3 * 2**27
 #: What the calibration images may take, in bytes.
-_ROOM_OF_IMAGES = 2**28
+_ROOM_OF_IMAGES = 2**27
 _BYTES = 4
 #: Tensors of the largest size that are in memory at once: read, written, a shortcut.
 _AT_ONCE = 3
@@ -26,7 +26,7 @@ def images_kept(images: Tensor) -> int:
 
     >>> import torch
     >>> images_kept(torch.zeros(1, 3, 224, 224))
-    445
+    222
     """
     return max(1, _ROOM_OF_IMAGES // images[:1].nbytes)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 class NormalEquations:
     """G = XᵀX and C = XᵀY of samples that were centred, or were not.
 
+    Axes in front are of layers beside each other, such as the groups of a convolution.
     Two of them are merged as by Chan, Golub and LeVeque (1979), so that samples never have to be
     in memory at once.
 
@@ -24,10 +25,10 @@ class NormalEquations:
 
     Attributes:
         count: Of samples.
-        mean_x: (inputs,); zeros where samples are not centred.
-        mean_y: (outputs,); zeros where samples are not centred.
-        gram: G, (inputs, inputs).
-        cross: C, (inputs, outputs).
+        mean_x: (…, inputs); zeros where samples are not centred.
+        mean_y: (…, outputs); zeros where samples are not centred.
+        gram: G, (…, inputs, inputs).
+        cross: C, (…, inputs, outputs).
     """
 
     count: int
@@ -38,17 +39,18 @@ class NormalEquations:
 
     @classmethod
     def of(cls, x: Tensor, y: Tensor, *, centred: bool) -> NormalEquations:
-        """Of samples X (n, inputs) and Y (n, outputs)."""
-        mean_x = x.new_zeros(x.shape[1])
-        mean_y = y.new_zeros(y.shape[1])
+        """Of samples X (…, n, inputs) and Y (…, n, outputs)."""
+        mean_x = torch.zeros_like(x[..., 0, :])
+        mean_y = torch.zeros_like(y[..., 0, :])
         if centred:
-            mean_x = x.mean(0)
-            mean_y = y.mean(0)
+            mean_x = x.mean(-2)
+            mean_y = y.mean(-2)
 
-        centred_x = x - mean_x
-        gram = centred_x.T @ centred_x
-        cross = centred_x.T @ (y - mean_y)
-        return cls(len(x), mean_x, mean_y, gram, cross)
+        centred_x = x - mean_x[..., None, :]
+        centred_y = y - mean_y[..., None, :]
+        gram = centred_x.mT @ centred_x
+        cross = centred_x.mT @ centred_y
+        return cls(x.shape[-2], mean_x, mean_y, gram, cross)
 
     def merged(self, other: NormalEquations) -> NormalEquations:
         """Of the samples of both."""
@@ -58,10 +60,12 @@ class NormalEquations:
         apart_y = other.mean_y - self.mean_y
 
         weight = self.count * share
+        spread_x = apart_x[..., :, None] * apart_x[..., None, :]
+        spread_y = apart_x[..., :, None] * apart_y[..., None, :]
         return NormalEquations(
             count=count,
             mean_x=self.mean_x + share * apart_x,
             mean_y=self.mean_y + share * apart_y,
-            gram=self.gram + other.gram + weight * torch.outer(apart_x, apart_x),
-            cross=self.cross + other.cross + weight * torch.outer(apart_x, apart_y),
+            gram=self.gram + other.gram + weight * spread_x,
+            cross=self.cross + other.cross + weight * spread_y,
         )

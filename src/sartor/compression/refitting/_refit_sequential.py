@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, fx
 
 from sartor.compression.modules import BatchNorm, affine, weight_of
-from sartor.compression.refitting._calibration import obstacle
+from sartor.compression.refitting._calibration import groups_of, obstacle
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._least_squares import least_squares_of_few
-from sartor.compression.refitting._matrix import as_matrix
+from sartor.compression.refitting._matrix import as_matrix, in_groups
 from sartor.compression.refitting._normal_equations import NormalEquations
 from sartor.compression.refitting._values import PartedValues
 from sartor.compression.slicing import kept_channels
@@ -65,22 +65,18 @@ class SequentialRefit:
     def _is_wanted(self, layer: str) -> bool:
         if layer not in self.calibration.places:
             return False
-        is_wanted = self.solver.is_wanted(
+
+        # One that lost no channels still has single weights to choose.
+        if self.densities.get(layer, 1.0) < 1:
+            module = self.candidate.get_submodule(layer)
+            return not obstacle(module)
+
+        return self.solver.is_wanted(
             self.candidate,
             layer,
             kept=self.kept,
             everywhere=self.everywhere,
         )
-        if is_wanted:
-            return True
-
-        # One that lost no channels still has single weights to choose.
-        density = self.densities.get(layer, 1.0)
-        if density >= 1:
-            return False
-
-        module = self.candidate.get_submodule(layer)
-        return not obstacle(module)
 
     def _refit(self, node: fx.Node) -> None:
         layer = self._waiting.pop(node)
@@ -119,13 +115,17 @@ class SequentialRefit:
         """Weights (out, in) and shift (out,) with which a layer comes closest to its targets."""
         module = self.candidate.get_submodule(layer)
         start = as_matrix(weight_of(module))
-        density = self.densities.get(layer, 1.0)
+        outputs, inputs = start.shape
+        groups = groups_of(module)
+        if groups > 1:
+            start = start.view(groups, outputs // groups, inputs)
+
         # Without a place for a constant the fit has to go through zero.
         centred = self.solver.takes_shift(self.candidate, layer)
         samples = self._samples(layer, source, shortcut)
-
-        inputs = start.shape[1]
-        if density >= 1 and self.calibration.samples(layer) < inputs:
+        density = self.densities.get(layer, 1.0)
+        is_few = self.calibration.samples(layer) < inputs
+        if is_few and groups == 1 and density >= 1:
             return _fit_few(samples, start, self.solver.ridge, centred=centred)
 
         parts = (NormalEquations.of(x, y, centred=centred) for x, y in samples)
@@ -141,13 +141,19 @@ class SequentialRefit:
             kept=self.kept,
             density=density,
         )
-        return weight, equations.mean_y - weight @ equations.mean_x
+        explained = (weight @ equations.mean_x[..., None]).squeeze(-1)
+        shift = equations.mean_y - explained
+        return weight.view(outputs, inputs), shift.flatten()
 
     def _samples(
         self, layer: str, source: fx.Node, shortcut: fx.Node | None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """What a layer reads (n, in) and should give (n, out), for each part of the images."""
+        """What a layer reads (n, in) and should give (n, out), for each part of the images.
+
+        With one more axis in front if the layer has groups.
+        """
         module = self.candidate.get_submodule(layer)
+        groups = groups_of(module)
         later = self._asked_later()
         others: Iterable[Tensor | None] = repeat(None, len(self.calibration.parts))
         if shortcut is not None:
@@ -159,7 +165,12 @@ class SequentialRefit:
         for number, (inputs, other) in enumerate(together):
             windows = self.calibration.windows(layer, module, inputs)
             target = self._target(layer, number, other)
-            yield _finite_samples(windows, target)
+            x, y = _finite_samples(windows, target)
+            if groups > 1:
+                taps = weight_of(module)[0, 0].numel()
+                x = in_groups(x, taps, groups)
+                y = in_groups(y, 1, groups)
+            yield x, y
 
     def _target(self, layer: str, part: int, other: Tensor | None) -> Tensor:
         """What the layer should give: the original's output, (rows, out channels).

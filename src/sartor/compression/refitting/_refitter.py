@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, fx
 
 from sartor.compression._options import Selection
-from sartor.compression.refitting._calibration import Calibration
+from sartor.compression.refitting._calibration import Calibration, groups_of
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._refit_original import OriginalRefit
 from sartor.compression.refitting._refit_sequential import SequentialRefit
 from sartor.machine import BoolArray, FloatArray
+
+#: On which inputs layers are refitted.
+Inputs = Literal["original", "pruned"]
 
 
 class Refitter:
@@ -51,7 +54,7 @@ class Refitter:
         kept: BoolArray,
         *,
         densities: Mapping[str, float] | None = None,
-        inputs: Literal["original", "pruned"] = "pruned",
+        inputs: Inputs = "pruned",
         everywhere: bool = False,
     ) -> None:
         """Replace the weights of the layers of ``candidate`` that lost inputs.
@@ -84,6 +87,19 @@ class Refitter:
     def can_solve(self, layer: str) -> bool:
         """Whether a layer of the original can be refitted at all."""
         return self._solver.can_solve(layer)
+
+    def not_refitted(self, densities: Mapping[str, float], inputs: Inputs) -> dict[str, str]:
+        """Layers whose weights `refit` leaves as they are, with the reason."""
+        network = self.calibration.network
+        left = {}
+        for layer, reason in self.calibration.obstacles.items():
+            module = network.module.get_submodule(layer)
+            # What stands beside each other is solved by itself, if no single weights are chosen.
+            is_solved = groups_of(module) > 1 and layer in self.calibration.places
+            if inputs == "pruned" and is_solved and densities.get(layer, 1.0) >= 1:
+                continue
+            left[layer] = reason
+        return left
 
     def weight_errors(self, layer: str, keep: FloatArray) -> FloatArray:
         """Error at a layer's output, weighted by sensitivity, for each share of weights kept."""
