@@ -81,8 +81,8 @@ class Photos:
     shares: tuple[float, ...] = (0.7, 0.5)
     latency: float = 0.35
     episodes: int = 30
-    epochs: int = 4
-    rate: float = 0.0002
+    epochs: int = 3
+    rate: float = 0.00005
     threads: int = 2
     seed: int = 0
     table: bool = False
@@ -198,7 +198,7 @@ class Photos:
             distill=1.0,
             temperature=1.0,
             ema=0.98,
-            augment=("shift", "mirror", "mix"),
+            augment=("mirror",),
             learning_rate=self.rate,
             seed=self.seed,
         )

@@ -32,3 +32,27 @@ def test_memory_that_was_freed_is_not_fetched_again():
         )
 
     assert faults(kept=True) < faults(kept=False) / 10
+
+
+RETURNING = """
+import torch
+from sartor.machine import give_freed_memory_back, keep_freed_memory
+def resident():
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1])
+assert keep_freed_memory()
+values = [torch.empty(2_000_000).fill_(1.0) for _ in range(20)]
+small = [torch.empty(10) for _ in range(1000)]  # behind them on the heap
+del values
+before = resident()
+give_freed_memory_back()
+print((before - resident()) * 4096)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_what_was_freed_can_be_given_back():
+    done = subprocess.run(
+        [sys.executable, "-c", RETURNING], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) > 0.8 * 20 * 2_000_000 * 4

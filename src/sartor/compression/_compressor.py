@@ -40,7 +40,7 @@ from sartor.compression.slicing import narrow
 from sartor.cost import CostModel
 from sartor.errors import DataError
 from sartor.graph import Network
-from sartor.machine import BoolArray, FloatArray
+from sartor.machine import BoolArray, FloatArray, give_freed_memory_back
 from sartor.policy import Policy
 
 
@@ -159,6 +159,9 @@ class Compressor:
         ``final``: refitted from more calibration images, in fp32. Where the policy has bits,
         batch norms are folded. Raises `DataError` for bits without calibration images.
         """
+        if final:
+            # What a search holds is of other sizes than what many images need.
+            give_freed_memory_back()
         if not policy.quantized:
             return self._pruned(policy, final=final)
         if self.images is None:

@@ -1,3 +1,4 @@
+from ._allocator import give_freed_memory_back as give_freed_memory_back
 from ._allocator import keep_freed_memory as keep_freed_memory
 from ._arrays import BoolArray as BoolArray
 from ._arrays import Float32Array as Float32Array

@@ -20,6 +20,16 @@ _KEPT_BLOCK_LIMITED = 2**25
 _KEPT_IN_ALL = 2**29
 
 
+def give_freed_memory_back() -> None:
+    """Return what was freed to the system, before something begins that needs other blocks.
+
+    It takes milliseconds; where the C library cannot do it, nothing happens.
+    """
+    if _is_glibc():
+        # Pages in the middle of the heap too, where small blocks that live on keep them.
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> bool:
     """Let the process keep the memory it frees; False where the C library has no such setting.
 
@@ -27,7 +37,7 @@ def keep_freed_memory() -> bool:
     the time of scoring. The setting holds for the whole process, so only programs (``sartor``, the
     benchmarks) may call this, never the library.
     """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+    if not _is_glibc():
         return False
 
     # None is the process itself, and with it the C library that it uses.
@@ -37,3 +47,7 @@ def keep_freed_memory() -> bool:
     if mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK):
         return True
     return bool(mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK_LIMITED))
+
+
+def _is_glibc() -> bool:
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"

@@ -11,7 +11,15 @@ from sartor.agents import SearchContext
 from sartor.budget import Budget
 from sartor.compression.modules import on_device, trainable_copy
 from sartor.errors import UsageError
-from sartor.machine import CPU, Progress, Step, enough_memory, reproducible, silent
+from sartor.machine import (
+    CPU,
+    Progress,
+    Step,
+    enough_memory,
+    give_freed_memory_back,
+    reproducible,
+    silent,
+)
 from sartor.pipeline._aim import Aim
 from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._goal import quantity_of
@@ -57,6 +65,8 @@ class Pipeline(Prepared):
             deployment = self._deploy(Path(scratch), progress)
             scorer = self._scorer(deployment)
             judge = self._judge_of(scorer, deployment, progress)
+            # Tracing is over, which held the values of all layers.
+            give_freed_memory_back()
             original = self._score_original(judge, scorer, progress)
             aim, bounds = self._aim(
                 judge,
