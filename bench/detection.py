@@ -52,9 +52,9 @@ class Scenes:
     """
 
     out: Path = Path("runs/scenes")
-    steps: int = 1500
-    episodes: int = 40
-    epochs: int = 8
+    steps: int = 1000
+    episodes: int = 30
+    epochs: int = 4
     seed: int = 0
 
     def run(self) -> None:
