@@ -70,11 +70,15 @@ class Detector(nn.Module):
         return self.head(self.body(F.relu(self.bn1(self.conv1(x)))))
 
 
-def trained_detector(data: Data, steps: int, seed: int = 0) -> Detector:
-    """The detector after so many steps of AdamW on batches of 16 scenes."""
+def new_detector(seed: int = 0) -> Detector:
+    """A detector on the trained classifier, with a head that is yet to be trained."""
     torch.manual_seed(seed)
     classifier, _ = subject("resnet20", calibration=1, shared=SHARED)
-    network = Detector(classifier).requires_grad_(True)
+    return Detector(classifier).requires_grad_(True).eval()
+
+
+def train(network: Detector, data: Data, steps: int, seed: int = 0) -> None:
+    """So many steps of AdamW on batches of 16 scenes."""
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
@@ -88,7 +92,7 @@ def trained_detector(data: Data, steps: int, seed: int = 0) -> Detector:
         loss.backward()
         optimizer.step()
         schedule.step()
-    return network.eval()
+    network.eval()
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import sartor
 from _blood import TASK as CELLS
 from _blood import Body, blood, detector_on
 from _cifar_scenes import TASK as OBJECTS
-from _cifar_scenes import cifar_scenes, trained_detector
+from _cifar_scenes import cifar_scenes, new_detector, train
 from _common import SHARED, keep, kept, print_header, print_row
 from sartor.compression import load_network
 from sartor.data import Images
@@ -74,13 +74,24 @@ class Scenes:
 
     def _original(self, data: sartor.Data) -> nn.Module:
         file = self.out / "original.safetensors"
-        network = trained_detector(data, 0 if file.exists() else self.steps, self.seed)
+        network = new_detector(self.seed)
         if file.exists():
             load_model(network, file)
         else:
+            train(network, data, self.steps, self.seed)
             self.out.mkdir(parents=True, exist_ok=True)
             save_model(network, str(file))
         return network
+
+    def _recipe(self) -> FinetuneOptions:
+        return FinetuneOptions(
+            epochs=self.epochs,
+            batch=32,
+            learning_rate=0.002,
+            ema=0.98,
+            augment=("mirror",),
+            seed=self.seed,
+        )
 
     def _searched(
         self, original: nn.Module, data: sartor.Data, share: float, agent: str
@@ -96,21 +107,24 @@ class Scenes:
             seed=self.seed,
         )
         folder = self.out / f"{round(100 * share)}-{agent}"
-        result = sartor.compress(
-            original,
-            data,
-            task=OBJECTS,
-            budget=f"macs<={share}",
-            options=options,
-            out=folder,
-            progress=False,
-        )
+        if not (folder / "result.json").exists():
+            sartor.compress(
+                original,
+                data,
+                task=OBJECTS,
+                budget=f"macs<={share}",
+                options=options,
+                out=folder,
+                progress=False,
+            )
         run = sartor.Run(folder, model=original, data=data, task=OBJECTS)
-        tuned = run.finetune(FinetuneOptions(epochs=self.epochs, batch=32, seed=self.seed))
+        report = run.result
+        assert report is not None
+        tuned = run.finetune(self._recipe())
         assert tuned.test is not None
         return _row(
             agent,
-            result.report.best.ratio.macs,
+            report.best.ratio.macs,
             tuned.test.before,
             tuned.test.after,
             time.perf_counter() - started,

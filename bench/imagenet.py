@@ -177,7 +177,7 @@ class Photos:
             reward_images=300,
             finalists=4,
             target="onnxruntime" if case.budget.startswith("latency") else "",
-            table=self.out / "latency-table.json" if "quantize" in case.methods else None,
+            table=self.out / "latencies/layers.json" if "quantize" in case.methods else None,
             compress=CompressOptions(images=96, final_images=400),
         )
         return RunConfig(

@@ -104,7 +104,8 @@ class Compressor:
         """Refits what is delivered; None without calibration images."""
         if self.images is None:
             return None
-        return self._make_refitter(self.options.final_images, torch.float32)
+        # It works on many images, but only a few times.
+        return self._make_refitter(self.options.final_images, torch.float32, thrifty=True)
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -247,7 +248,7 @@ class Compressor:
             everywhere=True,
         )
 
-    def _make_refitter(self, count: int, dtype: torch.dtype) -> Refitter:
+    def _make_refitter(self, count: int, dtype: torch.dtype, *, thrifty: bool = False) -> Refitter:
         assert self.images is not None
         images = self.images[:count]
         positions = self.options.positions
@@ -267,6 +268,7 @@ class Compressor:
             ridge=self.options.ridge,
             selection=self.options.select,
             dtype=dtype,
+            thrifty=thrifty,
         )
 
 

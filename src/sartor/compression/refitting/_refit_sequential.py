@@ -18,7 +18,7 @@ from sartor.compression.refitting._normal_equations import NormalEquations
 from sartor.compression.refitting._values import PartedValues
 from sartor.compression.slicing import kept_channels
 from sartor.graph import needed
-from sartor.machine import BoolArray
+from sartor.machine import BoolArray, give_freed_memory_back
 
 #: Scales of batch norms below this are not divided by.
 _SMALLEST_SCALE = 1e-6
@@ -40,6 +40,7 @@ class SequentialRefit:
         densities: Mapping[str, float],
         everywhere: bool,
         dtype: torch.dtype,
+        thrifty: bool = False,
     ) -> None:
         self.solver = solver
         self.calibration = solver.calibration
@@ -47,6 +48,7 @@ class SequentialRefit:
         self.kept = kept
         self.densities = densities
         self.everywhere = everywhere
+        self.thrifty = thrifty
         self.values = PartedValues(candidate, self.calibration.parts, dtype)
         self._node_by_name = {node.name: node for node in candidate.graph.nodes}
         self._waiting: dict[fx.Node, str] = {}
@@ -87,6 +89,8 @@ class SequentialRefit:
         weight, shift = self._solve(layer, node.all_input_nodes[0], shortcut)
         self.solver.install(self.candidate, layer, weight, shift)
         self.values.forget_all_but(self._asked_later())
+        if self.thrifty:
+            give_freed_memory_back()
 
     def _asked_later(self) -> list[fx.Node]:
         """Nodes whose values the layers need that are still to be refitted."""

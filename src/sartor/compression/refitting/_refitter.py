@@ -30,7 +30,8 @@ class Refitter:
     """Refits candidates of one network from its calibration record.
 
     ``ridge`` is relative to the mean diagonal of G. ``selection`` ranks single weights where a
-    policy prunes them. Candidates run in ``dtype``; the fits are computed in float32.
+    policy prunes them. Candidates run in ``dtype``; the fits are computed in float32. One that is
+    ``thrifty`` gives freed memory back after every layer, which takes a sixth longer.
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class Refitter:
         ridge: float = 0.05,
         selection: Selection = "error",
         dtype: torch.dtype = torch.float32,
+        thrifty: bool = False,
     ) -> None:
         self.calibration = calibration
         self.ridge = ridge
         self.dtype = dtype
+        self.thrifty = thrifty
         self._solver = LayerSolver(calibration, ridge, selection)
         self._original = OriginalRefit(self._solver)
 
@@ -71,6 +74,7 @@ class Refitter:
                 densities=densities,
                 everywhere=everywhere,
                 dtype=self.dtype,
+                thrifty=self.thrifty,
             ).run()
             return
 
