@@ -261,9 +261,11 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         "seconds",
         "peak, GB",
     )
+    originals = [row["original"] for row in rows if "original" in row]
+    for measured in originals[:1]:
+        print_row("original", "", *_cells(measured), "1", "1", "", "")
+
     for row in rows:
-        if "original" in row and row is rows[0]:
-            print_row("original", "", *_cells(row["original"]), "1", "1", "", "")
         macs = f"{row['macs']:.3f}" if "macs" in row else ""
         print_row(
             row["case"],
