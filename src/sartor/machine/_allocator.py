@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import platform
 import sys
 
@@ -49,5 +50,6 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_MMAP_THRESHOLD, _KEPT_BLOCK_LIMITED))
 
 
+@functools.cache
 def _is_glibc() -> bool:
     return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
