@@ -77,7 +77,7 @@ class Verification:
         a fault without any.
         """
         found = [*self._accuracy_faults(), *self._drift_faults()]
-        if self.latency.low > 1:
+        if self.latency.slower:
             found.append(
                 f"it is slower than the original: relative latency is "
                 f"{self.latency.relative:.3f} (from {self.latency.low:.3f})"

@@ -14,7 +14,7 @@ from sartor.machine import structure
 from sartor.pipeline._goal import Reached
 from sartor.policy import Policy
 from sartor.scoring import Interval
-from sartor.targets import Comparison, Description
+from sartor.targets import Comparison, Description, is_slower
 
 #: Of ``result.json``.
 SCHEMA = 1
@@ -106,7 +106,7 @@ class Timed:
     @property
     def slower(self) -> bool:
         """Whether it is slower than the original for certain."""
-        return self.low > 1
+        return is_slower(self.low)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _compare(target: Target, original: Network, delivered: fx.GraphModule) -> Co
         before = sessions["original"]
         after = sessions["delivered"]
         found = target.compare(after, before, _BRIEFLY)
-        if found.low <= 1:
+        if not found.slower:
             return found
 
         # that it is slower is said only of what was so twice

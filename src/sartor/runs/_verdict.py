@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sartor.pipeline import Entry, Report
 from sartor.runs._units import counted, interval_words, percent
 from sartor.scoring import Interval, accuracy_interval
+from sartor.targets import is_slower
 
 if TYPE_CHECKING:
     from sartor.runs._finetune import FinetuneReport
@@ -138,7 +139,7 @@ def _latency(report: Report, verified: tuple[VerifiedRun, ...]) -> Figure | None
 
 
 def _of(relative: float, low: float, high: float, where: str) -> Figure:
-    slower = "SLOWER, " if low > 1 else ""
+    slower = "SLOWER, " if is_slower(low) else ""
     return Figure("latency", percent(relative, 1), f"{slower}{low:.2f} to {high:.2f} {where}")
 
 

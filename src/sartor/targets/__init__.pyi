@@ -34,5 +34,6 @@ from ._timing import Comparison as Comparison
 from ._timing import Latency as Latency
 from ._timing import Patience as Patience
 from ._timing import compare as compare
+from ._timing import is_slower as is_slower
 from ._torch import TorchTarget as TorchTarget
 from .prediction import LatencyTable as LatencyTable

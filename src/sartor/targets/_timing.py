@@ -13,6 +13,8 @@ import numpy as np
 from sartor.machine import FloatArray
 from sartor.targets._quiet import QuietGauge, quiet
 
+#: One and the same network differs by up to 1.7 % from one measurement to the next.
+_SURELY_SLOWER = 1.02
 #: Seconds that the slower network runs before it is the other's turn: short against how long
 #: neighbours rest, some tens of ms.
 _TURN = 0.003
@@ -92,9 +94,23 @@ class Comparison:
     settled: bool = True
 
     @property
+    def slower(self) -> bool:
+        """Whether the candidate is slower for certain."""
+        return is_slower(self.low)
+
+    @property
     def of_original(self) -> Comparison:
         """The original beside itself, as it was measured here."""
         return Comparison(1.0, 1.0, 1.0, self.original, self.original, self.settled)
+
+
+def is_slower(low: float) -> bool:
+    """Whether a network is slower for certain whose relative latency is at least ``low``.
+
+    >>> is_slower(1.01), is_slower(1.03)
+    (False, True)
+    """
+    return low > _SURELY_SLOWER
 
 
 def compare(
