@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, fx, nn
 
+from _common import minimise
 from sartor.compression.modules import trainable_copy, with_own_graph
 from sartor.data import Data, Images
 from sartor.tasks import Detection
@@ -110,19 +111,15 @@ def detector_on(body: Body, train: Images, *, epochs: int, seed: int) -> Detecto
 
     head = Head(tuple(item.shape[1] for item in features))
     generator = torch.Generator().manual_seed(seed)
-    steps = epochs * (len(train) // 8)
-    optimizer = torch.optim.AdamW(head.parameters(), 2e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
-    for step in range(steps):
+
+    def loss(step: int) -> Tensor:
         chosen = torch.randint(len(train), (8,), generator=generator)
         source = features if step % 2 else mirrored
         wanted = labels[0 if step % 2 else 1][chosen]
-        loss = TASK.loss((head(*(item[chosen] for item in source)),), wanted)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    return Detector(body, head.eval()).eval()
+        return TASK.loss((head(*(item[chosen] for item in source)),), wanted)
+
+    minimise(head, epochs * (len(train) // 8), loss)
+    return Detector(body, head).eval()
 
 
 def _features(body: Body, pixels: Tensor) -> tuple[Tensor, ...]:

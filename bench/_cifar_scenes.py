@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from _common import SHARED, subject
+from _common import SHARED, minimise, subject
 from sartor.data import Data, Images
 from sartor.tasks import Detection
 
@@ -80,19 +80,13 @@ def new_detector(seed: int = 0) -> Detector:
 def train(network: Detector, data: Data, steps: int, seed: int = 0) -> None:
     """So many steps of AdamW on batches of 16 scenes."""
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
 
-    network.train()
-    for _ in range(steps):
+    def loss(_: int) -> Tensor:
         chosen = torch.randint(len(data.calibration), (16,), generator=generator)
         maps = network(data.calibration.batch(chosen))
-        loss = TASK.loss((maps,), data.calibration.labels[chosen])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    network.eval()
+        return TASK.loss((maps,), data.calibration.labels[chosen])
+
+    minimise(network, steps, loss)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sartor.agents import RULES
 from sartor.data import Data
 from sartor.machine import keep_freed_memory, write_text
+from sartor.pipeline import SearchOptions
 from sartor.runs import SubjectSource
 
 #: Where trained networks and CIFAR-10 lie.
@@ -56,6 +58,32 @@ def accuracy(outputs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Right answers, in percent."""
     right = outputs.argmax(1) == labels
     return 100 * float(right.mean())
+
+
+def search_options(agent: str, episodes: int, **others: Any) -> SearchOptions:
+    """A search without baselines beside it; a rule, which has nothing to learn, has one episode."""
+    rule = agent in RULES
+    return SearchOptions(
+        agent=agent,
+        episodes=1 if rule else episodes,
+        seed_with=() if rule else SearchOptions.seed_with,
+        baselines=(),
+        finalists=4,
+        **others,
+    )
+
+
+def minimise(network: nn.Module, steps: int, loss: Callable[[int], Tensor]) -> None:
+    """Train a network by so many steps of AdamW, given the loss of each; it is left to infer."""
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    network.train()
+    for step in range(steps):
+        optimizer.zero_grad()
+        loss(step).backward()
+        optimizer.step()
+        schedule.step()
+    network.eval()
 
 
 def keep(path: Path, run: Callable[[], dict[str, Any]]) -> None:

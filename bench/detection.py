@@ -27,7 +27,7 @@ from _blood import TASK as CELLS
 from _blood import Body, blood, detector_on
 from _cifar_scenes import TASK as OBJECTS
 from _cifar_scenes import cifar_scenes, new_detector, train
-from _common import SHARED, keep, kept, print_header, print_row
+from _common import SHARED, keep, kept, print_header, print_row, search_options
 from sartor.compression import load_network
 from sartor.data import Images
 from sartor.finetune import FinetuneOptions, finetune
@@ -97,15 +97,7 @@ class Scenes:
         self, original: nn.Module, data: sartor.Data, share: float, agent: str
     ) -> dict[str, Any]:
         started = time.perf_counter()
-        rule = agent == "uniform"
-        options = sartor.SearchOptions(
-            agent=agent,
-            episodes=1 if rule else self.episodes,
-            seed_with=() if rule else sartor.SearchOptions.seed_with,
-            baselines=(),
-            finalists=4,
-            seed=self.seed,
-        )
+        options = search_options(agent, self.episodes, seed=self.seed)
         folder = self.out / f"{round(100 * share)}-{agent}"
         if not (folder / "result.json").exists():
             sartor.compress(

@@ -25,13 +25,12 @@ import torch
 import tyro
 from torch import nn
 
-from _common import SHARED, keep, kept, print_header, print_row
+from _common import SHARED, keep, kept, print_header, print_row, search_options
 from sartor.compression import CompressOptions
 from sartor.data import Data, Images
 from sartor.finetune import FinetuneOptions
 from sartor.graph import trace
 from sartor.models import InputOptions
-from sartor.pipeline import SearchOptions
 from sartor.problem import Method
 from sartor.runs import Run, RunConfig, SubjectSource
 from sartor.tasks import divergences, first_tensor
@@ -166,16 +165,12 @@ class Photos:
 
     def _config(self, case: Case) -> RunConfig:
         weights, photos = self._files
-        rule = case.agent == "uniform"
-        options = SearchOptions(
-            agent=case.agent,
+        options = search_options(
+            case.agent,
+            self.episodes,
             methods=case.methods,
-            episodes=1 if rule else self.episodes,
             seed=self.seed,
-            seed_with=() if rule else SearchOptions.seed_with,
-            baselines=(),
             reward_images=300,
-            finalists=4,
             target="onnxruntime" if case.budget.startswith("latency") else "",
             table=self.out / "latencies/layers.json" if "quantize" in case.methods else None,
             compress=CompressOptions(images=96, final_images=400),

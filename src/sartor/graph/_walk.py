@@ -65,7 +65,7 @@ class Walk:
         placeholders = [node for node in graph.nodes if node.op == "placeholder"]
         self._inputs = dict(zip(placeholders, inputs, strict=False))
 
-        self._readers_left = {node: len(node.users) for node in graph.nodes}
+        self._readers_left: dict[fx.Node, int] = {node: len(node.users) for node in graph.nodes}
         self._dropped: set[fx.Node] = set()
 
         reached = self._reached()
@@ -97,18 +97,12 @@ class Walk:
         self.values = dict(known)
         path = needed([last], known) - known.keys()
 
-        readers_left: Counter[fx.Node] = Counter()
-        for node in path:
-            readers_left.update(node.all_input_nodes)
-
+        # Only readers on the way count.
+        self._readers_left = Counter(source for node in path for source in node.all_input_nodes)
         for node in self.graph.nodes:
-            if node not in path:
-                continue
-            self.values[node] = self._compute(node)
-            for source in node.all_input_nodes:
-                readers_left[source] -= 1
-                if not readers_left[source]:
-                    del self.values[source]
+            if node in path:
+                self.values[node] = self._compute(node)
+                self._drop_what_nobody_reads_after(node)
 
         return self.values.pop(last)
 

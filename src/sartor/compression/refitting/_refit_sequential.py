@@ -86,9 +86,11 @@ class SequentialRefit:
         if shortcut is not None:
             self._refit_before(shortcut)
 
-        weight, shift = self._solve(layer, node.all_input_nodes[0], shortcut)
+        later = self._asked_later()
+        samples = self._samples(layer, node.all_input_nodes[0], shortcut, later)
+        weight, shift = self._solve(layer, samples)
         self.solver.install(self.candidate, layer, weight, shift)
-        self.values.forget_all_but(self._asked_later())
+        self.values.forget_all_but(later)
         if self.thrifty:
             give_freed_memory_back()
 
@@ -113,9 +115,7 @@ class SequentialRefit:
             if waiting in before and waiting in self._waiting:
                 self._refit(waiting)
 
-    def _solve(
-        self, layer: str, source: fx.Node, shortcut: fx.Node | None
-    ) -> tuple[Tensor, Tensor]:
+    def _solve(self, layer: str, samples: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         """Weights (out, in) and shift (out,) with which a layer comes closest to its targets."""
         module = self.candidate.get_submodule(layer)
         start = as_matrix(weight_of(module))
@@ -126,7 +126,6 @@ class SequentialRefit:
 
         # Without a place for a constant the fit has to go through zero.
         centred = self.solver.takes_shift(self.candidate, layer)
-        samples = self._samples(layer, source, shortcut)
         density = self.densities.get(layer, 1.0)
         is_few = self.calibration.samples(layer) < inputs
         if is_few and groups == 1 and density >= 1:
@@ -150,7 +149,11 @@ class SequentialRefit:
         return weight.view(outputs, inputs), shift.flatten()
 
     def _samples(
-        self, layer: str, source: fx.Node, shortcut: fx.Node | None
+        self,
+        layer: str,
+        source: fx.Node,
+        shortcut: fx.Node | None,
+        later: list[fx.Node],
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """What a layer reads (n, in) and should give (n, out), for each part of the images.
 
@@ -158,7 +161,6 @@ class SequentialRefit:
         """
         module = self.candidate.get_submodule(layer)
         groups = groups_of(module)
-        later = self._asked_later()
         others: Iterable[Tensor | None] = repeat(None, len(self.calibration.parts))
         if shortcut is not None:
             others = self.values.of(shortcut, later)
