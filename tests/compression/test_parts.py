@@ -163,3 +163,15 @@ def test_photos_that_do_not_fit_are_left_out_and_it_is_said(monkeypatch, caplog)
     calibration = compressor.refitter.calibration
     places = len(calibration.places[network.layers[0].name])
     assert places == math.ceil(8 * options.compress.positions / 5)
+
+
+@pytest.mark.parametrize(
+    ("room", "places"),
+    [(2**28, 1600), (4 * 2 * 10 * 50, 50), (1, 16)],
+    ids=["as many samples", "what there is room for", "what was asked for"],
+)
+def test_places_that_make_up_for_images_stay_within_the_room(monkeypatch, room, places):
+    monkeypatch.setattr(_memory, "_ROOM_OF_SAMPLES", room)
+    network = trace(torch.nn.Sequential(torch.nn.Linear(4, 10)), torch.zeros(1, 4))
+    images = torch.zeros(2, 4)
+    assert _memory.places_of_fewer(network, images, wanted=200, places=16) == places
