@@ -173,7 +173,7 @@ class Photos:
             reward_images=300,
             target="onnxruntime" if case.budget.startswith("latency") else "",
             table=self.out / "latencies/layers.json" if "quantize" in case.methods else None,
-            compress=CompressOptions(images=96, final_images=400),
+            compress=CompressOptions(images=96),
         )
         return RunConfig(
             model=MODEL,

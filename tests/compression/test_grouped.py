@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from sampled import sampled_outputs
 from sartor.compression import CompressOptions, Compressor
 from sartor.compression.refitting._least_squares import least_squares
 from sartor.compression.refitting._matrix import as_matrix
@@ -37,7 +38,7 @@ def test_each_channel_of_a_depthwise_layer_is_solved_by_itself(bias):
     layer = candidate.get_submodule("3")
     left = kept[network.slot_by_name["3"].out_units].nonzero()[0]
     calibration = compressor.refitter.calibration
-    wanted = calibration.targets["3"][:, torch.from_numpy(left)]
+    wanted = sampled_outputs(calibration, "3")[:, torch.from_numpy(left)]
     before = as_matrix(network.module.get_submodule("3").weight)[torch.from_numpy(left)]
 
     read = images

@@ -39,7 +39,7 @@ def test_values_in_parts_are_those_of_a_whole_walk(kind, room):
     values = PartedValues(module, parts_of(images, 4), room=room)
     nodes = [node for node in module.graph.nodes if node.op == "call_module"]
     for place, node in enumerate(nodes):
-        parts = list(values.of(node, nodes[place:]))
+        parts = [value for (value,) in values.of([node], nodes[place:])]
         assert [len(part) for part in parts] == [4, 4, 2]
         assert torch.allclose(torch.cat(parts), whole.value(node), atol=1e-5)
 
@@ -64,13 +64,13 @@ def test_what_there_is_room_for_is_computed_once(monkeypatch):
 
     values = PartedValues(module, parts_of(images, 3))
     for place, node in enumerate(nodes):
-        list(values.of(node, nodes[place:]))
+        list(values.of([node], nodes[place:]))
     assert {calls.count(node.name) for node in nodes} == {2}  # once for each part
 
     calls.clear()
     values = PartedValues(module, parts_of(images, 3), room=0)
     for place, node in enumerate(nodes):
-        list(values.of(node, nodes[place:]))
+        list(values.of([node], nodes[place:]))
     assert calls.count(nodes[0].name) > 2
 
 
@@ -82,7 +82,7 @@ def test_what_is_kept_stays_within_the_room():
     nodes = [node for node in module.graph.nodes if node.op == "call_module"]
     most = 0
     for place, node in enumerate(nodes):
-        for _ in values.of(node, nodes[place:]):
+        for _ in values.of([node], nodes[place:]):
             kept = values._kept.values()
             most = max(most, sum(part.nbytes for parts in kept for part in parts))
         values.forget_all_but(nodes[place + 1 :])
@@ -153,7 +153,8 @@ def test_ranges_are_of_all_parts(method):
 def test_photos_that_do_not_fit_are_left_out_and_it_is_said(monkeypatch, caplog):
     monkeypatch.setattr(_memory, "_ROOM_OF_IMAGES", 5 * 3 * 16 * 16 * 4)
     images = Images(torch.rand(9, 3, 16, 16), torch.zeros(9, dtype=torch.long))
-    options = SearchOptions(compress=CompressOptions(images=8, final_images=8, range_images=8))
+    compress = CompressOptions(images=8, final_images=8, range_images=8, positions=40)
+    options = SearchOptions(compress=compress)
     chosen = calibration_images(images, options)
     assert len(chosen) == 5
     assert "5 of 8 calibration images are used, more would not fit into memory" in caplog.text
@@ -162,16 +163,4 @@ def test_photos_that_do_not_fit_are_left_out_and_it_is_said(monkeypatch, caplog)
     compressor = Compressor(network, chosen, options.compress)
     calibration = compressor.refitter.calibration
     places = len(calibration.places[network.layers[0].name])
-    assert places == math.ceil(8 * options.compress.positions / 5)
-
-
-@pytest.mark.parametrize(
-    ("room", "places"),
-    [(2**28, 1600), (4 * 2 * 10 * 50, 50), (1, 16)],
-    ids=["as many samples", "what there is room for", "what was asked for"],
-)
-def test_places_that_make_up_for_images_stay_within_the_room(monkeypatch, room, places):
-    monkeypatch.setattr(_memory, "_ROOM_OF_SAMPLES", room)
-    network = trace(torch.nn.Sequential(torch.nn.Linear(4, 10)), torch.zeros(1, 4))
-    images = torch.zeros(2, 4)
-    assert _memory.places_of_fewer(network, images, wanted=200, places=16) == places
+    assert places == math.ceil(8 * 40 / 5)

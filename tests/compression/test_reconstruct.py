@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import topologies
+from sampled import sampled_outputs
 from sartor.compression import CompressOptions, Compressor
 from sartor.compression.refitting._calibration import Calibration
 from sartor.compression.refitting._least_squares import least_squares, least_squares_of_few
@@ -63,8 +64,9 @@ def test_fewer_samples_than_inputs_give_the_same_weights_by_the_shorter_way(ridg
 def test_linear_layers_are_sampled_at_some_positions_too():
     network = trace(torch.nn.Sequential(torch.nn.Linear(6, 4)), torch.randn(1, 3, 50, 6))
     images = torch.randn(10, 3, 50, 6)
-    calibration = Calibration.record(network, images, 16, torch.Generator().manual_seed(0))
-    ((name, targets),) = calibration.targets.items()
+    calibration = Calibration.sample(network, images, 16, torch.Generator().manual_seed(0))
+    (name,) = calibration.places
+    targets = sampled_outputs(calibration, name)
     layer = network.module.get_submodule(name)
     assert targets.shape == (10 * 16, 4)
     assert torch.allclose(layer(calibration.windows(name, layer, images)), targets, atol=1e-5)
@@ -90,10 +92,10 @@ def test_windows_times_weights_are_the_sampled_outputs(stride):
     )
     network = trace(model, torch.randn(1, 3, 9, 11))
     images = torch.randn(4, 3, 9, 11)
-    calibration = Calibration.record(network, images, 7, torch.Generator().manual_seed(0))
+    calibration = Calibration.sample(network, images, 7, torch.Generator().manual_seed(0))
     layer = network.module.get_submodule("0")
     rows = calibration.windows("0", layer, images) @ as_matrix(layer.weight).T
-    assert torch.allclose(rows, calibration.targets["0"], atol=1e-5)
+    assert torch.allclose(rows, sampled_outputs(calibration, "0"), atol=1e-5)
     assert torch.equal(from_matrix(as_matrix(layer.weight), layer.weight), layer.weight)
 
 
@@ -264,7 +266,7 @@ def test_calibration_images_of_the_wrong_shape_are_refused():
         DataError,
         match=r"calibration images have shape \(\(3, 8, 8\),\), the network was traced with",
     ):
-        Calibration.record(network, torch.zeros(4, 3, 8, 8), 4, torch.Generator())
+        Calibration.sample(network, torch.zeros(4, 3, 8, 8), 4, torch.Generator())
 
 
 def test_batch_norm_statistics_can_be_estimated_anew():

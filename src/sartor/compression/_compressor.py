@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -34,7 +35,6 @@ from sartor.compression.refitting import (
     images_at_once,
     images_kept,
     keep_largest,
-    places_of_fewer,
 )
 from sartor.compression.slicing import narrow
 from sartor.cost import CostModel
@@ -253,11 +253,11 @@ class Compressor:
         images = self.images[:count]
         positions = self.options.positions
         if len(images) == images_kept(images):
-            # More did not fit into memory.
-            positions = places_of_fewer(self.network, images, count, positions)
+            # More did not fit into memory: as many samples are taken of fewer images.
+            positions = math.ceil(count * positions / len(images))
 
         generator = torch.Generator().manual_seed(self.seed)
-        calibration = Calibration.record(
+        calibration = Calibration.sample(
             self.network,
             images,
             positions=positions,

@@ -35,7 +35,8 @@ class CompressOptions:
         batchnorm: Estimate batch-norm statistics anew afterwards.
         ridge: Pull towards the original weights, relative to the mean diagonal of the Gram matrix.
         images: Calibration images for every candidate of a search.
-        positions: Places sampled per image and layer.
+        positions: Places sampled per image and layer; more in layers that read so many inputs that
+            they would learn these by heart.
         final_images: Calibration images for the network that is delivered.
         ranges: How the range of an activation follows from calibration images: all of it, all but
             outliers, or least squared error.

@@ -86,25 +86,28 @@ class Walk:
 
         return result
 
-    def run_to(self, last: fx.Node, known: Mapping[fx.Node, Any]) -> Any:
-        """Value of a node, from the inputs and ``known`` values; nothing else is kept.
+    def run_to(self, wanted: Sequence[fx.Node], known: Mapping[fx.Node, Any]) -> list[Any]:
+        """Values of nodes, from the inputs and ``known`` values; nothing else is kept.
 
         >>> network = fx.symbolic_trace(torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten()))
         >>> image, relu, flat, output = network.graph.nodes
-        >>> Walk(network, []).run_to(flat, {relu: torch.ones(1, 2, 2)})
-        tensor([[1., 1., 1., 1.]])
+        >>> Walk(network, []).run_to([flat], {relu: torch.ones(1, 2, 2)})
+        [tensor([[1., 1., 1., 1.]])]
         """
         self.values = dict(known)
-        path = needed([last], known) - known.keys()
+        path = needed(wanted, known) - known.keys()
 
-        # Only readers on the way count.
+        # Only readers on the way count, and whoever asked, who is never done.
         self._readers_left = Counter(source for node in path for source in node.all_input_nodes)
+        self._readers_left.update(wanted)
         for node in self.graph.nodes:
             if node in path:
                 self.values[node] = self._compute(node)
                 self._drop_what_nobody_reads_after(node)
 
-        return self.values.pop(last)
+        found = [self.values[node] for node in wanted]
+        self.values = {}
+        return found
 
     def value(self, node: fx.Node) -> Any:
         """Value of a node; it runs now, and all that it needs, unless it ran already.

@@ -6,5 +6,4 @@ from ._matrix import as_matrix as as_matrix
 from ._matrix import columns_of as columns_of
 from ._memory import images_at_once as images_at_once
 from ._memory import images_kept as images_kept
-from ._memory import places_of_fewer as places_of_fewer
 from ._refitter import Refitter as Refitter

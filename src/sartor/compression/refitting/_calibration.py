@@ -1,11 +1,11 @@
-"""What is recorded of the original network on calibration images."""
+"""Where the original and its candidates are looked at, on calibration images."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from functools import cached_property, partial
-from typing import Any, cast
+from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -23,17 +23,20 @@ from sartor.compression.refitting._windows import (
     windows,
 )
 from sartor.errors import DataError
-from sartor.graph import LayerSpec, Network, walk
+from sartor.graph import LayerSpec, Network
 from sartor.machine import channels_last
 
 #: Layers with more inputs than this (channels × kernel) keep their weights: G alone would need
 #: over half a gigabyte.
 LARGEST_GRAM = 12_000
+#: A layer is fitted to at least as many samples for each of its inputs, if its output has them:
+#: fewer are learned by heart.
+_SAMPLES_PER_INPUT = 7
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Sampled outputs of every layer, and how to sample the same places of a candidate.
+    """Places in the outputs of every layer, the same in the original and its candidates.
 
     Attributes:
         network: The original.
@@ -42,8 +45,6 @@ class Calibration:
         joins: Layers that end in a residual addition.
         norms: Layers with the batch norm that stands behind them alone.
         generator: Draws what is still to be drawn.
-        targets: Outputs of each layer, (images × places, out channels).
-        sums: For layers that end in a residual addition, the sum, shaped alike.
     """
 
     network: Network
@@ -52,34 +53,33 @@ class Calibration:
     joins: dict[str, Join]
     norms: dict[str, str]
     generator: torch.Generator
-    targets: dict[str, Tensor] = field(default_factory=dict)
-    sums: dict[str, Tensor] = field(default_factory=dict)
     _pixels: dict[tuple[str, tuple[int, ...]], Tensor] = field(default_factory=dict)
 
     @classmethod
-    def record(
+    def sample(
         cls,
         network: Network,
         images: Tensor | tuple[Tensor, ...],
         positions: int,
         generator: torch.Generator,
     ) -> Calibration:
-        """Run the original on ``images``, normalised, and keep its outputs at sampled places.
+        """Draw places for ``images``, normalised: ``positions`` per image and layer.
 
-        All is kept where the network and the images are. At most ``positions`` places per image and
-        layer, drawn once from ``generator``, which is the CPU's: places are the same on every
-        device. Raises `DataError` for images of another shape than the network was traced with, or
-        none.
+        More where a layer reads much, fewer where it has no more. They are drawn once from
+        ``generator``, which is the CPU's: places are the same on every device. Raises `DataError`
+        for images of another shape than the network was traced with, or none.
         """
         inputs = (images,) if isinstance(images, Tensor) else images
         _require_inputs(network, inputs)
         device = inputs[0].device
-        places = {
-            layer.name: _draw_places(layer, positions, generator).to(device)
-            for layer in network.layers
-            if not _reuse(network, layer)
-        }
-        calibration = cls(
+        places = {}
+        for layer in network.layers:
+            if not _reuse(network, layer):
+                read = weight_of(network.module.get_submodule(layer.name))[0].numel()
+                enough = math.ceil(_SAMPLES_PER_INPUT * read / len(inputs[0]))
+                drawn = _draw_places(layer, max(positions, enough), generator)
+                places[layer.name] = drawn.to(device)
+        return cls(
             network=network,
             inputs=tuple(channels_last(item) for item in inputs),
             places=places,
@@ -87,42 +87,19 @@ class Calibration:
             norms=_norms_of_outputs(network),
             generator=generator,
         )
-        calibration._record()
-        return calibration
 
-    def _record(self) -> None:
-        by_sum = {join.add: name for name, join in self.joins.items()}
-        # All at first: small blocks between large ones would keep the room of these from others.
-        targets = {name: self._empty_rows(name) for name in self.places}
-        sums = {name: self._empty_rows(name) for name in self.joins}
-        shapes: dict[str, tuple[int, ...]] = {}
+    def layer_of(self, node: fx.Node) -> str | None:
+        """The layer whose sampled outputs are those of a node of the original."""
+        name = str(node.target)
+        return name if node.op == "call_module" and name in self.places else None
 
-        def visit(part: int, node: fx.Node, value: Any) -> None:
-            # Other values are no summands of layers.
-            if isinstance(value, Tensor):
-                shapes[node.name] = tuple(value.shape)
+    def joined_at(self, node: fx.Node) -> str | None:
+        """The layer that ends in the residual addition that is a node of the original."""
+        return self._layer_by_sum.get(node.name)
 
-            name = str(node.target)
-            if node.op == "call_module" and name in targets:
-                targets[name][self.rows(name, part)] = self.outputs(name, value)
-                self.targets[name] = targets[name]
-
-            layer = by_sum.get(node.name)
-            if layer is not None:
-                sums[layer][self.rows(layer, part)] = self.outputs(layer, value)
-                self.sums[layer] = sums[layer]
-
-        for number, inputs in enumerate(self.parts):
-            walk(self.network.module, inputs, partial(visit, number))
-
-        # A shortcut that is stretched in the addition has no value at each place.
-        for name, join in list(self.joins.items()):
-            if shapes.get(join.other) != shapes[join.add]:
-                del self.joins[name]
-
-    def _empty_rows(self, layer: str) -> Tensor:
-        shape = (self.samples(layer), self.network.layer_by_name[layer].out_channels)
-        return torch.empty(shape, device=self.inputs[0].device)
+    @cached_property
+    def _layer_by_sum(self) -> dict[str, str]:
+        return {join.add: layer for layer, join in self.joins.items()}
 
     @cached_property
     def parts(self) -> tuple[tuple[Tensor, ...], ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
 
 from sartor.compression.modules import keeps_statistics
 from sartor.compression.refitting._windows import CONVOLUTIONS
-from sartor.graph import Network, operator_name
+from sartor.graph import Network, operator_name, walk
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,27 @@ class Join:
 
 
 def find_joins(network: Network) -> dict[str, Join]:
-    """Convolutions that are added to another branch, by name."""
+    """Convolutions that are added to another branch of the same size, by name."""
+    shapes: dict[fx.Node, tuple[int, ...]] = {}
+
+    def visit(node: fx.Node, value: Any) -> None:
+        if isinstance(value, Tensor):
+            shapes[node] = tuple(value.shape)
+
+    with torch.no_grad():
+        walk(network.module, network.example_inputs, visit)
+
     joins: dict[str, Join] = {}
     for node in network.module.graph.nodes:
         if not _adds_two_nodes(node):
             continue
 
-        # Where both summands end in a layer, the first is the one that mends the other.
         first, second = node.args
+        # A summand that is stretched in the addition has no value at each place.
+        if not shapes.get(first) == shapes.get(second) == shapes[node]:
+            continue
+
+        # Where both summands end in a layer, the first is the one that mends the other.
         found = _join(network, node, first, second)
         if found is None:
             found = _join(network, node, second, first)

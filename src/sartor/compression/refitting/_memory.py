@@ -14,8 +14,6 @@ _ROOM = 2**26
 _ROOM_OF_GRADIENTS = 3 * 2**27
 #: What the calibration images may take, in bytes.
 _ROOM_OF_IMAGES = 2**27
-#: What sampled outputs may take where more of them make up for fewer images, in bytes.
-_ROOM_OF_SAMPLES = 2**28
 _BYTES = 4
 #: Tensors of the largest size that are in memory at once: read, written, a shortcut.
 _AT_ONCE = 3
@@ -31,23 +29,6 @@ def images_kept(images: Tensor) -> int:
     222
     """
     return max(1, _ROOM_OF_IMAGES // images[:1].nbytes)
-
-
-def places_of_fewer(network: Network, images: Tensor, wanted: int, places: int) -> int:
-    """Places to sample in each image and layer, where ``wanted`` images were to have ``places``.
-
-    As many samples of fewer images, as far as there is room for them; never fewer places.
-
-    >>> import torch
-    >>> from sartor.graph import trace
-    >>> network = trace(torch.nn.Sequential(torch.nn.Linear(8, 4)), torch.zeros(1, 8))
-    >>> places_of_fewer(network, torch.zeros(100, 8), wanted=250, places=16)
-    40
-    """
-    channels = max(1, sum(layer.out_channels for layer in network.layers))
-    most = _ROOM_OF_SAMPLES // (len(images) * channels * _BYTES)
-    as_many = math.ceil(wanted * places / len(images))
-    return max(places, min(as_many, most))
 
 
 def images_at_once(network: Network) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import repeat
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import torch
@@ -15,6 +14,7 @@ from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._least_squares import least_squares_of_few
 from sartor.compression.refitting._matrix import as_matrix, in_groups
 from sartor.compression.refitting._normal_equations import NormalEquations
+from sartor.compression.refitting._targets import Target, Targets
 from sartor.compression.refitting._values import PartedValues
 from sartor.compression.slicing import kept_channels
 from sartor.graph import needed
@@ -40,10 +40,12 @@ class SequentialRefit:
         densities: Mapping[str, float],
         everywhere: bool,
         dtype: torch.dtype,
+        targets: Targets,
         thrifty: bool = False,
     ) -> None:
         self.solver = solver
         self.calibration = solver.calibration
+        self.targets = targets
         self.candidate = candidate
         self.kept = kept
         self.densities = densities
@@ -161,24 +163,23 @@ class SequentialRefit:
         """
         module = self.candidate.get_submodule(layer)
         groups = groups_of(module)
-        others: Iterable[Tensor | None] = repeat(None, len(self.calibration.parts))
-        if shortcut is not None:
-            others = self.values.of(shortcut, later)
-            later = [*later, shortcut]
+        asked = [source] if shortcut is None else [source, shortcut]
 
         # Strict also lets both run to their ends, where they keep what they gave.
-        together = zip(self.values.of(source, later), others, strict=True)
-        for number, (inputs, other) in enumerate(together):
+        targets = self.targets.of(layer, list(self._waiting.values()))
+        for values, target in zip(self.values.of(asked, later), targets, strict=True):
+            inputs = values[0]
+            other = None if shortcut is None else values[1]
             windows = self.calibration.windows(layer, module, inputs)
-            target = self._target(layer, number, other)
-            x, y = _finite_samples(windows, target)
+            wanted = self._wanted(layer, target, other)
+            x, y = _finite_samples(windows, wanted)
             if groups > 1:
                 taps = weight_of(module)[0, 0].numel()
                 x = in_groups(x, taps, groups)
                 y = in_groups(y, 1, groups)
             yield x, y
 
-    def _target(self, layer: str, part: int, other: Tensor | None) -> Tensor:
+    def _wanted(self, layer: str, target: Target, other: Tensor | None) -> Tensor:
         """What the layer should give: the original's output, (rows, out channels).
 
         Before a residual addition, corrected by what its shortcut now gives instead.
@@ -186,15 +187,14 @@ class SequentialRefit:
         slot = self.calibration.network.slot_by_name[layer]
         outgoing = kept_channels(slot.out_units, self.kept)
         channels = torch.from_numpy(outgoing)
-        rows = self.calibration.rows(layer, part)
 
-        original = self.calibration.targets[layer][rows, channels]
+        output, total = target
+        original = output[:, channels]
         join = self.calibration.joins.get(layer)
-        if join is None or other is None:
+        if join is None or other is None or total is None:
             return original
 
-        total = self.calibration.sums[layer][rows, channels]
-        missing = total - self.calibration.outputs(layer, other)
+        missing = total[:, channels] - self.calibration.outputs(layer, other)
         if join.norm is None:
             return missing
 

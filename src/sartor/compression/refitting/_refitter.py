@@ -10,6 +10,7 @@ pulls towards the current weights instead of towards zero.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -20,6 +21,7 @@ from sartor.compression.refitting._calibration import Calibration, groups_of
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._refit_original import OriginalRefit
 from sartor.compression.refitting._refit_sequential import SequentialRefit
+from sartor.compression.refitting._targets import Targets, targets_of
 from sartor.machine import BoolArray, FloatArray
 
 #: On which inputs layers are refitted.
@@ -50,6 +52,10 @@ class Refitter:
         self._solver = LayerSolver(calibration, ridge, selection)
         self._original = OriginalRefit(self._solver)
 
+    @cached_property
+    def _targets(self) -> Targets:
+        return targets_of(self.calibration)
+
     @torch.no_grad()
     def refit(
         self,
@@ -74,6 +80,7 @@ class Refitter:
                 densities=densities,
                 everywhere=everywhere,
                 dtype=self.dtype,
+                targets=self._targets,
                 thrifty=self.thrifty,
             ).run()
             return

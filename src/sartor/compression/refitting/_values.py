@@ -40,51 +40,61 @@ class PartedValues:
         self.room = room
         self._kept: dict[fx.Node, list[Tensor]] = {}
 
-    def of(self, node: fx.Node, later: Collection[fx.Node]) -> Iterator[Tensor]:
-        """The value of a node for each part; ``later`` are nodes that will be asked for, too."""
-        if node in self._kept:
-            yield from self._kept[node]
-            return
-
-        fresh: list[Tensor] = []
+    def of(
+        self, nodes: Sequence[fx.Node], later: Collection[fx.Node]
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Values of nodes for each part; ``later`` are nodes that will be asked for, too."""
+        kept: dict[fx.Node, list[Tensor]] = {}
         superfluous: list[fx.Node] = []
-        is_kept = False
         for number in range(len(self.parts)):
-            value = self._compute(node, number)
+            values = self._compute(nodes, number)
             # By the first part, for it is no smaller than the others.
             if not number:
-                serving = needed(later, {*self._kept, node})
+                serving = needed(later, {*self._kept, *nodes})
                 superfluous = [other for other in self._kept if other not in serving]
-                is_kept = node in serving and self._has_room_for(node, value, superfluous)
-            if is_kept:
-                fresh.append(value)
+                fresh = {node: value for node, value in values.items() if node in serving}
+                kept = {node: [] for node in self._with_room(fresh, superfluous)}
+
+            for node, parts in kept.items():
+                parts.append(values[node])
+            if kept:
                 # Part by part, so that both are never there as a whole.
                 for other in superfluous:
-                    self._kept[other][number] = value.new_empty(0)
-            yield value
+                    self._kept[other][number] = self._kept[other][number].new_empty(0)
+            yield tuple(values[node] for node in nodes)
 
-        if is_kept:
-            self._kept[node] = fresh
+        if kept:
             for other in superfluous:
                 del self._kept[other]
+        self._kept.update(kept)
 
     def forget_all_but(self, wanted: Collection[fx.Node]) -> None:
         """Drop what no longer serves to compute these nodes."""
         for node in self._kept.keys() - needed(wanted, self._kept):
             del self._kept[node]
 
-    def _has_room_for(self, node: fx.Node, part: Tensor, superfluous: list[fx.Node]) -> bool:
-        if node.op == "placeholder":
-            return False
-        taken = part.nbytes * len(self.parts)
+    def _with_room(
+        self, fresh: dict[fx.Node, Tensor], superfluous: Collection[fx.Node]
+    ) -> list[fx.Node]:
+        """Those of some nodes that can be kept, given the first part of their values."""
+        taken = 0
         for other, parts in self._kept.items():
             if other not in superfluous:
                 taken += sum(value.nbytes for value in parts)
-        return taken <= self.room
 
-    def _compute(self, node: fx.Node, number: int) -> Tensor:
+        chosen = []
+        for node, part in fresh.items():
+            size = part.nbytes * len(self.parts)
+            is_new = node.op != "placeholder" and node not in self._kept
+            if is_new and taken + size <= self.room:
+                chosen.append(node)
+                taken += size
+        return chosen
+
+    def _compute(self, nodes: Sequence[fx.Node], number: int) -> dict[fx.Node, Tensor]:
         known = {kept: parts[number] for kept, parts in self._kept.items()}
         # Weights stay in fp32: only what runs in the context is computed in fewer bits.
         is_reduced = self.dtype != torch.float32
         with torch.autocast("cpu", self.dtype, enabled=is_reduced):
-            return Walk(self.network, self.parts[number]).run_to(node, known)
+            values = Walk(self.network, self.parts[number]).run_to(nodes, known)
+        return dict(zip(nodes, values, strict=True))
