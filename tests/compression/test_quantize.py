@@ -171,6 +171,16 @@ def test_a_layer_that_is_not_there_is_refused():
         quantize(float_network, policy(["nowhere"], 8, 8), None, INTEGER)
 
 
+@pytest.mark.parametrize("method", ["percentile", "mse"])
+@pytest.mark.parametrize("shape", [(40, 910, 11, 10), (8, 893, 28, 27)], ids=str)
+def test_ranges_are_not_those_of_a_column(method, shape):
+    """Every 22nd or 28th value would be one of the zeros that these are padded with."""
+    values = torch.nn.functional.pad(torch.rand(shape), (1, 0))
+    low, high = find_range(values, 8, method)
+    assert low == pytest.approx(0.0, abs=1e-6)
+    assert high == pytest.approx(1.0, abs=0.01)
+
+
 def test_ranges():
     values = torch.cat([torch.rand(99_999), torch.tensor([100.0])])
     assert find_range(values, 8, "minmax") == (pytest.approx(0, abs=1e-3), 100.0)

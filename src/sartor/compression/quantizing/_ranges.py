@@ -41,9 +41,8 @@ class _Seen:
         if method == "minmax":
             return seen
 
-        flat = values.flatten()
-        step = max(1, parts * flat.numel() // _SAMPLE)
-        seen.sample.append(flat[::step].float())
+        sample = _sampled(values.flatten(), most=max(1, _SAMPLE // parts))
+        seen.sample.append(sample.float())
         return seen
 
     def add(self, other: _Seen) -> None:
@@ -112,6 +111,16 @@ def find_range(values: Tensor, bits: int, method: RangeMethod) -> tuple[float, f
     (-1.0, 3.0)
     """
     return _Seen.of(values, 1, method).range(bits, method)
+
+
+def _sampled(flat: Tensor, most: int) -> Tensor:
+    """All of it, or some values that are drawn, the same each time."""
+    if len(flat) <= most:
+        return flat
+    # Not every n-th: that can be a column of each image, such as its padding.
+    generator = torch.Generator().manual_seed(0)
+    places = torch.randint(len(flat), (most,), generator=generator)
+    return flat[places.to(flat.device)]
 
 
 def _without_tails(sample: Tensor) -> tuple[float, float]:
