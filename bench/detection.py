@@ -139,8 +139,8 @@ class Blood:
     out: Path = Path("runs/blood")
     bodies: Path = Path("runs/imagenet")
     shared: Path = SHARED
-    head: int = 60
-    epochs: int = 10
+    head: int = 20
+    epochs: int = 6
     seed: int = 0
 
     def run(self) -> None:
@@ -179,7 +179,7 @@ class Blood:
             batch=8,
             learning_rate=0.001,
             ema=0.98,
-            augment=("mirror",),
+            augment=("shift", "mirror"),
             seed=self.seed,
         )
         tuned = finetune(traced, data.calibration, data.validation, options=options, task=CELLS)
