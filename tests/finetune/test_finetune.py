@@ -51,7 +51,7 @@ def candidate_of(compressor, kind):
     layers = [layer.name for layer in compressor.network.layers]
     policies = {
         "channels": Policy(channels={group.name: 0.4 for group in compressor.network.groups}),
-        "weights": Policy(weights=dict.fromkeys(layers, 0.2)),
+        "weights": Policy(weights=dict.fromkeys(layers, 0.1)),
         "bits": Policy(
             weight_bits=dict.fromkeys(layers, 2), activation_bits=dict.fromkeys(layers, 3)
         ),
@@ -112,7 +112,7 @@ def test_training_makes_up_for_what_was_taken(kind, compressor, model, train, da
     candidate = candidate_of(compressor, kind)
     before = {name: item.clone() for name, item in candidate.state_dict().items()}
     policy = (
-        Policy(weights=dict.fromkeys([layer.name for layer in compressor.network.layers], 0.2))
+        Policy(weights=dict.fromkeys([layer.name for layer in compressor.network.layers], 0.1))
         if kind == "weights"
         else None
     )

@@ -79,11 +79,13 @@ class Calibration:
                 enough = math.ceil(_SAMPLES_PER_INPUT * read / len(inputs[0]))
                 drawn = _draw_places(layer, max(positions, enough), generator)
                 places[layer.name] = drawn.to(device)
+
+        joins = find_joins(network, tuple(item[:1] for item in inputs))
         return cls(
             network=network,
             inputs=tuple(channels_last(item) for item in inputs),
             places=places,
-            joins={name: join for name, join in find_joins(network).items() if name in places},
+            joins={name: join for name, join in joins.items() if name in places},
             norms=_norms_of_outputs(network),
             generator=generator,
         )

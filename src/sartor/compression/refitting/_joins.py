@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 
 from sartor.compression.modules import keeps_statistics
@@ -28,16 +27,18 @@ class Join:
     other: str
 
 
-def find_joins(network: Network) -> dict[str, Join]:
-    """Convolutions that are added to another branch of the same size, by name."""
+def find_joins(network: Network, example: tuple[Tensor, ...]) -> dict[str, Join]:
+    """Convolutions that are added to another branch of the same size, by name.
+
+    Sizes are those for an ``example`` of the inputs, where the network is.
+    """
     shapes: dict[fx.Node, tuple[int, ...]] = {}
 
     def visit(node: fx.Node, value: Any) -> None:
         if isinstance(value, Tensor):
             shapes[node] = tuple(value.shape)
 
-    with torch.no_grad():
-        walk(network.module, network.example_inputs, visit)
+    walk(network.module, example, visit)
 
     joins: dict[str, Join] = {}
     for node in network.module.graph.nodes:
