@@ -38,8 +38,8 @@ class Phase:
 _SEARCHING = (
     Phase("decoding", "preparing", 1.0),
     Phase("refitting", "original:", 5.0),
-    Phase("searching", "searching 2/", 1.0),
-    Phase("judging", "judging 1/", 1.0),
+    Phase("searching", "searching ", 3.0),
+    Phase("judging", "judging ", 1.0),
 )
 _TUNING = (Phase("fine-tuning", "epoch 1/", 3.0),)
 
@@ -98,10 +98,10 @@ class Kills:
             "--crop": 224,
             "--interpolation": "bicubic",
             "--budget": "macs<=70%",
-            "--episodes": 5,
+            "--episodes": 12,
             "--finalists": 2,
-            "--images": 24,
-            "--final-images": 48,
+            "--images": 48,
+            "--final-images": 96,
             "--threads": 1,
             "--out": out,
         }
