@@ -6,12 +6,14 @@ No command of its own: the other files of this folder import it.
 from __future__ import annotations
 
 import json
+import resource
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -84,6 +86,19 @@ def minimise(network: nn.Module, steps: int, loss: Callable[[int], Tensor]) -> N
         optimizer.step()
         schedule.step()
     network.eval()
+
+
+def peak_bytes() -> int:
+    """The most memory that this process has had so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def write_photos(folder: Path, rows: pa.Table, column: str, suffix: str) -> None:
+    """Images of a Parquet file as they are encoded, one folder a class."""
+    for number, row in enumerate(rows.to_pylist()):
+        path = folder / f"{row['label']:04}" / f"{number}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(row[column]["bytes"])
 
 
 def keep(path: Path, run: Callable[[], dict[str, Any]]) -> None:

@@ -12,7 +12,6 @@ from the original's answers to the training photos; labels have no weight.
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -25,7 +24,7 @@ import torch
 import tyro
 from torch import nn
 
-from _common import SHARED, keep, kept, print_header, print_row, search_options
+from _common import SHARED, keep, kept, peak_bytes, print_header, print_row, search_options
 from sartor.compression import CompressOptions
 from sartor.data import Data, Images
 from sartor.finetune import FinetuneOptions
@@ -114,7 +113,7 @@ class Photos:
         started = time.perf_counter()
         result = Run.of(self._config(case)).search(resume=True)
         seconds = time.perf_counter() - started
-        peak = _peak_bytes()
+        peak = peak_bytes()
 
         data = result.subject.data
         assert data is not None
@@ -140,7 +139,7 @@ class Photos:
         run.export("onnx")
         verified = run.verify("onnx")
         seconds = time.perf_counter() - started
-        peak = _peak_bytes()
+        peak = peak_bytes()
 
         weights, photos = self._files
         source = SubjectSource(MODEL, weights, str(photos), inputs=INPUTS)
@@ -206,22 +205,17 @@ def _apart(stage: Callable[[Case], dict[str, Any]], case: Case) -> dict[str, Any
         return pool.submit(stage, case).result()
 
 
-def _peak_bytes() -> int:
-    """The most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def _on_both(original: nn.Module, network: nn.Module, data: Data) -> dict[str, dict[str, float]]:
     """On the validation and the test photos."""
     assert data.test is not None
     return {
-        "validation": _compared(original, network, data.validation),
-        "test": _compared(original, network, data.test),
+        "validation": compared(original, network, data.validation),
+        "test": compared(original, network, data.test),
     }
 
 
 @torch.no_grad()
-def _compared(original: nn.Module, network: nn.Module, images: Images) -> dict[str, float]:
+def compared(original: nn.Module, network: nn.Module, images: Images) -> dict[str, float]:
     """Top-1 and agreement with the original in percent, divergence in nats."""
     right = 0.0
     agreeing = 0.0

@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import tyro
 
-from _common import SHARED, print_header, print_row
+from _common import SHARED, print_header, print_row, write_photos
 
 _CLASSES = 1000
 #: Of each split.
@@ -123,11 +123,13 @@ def _killed(command: Sequence[str], phase: Phase) -> str:
     ) as process:
         assert process.stdout is not None
         last = ""
+        timer = None
         for line in process.stdout:
             last = line.strip()
-            if last.startswith(phase.line):
+            if timer is None and last.startswith(phase.line):
                 # What it writes meanwhile is read on, for a full pipe would hold it up.
-                threading.Timer(phase.delay, process.kill).start()
+                timer = threading.Timer(phase.delay, process.kill)
+                timer.start()
         process.wait()
     if process.returncode >= 0:
         raise SystemExit(f"it ended before it could be killed while {phase.name}: {last}")
@@ -147,10 +149,7 @@ def _write_jpegs(rows: Path, folder: Path) -> None:
     # All classes in every split, for they are counted by their folders.
     for number in range(_CLASSES):
         (folder / f"{number:04}").mkdir(parents=True, exist_ok=True)
-    table = pq.read_table(rows).slice(0, _PHOTOS)
-    for place, row in enumerate(table.to_pylist()):
-        file = folder / f"{row['label']:04}" / f"{place}.jpg"
-        file.write_bytes(row["image"]["bytes"])
+    write_photos(folder, pq.read_table(rows).slice(0, _PHOTOS), "image", ".jpg")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ first 1,000 for validation and 1,000 more, from row 5,000 on, for the test.
 
 from __future__ import annotations
 
-import resource
 import shutil
 import time
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 import torch
 import tyro
 
-from _common import SHARED, data_in, search_options, weights_of
+from _common import SHARED, data_in, peak_bytes, search_options, weights_of, write_photos
 from sartor.runs import Run, RunConfig
 
 #: Of each split of the folder: the file, the first row, how many.
@@ -67,18 +66,14 @@ class Memory:
         started = time.process_time()
         Run.of(config).search()
         seconds = time.process_time() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(f"peak {peak / 1e9:.2f} GB, {seconds:.0f} seconds of CPU")
+        print(f"peak {peak_bytes() / 1e9:.2f} GB, {seconds:.0f} seconds of CPU")
 
     def _write(self, photos: Path) -> None:
         unfinished = photos.with_suffix(".part")
         shutil.rmtree(unfinished, ignore_errors=True)
         for split, (name, first, count) in _SPLITS.items():
             table = pq.read_table(data_in(self.shared) / f"{name}.parquet").slice(first, count)
-            for number, row in enumerate(table.to_pylist()):
-                path = unfinished / split / str(row["label"]) / f"{number}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(row["img"]["bytes"])
+            write_photos(unfinished / split, table, "img", ".png")
         unfinished.rename(photos)
 
 

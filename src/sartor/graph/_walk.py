@@ -105,9 +105,7 @@ class Walk:
                 self.values[node] = self._compute(node)
                 self._drop_what_nobody_reads_after(node)
 
-        found = [self.values[node] for node in wanted]
-        self.values = {}
-        return found
+        return [self.values[node] for node in wanted]
 
     def value(self, node: fx.Node) -> Any:
         """Value of a node; it runs now, and all that it needs, unless it ran already.

@@ -90,18 +90,19 @@ class Calibration:
             generator=generator,
         )
 
-    def layer_of(self, node: fx.Node) -> str | None:
-        """The layer whose sampled outputs are those of a node of the original."""
-        name = str(node.target)
-        return name if node.op == "call_module" and name in self.places else None
-
-    def joined_at(self, node: fx.Node) -> str | None:
-        """The layer that ends in the residual addition that is a node of the original."""
-        return self._layer_by_sum.get(node.name)
-
     @cached_property
-    def _layer_by_sum(self) -> dict[str, str]:
-        return {join.add: layer for layer, join in self.joins.items()}
+    def nodes(self) -> dict[str, list[fx.Node]]:
+        """Of each layer, in the original, that of its outputs and, where they join, of the sum."""
+        by_name = {node.name: node for node in self.network.module.graph.nodes}
+        found = {}
+        for node in by_name.values():
+            layer = str(node.target)
+            if node.op == "call_module" and layer in self.places:
+                found[layer] = [node]
+
+        for layer, join in self.joins.items():
+            found[layer].append(by_name[join.add])
+        return found
 
     @cached_property
     def parts(self) -> tuple[tuple[Tensor, ...], ...]:

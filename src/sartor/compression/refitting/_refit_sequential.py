@@ -188,13 +188,13 @@ class SequentialRefit:
         outgoing = kept_channels(slot.out_units, self.kept)
         channels = torch.from_numpy(outgoing)
 
-        output, total = target
-        original = output[:, channels]
+        original = target[0][:, channels]
         join = self.calibration.joins.get(layer)
-        if join is None or other is None or total is None:
+        if join is None or other is None:
             return original
 
-        missing = total[:, channels] - self.calibration.outputs(layer, other)
+        total = target[1][:, channels]
+        missing = total - self.calibration.outputs(layer, other)
         if join.norm is None:
             return missing
 

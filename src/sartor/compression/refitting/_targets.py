@@ -17,8 +17,8 @@ from sartor.graph import walk
 #: What sampled outputs may take that are kept, in bytes.
 _ROOM = 3 * 2**27
 _BYTES = 4
-#: Outputs of a layer and, if it ends in a residual addition, the sum: (rows, out channels).
-Target = tuple[Tensor, Tensor | None]
+#: Outputs of a layer and, if it ends in a residual addition, the sum, each (rows, out channels).
+Target = tuple[Tensor, ...]
 
 
 class Targets(Protocol):
@@ -40,22 +40,23 @@ class RecordedTargets:
 
     def __init__(self, calibration: Calibration) -> None:
         self.calibration = calibration
+        self._layer_of: dict[fx.Node, str] = {}
         # All at first: small blocks between large ones would keep the room of these from others.
+        self._rows: dict[fx.Node, Tensor] = {}
         device = calibration.inputs[0].device
-        self._outputs = {
-            name: torch.empty(_shape(calibration, name), device=device)
-            for name in calibration.places
-        }
-        self._sums = {
-            name: torch.empty(_shape(calibration, name), device=device)
-            for name in calibration.joins
-        }
+        for layer, nodes in calibration.nodes.items():
+            shape = _shape(calibration, layer)
+            for node in nodes:
+                self._layer_of[node] = layer
+                self._rows[node] = torch.empty(shape, device=device)
 
     @staticmethod
     def size(calibration: Calibration) -> int:
         """Bytes that they take."""
-        kept = [*calibration.places, *calibration.joins]
-        return _BYTES * sum(math.prod(_shape(calibration, layer)) for layer in kept)
+        numbers = 0
+        for layer, nodes in calibration.nodes.items():
+            numbers += len(nodes) * math.prod(_shape(calibration, layer))
+        return _BYTES * numbers
 
     @classmethod
     def record(cls, calibration: Calibration) -> RecordedTargets:
@@ -67,21 +68,16 @@ class RecordedTargets:
 
     def of(self, layer: str, later: Collection[str]) -> Iterator[Target]:
         """That of one layer."""
-        sums = self._sums.get(layer)
+        nodes = self.calibration.nodes[layer]
         for number in range(len(self.calibration.parts)):
             rows = self.calibration.rows(layer, number)
-            yield self._outputs[layer][rows], None if sums is None else sums[rows]
+            yield tuple(self._rows[node][rows] for node in nodes)
 
     def _visit(self, part: int, node: fx.Node, value: Any) -> None:
-        layer = self.calibration.layer_of(node)
-        if layer is not None:
+        if node in self._rows:
+            layer = self._layer_of[node]
             rows = self.calibration.rows(layer, part)
-            self._outputs[layer][rows] = self.calibration.outputs(layer, value)
-
-        layer = self.calibration.joined_at(node)
-        if layer is not None:
-            rows = self.calibration.rows(layer, part)
-            self._sums[layer][rows] = self.calibration.outputs(layer, value)
+            self._rows[node][rows] = self.calibration.outputs(layer, value)
 
 
 class ComputedTargets:
@@ -93,31 +89,14 @@ class ComputedTargets:
     def __init__(self, calibration: Calibration) -> None:
         self.calibration = calibration
         self._values = PartedValues(calibration.network.module, calibration.parts)
-        self._outputs: dict[str, fx.Node] = {}
-        self._sums: dict[str, fx.Node] = {}
-        for node in calibration.network.module.graph.nodes:
-            layer = calibration.layer_of(node)
-            if layer is not None:
-                self._outputs[layer] = node
-            joined = calibration.joined_at(node)
-            if joined is not None:
-                self._sums[joined] = node
 
     def of(self, layer: str, later: Collection[str]) -> Iterator[Target]:
         """That of one layer."""
-        nodes = self._nodes(layer)
-        wanted = [node for other in later for node in self._nodes(other)]
-        for values in self._values.of(nodes, wanted):
-            rows = [self.calibration.outputs(layer, value) for value in values]
-            yield rows[0], rows[1] if len(rows) > 1 else None
+        nodes = self.calibration.nodes
+        wanted = [node for other in later for node in nodes[other]]
+        for values in self._values.of(nodes[layer], wanted):
+            yield tuple(self.calibration.outputs(layer, value) for value in values)
         self._values.forget_all_but(wanted)
-
-    def _nodes(self, layer: str) -> list[fx.Node]:
-        """That of the outputs of a layer and, if there is one, that of the sum."""
-        nodes = [self._outputs[layer]]
-        if layer in self._sums:
-            nodes.append(self._sums[layer])
-        return nodes
 
 
 def _shape(calibration: Calibration, layer: str) -> tuple[int, int]:

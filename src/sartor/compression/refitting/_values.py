@@ -48,10 +48,10 @@ class PartedValues:
         superfluous: list[fx.Node] = []
         for number in range(len(self.parts)):
             values = self._compute(nodes, number)
-            # By the first part, for it is no smaller than the others.
             if not number:
                 serving = needed(later, {*self._kept, *nodes})
                 superfluous = [other for other in self._kept if other not in serving]
+                # By the first part, for it is no smaller than the others.
                 fresh = {node: value for node, value in values.items() if node in serving}
                 kept = {node: [] for node in self._with_room(fresh, superfluous)}
 
