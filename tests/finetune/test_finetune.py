@@ -309,7 +309,7 @@ def test_a_soup_is_the_mean_of_its_members():
     for number, weight in enumerate([2.0, 3.5, 9.0, 3.5], start=1):
         soup, alone = soup.best_with(epoch(weight, number), number, accuracy)
         assert alone.members == (number,)
-        assert alone.accuracy == accuracy(epoch(weight, number))
+        assert alone.quality == accuracy(epoch(weight, number))
         members.append(soup.members)
         weights.append(float(soup.tensors["weight"]))
     assert members == [

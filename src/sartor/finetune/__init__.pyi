@@ -1,6 +1,9 @@
-from ._loop import Epoch as Epoch
-from ._loop import Finetuned as Finetuned
-from ._loop import finetune as finetune
+from ._course import Course as Course
+from ._course import Epoch as Epoch
+from ._finetune import Finetuned as Finetuned
+from ._finetune import finetune as finetune
 from ._options import FinetuneChanges as FinetuneChanges
 from ._options import FinetuneOptions as FinetuneOptions
+from ._rate_test import found_rate as found_rate
 from ._teacher import Teacher as Teacher
+from ._training import Training as Training

@@ -14,7 +14,7 @@ from torch import Tensor
 from sartor import models
 from sartor.errors import RunError
 
-_SCHEMA = "2"
+_SCHEMA = "3"
 
 
 def write(path: Path, parts: Mapping[str, Mapping[str, Tensor]], facts: Mapping[str, Any]) -> None:

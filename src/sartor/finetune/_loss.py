@@ -23,7 +23,8 @@ class Loss:
     Attributes:
         task: What is learned.
         teacher: From images to outputs; None where only the labels are learned from.
-        distill: Weight of the divergence from the teacher's outputs; the labels have the rest.
+        distill: Weight of the divergence from the teacher's outputs; the labels have the rest, and
+            are not looked at where that is nothing.
         temperature: Both outputs are divided by this before they are compared, if they are class
             scores.
     """
@@ -35,15 +36,16 @@ class Loss:
 
     def __call__(self, outputs: Outputs, images: Tensor, labels: Tensor) -> Tensor:
         """The loss of outputs for a batch of images."""
-        loss = self.task.loss(outputs, labels)
         if self.teacher is None:
-            return loss
+            return self.task.loss(outputs, labels)
 
         with torch.no_grad():
             wanted = self.task.outputs(self.teacher(images))
 
         divergence = self.task.distillation(outputs, wanted, self.temperature)
-        of_labels = (1 - self.distill) * loss
+        if self.distill == 1:
+            return divergence
+        of_labels = (1 - self.distill) * self.task.loss(outputs, labels)
         of_teacher = self.distill * divergence
         return of_labels + of_teacher
 

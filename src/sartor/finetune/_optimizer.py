@@ -9,12 +9,9 @@ from torch import Tensor, nn
 
 from sartor.finetune._options import FinetuneOptions
 
-#: Under this name SGD keeps the momentum of a parameter.
-_MOMENTUM = "momentum_buffer"
 
-
-def make_optimizer(student: nn.Module, options: FinetuneOptions) -> torch.optim.SGD:
-    """SGD without weight decay of biases and batch norms, which have one axis."""
+def make_optimizer(student: nn.Module, options: FinetuneOptions) -> torch.optim.Optimizer:
+    """SGD or AdamW without weight decay of biases and batch norms, which have one axis."""
     parameters = list(student.parameters())
     weights = [item for item in parameters if item.dim() > 1]
     others = [item for item in parameters if item.dim() <= 1]
@@ -22,6 +19,8 @@ def make_optimizer(student: nn.Module, options: FinetuneOptions) -> torch.optim.
         {"params": weights, "weight_decay": options.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    if options.optimizer == "adam":
+        return torch.optim.AdamW(groups, betas=(options.momentum, 0.999))
     return torch.optim.SGD(
         groups,
         momentum=options.momentum,
@@ -30,22 +29,27 @@ def make_optimizer(student: nn.Module, options: FinetuneOptions) -> torch.optim.
     )
 
 
-def momentum_of(optimizer: torch.optim.SGD, student: nn.Module) -> dict[str, Tensor]:
-    """Momentum by the number of its parameter; there is none before the first step."""
+def carried_by(optimizer: torch.optim.Optimizer, student: nn.Module) -> dict[str, Tensor]:
+    """What is carried, by the number of its parameter and its name; nothing before a step."""
     # Numbers, because the optimizer knows parameters only as objects.
-    momentum = {}
+    carried = {}
     for index, item in enumerate(student.parameters()):
-        known = optimizer.state[item]
-        if _MOMENTUM in known:
-            momentum[str(index)] = known[_MOMENTUM]
-    return momentum
+        for name, value in optimizer.state[item].items():
+            if isinstance(value, Tensor):
+                carried[f"{index}/{name}"] = value
+    return carried
 
 
-def restore_momentum(
-    optimizer: torch.optim.SGD, student: nn.Module, momentum: Mapping[str, Tensor]
+def restore_carried(
+    optimizer: torch.optim.Optimizer, student: nn.Module, carried: Mapping[str, Tensor]
 ) -> None:
-    """Set what `momentum_of` gave."""
-    for index, item in enumerate(student.parameters()):
-        if str(index) in momentum:
-            buffer = momentum[str(index)]
-            optimizer.state[item][_MOMENTUM] = buffer.to(item.device)
+    """Set what `carried_by` gave, and nothing else."""
+    parameters = list(student.parameters())
+    optimizer.state.clear()
+    for key, value in carried.items():
+        index, _, name = key.partition("/")
+        item = parameters[int(index)]
+        # Counts of steps have no axis, and stay on the CPU.
+        device = item.device if value.dim() else value.device
+        # A copy, for it is written to in place.
+        optimizer.state[item][name] = value.to(device, copy=True)

@@ -19,24 +19,27 @@ _ENOUGH_FOR_STATISTICS = 32
 #: What is made of training images unless something else is asked for.
 _USUAL: tuple[Augmentation, ...] = ("shift", "mirror")
 Precision = Literal["no", "bf16", "fp16"]
+Optimizer = Literal["sgd", "adam"]
 
 
 @dataclass(frozen=True)
 class FinetuneOptions:
-    """How to fine-tune: SGD with Nesterov momentum, its rate a half cosine after a linear warm-up.
+    """How to fine-tune: the learning rate is a half cosine after a linear warm-up.
 
     Raises `UsageError` for a value out of its range.
 
     Attributes:
         epochs: Passes over the training images.
         batch: Images per step and process.
+        steps: Steps of an epoch; if not given, as many as show every image once.
+        optimizer: sgd with Nesterov momentum, or adam (AdamW), which asks less of the rate.
         learning_rate: Largest learning rate; if not given, 0.02, or 0.002 for a network without
             batch norms, or 0.0002 with frozen ones.
         warmup: Share of all steps in which the learning rate rises.
-        momentum: Of SGD.
+        momentum: Of SGD, or of AdamW's mean gradient.
         weight_decay: On weights of layers; not on biases and batch norms.
         distill: Weight of the divergence from the teacher's outputs in the loss; the rest is the
-            loss of the labels, of classes the cross-entropy.
+            loss of the labels, of classes the cross-entropy. With 1 labels are not looked at.
         temperature: Softens the outputs that are compared.
         ema: Decay of the moving average of the weights, which is what is delivered; 0 for none.
         augment: Changes to training images: shifted, mirrored, mixed with another one (for long
@@ -57,6 +60,8 @@ class FinetuneOptions:
 
     epochs: int = 30
     batch: int = 128
+    steps: int | None = None
+    optimizer: Optimizer = "sgd"
     learning_rate: float | None = None
     warmup: float = 0.05
     momentum: float = 0.9
@@ -73,6 +78,8 @@ class FinetuneOptions:
     def __post_init__(self) -> None:
         _require_at_least_one("epochs", self.epochs)
         _require_at_least_one("batch", self.batch)
+        if self.steps is not None:
+            _require_at_least_one("steps", self.steps)
         require_seed(self.seed)
 
         _require_between("distill", self.distill, 0.0, 1.0)
@@ -89,8 +96,8 @@ class FinetuneOptions:
 
         augmentations = get_args(Augmentation)
         _require_among("augment", self.augment or (), augmentations)
-        precisions = get_args(Precision)
-        _require_among("precision", (self.precision,), precisions)
+        _require_among("precision", (self.precision,), get_args(Precision))
+        _require_among("optimizer", (self.optimizer,), get_args(Optimizer))
 
     @property
     def freezes_norms(self) -> bool:

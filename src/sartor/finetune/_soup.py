@@ -22,12 +22,12 @@ class Soup:
     Attributes:
         tensors: Their mean.
         members: Numbers of epochs from 1; 0 is the candidate that the training began with.
-        accuracy: That of their mean on the validation images, in [0, 1].
+        quality: How good their mean is, larger is better.
     """
 
     tensors: Tensors
     members: tuple[int, ...]
-    accuracy: float
+    quality: float
 
     def mean_with(self, tensors: Tensors) -> dict[str, Tensor]:
         """The mean with one more network; whole numbers, which have no mean, are the new one's."""
@@ -43,18 +43,18 @@ class Soup:
         return mean
 
     def best_with(
-        self, tensors: Tensors, number: int, accuracy: Callable[[Tensors], float]
+        self, tensors: Tensors, number: int, quality: Callable[[Tensors], float]
     ) -> tuple[Soup, Soup]:
         """What is best once an epoch has ended, and that epoch alone.
 
         The best is the mean with the epoch, the epoch alone or this soup; of equals the first.
         """
-        alone = Soup(tensors, (number,), accuracy(tensors))
+        alone = Soup(tensors, (number,), quality(tensors))
 
         mean = self.mean_with(tensors)
         members = (*self.members, number)
-        together = Soup(mean, members, accuracy(mean))
+        together = Soup(mean, members, quality(mean))
 
         # `max` returns the first of equals.
-        best = max((together, alone, self), key=lambda soup: soup.accuracy)
+        best = max((together, alone, self), key=lambda soup: soup.quality)
         return best, alone

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,14 +16,14 @@ from sartor.compression import is_quantized
 from sartor.compression.modules import BATCH_NORMS, device_of, trainable_copy, weight_of
 from sartor.compression.quantizing import refold, unfold
 from sartor.data import Images
-from sartor.finetune._batches import batches
 from sartor.finetune._checkpoint import numbers_as_tensors, tensors_as_numbers
 from sartor.finetune._learning_rate import LearningRate, usual_rate
+from sartor.finetune._lessons import Lessons
 from sartor.finetune._loss import Loss, prepared_teacher
-from sartor.finetune._optimizer import make_optimizer, momentum_of, restore_momentum
+from sartor.finetune._optimizer import carried_by, make_optimizer, restore_carried
 from sartor.finetune._options import FinetuneOptions
 from sartor.finetune._private_state import PrivateState, device_of_process, make_accelerator
-from sartor.machine import CPU, channels_last, reproducible, require, room_for_inputs, seeded
+from sartor.machine import CPU, reproducible, require, seeded
 from sartor.policy import Policy
 from sartor.scoring import pass_size
 from sartor.tasks import CLASSIFICATION, Task, first_batch
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 _STATISTICS = 512
 #: Seeds of epochs are apart by more than there are epochs.
 _SEED_STEP = 1_000_003
+#: The number of an epoch that none has.
+_TRIAL = _SEED_STEP - 1
 
 
 class Training:
@@ -44,8 +48,7 @@ class Training:
         accelerator: Of this training.
         student: In training, on the device.
         loss: What is minimised.
-        train: Training images, on the device if there is room.
-        labels: Of the training images: (images, …).
+        lessons: What is learned from, on the device if there is room.
         masks: Which weights are kept, 1 or 0, by the names of their parameters.
         refolds: Whether batch norms of the student are folded back into what is delivered.
     """
@@ -58,8 +61,7 @@ class Training:
         accelerator: Accelerator,
         student: fx.GraphModule,
         loss: Loss,
-        train: Images,
-        labels: Tensor,
+        lessons: Lessons,
         masks: Mapping[str, Tensor],
         refolds: bool,
     ) -> None:
@@ -69,8 +71,7 @@ class Training:
         self._device = device_of(student)
         self._student = student
         self._loss = loss
-        self._train = train
-        self._labels = labels
+        self._lessons = lessons
         self._masks = masks
         self._refolds = refolds
 
@@ -88,12 +89,9 @@ class Training:
         self._forward = _compiled(self._model, options)
 
         images_a_step = options.batch * accelerator.num_processes
-        self._steps_per_epoch = max(1, len(labels) // images_a_step)
-        self.rate = LearningRate(
-            largest=options.learning_rate or usual_rate(student, frozen=options.freezes_norms),
-            steps=options.epochs * self._steps_per_epoch,
-            warmup=options.warmup,
-        )
+        self._steps_per_epoch = options.steps or max(1, len(lessons.images) // images_a_step)
+        usual = usual_rate(student, frozen=options.freezes_norms)
+        self.learn_at(options.learning_rate or usual)
 
     @classmethod
     def begin(
@@ -125,15 +123,12 @@ class Training:
             examples = (train.batch(slice(0, few)),)
             student = unfold(candidate, examples) if refolds else trainable_copy(candidate)
             outputs = first_batch(student, image, "the network", task)
-            task.require(outputs, train.labels)
-            labels = train.labels
-            if "mix" in options.augmentations(task):
-                labels = task.soft_labels(outputs, labels)
+            if teacher is not None and options.distill == 1:
+                lessons = Lessons.without_labels(train, options, task)
+            else:
+                lessons = Lessons.with_labels(train, outputs, options, task)
 
             student = student.to(device)
-            if train.pixels.nbytes <= room_for_inputs(device):
-                train = train.to(device)
-                labels = labels.to(device)
             shown = None
             if teacher is not None and options.distill:
                 prepared = prepared_teacher(teacher, student, image, task)
@@ -144,42 +139,59 @@ class Training:
                 accelerator=accelerator,
                 student=student,
                 loss=Loss(task, shown, options.distill, options.temperature),
-                train=train,
-                labels=labels,
+                lessons=lessons.to(device),
                 masks=_masks(student, policy or Policy()),
                 refolds=refolds,
             )
 
+    def learn_at(self, largest: float) -> None:
+        """Choose the largest learning rate of what is still to come."""
+        self.rate = LearningRate(
+            largest=largest,
+            steps=self.options.epochs * self._steps_per_epoch,
+            warmup=self.options.warmup,
+        )
+
     def epoch(self, number: int) -> float:
         """One pass, shared among the processes; mean loss."""
+        with self._at_work(number) as generator:
+            drawn = itertools.islice(self._batches(generator), self._steps_per_epoch)
+            losses = []
+            for images, labels in drawn:
+                rate = self.rate.at(self._step)
+                losses.append(self._learn(images, labels, rate))
+                self._step += 1
+            return self._mean(losses)
+
+    def trial(self, rate: float, steps: int) -> list[float]:
+        """The losses of some steps at one rate, always of the same images; see `restore`."""
+        with self._at_work(_TRIAL) as generator:
+            drawn = itertools.islice(self._batches(generator), steps)
+            losses = [self._learn(images, labels, rate) for images, labels in drawn]
+            return [self._mean([loss]) for loss in losses]
+
+    @contextmanager
+    def _at_work(self, number: int) -> Iterator[torch.Generator]:
+        """The student in training; what is drawn depends on the number of the epoch."""
         seed = _SEED_STEP * self.options.seed + number
         device = self._device
-        losses: list[Tensor] = []
         with self._state, seeded(seed, device), reproducible(device, tf32=True):
             self._model.train()
             if self.options.freezes_norms:
                 _freeze_norms(self._student)
-            drawn = batches(
-                self._train,
-                self._labels,
-                share=self._share_of_process(),
-                size=self.options.batch,
-                augment=self.options.augmentations(self._loss.task),
-                task=self._loss.task,
-                generator=torch.Generator().manual_seed(seed),
-            )
-            for images, labels in drawn:
-                images = channels_last(images.to(device))
-                loss = self._learn(images, labels.to(device))
-                losses.append(loss)
+            yield torch.Generator().manual_seed(seed)
 
-            # Read at the end, for a GPU need not be waited for after each step. All processes have
-            # to know it: they stop together where it is not finite.
-            numbers = torch.stack(losses).tolist()
-            mean = sum(numbers) / len(numbers)
-            shared = torch.tensor(mean, dtype=_exact(device), device=device)
-            reduced = _operations().reduce(shared, "mean")
-            return float(reduced)
+    def _batches(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._lessons.batches(generator, self._share_of_process(), self._device)
+
+    def _mean(self, losses: list[Tensor]) -> float:
+        """The mean of losses, the same in all processes: they stop together if it is not finite."""
+        # Read at the end, for a GPU need not be waited for after each step.
+        numbers = torch.stack(losses).tolist()
+        mean = sum(numbers) / len(numbers)
+        shared = torch.tensor(mean, dtype=_exact(self._device), device=self._device)
+        reduced = _operations().reduce(shared, "mean")
+        return float(reduced)
 
     def tensors(self) -> dict[str, Tensor]:
         """What would be delivered if training ended here.
@@ -217,8 +229,15 @@ class Training:
         return {
             "student": dict(self._student.state_dict()),
             "average": dict(self._average.state_dict()),
-            "momentum": momentum_of(self._optimizer, self._student),
+            "optimizer": carried_by(self._optimizer, self._student),
             "scaler": scaler_numbers,
+        }
+
+    def snapshot(self) -> dict[str, dict[str, Tensor]]:
+        """A copy of `state` that does not change with it."""
+        return {
+            part: {name: item.clone() for name, item in tensors.items()}
+            for part, tensors in self.state().items()
         }
 
     def restore(self, parts: Mapping[str, Mapping[str, Tensor]], *, epochs: int) -> None:
@@ -227,8 +246,8 @@ class Training:
         self._average.load_state_dict(parts["average"])
 
         # A file has no part without tensors.
-        momentum = parts.get("momentum", {})
-        restore_momentum(self._optimizer, self._student, momentum)
+        carried = parts.get("optimizer", {})
+        restore_carried(self._optimizer, self._student, carried)
 
         scaler = self._accelerator.scaler
         if scaler is not None:
@@ -241,20 +260,18 @@ class Training:
         """The images of this process: equally many for each, since they wait for each other."""
         processes = self._accelerator.num_processes
         first = self._accelerator.process_index
-        whole = len(self._labels) // processes * processes
+        whole = len(self._lessons.images) // processes * processes
         return slice(first, whole, processes)
 
-    def _learn(self, images: Tensor, labels: Tensor) -> Tensor:
-        """One step; its loss."""
+    def _learn(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
+        """One step at a learning rate; its loss."""
         with self._accelerator.autocast():
             given = self._loss.task.outputs(self._forward(images))
             outputs = tuple(item.float() for item in given)
             loss = self._loss(outputs, images, labels)
 
-        rate = self.rate.at(self._step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._step += 1
 
         self._stepper.zero_grad()
         self._accelerator.backward(loss)

@@ -17,6 +17,7 @@ Phase = Literal[
     "searching",
     "scoring baselines",
     "judging",
+    "repairing",
 ]
 
 

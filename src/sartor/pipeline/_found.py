@@ -26,6 +26,7 @@ class SearchFiles:
         profile: Shares of layers in the whole latency.
         sensitivity: How sensitive each layer is.
         goal: What was tried before the search, to find out how small a network can be.
+        repairs: Folder of the checkpoints of repairs.
     """
 
     episodes: Path | None = None
@@ -33,6 +34,7 @@ class SearchFiles:
     profile: Path | None = None
     sensitivity: Path | None = None
     goal: Path | None = None
+    repairs: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,9 +19,11 @@ from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.machine import IntArray, Progress, Step, silent
 from sartor.pipeline._goal import Reached
-from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio, Timed
+from sartor.pipeline._repairs import MOST_FINALISTS, Repairs
+from sartor.pipeline._report import Entry, LayerEntry, Layers, Ratio, Repair, Timed
 from sartor.policy import Policy
 from sartor.problem import Problem
+from sartor.repair import Repaired
 from sartor.scoring import (
     ImageScorer,
     Interval,
@@ -52,6 +54,8 @@ class Verdict:
         latency: Beside the original's; None where there is no target.
         met: Whether its latency is under the ceiling for certain.
         score: On all validation images; None of what cannot be delivered.
+        refitted: The candidate before it was repaired; None if it was not.
+        repaired: What came of its repair.
     """
 
     policy: Policy
@@ -60,6 +64,8 @@ class Verdict:
     latency: Comparison | None
     met: bool = True
     score: Score | None = None
+    refitted: fx.GraphModule | None = None
+    repaired: Repaired | None = None
 
     @property
     def slowest(self) -> float:
@@ -96,6 +102,7 @@ class Judged:
     layers: Layers
     timed: Timed | None = None
     reached: Reached | None = None
+    repair: Repair | None = None
 
 
 class Judge:
@@ -151,9 +158,15 @@ class Judge:
         return self._scores(self.compressor.network.module)
 
     def choose(
-        self, problem: Problem, candidates: Sequence[IntArray], ceiling: float | None
+        self,
+        problem: Problem,
+        candidates: Sequence[IntArray],
+        ceiling: float | None,
+        repairs: Repairs | None = None,
     ) -> Verdict:
         """The policy (counts) with the largest reward among those under the ceiling on latency.
+
+        The most promising are repaired briefly before one is chosen, where there are ``repairs``.
 
         What is returned met it twice, the second time after all were scored: a machine can be kind
         for as long as one measurement takes. If none does and the budget of the problem bounds
@@ -162,10 +175,12 @@ class Judge:
         """
         if ceiling is None or not problem.budget.bounds_latency:
             verdicts = self._verdicts(problem, candidates, ceiling)
+            verdicts = self._repaired_briefly(verdicts, ceiling, repairs)
             return max(verdicts, key=lambda verdict: verdict.reward)
 
         for _ in range(_ROUNDS):
             verdicts = self._verdicts(problem, candidates, ceiling)
+            verdicts = self._repaired_briefly(verdicts, ceiling, repairs)
             # The best first: measuring stops at the first that is confirmed.
             verdicts.sort(key=lambda verdict: -verdict.reward)
             for place, verdict in enumerate(verdicts):
@@ -195,6 +210,30 @@ class Judge:
             verdicts.append(verdict)
         self.progress(Step("judging", len(distinct), len(distinct)))
         return verdicts
+
+    def repair(self, verdict: Verdict, ceiling: float | None, repairs: Repairs) -> Verdict:
+        """What is to be delivered, repaired; as it was where that brings nothing."""
+        found = repairs.wholly(verdict.network, verdict.policy)
+        after = self._with_network(verdict, found.model, ceiling)
+        best = after if after.reward > verdict.reward else verdict
+        return replace(best, repaired=found)
+
+    def _repaired_briefly(
+        self, verdicts: list[Verdict], ceiling: float | None, repairs: Repairs | None
+    ) -> list[Verdict]:
+        """The same, the most promising of them repaired; not one that is alone."""
+        if repairs is None or not repairs.wanted_briefly:
+            return verdicts
+        ranked = sorted(verdicts, key=lambda verdict: -verdict.reward)
+        promising = [verdict for verdict in ranked if verdict.score is not None][:MOST_FINALISTS]
+        if len(promising) < 2:
+            return verdicts
+
+        repaired = []
+        for verdict in promising:
+            network = repairs.briefly(verdict.network, verdict.policy)
+            repaired.append(self._with_network(verdict, network, ceiling))
+        return [*repaired, *(verdict for verdict in ranked if verdict not in promising)]
 
     def try_out(self, problem: Problem, counts: IntArray) -> Score:
         """How good a policy (counts) would be if it were delivered, on all validation images."""
@@ -283,17 +322,36 @@ class Judge:
             return Verdict(policy, network, -math.inf, latency, met)
 
         score = self.validation.score(network)
-        relative = None if latency is None else latency.relative
+        reward = self._reward(policy, score, latency, ceiling)
+        return Verdict(policy, network, reward, latency, met, score)
+
+    def _with_network(
+        self, verdict: Verdict, network: fx.GraphModule, ceiling: float | None
+    ) -> Verdict:
+        """The verdict on a network of the same shape, and so as fast, with other weights."""
+        if network is verdict.network:
+            return verdict
+        score = self.validation.score(network)
+        return replace(
+            verdict,
+            network=network,
+            score=score,
+            reward=self._reward(verdict.policy, score, verdict.latency, ceiling),
+            refitted=verdict.refitted or verdict.network,
+        )
+
+    def _reward(
+        self, policy: Policy, score: Score, latency: Comparison | None, ceiling: float | None
+    ) -> float:
         outcome = Outcome(
             accuracy=score.accuracy,
             images=score.images,
             stopped=False,
             cost=self.compressor.cost_model.cost(policy),
             divergence=score.divergence,
-            relative_latency=relative,
+            relative_latency=None if latency is None else latency.relative,
         )
-        reward = self.reward(outcome, ceiling)
-        return Verdict(policy, network, reward, latency, met, score)
+        return self.reward(outcome, ceiling)
 
     def _confirm(self, verdict: Verdict, ceiling: float) -> Verdict:
         """The same, measured again; the slower of both measurements counts."""

@@ -70,6 +70,7 @@ def make_report(
         original=judged.original,
         warnings=original.warnings,
         best=judged.best,
+        repair=judged.repair,
         layers=judged.layers,
         episodes=len(episodes),
         interrupted=search.stopped and not has_all,

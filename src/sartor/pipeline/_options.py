@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -24,11 +25,15 @@ _COUNTS = (
     "episodes",
     "reward_images",
     "finalists",
+    "repair_images",
+    "repair_pool",
     "target_threads",
     "target_batch",
     "multiple",
 )
 
+#: How what is delivered is brought nearer to the original.
+Repair = Literal["auto", "fit", "distill"]
 #: What can be measured of each layer before a search.
 Measurement = Literal["sensitivity", "latency"]
 
@@ -77,6 +82,16 @@ class SearchOptions:
         reward_images: Validation images that give the reward.
         finalists: Best policies that are refitted from more images and scored on all validation
             images: in fp32 or, where they have bits, in the target's runtime.
+        repair: How what is delivered is brought nearer to the original once it is chosen: fit is
+            least squares alone; distill goes on with a short training on what the original answers
+            to calibration images, without labels; auto does so within a share of the search's
+            work, and not at all where that is too little for anything to be learned.
+        repair_images: Images that a repair is shown in all, each as often as it takes. If not
+            given: of distill 65,536, fewer for networks of more than 150 million MACs; of auto no
+            more than that, and than the share.
+        repair_share: Forward passes that repairing takes at most with auto, as a share of those of
+            the search.
+        repair_pool: Calibration images that a repair draws from.
         baselines: Rules that are scored like the finalists, for comparison.
         max_time: Seconds after which no new episode starts.
         expect: Accuracy that the original must have, from 0 to 1: the search is refused if what
@@ -121,6 +136,10 @@ class SearchOptions:
     multiple: int | None = None
     reward_images: int = 1000
     finalists: int = 8
+    repair: Repair = "auto"
+    repair_images: int | None = None
+    repair_share: float = 0.5
+    repair_pool: int = 8192
     baselines: tuple[str, ...] = ("uniform",)
     max_time: float | None = None
     expect: float | None = None
@@ -146,6 +165,12 @@ class SearchOptions:
         self._require_names()
 
     @property
+    def calibration_images(self) -> int:
+        """Calibration images that are ever looked at."""
+        most = self.compress.most_images
+        return most if self.repair == "fit" else max(most, self.repair_pool)
+
+    @property
     def target_options(self) -> TargetOptions:
         """What the target is made with."""
         return TargetOptions(
@@ -168,6 +193,10 @@ class SearchOptions:
         # Turned round, because NaN is neither below 0 nor at least 0.
         if self.max_time is not None and not self.max_time >= 0:
             raise UsageError(f"max_time is {self.max_time}; it must be seconds, at least 0")
+        if not 0 <= self.repair_share < math.inf:
+            raise UsageError(
+                f"repair_share is {self.repair_share}; it must be at least 0, such as 0.5"
+            )
         if self.expect is not None and not 0 < self.expect <= 1:
             raise UsageError(
                 f"expect is {self.expect}; it must be a share above 0 and up to 1, such as 0.93, "
@@ -180,6 +209,7 @@ class SearchOptions:
         # Types say as much, but nothing checks them in a file or in a notebook.
         _require_allowed("methods", self.methods, get_args(Method))
         _require_allowed("state", self.state, get_args(Measurement))
+        _require_allowed("repair", (self.repair,), get_args(Repair))
         _require_allowed("granularity", (self.granularity,), get_args(Granularity))
         if not self.methods:
             raise UsageError("methods are empty; allowed are prune, quantize, or both")

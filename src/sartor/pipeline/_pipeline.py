@@ -28,7 +28,8 @@ from sartor.pipeline._make_report import make_report
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._original import OriginalScore, score_original
 from sartor.pipeline._prepared import Prepared
-from sartor.pipeline._report import Entry, Layers, Timed
+from sartor.pipeline._repairs import Repairs
+from sartor.pipeline._report import Entry, Layers, Repair, Timed
 from sartor.pipeline._setup import make_problem, make_scorer
 from sartor.pipeline._timed import time_delivered
 from sartor.policy import Policy
@@ -89,7 +90,15 @@ class Pipeline(Prepared):
             episodes = search.run()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
-            judged = self._judge(problem, bounds, judge, search=search, episodes=episodes, aim=aim)
+            judged = self._judge(
+                problem,
+                bounds,
+                judge,
+                search=search,
+                episodes=episodes,
+                aim=aim,
+                repairs=self._repairs(episodes, files, progress),
+            )
 
         report = make_report(
             self,
@@ -273,19 +282,22 @@ class Pipeline(Prepared):
         search: Search,
         episodes: Sequence[Episode],
         aim: Aim | None,
+        repairs: Repairs | None,
     ) -> Judged:
         best = finalists(episodes, self.options.finalists)
         candidates = [problem.counts(episode.executed) for episode in best]
         reached = None
+        ceiling = problem.latency_ceiling(budget)
         if aim is None:
             # Rules first: choosing may tighten the budget of the problem, by which rules decide.
             baselines = self._baselines(judge, search.prepare())
-            ceiling = problem.latency_ceiling(budget)
-            verdict = judge.choose(problem, candidates, ceiling)
+            verdict = judge.choose(problem, candidates, ceiling, repairs)
         else:
             verdict, reached = aim.settle(candidates)
             baselines = self._baselines(judge, aim.context_at(reached.share))
 
+        if repairs is not None:
+            verdict = judge.repair(verdict, ceiling, repairs)
         return Judged(
             verdict=verdict,
             baselines=baselines,
@@ -297,7 +309,28 @@ class Pipeline(Prepared):
             ),
             timed=self._time(verdict),
             reached=reached,
+            repair=None if repairs is None else self._repair(judge, verdict, repairs),
         )
+
+    def _repairs(
+        self, episodes: Sequence[Episode], files: SearchFiles, progress: Progress
+    ) -> Repairs | None:
+        return Repairs.of_search(
+            self.compressor,
+            None if self.data is None else self.data.calibration,
+            self.task,
+            self.options,
+            episodes=episodes,
+            folder=files.repairs,
+            progress=progress,
+        )
+
+    def _repair(self, judge: Judge, verdict: Verdict, repairs: Repairs) -> Repair | None:
+        """What the report says of a repair; None where it brought nothing."""
+        if verdict.repaired is None or verdict.refitted is None:
+            return None
+        refitted = judge.entry(verdict.refitted, verdict.policy, verdict.latency)
+        return repairs.entry(verdict.repaired, refitted, since=self.started)
 
     def _time(self, verdict: Verdict) -> Timed | None:
         """What is delivered beside the original: as the target measured it, else here and now."""

@@ -172,6 +172,31 @@ class EpisodeSeconds:
     median: float
 
 
+@dataclass(frozen=True)
+class Repair:
+    """How what was found was repaired.
+
+    Attributes:
+        refitted: What was found, before it was repaired.
+        shown: Images that it was shown at most.
+        rounds: Rounds that were carried out, of which the best was taken.
+        learning_rate: The largest.
+        before: Divergence from the original on calibration images that were held out.
+        after: The same after the repair.
+        seconds: What it took.
+        share: Of the whole search's time.
+    """
+
+    refitted: Entry
+    shown: int
+    rounds: int
+    learning_rate: float
+    before: float
+    after: float
+    seconds: float
+    share: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What ``result.json`` holds, under the same names.
@@ -202,6 +227,7 @@ class Report:
         original: The original network.
         warnings: What looked wrong with it, one sentence each.
         best: What was found.
+        repair: How it was repaired; None if it was not.
         layers: The layers of both.
         episodes: How many policies were scored.
         interrupted: Whether the search was ended before all its episodes.
@@ -240,6 +266,7 @@ class Report:
     original: Entry
     warnings: tuple[str, ...] = ()
     best: Entry
+    repair: Repair | None = None
     layers: Layers
     episodes: int
     interrupted: bool
@@ -260,8 +287,14 @@ class Report:
 
     @property
     def networks(self) -> dict[str, Entry]:
-        """All networks by name: the original, what rules gave, what was found."""
-        return {"original": self.original, **self.baselines, "found": self.best}
+        """All networks by name: the original, what rules gave, what was found.
+
+        Where that was repaired, it stands there before its repair, too, as "refitted".
+        """
+        found = {"original": self.original, **self.baselines}
+        if self.repair is not None:
+            found["refitted"] = self.repair.refitted
+        return {**found, "found": self.best}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: mappings, lists, strings, numbers."""

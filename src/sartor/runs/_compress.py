@@ -105,7 +105,7 @@ def compress(
         crowded = crowding_now()
         if crowded:
             told(Note(crowded))
-        count = options.compress.most_images
+        count = options.calibration_images
         subject = source.load(calibration=count)
         pipeline = Pipeline.prepare(
             subject.model,

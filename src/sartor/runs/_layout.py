@@ -59,6 +59,11 @@ class Layout:
         return self.folder / "images"
 
     @property
+    def repairs(self) -> Path:
+        """Folder of the checkpoints of repairs; gone once the search has ended."""
+        return self.folder / "repairs"
+
+    @property
     def result(self) -> Path:
         """What was found: `sartor.pipeline.Report`. Written last."""
         return self.folder / "result.json"

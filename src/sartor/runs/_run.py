@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +167,7 @@ class Run(RunPicks):
             crowded = crowding_now()
             if crowded:
                 tell(Note(crowded))
-            count = config.options.compress.most_images
+            count = config.options.calibration_images
             subject = self._source().load(calibration=count)
             pipeline = Pipeline.prepare(
                 subject.model,
@@ -205,6 +206,7 @@ class Run(RunPicks):
                 profile=self.layout.profile,
                 sensitivity=self.layout.sensitivity,
                 goal=self.layout.goal,
+                repairs=self.layout.repairs,
             )
             found = pipeline.run(files, progress)
         result = Result(
@@ -231,6 +233,8 @@ class Run(RunPicks):
         )
         # Last: a run counts as finished once this file is there.
         write_text(self.layout.result, result.report.to_json())
+        # What is delivered is repaired: its checkpoints are five times as large, and done with.
+        shutil.rmtree(self.layout.repairs, ignore_errors=True)
         self.refresh()
 
     def keep_episodes(self, result: Result) -> None:

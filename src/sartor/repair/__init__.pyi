@@ -1,0 +1,4 @@
+from ._options import RepairOptions as RepairOptions
+from ._options import steps_of as steps_of
+from ._repair import Repaired as Repaired
+from ._repair import repair as repair

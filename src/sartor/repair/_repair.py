@@ -1,0 +1,164 @@
+"""Repair: a short training that learns nothing but what the original answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import fx
+
+from sartor.compression import device_of, fastest_dtype, on_device
+from sartor.data import Images
+from sartor.errors import DataError, UsageError
+from sartor.finetune import Course, Epoch, FinetuneOptions, Training, found_rate
+from sartor.machine import CPU
+from sartor.policy import Policy
+from sartor.repair._options import RepairOptions, steps_of
+from sartor.scoring import ImageScorer
+from sartor.tasks import CLASSIFICATION, Task
+
+#: Of the images, one in so many is held out, and how many at most.
+_HELD_OUT = 10
+_MOST_HELD_OUT = 1024
+#: Images below which nothing can be learned and held out.
+_FEWEST = 20
+#: Where the learning rate has to be, once found: after so many rounds it begins to fall at once.
+_WARMUP = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Repaired:
+    """What came of a repair.
+
+    Attributes:
+        model: The network, where the candidate was.
+        before: Divergence of the candidate from the original, on images that were held out.
+        after: That of the network, never larger.
+        learning_rate: The largest.
+        rounds: What came of each.
+        seconds: What it took in this process.
+    """
+
+    model: fx.GraphModule
+    before: float
+    after: float
+    learning_rate: float
+    rounds: tuple[Epoch, ...]
+    seconds: float
+
+
+def repair(
+    candidate: fx.GraphModule,
+    original: fx.GraphModule,
+    images: Images,
+    options: RepairOptions | None = None,
+    *,
+    policy: Policy | None = None,
+    task: Task = CLASSIFICATION,
+    checkpoint: Path | None = None,
+    on_round: Callable[[Epoch], None] = lambda epoch: None,
+) -> Repaired:
+    """Bring a candidate's outputs nearer to the original's, on images without labels.
+
+    Its outputs are held against the original's (Hinton et al. 2015) on nine tenths of the
+    ``images``, shifted and mirrored; what comes nearest on the rest is returned, the candidate
+    itself if nothing does. The learning rate is found by trying; it ends early once nothing better
+    comes. Single weights that ``policy`` has pruned stay pruned, and what is rounded stays rounded.
+    Labels of the images are not looked at.
+
+    With ``checkpoint``, a repair that was interrupted goes on after its last whole round, and one
+    that ended is not done again.
+
+    Raises `DataError` for fewer than 20 images, `UsageError` where not even one step's images are
+    to be shown, `RunError` for a checkpoint of another repair.
+
+    >>> from sartor import data, demo
+    >>> from sartor.compression import mask
+    >>> from sartor.graph import trace
+    >>> images = data.load("digits", calibration=256).calibration
+    >>> network = trace(demo.DigitsNet(), images.normalized()[:1])
+    >>> found = repair(network.module, network.module, images, RepairOptions(shown=256, rounds=2))
+    >>> found.after <= found.before
+    True
+    """
+    options = options or RepairOptions()
+    _require_enough(images, options)
+    started = time.perf_counter()
+    device = device_of(candidate)
+    held_out = min(_MOST_HELD_OUT, len(images) // _HELD_OUT)
+    shown = images.slice(0, len(images) - held_out)
+    judged = images.slice(len(images) - held_out)
+
+    teacher = on_device(original, CPU)
+    student = on_device(candidate, CPU)
+    training = Training.begin(
+        student,
+        shown,
+        teacher,
+        _recipe(options, shown, candidate),
+        policy=policy,
+        task=task,
+        device=device,
+    )
+    scorer = ImageScorer.in_fastest_dtype(original, judged, task=task, compare=True)
+    course = Course.begin(training, student, teacher, lambda net: -_divergence(scorer, net))
+    before = -course.soup.quality
+
+    if checkpoint is not None and checkpoint.exists():
+        course.read(checkpoint)
+    elif options.learning_rate is None:
+        training.learn_at(found_rate(training))
+    course.run(checkpoint, patience=options.patience, on_epoch=on_round)
+
+    mended = course.network()
+    return Repaired(
+        model=candidate if mended is None else on_device(mended, device),
+        before=before,
+        after=-course.soup.quality,
+        learning_rate=training.rate.largest,
+        rounds=tuple(course.epochs),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _require_enough(images: Images, options: RepairOptions) -> None:
+    if len(images) < _FEWEST:
+        raise DataError(
+            f"there are {len(images)} calibration images; repairing needs at least {_FEWEST}, of "
+            "which some are held out"
+        )
+    if not steps_of(options, images):
+        raise UsageError(
+            f"{options.shown} images are to be shown, fewer than the {options.batch_of(images)} of "
+            "one step"
+        )
+
+
+def _recipe(options: RepairOptions, images: Images, candidate: fx.GraphModule) -> FinetuneOptions:
+    """The training that a repair is."""
+    steps = steps_of(options, images)
+    rounds = min(options.rounds, steps)
+    few = images.batch(slice(0, 2), device_of(candidate))
+    is_fast_in_bf16 = fastest_dtype(candidate, (few,)) == torch.bfloat16
+    return FinetuneOptions(
+        epochs=rounds,
+        steps=steps // rounds,
+        batch=options.batch_of(images),
+        optimizer="adam",
+        learning_rate=options.learning_rate,
+        warmup=_WARMUP,
+        distill=1.0,
+        temperature=options.temperature,
+        ema=options.ema,
+        precision="bf16" if is_fast_in_bf16 else "no",
+        seed=options.seed,
+    )
+
+
+def _divergence(scorer: ImageScorer, network: fx.GraphModule) -> float:
+    found = scorer.score(network).divergence
+    assert found is not None
+    return found
