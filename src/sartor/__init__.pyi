@@ -13,6 +13,7 @@ from . import pipeline as pipeline
 from . import policy as policy
 from . import problem as problem
 from . import registry as registry
+from . import repair as repair
 from . import runs as runs
 from . import scoring as scoring
 from . import search as search

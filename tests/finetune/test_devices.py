@@ -61,7 +61,7 @@ def test_training_takes_the_same_steps_there(images, candidate, gpu):
 
 
 def test_images_stay_on_the_cpu_where_there_is_no_room(images, candidate, gpu, monkeypatch):
-    monkeypatch.setattr("sartor.finetune._training.room_for_inputs", lambda device: 0)
+    monkeypatch.setattr("sartor.finetune._lessons.room_for_inputs", lambda device: 0)
     options = FinetuneOptions(epochs=1, batch=16)
     training = Training.begin(candidate, images, None, options, device=gpu)
     assert training.epoch(0) > 0

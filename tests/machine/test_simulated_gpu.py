@@ -10,7 +10,7 @@ import pytest
 from simulated_gpu import ASKED_FOR
 
 TESTS = Path(__file__).parents[1]
-ROOMS = ("compression", "finetune", "pipeline", "scoring", "sensitivity")
+ROOMS = ("compression", "finetune", "pipeline", "repair", "scoring", "sensitivity")
 
 
 @pytest.mark.parametrize("room", ROOMS)

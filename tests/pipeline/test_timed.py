@@ -9,7 +9,7 @@ import sartor
 from sartor.pipeline import Timed
 from sartor.pipeline import _timed as module
 from sartor.pipeline._timed import time_delivered
-from sartor.runs import missed_words, timed_words
+from sartor.runs import delivered_words, missed_words
 from sartor.targets import Comparison, Latency, OnnxRuntimeTarget, TargetOptions
 from sartor.testing import FakeTarget, example_network
 
@@ -39,13 +39,13 @@ def test_without_a_target_it_is_timed_in_a_runtime(model, data):
     assert report.timed.target == "onnxruntime"
     assert report.timed.batch == 2
     assert 0 < report.timed.low <= report.timed.relative <= report.timed.high < 3
-    assert "of 2 images at once" in timed_words(report)
+    assert "of 2 images at once" in delivered_words(report)[0]
 
 
 def test_it_can_be_left_out(model, data):
     report = searched(model, data, timed=False)
     assert report.timed is None
-    assert timed_words(report) == ""
+    assert delivered_words(report) == []
 
 
 def test_with_a_target_it_is_what_that_measured(model, data):

@@ -82,7 +82,7 @@ def search(config: RunConfig, console: Console, *, resume: bool = False) -> None
 
 def _sentences(report: Report, folder: Path) -> Iterator[str]:
     """What is to be known of a search beside its table."""
-    from sartor.runs import goal_words, missed_words, percent, timed_words
+    from sartor.runs import delivered_words, goal_words, missed_words, percent
 
     if report.goal is not None:
         yield goal_words(report.goal, report.best, report.metric)
@@ -108,8 +108,7 @@ def _sentences(report: Report, folder: Path) -> Iterator[str]:
         yield f"latency of whole networks was predicted within {within} (median)"
 
     yield f"numbers of channels are multiples of {report.multiple}"
-    if report.timed is not None:
-        yield timed_words(report)
+    yield from delivered_words(report)
     yield from missed_words(report)
     if report.interrupted:
         yield f"stopped after {report.episodes} episodes; go on with: {_resuming(folder)}"

@@ -27,8 +27,8 @@ class Show:
         from sartor.cli._tables import policy_table, results_table
         from sartor.runs import (
             Run,
+            delivered_words,
             goal_words,
-            timed_words,
             tuned_words,
             verdict_lines,
             verified_words,
@@ -41,8 +41,8 @@ class Show:
             console.print(line)
         console.print(results_table(report, run.networks))
         console.print(policy_table(report.policy))
-        if report.timed is not None:
-            console.print(timed_words(report))
+        for sentence in delivered_words(report):
+            console.print(sentence)
         if report.goal is not None:
             console.print(goal_words(report.goal, report.best, report.metric))
         for sentence in run.missed:

@@ -11,6 +11,7 @@ from ._report import EpisodeSeconds as EpisodeSeconds
 from ._report import LayerEntry as LayerEntry
 from ._report import Layers as Layers
 from ._report import Ratio as Ratio
+from ._report import Repair as Repair
 from ._report import Report as Report
 from ._report import Timed as Timed
 from ._setup import make_compressor as make_compressor

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sartor.compression import Origin
-from sartor.runs import cells, headings, percent, timed_words, tuned_words
+from sartor.runs import cells, delivered_words, headings, percent, tuned_words
 from sartor.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def _found(report: Report) -> Iterator[str]:
         values = cells(entry)
         lines.append(_row(name, *values))
     yield "\n".join(lines)
-    if report.timed is not None:
-        yield f"{timed_words(report)}."
+    for sentence in delivered_words(report):
+        yield f"{sentence}."
 
     yield "## Policy"
     policy = json.dumps(report["policy"], indent=1)

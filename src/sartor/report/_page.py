@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sartor.machine import require
 from sartor.report._figures import CAPTIONS, figures
 from sartor.report._how import how
-from sartor.runs import cells, headings, percent, timed_words, tuned_words, verified_words
+from sartor.runs import cells, delivered_words, headings, percent, tuned_words, verified_words
 
 if TYPE_CHECKING:
     from sartor.pipeline import Entry
@@ -66,9 +66,8 @@ class Page:
 
 def page(run: Run, *, live: bool = False) -> str:
     """The page of a run. Raises `MissingPackageError` without altair, jinja2 and vl-convert."""
-    delivered = [verified_words(verified) for verified in run.verified]
-    if run.result is not None and run.result.timed is not None:
-        delivered.insert(0, timed_words(run.result))
+    delivered = [] if run.result is None else delivered_words(run.result)
+    delivered += [verified_words(verified) for verified in run.verified]
     if run.finetuned is not None:
         delivered.append(tuned_words(run.finetuned))
 

@@ -20,12 +20,12 @@ from ._summary import HEADINGS as HEADINGS
 from ._summary import accuracy_words as accuracy_words
 from ._summary import at_once as at_once
 from ._summary import cells as cells
+from ._summary import delivered_words as delivered_words
 from ._summary import goal_words as goal_words
 from ._summary import headings as headings
 from ._summary import members_words as members_words
 from ._summary import missed_words as missed_words
 from ._summary import relative_latency as relative_latency
-from ._summary import timed_words as timed_words
 from ._summary import tuned_words as tuned_words
 from ._summary import verified_briefly as verified_briefly
 from ._summary import verified_words as verified_words

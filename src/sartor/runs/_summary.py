@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sartor.pipeline import Entry, Reached, Report, Timed
+from sartor.pipeline import Entry, Reached, Repair, Report, Timed
 from sartor.runs._units import counted, in_bytes, milliseconds, percent
 
 if TYPE_CHECKING:
@@ -73,12 +73,25 @@ def missed_words(report: Report) -> list[str]:
     return found
 
 
-def timed_words(report: Report) -> str:
-    """How fast what was found is beside the original, in one sentence; empty if not timed."""
+def delivered_words(report: Report) -> list[str]:
+    """How what was found was repaired, and how fast it is: one sentence each, as far as known."""
+    found = []
+    if report.repair is not None:
+        found.append(_repaired(report, report.repair))
     timed = report.timed
-    if timed is None:
-        return ""
-    return f"in {timed.runtime} it takes {_relative(timed)}"
+    if timed is not None:
+        found.append(f"in {timed.runtime} it takes {_relative(timed)}")
+    return found
+
+
+def _repaired(report: Report, repair: Repair) -> str:
+    before = percent(repair.refitted.validation)
+    after = percent(report.best.validation)
+    return (
+        f"repaired without labels in {repair.seconds:.0f} s, {percent(repair.share, 0)} of the "
+        f"search: validation {report.metric} {before} before, {after} after; divergence from the "
+        f"original on images held out {repair.before:.4f} before, {repair.after:.4f} after"
+    )
 
 
 def at_once(batch: int) -> str:
