@@ -1,3 +1,4 @@
+from ._blocks import block_outputs as block_outputs
 from ._calls import LayerCall as LayerCall
 from ._calls import layer_calls as layer_calls
 from ._compressor import Compressor as Compressor

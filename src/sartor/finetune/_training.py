@@ -16,6 +16,7 @@ from sartor.compression import is_quantized
 from sartor.compression.modules import BATCH_NORMS, device_of, trainable_copy, weight_of
 from sartor.compression.quantizing import refold, unfold
 from sartor.data import Images
+from sartor.finetune._blocks import Blocks, WithValues
 from sartor.finetune._checkpoint import numbers_as_tensors, tensors_as_numbers
 from sartor.finetune._learning_rate import LearningRate, usual_rate
 from sartor.finetune._lessons import Lessons
@@ -85,7 +86,10 @@ class Training:
         self._step = 0
 
         # As the accelerator has them, which spreads them over processes.
-        self._model, self._stepper = accelerator.prepare(student, self._optimizer)
+        forwards: nn.Module = student
+        if loss.blocks is not None:
+            forwards = WithValues(student, list(loss.blocks.channels))
+        self._model, self._stepper = accelerator.prepare(forwards, self._optimizer)
         self._forward = _compiled(self._model, options)
 
         images_a_step = options.batch * accelerator.num_processes
@@ -104,8 +108,12 @@ class Training:
         policy: Policy | None = None,
         task: Task = CLASSIFICATION,
         device: torch.device = CPU,
+        blocks: Mapping[str, Tensor] | None = None,
     ) -> Training:
         """Prepare a copy of a candidate, of which weights that ``policy`` pruned stay pruned.
+
+        It learns the values of the teacher's nodes that ``blocks`` names, too, in the channels that
+        it has left, where both are traced.
 
         It is trained on the ``device``, or, where several processes share a training, by each of
         them on a GPU of its own.
@@ -130,15 +138,21 @@ class Training:
 
             student = student.to(device)
             shown = None
+            ends = None
             if teacher is not None and options.distill:
-                prepared = prepared_teacher(teacher, student, image, task)
-                shown = _compiled(prepared.to(device), options)
+                prepared = prepared_teacher(teacher, student, image, task).to(device)
+                if blocks and isinstance(prepared, fx.GraphModule):
+                    there = image.to(device)
+                    ends = Blocks.shared(student, prepared, there, blocks)
+                    if ends is not None:
+                        prepared = WithValues(prepared, list(ends.channels))
+                shown = _compiled(prepared, options)
             return cls(
                 options,
                 state=state,
                 accelerator=accelerator,
                 student=student,
-                loss=Loss(task, shown, options.distill, options.temperature),
+                loss=Loss(task, shown, options.distill, options.temperature, ends),
                 lessons=lessons.to(device),
                 masks=_masks(student, policy or Policy()),
                 refolds=refolds,
@@ -266,9 +280,7 @@ class Training:
     def _learn(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """One step at a learning rate; its loss."""
         with self._accelerator.autocast():
-            given = self._loss.task.outputs(self._forward(images))
-            outputs = tuple(item.float() for item in given)
-            loss = self._loss(outputs, images, labels)
+            loss = self._loss(self._forward(images), images, labels)
 
         for group in self._optimizer.param_groups:
             group["lr"] = rate

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import fx
 
-from sartor.compression import Compressor
+from sartor.compression import Compressor, block_outputs
 from sartor.data import Images
 from sartor.finetune import Epoch
 from sartor.machine import Progress, Step
@@ -141,6 +141,7 @@ class Repairs:
             self.images,
             options,
             policy=policy,
+            blocks=block_outputs(self.compressor.network, self.compressor.kept(policy)),
             task=self.task,
             checkpoint=self._checkpoint(policy, kind),
             on_round=tell,

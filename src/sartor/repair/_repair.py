@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from sartor.compression import device_of, fastest_dtype, on_device
 from sartor.data import Images
@@ -25,7 +25,9 @@ _HELD_OUT = 10
 _MOST_HELD_OUT = 1024
 #: Images below which nothing can be learned and held out.
 _FEWEST = 20
-#: Where the learning rate has to be, once found: after so many rounds it begins to fall at once.
+#: Images that are shown more often than this are few.
+_OFTEN = 10
+#: Share of the steps in which the learning rate rises.
 _WARMUP = 0.05
 
 
@@ -57,6 +59,7 @@ def repair(
     options: RepairOptions | None = None,
     *,
     policy: Policy | None = None,
+    blocks: Mapping[str, Tensor] | None = None,
     task: Task = CLASSIFICATION,
     checkpoint: Path | None = None,
     on_round: Callable[[Epoch], None] = lambda epoch: None,
@@ -68,6 +71,10 @@ def repair(
     itself if nothing does. The learning rate is found by trying; it ends early once nothing better
     comes. Single weights that ``policy`` has pruned stay pruned, and what is rounded stays rounded.
     Labels of the images are not looked at.
+
+    Where images are few, so that each is shown more than ten times, they are soon known by heart:
+    then values at the ends of ``blocks`` (`sartor.compression.block_outputs`) are learned, too, of
+    which an image has thousands.
 
     With ``checkpoint``, a repair that was interrupted goes on after its last whole round, and one
     that ended is not done again.
@@ -102,6 +109,7 @@ def repair(
         policy=policy,
         task=task,
         device=device,
+        blocks=blocks if options.shown > _OFTEN * len(shown) else None,
     )
     scorer = ImageScorer.in_fastest_dtype(original, judged, task=task, compare=True)
     course = Course.begin(training, student, teacher, lambda net: -_divergence(scorer, net))

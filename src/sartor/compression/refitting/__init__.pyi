@@ -1,4 +1,6 @@
 from ._calibration import Calibration as Calibration
+from ._calibration import norms_of_outputs as norms_of_outputs
+from ._joins import find_joins as find_joins
 from ._least_squares import ridge_shift as ridge_shift
 from ._masks import error_curve as error_curve
 from ._masks import keep_largest as keep_largest

@@ -86,7 +86,7 @@ class Calibration:
             inputs=tuple(channels_last(item) for item in inputs),
             places=places,
             joins={name: join for name, join in joins.items() if name in places},
-            norms=_norms_of_outputs(network),
+            norms=norms_of_outputs(network),
             generator=generator,
         )
 
@@ -231,7 +231,7 @@ def _draw_places(layer: LayerSpec, positions: int, generator: torch.Generator) -
     return shuffled[:positions].sort().values
 
 
-def _norms_of_outputs(network: Network) -> dict[str, str]:
+def norms_of_outputs(network: Network) -> dict[str, str]:
     """Layers with the batch norm behind them that has one number for each of their outputs."""
     norms = own_norms(network.module)
     for layer in network.layers:
