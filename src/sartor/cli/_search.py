@@ -58,9 +58,9 @@ def search(config: RunConfig, console: Console, *, resume: bool = False) -> None
 
     run = Run.of(config)
     done = len(run.episodes)
-    if resume and config.options.episodes < done:
+    if resume and config.options.most_episodes < done:
         raise UsageError(
-            f"--episodes {config.options.episodes} is less than the {done} that are done in "
+            f"--episodes {config.options.most_episodes} is less than the {done} that are done in "
             f"{run.folder}; give more to go on"
         )
     try:

@@ -83,7 +83,7 @@ class _Reader:
 
         origin = get_origin(hint)
         if origin in (types.UnionType, Union):
-            return self._optional(get_args(hint), value, place)
+            return self._one_of(get_args(hint), value, place)
         if origin is Literal:
             return self._literal(get_args(hint), value, place)
         if origin in (tuple, list) or origin is Sequence:
@@ -99,10 +99,15 @@ class _Reader:
             return self.dataclass(hint, value, place)  # type: ignore[arg-type]
         return self._scalar(hint, value, place)
 
-    def _optional(self, options: tuple[Any, ...], value: object, place: str) -> Any:
+    def _one_of(self, options: tuple[Any, ...], value: object, place: str) -> Any:
         if value is None:
             return None
-        (kind,) = (option for option in options if option is not types.NoneType)
+        *others, kind = (option for option in options if option is not types.NoneType)
+        for other in others:
+            try:
+                return self.value(other, value, place)
+            except self.error:
+                continue
         return self.value(kind, value, place)
 
     def _literal(self, allowed: tuple[Any, ...], value: object, place: str) -> object:

@@ -45,7 +45,7 @@ def make_report(
     # Processes that were interrupted count with what they took.
     seconds = time.perf_counter() - prepared.started + search.seconds_before
     error = problem.latency.error() if problem.latency else None
-    has_all = len(episodes) >= options.episodes
+    has_all = len(episodes) >= options.most_episodes
 
     return Report(
         budget=str(prepared.budget),

@@ -20,9 +20,12 @@ from sartor.targets import DEVICE, NUMBER, PRECISION, TARGETS, TargetOptions
 DEFAULT_AGENT = "evolution"
 DEFAULT_SEEDS: tuple[str, ...] = ("uniform", "greedy", "knapsack")
 
+#: Episodes of a search that goes on for as long as it pays.
+MOST_EPISODES = 300
+
 #: Options that are numbers of things.
 _COUNTS = (
-    "episodes",
+    "most_episodes",
     "reward_images",
     "finalists",
     "repair_images",
@@ -45,7 +48,9 @@ class SearchOptions:
     Attributes:
         agent: Who decides: evolution, ddpg, galen, random, tpe, cma-es, or a rule: uniform,
             shallow, deep, greedy, knapsack.
-        episodes: Policies scored in all.
+        episodes: Policies scored in all; auto: as many as promise to pay, at most 300.
+        worth: With auto, the search ends when as many episodes again as were last made promise to
+            bring the best reward up by less than this share of it.
         seed: Fixes everything.
         seed_with: Rules whose policies come first; the agent learns from them.
         reward: accuracy, or fidelity: closeness to the original's outputs, the default where
@@ -113,7 +118,8 @@ class SearchOptions:
     """
 
     agent: str = DEFAULT_AGENT
-    episodes: int = 300
+    episodes: int | Literal["auto"] = "auto"
+    worth: float = 0.02
     seed: int = 0
     seed_with: tuple[str, ...] = DEFAULT_SEEDS
     reward: str | None = None
@@ -165,6 +171,14 @@ class SearchOptions:
         self._require_names()
 
     @property
+    def most_episodes(self) -> int:
+        """Policies scored at most."""
+        if self.episodes != "auto":
+            return self.episodes
+        # A rule has one policy, and learns nothing from others.
+        return len(self.seed_with) + 1 if self.agent in RULES else MOST_EPISODES
+
+    @property
     def calibration_images(self) -> int:
         """Calibration images that are ever looked at."""
         most = self.compress.most_images
@@ -188,7 +202,10 @@ class SearchOptions:
         for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UsageError(f"{name} is {value}; it must be at least 1")
+                shown = name.removeprefix("most_")
+                raise UsageError(f"{shown} is {value}; it must be at least 1")
+        if not 0 <= self.worth < math.inf:
+            raise UsageError(f"worth is {self.worth}; it must be at least 0, such as 0.02")
 
         # Turned round, because NaN is neither below 0 nor at least 0.
         if self.max_time is not None and not self.max_time >= 0:

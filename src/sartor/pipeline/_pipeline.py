@@ -162,7 +162,7 @@ class Pipeline(Prepared):
         evaluator = Evaluator(self.compressor, scorer)
 
         def context_of(problem: Problem) -> SearchContext:
-            plan = SearchPlan(self.agent, self.options.episodes, self.options.seed)
+            plan = SearchPlan(self.agent, self.options.most_episodes, self.options.seed)
             return Search(problem, evaluator, plan, MemoryRecord()).prepare()
 
         aim = Aim(
@@ -211,11 +211,12 @@ class Pipeline(Prepared):
         )
         plan = SearchPlan(
             self.agent,
-            self.options.episodes,
+            self.options.most_episodes,
             self.options.seed,
             self.options.seed_with,
             self.reward,
             self.options.max_time,
+            self.options.worth if self.options.episodes == "auto" else None,
             ceiling,
         )
         # A record of other settings is refused here, before layers are measured.

@@ -18,6 +18,7 @@ from sartor.tasks import Task
 #: differ by rounding only.
 _MAY_CHANGE = (
     "episodes",
+    "worth",
     "max_time",
     "expect",
     "anyway",

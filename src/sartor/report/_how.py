@@ -28,10 +28,11 @@ def how_briefly(run: Run) -> str:
     """How a run was made, in one line."""
     config = run.config
     options = config.options
+    most = "at most " if options.episodes == "auto" else ""
     parts = (
         config.model,
         config.budget or "no budget",
-        f"{options.agent} for {counted(options.episodes, 'episode')}",
+        f"{options.agent} for {most}{counted(options.most_episodes, 'episode')}",
         ", ".join(options.methods),
         f"seed {options.seed}",
         f"target {options.target or 'none'}",

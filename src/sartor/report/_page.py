@@ -91,8 +91,9 @@ def payload(run: Run) -> dict[str, Any]:
     words = "none within the budget yet"
     if best is not None:
         words = f"best {percent(best.outcome.accuracy)} of the reward images"
-    planned = run.config.options.episodes
-    done = f"{len(episodes)} of {planned} episodes"
+    options = run.config.options
+    most = "at most " if options.episodes == "auto" else ""
+    done = f"{len(episodes)} of {most}{options.most_episodes} episodes"
 
     batch = run.config.options.target_batch
     return {

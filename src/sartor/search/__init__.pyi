@@ -11,6 +11,7 @@ from ._front import cost_of as cost_of
 from ._front import front as front
 from ._loop import LayerLatency as LayerLatency
 from ._loop import Search as Search
+from ._outlook import Outlook as Outlook
 from ._plan import SearchPlan as SearchPlan
 from ._record import MemoryRecord as MemoryRecord
 from ._record import Record as Record

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sartor.machine import Event
 from sartor.search._episode import Episode
+from sartor.search._outlook import Outlook
 
 
 @dataclass(frozen=True)
@@ -15,14 +16,16 @@ class EpisodeScored(Event):
     Attributes:
         episode: The episode.
         best: The best so far of those that `could_be_delivered`; None while there is none.
-        total: How many episodes there will be.
+        total: How many episodes there will be at most.
         is_recorded: Whether it is not new, but read from the record of a search that goes on.
+        outlook: What further episodes promise; None while that is not known.
     """
 
     episode: Episode
     best: Episode | None
     total: int
     is_recorded: bool = False
+    outlook: Outlook | None = None
 
 
 def could_be_delivered(episode: Episode, ceiling: float | None) -> bool:

@@ -18,6 +18,7 @@ from sartor.search._best import EpisodeScored, better
 from sartor.search._env import FEATURES, CompressionEnv
 from sartor.search._episode import Episode
 from sartor.search._interruption import Interruption
+from sartor.search._outlook import Outlook
 from sartor.search._plan import SearchPlan
 from sartor.search._record import Record
 from sartor.sensitivity import Sensitivity
@@ -117,6 +118,7 @@ class Search:
         agent = as_factory(self.plan.agent)(context)
         started = time.perf_counter()
         best: Episode | None = None
+        rewards: list[float] = []
 
         for number in range(self.plan.episodes):
             if number < len(recorded):
@@ -129,15 +131,30 @@ class Search:
                 self.record.append(episode)
 
             best = better(episode, best, self._bound)
+            if best is not None:
+                rewards.append(best.reward)
+            outlook = Outlook.after(rewards, min(self._own(number), len(rewards)))
             self.progress(
                 EpisodeScored(
                     episode,
                     best,
                     total=self.plan.episodes,
                     is_recorded=number < len(recorded),
+                    outlook=outlook,
                 )
             )
             yield episode
+            if self._pays_no_more(outlook) and number + 1 >= len(recorded):
+                return
+
+    def _own(self, number: int) -> int:
+        """How many episodes up to a number are the agent's own."""
+        return max(0, number + 1 - len(self.plan.seed_with))
+
+    def _pays_no_more(self, outlook: Outlook | None) -> bool:
+        if self.plan.worth is None or outlook is None:
+            return False
+        return outlook.gain < self.plan.worth
 
     @property
     def _bound(self) -> float | None:

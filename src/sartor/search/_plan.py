@@ -14,11 +14,13 @@ class SearchPlan:
 
     Attributes:
         agent: Who decides: a name, ``package.module:Class``, or what makes an agent.
-        episodes: Policies scored in all, those of ``seed_with`` among them.
+        episodes: Policies scored at most, those of ``seed_with`` among them.
         seed: The source of all randomness.
         seed_with: Rules whose policies come first; the agent learns from them.
         reward: What the agent maximises: a name or an object.
         max_time: Seconds of wall time after which no new episode starts.
+        worth: What further episodes have to promise (`Outlook`), as a share of the best reward; the
+            search ends when they promise less. None: all episodes are made.
         ceiling: The bound on latency relative to the original's, as the reward is given it.
 
     >>> SearchPlan("evolution", episodes=40, seed_with=("uniform",)).reward
@@ -31,4 +33,5 @@ class SearchPlan:
     seed_with: tuple[str, ...] = ()
     reward: str | Reward = "accuracy"
     max_time: float | None = None
+    worth: float | None = None
     ceiling: float | None = None

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from sartor.machine import Event, Note, Step, Waiting
 from sartor.pipeline import OriginalScore
-from sartor.runs.progress._words import best_words, original_words
+from sartor.runs.progress._words import best_words, original_words, outlook_words
 from sartor.search import EpisodeScored
 
 
@@ -27,7 +27,7 @@ class Listener(ABC):
             self._print(f"note: {event.sentence}")
         elif isinstance(event, EpisodeScored):
             done = event.episode.number + 1
-            words = best_words(event.best, self._original)
+            words = best_words(event.best, self._original) + outlook_words(event.outlook)
             self._step("searching", done, event.total, words)
         elif isinstance(event, Step):
             self._step(event.phase, event.done, event.total, event.words)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sartor.machine import Waiting
 from sartor.pipeline import OriginalScore
 from sartor.runs._units import interval_words, percent
-from sartor.search import Episode
+from sartor.search import Episode, Outlook
 
 
 def original_words(found: OriginalScore) -> Iterator[str]:
@@ -35,6 +35,14 @@ def waiting_words(event: Waiting) -> str:
     """That a measurement takes long, and for how long at most."""
     seconds = f"{event.seconds:.0f} of at most {event.limit:.0f} s"
     return f"waiting for a quiet machine, {seconds} (--rough does not wait)"
+
+
+def outlook_words(outlook: Outlook | None) -> str:
+    """What further episodes promise."""
+    if outlook is None:
+        return ""
+    gain = percent(outlook.gain, 1)
+    return f", {outlook.episodes} more promise {gain} at most"
 
 
 def best_words(best: Episode | None, original: float | None) -> str:
