@@ -267,7 +267,7 @@ BAD_INPUT = {
     "a wrong type in the file of --config": lambda f, w: (
         ["search", "--config", str(f / "type.toml")],
         2,
-        "episodes is 'many'; it must be of type int",
+        "episodes is 'many'; it must be of type int or auto",
     ),
     "a latency without a target": lambda f, w: (
         search(f, w, budget="latency<=0.5"),

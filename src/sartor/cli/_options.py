@@ -97,7 +97,14 @@ def _choices(hint: Any) -> Iterator[str]:
     """The values of a `Literal`, alone, in a list or as an alternative to None."""
     if typing.get_origin(hint) is Literal:
         yield from typing.get_args(hint)
-    elif _is_union(hint) or typing.get_origin(hint) is tuple:
+    elif _is_union(hint):
+        parts = [part for part in typing.get_args(hint) if part is not types.NoneType]
+        found = [tuple(_choices(part)) for part in parts]
+        # Beside a name there may be any number: then not all that is allowed is known.
+        if all(found):
+            for choices in found:
+                yield from choices
+    elif typing.get_origin(hint) is tuple:
         for part in typing.get_args(hint):
             yield from _choices(part)
 

@@ -103,12 +103,15 @@ class _Reader:
         if value is None:
             return None
         *others, kind = (option for option in options if option is not types.NoneType)
-        for other in others:
+        if not others:
+            return self.value(kind, value, place)
+        for option in (*others, kind):
             try:
-                return self.value(other, value, place)
+                return self.value(option, value, place)
             except self.error:
                 continue
-        return self.value(kind, value, place)
+        allowed = " or ".join(map(_name_of, (*others, kind)))
+        raise self.error(f"{place} is {value!r}; it must be {allowed}")
 
     def _literal(self, allowed: tuple[Any, ...], value: object, place: str) -> object:
         if value not in allowed:
@@ -161,6 +164,13 @@ class _Reader:
         if type(value) is not kind:
             raise self.error(f"{place} is {value!r}; it must be of type {kind.__name__}")
         return value
+
+
+def _name_of(hint: Any) -> str:
+    """What a value may be, in words."""
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    return f"of type {getattr(hint, '__name__', hint)}"
 
 
 def _needed(item: Field[Any]) -> bool:
