@@ -11,6 +11,7 @@ from sartor.data import Images
 from sartor.errors import DataError, UsageError
 from sartor.finetune import FinetuneOptions, Training, found_rate
 from sartor.graph import trace
+from sartor.machine import Note
 from sartor.pipeline import SearchOptions
 from sartor.policy import Policy
 from sartor.repair import RepairOptions, repair
@@ -240,3 +241,38 @@ def test_a_search_that_was_killed_while_repairing_goes_on_there(model, images, d
 def test_wrong_options_are_refused(wrong, says):
     with pytest.raises(UsageError, match=says):
         SearchOptions(**wrong)
+
+
+def test_what_cannot_be_repaired_is_delivered_as_it_is_unless_that_was_asked_for(
+    model, images, data, monkeypatch
+):
+    data = dataclasses.replace(data, calibration=images)
+    notes = []
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("no gradient flows")
+
+    def listen(event):
+        if isinstance(event, Note):
+            notes.append(event.sentence)
+
+    monkeypatch.setattr("sartor.pipeline._repairs.repair", broken)
+    options = SearchOptions(
+        agent="random",
+        episodes=4,
+        repair_images=4096,
+        baselines=(),
+        timed=False,
+        compress=CompressOptions(images=16, final_images=32),
+    )
+    result = sartor.compress(model, data, options=options, progress=listen)
+    assert result.report.repair is None
+    assert "what was found is not repaired: no gradient flows" in notes
+    with pytest.raises(RuntimeError, match="no gradient flows"):
+        sartor.compress(model, data, options=dataclasses.replace(options, repair="distill"))
+
+
+def test_too_little_to_repair_with_is_refused_before_the_search(model, data):
+    options = SearchOptions(agent="random", episodes=4, repair="distill", repair_images=5)
+    with pytest.raises(UsageError, match="5 images are to be shown, fewer than the 128 of one"):
+        sartor.compress(model, data, options=options)

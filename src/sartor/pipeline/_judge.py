@@ -214,6 +214,8 @@ class Judge:
     def repair(self, verdict: Verdict, ceiling: float | None, repairs: Repairs) -> Verdict:
         """What is to be delivered, repaired; as it was where that brings nothing."""
         found = repairs.wholly(verdict.network, verdict.policy)
+        if found is None:
+            return verdict
         after = self._with_network(verdict, found.model, ceiling)
         best = after if after.reward > verdict.reward else verdict
         return replace(best, repaired=found)

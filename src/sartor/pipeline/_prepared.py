@@ -27,6 +27,7 @@ from sartor.pipeline._options import SearchOptions
 from sartor.pipeline._settings import settings_of
 from sartor.pipeline._setup import calibration_images, make_compressor, read_base
 from sartor.policy import Policy
+from sartor.repair import RepairOptions, require_repairable
 from sartor.scoring import with_own_labels
 from sartor.scoring.rewards import Reward
 from sartor.targets import Target
@@ -95,6 +96,10 @@ class Prepared:
             require_metric(bounds.goal, purpose.metric if evaluate is None else "score")
         if data is not None:
             data = with_own_labels(data, model, purpose)
+            if options.repair == "distill":
+                # After the search, hours later, it would be refused as well.
+                wanted = RepairOptions(shown=options.repair_images or RepairOptions.shown)
+                require_repairable(data.calibration, wanted)
         calibration = calibration_images(data.calibration, options) if data else None
         examples = example_inputs if example_inputs is not None else calibration
         has_score = data is not None or evaluate is not None

@@ -12,12 +12,13 @@ from torch import fx
 
 from sartor.compression import Compressor, block_outputs
 from sartor.data import Images
+from sartor.errors import SartorError
 from sartor.finetune import Epoch
-from sartor.machine import Progress, Step
+from sartor.machine import Note, Progress, Step
 from sartor.pipeline._options import SearchOptions
 from sartor.pipeline._report import Entry, Repair
 from sartor.policy import Policy
-from sartor.repair import Repaired, RepairOptions, repair, steps_of
+from sartor.repair import FEWEST_IMAGES, Repaired, RepairOptions, repair, steps_of
 from sartor.search import Episode
 from sartor.tasks import Task
 
@@ -45,9 +46,12 @@ class Repairs:
         task: What the network is for.
         shown: Images that a whole repair is shown.
         seed: Fixes everything.
+        optional: Whether what cannot be repaired is delivered as it is, and that is said.
         folder: Where repairs are kept that need not be done twice; nowhere if None.
         progress: Is told of every round.
         seconds: What all repairs took so far.
+        learning_rate: That of the first, which others take over: they are of much the same network,
+            and trials take longer than a brief repair.
     """
 
     compressor: Compressor
@@ -55,9 +59,11 @@ class Repairs:
     task: Task
     shown: int
     seed: int
+    optional: bool
     folder: Path | None
     progress: Progress
     seconds: float = 0.0
+    learning_rate: float | None = None
 
     @classmethod
     def of_search(
@@ -84,15 +90,17 @@ class Repairs:
             task=task,
             shown=shown,
             seed=options.seed,
+            optional=options.repair == "auto",
             folder=folder,
             progress=progress,
         )
-        return found if found.wanted or options.repair == "distill" else None
+        return found if found.wanted or not found.optional else None
 
     @property
     def wanted(self) -> bool:
         """Whether there is enough to be shown for anything to be learned."""
-        return steps_of(self._options(self.shown), self.images) >= _FEWEST_STEPS
+        is_enough = steps_of(self._options(self.shown), self.images) >= _FEWEST_STEPS
+        return is_enough and len(self.images) >= FEWEST_IMAGES
 
     @property
     def wanted_briefly(self) -> bool:
@@ -101,11 +109,15 @@ class Repairs:
 
     def briefly(self, network: fx.GraphModule, policy: Policy) -> fx.GraphModule:
         """A finalist after a short repair."""
-        return self._repaired(network, policy, self._brief, "brief").model
+        found = self._tried(network, policy, self._brief, "brief")
+        return network if found is None else found.model
 
-    def wholly(self, network: fx.GraphModule, policy: Policy) -> Repaired:
-        """What is to be delivered after all of its repair."""
-        return self._repaired(network, policy, self.shown, "whole")
+    def wholly(self, network: fx.GraphModule, policy: Policy) -> Repaired | None:
+        """What is to be delivered after all of its repair; None if it cannot be repaired.
+
+        Raises what `repair` raises, unless repairs are optional.
+        """
+        return self._tried(network, policy, self.shown, "whole")
 
     def entry(self, found: Repaired, refitted: Entry, *, since: float) -> Repair:
         """What the report says of a repair, in a search that began ``since``."""
@@ -125,7 +137,23 @@ class Repairs:
         return max(1, self.shown // _BRIEFLY)
 
     def _options(self, shown: int) -> RepairOptions:
-        return RepairOptions(shown=max(1, shown), seed=self.seed)
+        return RepairOptions(
+            shown=max(1, shown),
+            learning_rate=self.learning_rate,
+            seed=self.seed,
+        )
+
+    def _tried(
+        self, network: fx.GraphModule, policy: Policy, shown: int, kind: str
+    ) -> Repaired | None:
+        """A repair; None where it fails and is optional: after a long search, it may not matter."""
+        try:
+            return self._repaired(network, policy, shown, kind)
+        except (SartorError, RuntimeError) as error:
+            if not self.optional:
+                raise
+            self.progress(Note(f"what was found is not repaired: {error}"))
+            return None
 
     def _repaired(self, network: fx.GraphModule, policy: Policy, shown: int, kind: str) -> Repaired:
         options = self._options(shown)
@@ -147,6 +175,7 @@ class Repairs:
             on_round=tell,
         )
         self.seconds += found.seconds
+        self.learning_rate = found.learning_rate
         return found
 
     def _checkpoint(self, policy: Policy, kind: str) -> Path | None:

@@ -23,8 +23,8 @@ from sartor.tasks import CLASSIFICATION, Task
 #: Of the images, one in so many is held out, and how many at most.
 _HELD_OUT = 10
 _MOST_HELD_OUT = 1024
-#: Images below which nothing can be learned and held out.
-_FEWEST = 20
+#: Fewer images than this cannot be learned from and held out.
+FEWEST_IMAGES = 20
 #: Images that are shown more often than this are few.
 _OFTEN = 10
 #: Share of the steps in which the learning rate rises.
@@ -92,7 +92,7 @@ def repair(
     True
     """
     options = options or RepairOptions()
-    _require_enough(images, options)
+    require_repairable(images, options)
     started = time.perf_counter()
     device = device_of(candidate)
     held_out = min(_MOST_HELD_OUT, len(images) // _HELD_OUT)
@@ -132,11 +132,12 @@ def repair(
     )
 
 
-def _require_enough(images: Images, options: RepairOptions) -> None:
-    if len(images) < _FEWEST:
+def require_repairable(images: Images, options: RepairOptions) -> None:
+    """Raise what `repair` raises for too few images, before there is anything to repair."""
+    if len(images) < FEWEST_IMAGES:
         raise DataError(
-            f"there are {len(images)} calibration images; repairing needs at least {_FEWEST}, of "
-            "which some are held out"
+            f"there are {len(images)} calibration images; repairing needs at least "
+            f"{FEWEST_IMAGES}, of which some are held out"
         )
     if not steps_of(options, images):
         raise UsageError(

@@ -21,7 +21,17 @@ from sartor.track import TRACKERS
 
 SCHEMA = 1
 #: With other values of these a run can go on; a folder may have been moved.
-_MAY_CHANGE = ("episodes", "worth", "max-time", "threads", "out")
+_MAY_CHANGE = (
+    "episodes",
+    "worth",
+    "max-time",
+    "repair",
+    "repair-images",
+    "repair-share",
+    "repair-pool",
+    "threads",
+    "out",
+)
 
 
 @dataclass(frozen=True)
