@@ -93,12 +93,12 @@ class Subject:
 
     def scorers(self) -> tuple[ImageScorer, ImageScorer]:
         """Of the images of the reward, and of others."""
-        options = self.run.config.options
         validation = self.data.validation
-        generator = torch.Generator().manual_seed(options.seed)
+        generator = torch.Generator().manual_seed(self.run.config.options.seed)
         order = torch.randperm(len(validation), generator=generator)
-        seen = order[: options.reward_images]
-        others = order[options.reward_images :]
+        count = max(episode.outcome.images for episode in self.run.episodes)
+        seen = order[:count]
+        others = order[count:]
         unseen = _some(validation, others) if len(others) else self.data.test
         assert unseen is not None
         return self._scorer(_some(validation, seen)), self._scorer(unseen)

@@ -47,7 +47,7 @@ class CompressOptions:
     refit: Refit = "pruned"
     batchnorm: bool = False
     ridge: float = 0.05
-    images: int = 256
+    images: int = 512
     positions: int = 16
     final_images: int = 2048
     ranges: RangeMethod = "minmax"

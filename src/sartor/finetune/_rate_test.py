@@ -8,9 +8,10 @@ import statistics
 from sartor.finetune._options import Optimizer
 from sartor.finetune._training import Training
 
-#: Steps of each trial; of these the last are compared.
-_STEPS = 12
-_COMPARED = 6
+#: Steps of each trial, at least and at most; the second half of them is compared.
+_STEPS = (4, 12)
+#: A trial has so many steps of the training's: all trials together a seventh of these.
+_SHARE = 1 / 40
 #: What is tried, in this order, until larger ones only make it worse.
 _RATES: dict[Optimizer, tuple[float, ...]] = {
     "adam": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
@@ -29,13 +30,15 @@ def found_rate(training: Training) -> float:
     fewer steps than a rate that rises along the way (Smith 2017) needs.
     """
     start = training.snapshot()
+    least_steps, most_steps = _STEPS
+    steps = max(least_steps, min(most_steps, round(training.rate.steps * _SHARE)))
     least = math.inf
     best = _RATES[training.options.optimizer][0]
     for rate in _RATES[training.options.optimizer]:
-        losses = training.trial(rate, _STEPS)
+        losses = training.trial(rate, steps)
         training.restore(start, epochs=0)
 
-        loss = statistics.fmean(losses[-_COMPARED:])
+        loss = statistics.fmean(losses[steps // 2 :])
         if loss < least:
             least = loss
             best = rate

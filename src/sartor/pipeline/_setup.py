@@ -21,6 +21,7 @@ from sartor.compression import (
     network_on,
     read_policy,
 )
+from sartor.cost import CostModel
 from sartor.data import Data, Images
 from sartor.errors import UsageError
 from sartor.graph import Network, trace
@@ -33,6 +34,9 @@ from sartor.targets import Deployment, LatencyTable, Target
 from sartor.tasks import Task
 
 _LOGGER = logging.getLogger(__name__)
+#: Images of the reward at least and at most, and MACs of their forward passes where not given.
+_REWARD_IMAGES = (1000, 5000)
+_REWARD_MACS = 5000 * 126_000_000
 #: Channels that kernels work on at a time, where no target says it.
 _KERNELS = 8
 
@@ -59,11 +63,18 @@ def make_scorer(
         original.module,
         data.validation,
         task=task,
-        limit=options.reward_images,
+        limit=options.reward_images or _usual_reward_images(original),
         seed=options.seed,
         compare=compare,
         deployment=deployment,
     )
+
+
+def _usual_reward_images(network: Network) -> int:
+    """As many as take no longer to run than 5,000 images through a ResNet-56."""
+    least, most = _REWARD_IMAGES
+    affordable = _REWARD_MACS // max(1, CostModel(network).original.macs)
+    return max(least, min(most, affordable))
 
 
 def make_target(options: SearchOptions) -> Target | None:
