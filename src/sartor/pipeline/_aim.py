@@ -19,7 +19,8 @@ from sartor.pipeline._goal import (
     smallest,
     write_attempts,
 )
-from sartor.pipeline._judge import Judge, Verdict
+from sartor.pipeline._judge import Judge
+from sartor.pipeline._judged import Verdict
 from sartor.problem import Problem
 from sartor.scoring import change_interval
 

@@ -9,7 +9,7 @@ from sartor.agents import name_of
 from sartor.budget import Budget
 from sartor.machine import describe_device
 from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
-from sartor.pipeline._judge import Judged
+from sartor.pipeline._judged import Judged
 from sartor.pipeline._original import OriginalScore
 from sartor.pipeline._prepared import Prepared
 from sartor.pipeline._report import Report

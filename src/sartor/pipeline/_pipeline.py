@@ -23,7 +23,8 @@ from sartor.machine import (
 from sartor.pipeline._aim import Aim
 from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._goal import quantity_of
-from sartor.pipeline._judge import Judge, Judged, Verdict
+from sartor.pipeline._judge import Judge
+from sartor.pipeline._judged import Judged, Verdict
 from sartor.pipeline._make_report import make_report
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._original import OriginalScore, score_original
