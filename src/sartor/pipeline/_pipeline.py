@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,23 +20,18 @@ from sartor.machine import (
     silent,
 )
 from sartor.pipeline._aim import Aim
+from sartor.pipeline._delivery import Delivery
 from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._goal import quantity_of
 from sartor.pipeline._judge import Judge
-from sartor.pipeline._judged import Judged, Verdict
 from sartor.pipeline._make_report import make_report
 from sartor.pipeline._measurements import measure_layers
 from sartor.pipeline._original import OriginalScore, score_original
 from sartor.pipeline._prepared import Prepared
-from sartor.pipeline._repairs import Repairs
-from sartor.pipeline._report import Entry, Layers, Repair, Timed
 from sartor.pipeline._setup import make_problem, make_scorer
-from sartor.pipeline._timed import time_delivered
-from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.scoring import Evaluator, Scorer
 from sartor.search import (
-    Episode,
     MemoryRecord,
     Search,
     SearchPlan,
@@ -91,15 +85,8 @@ class Pipeline(Prepared):
             episodes = search.run()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
-            judged = self._judge(
-                problem,
-                bounds,
-                judge,
-                search=search,
-                episodes=episodes,
-                aim=aim,
-                repairs=self._repairs(episodes, files, progress),
-            )
+            delivery = Delivery(self, judge, aim=aim, progress=progress, repairs=files.repairs)
+            judged = delivery.decide(problem, bounds, search=search, episodes=episodes)
 
         report = make_report(
             self,
@@ -274,83 +261,3 @@ class Pipeline(Prepared):
         )
         progress(found)
         return found
-
-    def _judge(
-        self,
-        problem: Problem,
-        budget: Budget,
-        judge: Judge,
-        *,
-        search: Search,
-        episodes: Sequence[Episode],
-        aim: Aim | None,
-        repairs: Repairs | None,
-    ) -> Judged:
-        best = finalists(episodes, self.options.finalists)
-        candidates = [problem.counts(episode.executed) for episode in best]
-        reached = None
-        ceiling = problem.latency_ceiling(budget)
-        if aim is None:
-            # Rules first: choosing may tighten the budget of the problem, by which rules decide.
-            baselines = self._baselines(judge, search.prepare())
-            verdict = judge.choose(problem, candidates, ceiling, repairs)
-        else:
-            verdict, reached = aim.settle(candidates)
-            baselines = self._baselines(judge, aim.context_at(reached.share))
-
-        if repairs is not None:
-            verdict = judge.repair(verdict, ceiling, repairs)
-        return Judged(
-            verdict=verdict,
-            baselines=baselines,
-            original=judge.original_entry(verdict.latency),
-            best=judge.entry(verdict.network, verdict.policy, verdict.latency),
-            layers=Layers(
-                original=judge.layers(Policy()),
-                best=judge.layers(verdict.policy, verdict.network),
-            ),
-            timed=self._time(verdict),
-            reached=reached,
-            repair=None if repairs is None else self._repair(judge, verdict, repairs),
-        )
-
-    def _repairs(
-        self, episodes: Sequence[Episode], files: SearchFiles, progress: Progress
-    ) -> Repairs | None:
-        return Repairs.of_search(
-            self.compressor,
-            None if self.data is None else self.data.calibration,
-            self.task,
-            self.options,
-            episodes=episodes,
-            folder=files.repairs,
-            progress=progress,
-        )
-
-    def _repair(self, judge: Judge, verdict: Verdict, repairs: Repairs) -> Repair | None:
-        """What the report says of a repair; None where it brought nothing."""
-        if verdict.repaired is None or verdict.refitted is None:
-            return None
-        refitted = judge.entry(verdict.refitted, verdict.policy, verdict.latency)
-        return repairs.entry(verdict.repaired, refitted, since=self.started)
-
-    def _time(self, verdict: Verdict) -> Timed | None:
-        """What is delivered beside the original: as the target measured it, else here and now."""
-        if self.target is not None and verdict.latency is not None:
-            return Timed.of(verdict.latency, self.target.describe())
-        if not self.options.timed:
-            return None
-        return time_delivered(
-            self.compressor.network,
-            verdict.network,
-            self.options.target_options,
-        )
-
-    def _baselines(self, judge: Judge, context: SearchContext) -> dict[str, Entry]:
-        """What rules give at the same cost."""
-        baselines = {}
-        rules = self.options.baselines
-        for done, rule in enumerate(rules):
-            judge.progress(Step("scoring baselines", done, len(rules), rule))
-            baselines[rule] = judge.rule(rule, context)
-        return baselines
