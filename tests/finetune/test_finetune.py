@@ -649,3 +649,32 @@ def test_two_processes_share_a_training_and_one_speaks(weights, tmp_path):
         right = float((network(images.normalized()).argmax(1) == images.labels).float().mean())
     assert right == pytest.approx(report["validation"]["after"], abs=1e-6)
     assert right == pytest.approx(report["epochs"][-1]["best"], abs=1e-6)
+
+
+def test_adam_finds_its_rate_and_goes_on_with_it(compressor, train, data, tmp_path):
+    candidate = candidate_of(compressor, "channels")
+    options = dataclasses.replace(QUICK, optimizer="adam", learning_rate=None, epochs=4)
+    whole = finetune(candidate, train, data.validation, options=options)
+    assert whole.validation > whole.before
+
+    def stop(epoch):
+        if epoch.number == 1:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        finetune(candidate, train, data.validation, options=options, checkpoint=path, on_epoch=stop)
+    resumed = finetune(candidate, train, data.validation, options=options, checkpoint=path)
+    mine, theirs = resumed.model.state_dict(), whole.model.state_dict()
+    assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
+
+
+def test_an_epoch_has_as_many_steps_as_it_is_told_to(compressor, train):
+    candidate = candidate_of(compressor, "channels")
+    options = dataclasses.replace(QUICK, epochs=2, steps=3)
+    training = Training.begin(candidate, train.slice(0, 96), None, options)
+    assert training.rate.steps == 6
+    # Of 96 images a batch of 64 is one step: each epoch is three passes.
+    assert training.epoch(0) > 0
+    with pytest.raises(UsageError, match="steps is 0; it must be at least 1"):
+        dataclasses.replace(options, steps=0)

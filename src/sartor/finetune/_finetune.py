@@ -14,6 +14,7 @@ from sartor.compression.modules import trainable_copy
 from sartor.data import Images
 from sartor.finetune._course import Course, Epoch
 from sartor.finetune._options import FinetuneOptions
+from sartor.finetune._rate_test import found_rate
 from sartor.finetune._training import Training
 from sartor.machine import choose_device
 from sartor.policy import Policy
@@ -99,6 +100,8 @@ def finetune(
     before = course.soup.quality
     if checkpoint is not None and checkpoint.exists():
         course.read(checkpoint)
+    elif options.learning_rate is None and options.optimizer == "adam":
+        training.learn_at(found_rate(training))
 
     course.run(checkpoint, on_epoch=on_epoch)
     return Finetuned(

@@ -33,8 +33,9 @@ class FinetuneOptions:
         batch: Images per step and process.
         steps: Steps of an epoch; if not given, as many as show every image once.
         optimizer: sgd with Nesterov momentum, or adam (AdamW), which asks less of the rate.
-        learning_rate: Largest learning rate; if not given, 0.02, or 0.002 for a network without
-            batch norms, or 0.0002 with frozen ones.
+        learning_rate: Largest learning rate; if not given, that of adam is found by trying, and
+            that of sgd is 0.02, or 0.002 for a network without batch norms, or 0.0002 with frozen
+            ones.
         warmup: Share of all steps in which the learning rate rises.
         momentum: Of SGD, or of AdamW's mean gradient.
         weight_decay: On weights of layers; not on biases and batch norms.
