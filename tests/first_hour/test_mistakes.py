@@ -81,7 +81,7 @@ def test_a_run_goes_on_with_more_episodes(search, sartor_command):
         (("--budget", "macs<=30%"), "--budget is macs<=50% and cannot become macs<=30%"),
         (("--methods", "prune,quantize"), "--methods is prune and cannot become prune,quantize"),
         (("--seed", "3"), "--seed is 0 and cannot become 3"),
-        (("--images", "7"), "--images is 256 and cannot become 7"),
+        (("--images", "7"), "--images is 512 and cannot become 7"),
         (("--episodes", "2"), "--episodes 2 is less than the 3 that are done"),
         (("--config", "a.toml"), "--config a.toml and --resume run both say what to search"),
     ],
