@@ -54,7 +54,7 @@ def main() -> None:
         "MACs",
         "validation: refitted, repaired",
         "test: refitted, repaired",
-        "divergence on images held out",
+        "distance on images held out",
         "learning rate",
         "seconds",
     )

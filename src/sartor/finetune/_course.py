@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -83,12 +84,13 @@ class Course:
         patience: int | None = None,
         on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     ) -> None:
-        """Train all epochs that are left, or until ``patience`` of them brought nothing better.
+        """Train all epochs that are left, or until ``patience`` in a row were each worse.
 
-        Raises `RunError` if it diverges.
+        Worse than the one before: the first may well be worse than what training began with, while
+        the rate is high. Raises `RunError` if it diverges.
         """
         for number in range(len(self.epochs), self.training.options.epochs):
-            if patience is not None and self._since_the_best >= patience:
+            if patience is not None and self._worse_in_a_row >= patience:
                 return
             self._train(number)
             # All processes hold the same, and share one file.
@@ -135,9 +137,12 @@ class Course:
         )
 
     @property
-    def _since_the_best(self) -> int:
-        """Epochs since something better was found."""
-        return len(self.epochs) - max(self.soup.members)
+    def _worse_in_a_row(self) -> int:
+        """How many of the last epochs were each worse than the one before."""
+        count = 0
+        for before, after in itertools.pairwise(self.epochs):
+            count = count + 1 if after.validation < before.validation else 0
+        return count
 
     def _train(self, number: int) -> None:
         started = time.perf_counter()

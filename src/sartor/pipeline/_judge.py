@@ -17,7 +17,7 @@ from torch import fx, nn
 from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
-from sartor.machine import IntArray, Progress, Step, silent
+from sartor.machine import IntArray, Note, Progress, Step, silent
 from sartor.pipeline._judged import Scores, Verdict
 from sartor.pipeline._repairs import MOST_FINALISTS, Repairs
 from sartor.pipeline._report import Entry, LayerEntry, Ratio
@@ -154,8 +154,10 @@ class Judge:
         if found is None:
             return verdict
         after = self._with_network(verdict, found.model, ceiling)
-        best = after if after.reward > verdict.reward else verdict
-        return replace(best, repaired=found)
+        if after.reward <= verdict.reward:
+            self.progress(Note("the repair brought nothing on the validation images"))
+            return replace(verdict, repaired=found)
+        return replace(after, repaired=found)
 
     def _repaired_briefly(
         self, verdicts: list[Verdict], ceiling: float | None, repairs: Repairs | None

@@ -160,7 +160,7 @@ class Repairs:
         self.progress(Step("repairing", 0, options.rounds))
 
         def tell(epoch: Epoch) -> None:
-            words = f"divergence {-epoch.best:.4f}"
+            words = f"distance from the original {-epoch.best:.4f}"
             self.progress(Step("repairing", epoch.number + 1, options.rounds, words))
 
         found = repair(

@@ -181,7 +181,8 @@ class Repair:
         shown: Images that it was shown at most.
         rounds: Rounds that were carried out, of which the best was taken.
         learning_rate: The largest.
-        before: Divergence from the original on calibration images that were held out.
+        before: Distance from the original's answers to calibration images that were held out, of
+            classes the divergence of softened answers.
         after: The same after the repair.
         seconds: What it took.
         share: Of the whole search's time.

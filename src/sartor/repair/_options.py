@@ -25,7 +25,7 @@ class RepairOptions:
         shown: Images that are shown in all, each as often as it takes.
         batch: Images of a step; if not given, 128 small ones or 16 to 32 photos.
         rounds: Parts of the training after each of which the network is looked at.
-        patience: Rounds without anything better after which it ends early.
+        patience: Rounds in a row, each worse than the one before, after which it ends early.
         learning_rate: Largest learning rate; found by trying if not given.
         temperature: Softens the outputs that are compared, where those are class scores.
         ema: Decay of the moving average of the weights, which is what is delivered.

@@ -16,8 +16,8 @@ from sartor.errors import DataError, UsageError
 from sartor.finetune import Course, Epoch, FinetuneOptions, Training, found_rate
 from sartor.machine import CPU
 from sartor.policy import Policy
+from sartor.repair._held_out import HeldOut
 from sartor.repair._options import RepairOptions, steps_of
-from sartor.scoring import ImageScorer
 from sartor.tasks import CLASSIFICATION, Task
 
 #: Of the images, one in so many is held out, and how many at most.
@@ -37,8 +37,9 @@ class Repaired:
 
     Attributes:
         model: The network, where the candidate was.
-        before: Divergence of the candidate from the original, on images that were held out.
-        after: That of the network, never larger.
+        before: How far the candidate is from the original on images that were held out, by the
+            distance that is learned: of classes the divergence of softened answers.
+        after: The same of the network, never larger.
         learning_rate: The largest.
         rounds: What came of each.
         seconds: What it took in this process.
@@ -68,9 +69,9 @@ def repair(
 
     Its outputs are held against the original's (Hinton et al. 2015) on nine tenths of the
     ``images``, shifted and mirrored; what comes nearest on the rest is returned, the candidate
-    itself if nothing does. The learning rate is found by trying; it ends early once nothing better
-    comes. Single weights that ``policy`` has pruned stay pruned, and what is rounded stays rounded.
-    Labels of the images are not looked at.
+    itself if nothing does. The learning rate is found by trying; it ends early once it gets worse
+    round after round. Single weights that ``policy`` has pruned stay pruned, and what is rounded
+    stays rounded. Labels of the images are not looked at.
 
     Where images are few, so that each is shown more than ten times, they are soon known by heart:
     then values at the ends of ``blocks`` (`sartor.compression.block_outputs`) are learned, too, of
@@ -95,9 +96,9 @@ def repair(
     require_repairable(images, options)
     started = time.perf_counter()
     device = device_of(candidate)
-    held_out = min(_MOST_HELD_OUT, len(images) // _HELD_OUT)
-    shown = images.slice(0, len(images) - held_out)
-    judged = images.slice(len(images) - held_out)
+    count = len(images) - min(_MOST_HELD_OUT, len(images) // _HELD_OUT)
+    shown = images.slice(0, count)
+    judged = images.slice(count)
 
     teacher = on_device(original, CPU)
     student = on_device(candidate, CPU)
@@ -111,8 +112,8 @@ def repair(
         device=device,
         blocks=blocks if options.shown > _OFTEN * len(shown) else None,
     )
-    scorer = ImageScorer.in_fastest_dtype(original, judged, task=task, compare=True)
-    course = Course.begin(training, student, teacher, lambda net: -_divergence(scorer, net))
+    held = HeldOut(judged, original, task, options.temperature)
+    course = Course.begin(training, student, teacher, lambda network: -held.distance(network))
     before = -course.soup.quality
 
     if checkpoint is not None and checkpoint.exists():
@@ -165,9 +166,3 @@ def _recipe(options: RepairOptions, images: Images, candidate: fx.GraphModule) -
         precision="bf16" if is_fast_in_bf16 else "no",
         seed=options.seed,
     )
-
-
-def _divergence(scorer: ImageScorer, network: fx.GraphModule) -> float:
-    found = scorer.score(network).divergence
-    assert found is not None
-    return found

@@ -89,8 +89,9 @@ def _repaired(report: Report, repair: Repair) -> str:
     after = percent(report.best.validation)
     return (
         f"repaired without labels in {repair.seconds:.0f} s, {percent(repair.share, 0)} of the "
-        f"search: validation {report.metric} {before} before, {after} after; divergence from the "
-        f"original on images held out {repair.before:.4f} before, {repair.after:.4f} after"
+        f"search: validation {report.metric} {before} before, {after} after; distance from the "
+        f"original's answers to images held out {repair.before:.4f} before, "
+        f"{repair.after:.4f} after"
     )
 
 
