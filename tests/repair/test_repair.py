@@ -285,5 +285,5 @@ def test_what_cannot_be_repaired_is_delivered_as_it_is_unless_that_was_asked_for
 
 def test_too_little_to_repair_with_is_refused_before_the_search(model, data):
     options = SearchOptions(agent="random", episodes=4, repair="distill", repair_images=5)
-    with pytest.raises(UsageError, match="5 images are to be shown, fewer than the 128 of one"):
+    with pytest.raises(UsageError, match="5 images are to be shown, fewer than the 64 of one"):
         sartor.compress(model, data, options=options)

@@ -18,13 +18,13 @@ _RATES: dict[Optimizer, tuple[float, ...]] = {
     "sgd": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
 }
 #: What pays most after a few steps is too careful for many, whose rate falls towards the end.
-_LONGER = 2.0
+_LONGER = 3.0
 #: A loss that is larger by this factor than the least so far will not come back.
 _WORSE = 1.5
 
 
 def found_rate(training: Training) -> float:
-    """Twice the rate after a few steps of which the loss is least; the training is as it was.
+    """Three times the rate after a few steps of which the loss is least; the training is as it was.
 
     All rates are tried on the same images from the same weights, which tells them apart by far
     fewer steps than a rate that rises along the way (Smith 2017) needs.

@@ -9,10 +9,10 @@ from sartor.data import Images
 from sartor.errors import UsageError
 from sartor.machine import require_seed
 
-#: Numbers that the images of a step have on the CPU at most: 128 small images, or 32 photos.
+#: Numbers that the images of a step have on the CPU at most: 64 small images, or 33 photos.
 _NUMBERS = 5_000_000
 #: Images of a step: more would be fewer steps, fewer would tell batch norms too little.
-_BATCHES = (16, 128)
+_BATCHES = (16, 64)
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class RepairOptions:
 
     Attributes:
         shown: Images that are shown in all, each as often as it takes.
-        batch: Images of a step; if not given, 128 small ones or 16 to 32 photos.
+        batch: Images of a step; if not given, 64 small ones, or fewer photos, at least 16.
         rounds: Parts of the training after each of which the network is looked at.
         patience: Rounds in a row, each worse than the one before, after which it ends early.
         learning_rate: Largest learning rate; found by trying if not given.
@@ -60,7 +60,7 @@ class RepairOptions:
         >>> import torch
         >>> few = Images(torch.zeros(2, 3, 32, 32), torch.zeros(2))
         >>> RepairOptions().batch_of(few)
-        128
+        64
         """
         if self.batch is not None:
             return self.batch
@@ -73,7 +73,7 @@ def steps_of(options: RepairOptions, images: Images) -> int:
     """Steps in which all that is to be shown is shown; 0 where that is less than one step.
 
     >>> import torch
-    >>> steps_of(RepairOptions(shown=1280), Images(torch.zeros(2, 3, 32, 32), torch.zeros(2)))
+    >>> steps_of(RepairOptions(shown=640), Images(torch.zeros(2, 3, 32, 32), torch.zeros(2)))
     10
     """
     return options.shown // options.batch_of(images)
