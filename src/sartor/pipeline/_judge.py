@@ -154,7 +154,11 @@ class Judge:
         if found is None:
             return verdict
         after = self._with_network(verdict, found.model, ceiling)
-        if after.reward <= verdict.reward:
+        # The ceiling that it was chosen under may have been another one, on the way to a goal.
+        before = -math.inf
+        if verdict.score is not None:
+            before = self._reward(verdict.policy, verdict.score, verdict.latency, ceiling)
+        if found.model is verdict.network or after.reward <= before:
             self.progress(Note("the repair brought nothing on the validation images"))
             return replace(verdict, repaired=found)
         return replace(after, repaired=found)
