@@ -35,8 +35,10 @@ class WithValues(nn.Module):
         graph = fx.Graph()
         copies: dict[fx.Node, fx.Node] = {}
         output = graph.graph_copy(network.graph, copies)
-        by_name = {node.name: copied for node, copied in copies.items()}
-        graph.output((output, tuple(by_name[name] for name in names)))
+
+        copy_of = {node.name: copied for node, copied in copies.items()}
+        values = tuple(copy_of[name] for name in names)
+        graph.output((output, values))
         self.network = fx.GraphModule(network, graph)
 
     def forward(self, *inputs: Tensor) -> tuple[Any, tuple[Tensor, ...]]:
@@ -82,11 +84,16 @@ class Blocks:
     def distance(self, values: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
         """Mean squared distance of values, relative to the teacher's mean square, (); weighed."""
         distances = []
-        for value, theirs, channels in zip(values, wanted, self.channels.values(), strict=True):
+        places = self.channels.values()
+        for value, theirs, channels in zip(values, wanted, places, strict=True):
             exact = theirs[:, channels].float()
-            square = exact.square().mean().clamp_min(_SHORTEST)
-            distances.append((value.float() - exact).square().mean() / square)
-        return _WEIGHT * torch.stack(distances).mean()
+            missed = value.float() - exact
+            length = exact.square().mean()
+            distance = missed.square().mean() / length.clamp_min(_SHORTEST)
+            distances.append(distance)
+
+        mean = torch.stack(distances).mean()
+        return _WEIGHT * mean
 
 
 def _has(network: fx.GraphModule, name: str) -> bool:

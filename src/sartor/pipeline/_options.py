@@ -25,7 +25,7 @@ MOST_EPISODES = 300
 
 #: Options that are numbers of things.
 _COUNTS = (
-    "most_episodes",
+    "episodes",
     "reward_images",
     "finalists",
     "repair_images",
@@ -36,7 +36,7 @@ _COUNTS = (
 )
 
 #: How what is delivered is brought nearer to the original.
-Repair = Literal["auto", "fit", "distill"]
+RepairMethod = Literal["auto", "fit", "distill"]
 #: What can be measured of each layer before a search.
 Measurement = Literal["sensitivity", "latency"]
 
@@ -143,7 +143,7 @@ class SearchOptions:
     multiple: int | None = None
     reward_images: int | None = None
     finalists: int = 8
-    repair: Repair = "auto"
+    repair: RepairMethod = "auto"
     repair_images: int | None = None
     repair_share: float = 0.5
     repair_pool: int = 8192
@@ -202,9 +202,8 @@ class SearchOptions:
     def _require_counts(self) -> None:
         for name in _COUNTS:
             value = getattr(self, name)
-            if value is not None and value < 1:
-                shown = name.removeprefix("most_")
-                raise UsageError(f"{shown} is {value}; it must be at least 1")
+            if value not in (None, "auto") and value < 1:
+                raise UsageError(f"{name} is {value}; it must be at least 1")
         if not 0 <= self.worth < math.inf:
             raise UsageError(f"worth is {self.worth}; it must be at least 0, such as 0.02")
 
@@ -227,7 +226,7 @@ class SearchOptions:
         # Types say as much, but nothing checks them in a file or in a notebook.
         _require_allowed("methods", self.methods, get_args(Method))
         _require_allowed("state", self.state, get_args(Measurement))
-        _require_allowed("repair", (self.repair,), get_args(Repair))
+        _require_allowed("repair", (self.repair,), get_args(RepairMethod))
         _require_allowed("granularity", (self.granularity,), get_args(Granularity))
         if not self.methods:
             raise UsageError("methods are empty; allowed are prune, quantize, or both")

@@ -27,8 +27,6 @@ _MOST_HELD_OUT = 1024
 FEWEST_IMAGES = 20
 #: Images that are shown more often than this are few.
 _OFTEN = 10
-#: Share of the steps in which the learning rate rises.
-_WARMUP = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +157,6 @@ def _recipe(options: RepairOptions, images: Images, candidate: fx.GraphModule) -
         batch=options.batch_of(images),
         optimizer="adam",
         learning_rate=options.learning_rate,
-        warmup=_WARMUP,
         distill=1.0,
         temperature=options.temperature,
         ema=options.ema,
