@@ -328,6 +328,10 @@ def test_a_record_of_another_network_cannot_be_continued(model, data, tmp_path):
     sartor.compress(model, data, options=QUICK, out=tmp_path)
     other = topologies.randomized(demo.DigitsNet())
     anyway = dataclasses.replace(QUICK, anyway=True)
+    with pytest.raises(RunError, match=r"probes.json holds probes of another network"):
+        sartor.compress(other, data, options=anyway, out=tmp_path)
+
+    (tmp_path / "probes.json").unlink()
     with pytest.raises(RunError, match=r"episode \d of the record cannot be replayed"):
         sartor.compress(other, data, options=anyway, out=tmp_path)
 

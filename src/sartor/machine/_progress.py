@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 Phase = Literal[
     "preparing",
     "scoring the original",
+    "probing",
     "measuring layers",
     "measuring whole networks",
     "searching",

@@ -25,6 +25,7 @@ class SearchFiles:
         latencies: Latencies of single layers.
         profile: Shares of layers in the whole latency.
         sensitivity: How sensitive each layer is.
+        probes: What each decision costs alone.
         goal: What was tried before the search, to find out how small a network can be.
         repairs: Folder of the checkpoints of repairs.
     """
@@ -33,6 +34,7 @@ class SearchFiles:
     latencies: Path | None = None
     profile: Path | None = None
     sensitivity: Path | None = None
+    probes: Path | None = None
     goal: Path | None = None
     repairs: Path | None = None
 

@@ -13,7 +13,7 @@ from sartor.machine import read_json, write_text
 from sartor.pipeline._options import SearchOptions
 from sartor.problem import Problem
 from sartor.search import LayerLatency
-from sartor.sensitivity import Sensitivity
+from sartor.sensitivity import Probes, Sensitivity
 from sartor.targets import Deployment
 from sartor.tasks import Task
 
@@ -55,6 +55,22 @@ def measure_layers(
             )
         latency = _layer_latency(compressor, problem, deployment, profile_file)
     return omega, latency
+
+
+def make_probes(
+    compressor: Compressor,
+    options: SearchOptions,
+    agent: str | AgentFactory,
+    *,
+    task: Task,
+    path: Path | None = None,
+) -> Probes | None:
+    """What tries each decision alone; None without images, or if nobody decides by errors."""
+    players = (agent, *options.seed_with, *options.baselines)
+    wanted = any(class_of(as_factory(player)).weighs_errors for player in players)
+    if not wanted or not options.probe or compressor.images is None:
+        return None
+    return Probes(compressor, task, path)
 
 
 def _sensitivity(

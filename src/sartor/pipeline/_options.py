@@ -53,6 +53,9 @@ class SearchOptions:
             bring the best reward up by less than this share of it.
         seed: Fixes everything.
         seed_with: Rules whose policies come first; the agent learns from them.
+        probe: Whether agents and rules that decide by the errors of layers are told what each
+            decision really costs alone, two of its choices tried with all that refitting mends, on
+            calibration images; if not, by estimates at the layer's own output.
         reward: accuracy, or fidelity: closeness to the original's outputs, the default where
             there are images to compare on. Those with -macs or -params need no budget; absolute
             treats a budget on latency as a wish.
@@ -123,6 +126,7 @@ class SearchOptions:
     worth: float = 0.02
     seed: int = 0
     seed_with: tuple[str, ...] = DEFAULT_SEEDS
+    probe: bool = True
     reward: str | None = None
     methods: tuple[Method, ...] = ("prune",)
     base: Path | None = None

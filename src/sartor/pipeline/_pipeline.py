@@ -25,7 +25,7 @@ from sartor.pipeline._found import Found, SearchFiles
 from sartor.pipeline._goal import quantity_of
 from sartor.pipeline._judge import Judge
 from sartor.pipeline._make_report import make_report
-from sartor.pipeline._measurements import measure_layers
+from sartor.pipeline._measurements import make_probes, measure_layers
 from sartor.pipeline._original import OriginalScore, score_original
 from sartor.pipeline._prepared import Prepared
 from sartor.pipeline._setup import make_problem, make_scorer
@@ -38,6 +38,7 @@ from sartor.search import (
     Study,
     finalists,
 )
+from sartor.sensitivity import Probes
 from sartor.targets import Deployment
 
 
@@ -148,10 +149,14 @@ class Pipeline(Prepared):
         latencies = files.latencies or scratch / "latency.json"
         kept = replace(files, latencies=latencies)
         evaluator = Evaluator(self.compressor, scorer)
+        probes = self._probes(files)
 
         def context_of(problem: Problem) -> SearchContext:
             plan = SearchPlan(self.agent, self.options.most_episodes, self.options.seed)
-            return Search(problem, evaluator, plan, MemoryRecord()).prepare()
+            search = Search(
+                problem, evaluator, plan, MemoryRecord(), progress=progress, probes=probes
+            )
+            return search.prepare()
 
         aim = Aim(
             self.budget,
@@ -227,6 +232,12 @@ class Pipeline(Prepared):
             progress=progress,
             sensitivity=omega,
             latency=latency,
+            probes=self._probes(files),
+        )
+
+    def _probes(self, files: SearchFiles) -> Probes | None:
+        return make_probes(
+            self.compressor, self.options, self.agent, task=self.task, path=files.probes
         )
 
     def _record(self, path: Path | None) -> MemoryRecord | Study:

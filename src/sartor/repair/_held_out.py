@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from torch import Tensor, fx
 
-import torch
-from torch import fx, nn
-
-from sartor.compression import device_of, fold, is_quantized, on_device
 from sartor.data import Images
-from sartor.machine import reproducible
-from sartor.scoring import pass_size
+from sartor.scoring import Unlabelled
 from sartor.tasks import Outputs, Task
-
-#: Images of a forward pass at most.
-_BATCH = 128
 
 
 class HeldOut:
@@ -34,36 +26,12 @@ class HeldOut:
     def __init__(
         self, images: Images, original: fx.GraphModule, task: Task, temperature: float
     ) -> None:
-        self._images = images
-        self._original = original
-        self._task = task
+        self._unlabelled = Unlabelled(images, original, task)
         self._temperature = temperature
-        self._device = device_of(original)
-        self._batch = pass_size(images, _BATCH)
 
     def distance(self, network: fx.GraphModule) -> float:
         """Mean over the images, 0 at best."""
-        total = 0.0
-        answers = zip(self._answers_of(network), self._wanted, strict=True)
-        for answer, wanted in answers:
-            found = self._task.distillation(answer, wanted, self._temperature)
-            total += float(found) * len(answer[0])
-        return total / len(self._images)
+        return self._unlabelled.distance(network, self._softened)
 
-    @cached_property
-    def _wanted(self) -> list[Outputs]:
-        return self._answers_of(self._original)
-
-    @torch.no_grad()
-    def _answers_of(self, network: fx.GraphModule) -> list[Outputs]:
-        """Outputs of a network in fp32, part by part of the images."""
-        there = on_device(network, self._device)
-        forward: nn.Module = there if is_quantized(there) else fold(there)
-        found = []
-        with reproducible(self._device):
-            for start in range(0, len(self._images), self._batch):
-                numbers = slice(start, start + self._batch)
-                images = self._images.batch(numbers, self._device)
-                outputs = self._task.outputs(forward(images))
-                found.append(tuple(item.float() for item in outputs))
-        return found
+    def _softened(self, answer: Outputs, wanted: Outputs) -> Tensor:
+        return self._unlabelled.task.distillation(answer, wanted, self._temperature)

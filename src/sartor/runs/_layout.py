@@ -39,6 +39,11 @@ class Layout:
         return self.folder / "sensitivity.json"
 
     @property
+    def probes(self) -> Path:
+        """What each decision costs alone, if that was tried for the search."""
+        return self.folder / "probes.json"
+
+    @property
     def goal(self) -> Path:
         """What was tried before the search, to find out how small a network can be."""
         return self.folder / "goal.json"

@@ -205,6 +205,7 @@ class Run(RunPicks):
                 latencies=self.layout.latencies,
                 profile=self.layout.profile,
                 sensitivity=self.layout.sensitivity,
+                probes=self.layout.probes,
                 goal=self.layout.goal,
                 repairs=self.layout.repairs,
             )

@@ -15,6 +15,7 @@ from ._scorable import require_scorable as require_scorable
 from ._score import Score as Score
 from ._score import Scorer as Scorer
 from ._tally import Tally as Tally
+from ._unlabelled import Unlabelled as Unlabelled
 from .rewards import REWARDS as REWARDS
 from .rewards import Reward as Reward
 from .rewards import as_reward as as_reward

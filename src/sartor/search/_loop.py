@@ -20,8 +20,9 @@ from sartor.search._episode import Episode
 from sartor.search._interruption import Interruption
 from sartor.search._outlook import Outlook
 from sartor.search._plan import SearchPlan
+from sartor.search._probed import probed_errors
 from sartor.search._record import Record
-from sartor.sensitivity import Sensitivity
+from sartor.sensitivity import Probes, Sensitivity
 
 #: By layer, its shares of the original's latency: in the original, and with all layers at their
 #: coarsest precision.
@@ -47,6 +48,8 @@ class Search:
     episodes is in the state the killed one was in, and the next episode is the one that would have
     come.
 
+    ``probes`` bring the estimated errors of choices to what candidates really lose.
+
     Attributes:
         stopped: Whether Ctrl-C was pressed during `run`, if only in the last episode.
         seconds_before: What the episodes took that were recorded before `run`.
@@ -62,6 +65,7 @@ class Search:
         progress: Progress = silent,
         sensitivity: Sensitivity | None = None,
         latency: LayerLatency | None = None,
+        probes: Probes | None = None,
     ) -> None:
         self.problem = problem
         self.evaluator = evaluator
@@ -70,12 +74,13 @@ class Search:
         self.progress = progress
         self.sensitivity = sensitivity
         self.latency = latency
+        self.probes = probes
         self.stopped = False
         self.seconds_before = 0.0
         self._context: SearchContext | None = None
 
     def prepare(self) -> SearchContext:
-        """What agents and rules are given; the errors of all choices are estimated once."""
+        """What agents and rules are given; the errors of all choices are found once."""
         if self._context is None:
             self._context = SearchContext(
                 self.problem,
@@ -275,7 +280,10 @@ class Search:
 
     def _errors(self) -> list[FloatArray]:
         compressor = self.evaluator.compressor
-        return [decision.errors(compressor) for decision in self.problem.decisions]
+        estimates = [decision.errors(compressor) for decision in self.problem.decisions]
+        if self.probes is None:
+            return estimates
+        return probed_errors(self.problem, estimates, self.probes, self.progress)
 
     def _omega(self) -> list[FloatArray] | None:
         if self.sensitivity is None:
