@@ -16,3 +16,6 @@ from ._rules import RuleAgent as RuleAgent
 from ._samplers import CmaEsAgent as CmaEsAgent
 from ._samplers import RandomAgent as RandomAgent
 from ._samplers import TpeAgent as TpeAgent
+from .planner import Decisions as Decisions
+from .planner import Experience as Experience
+from .planner import PlannerAgent as PlannerAgent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -13,6 +13,7 @@ import numpy as np
 from sartor.machine import Float32Array, FloatArray
 
 if TYPE_CHECKING:
+    from sartor.agents.planner import Experience
     from sartor.problem import Problem
 
 
@@ -49,6 +50,7 @@ class SearchContext:
         latency: ``latency[d]`` are the shares of the original's latency that the decision's layer
             takes, in the original and with all layers at their coarsest precision; None where it
             was not measured.
+        experience: Episodes of earlier searches, of this network or of others.
 
     """
 
@@ -59,6 +61,7 @@ class SearchContext:
     seed: int
     sensitivity: list[FloatArray] | None = None
     latency: list[tuple[float, float]] | None = None
+    experience: Sequence[Experience] = ()
 
 
 class Agent(ABC):

@@ -120,7 +120,7 @@ def _static_table(context: SearchContext, steps: Sequence[LayerStep]) -> FloatAr
 def _static(context: SearchContext, step: LayerStep) -> list[float]:
     """What does not change during a search, of one step but for its place."""
     layer = _layer_of(context.problem.decisions, step)
-    row = _kind_and_window(layer)
+    row = kind_and_window(layer)
     row.append(float(step.width is not None))
     row.append(float(step.bits is not None))
 
@@ -135,7 +135,8 @@ def _static(context: SearchContext, step: LayerStep) -> list[float]:
     return row
 
 
-def _kind_and_window(layer: LayerSpec) -> list[float]:
+def kind_and_window(layer: LayerSpec) -> list[float]:
+    """Whether it is depthwise, whether linear, the size of its kernel, its stride."""
     depthwise = layer.kind == "depthwise"
     linear = layer.kind == "linear"
     kernel = layer.kernel[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sartor.agents._scaling import onto_budget, smallest
 from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.problem import Problem
 
@@ -17,10 +18,6 @@ _SOME = 3.0
 #: How far they are moved, as shares of their range.
 _NEAR = 0.03
 _FAR = 0.4
-#: Factors between which policies are scaled onto the budget, and halvings of that interval.
-_LEAST_FACTOR = 0.2
-_LARGEST_FACTOR = 5.0
-_HALVINGS = 14
 
 
 class Breeder:
@@ -130,34 +127,10 @@ class Breeder:
         """
         problem = self._problem
         counts = np.clip(counts, problem.lowest, problem.highest)
-        if not problem.budget.bounds:
-            return np.rint(counts).astype(np.int64)
-
-        free = self._free_enough(counts, free)
-        low = np.full(len(counts), _LEAST_FACTOR)
-        high = np.full(len(counts), _LARGEST_FACTOR)
-        for _ in range(_HALVINGS):
-            # Geometric, so that shrinking and growing are halved alike.
-            middle = np.sqrt(low * high)
-            scaled = self._scaled(counts, middle, free)
-            fits = problem.fits(scaled)
-
-            low = np.where(fits, middle, low)
-            high = np.where(fits, high, middle)
-        return self._scaled(counts, low, free)
-
-    def _free_enough(self, counts: FloatArray, free: BoolArray) -> BoolArray:
-        """``free``, with all that the breeder may move in rows that miss the budget otherwise."""
-        least = np.full(len(counts), _LEAST_FACTOR)
-        smallest = self._scaled(counts, least, free)
-        too_much = ~self._problem.fits(smallest)
-        return free | (self._free & too_much[:, None])
-
-    def _scaled(self, counts: FloatArray, factors: FloatArray, free: BoolArray) -> IntArray:
-        grown = np.where(free, counts * factors[:, None], counts)
-        rounded = np.rint(grown)
-        bounded = np.clip(rounded, self._problem.lowest, self._problem.highest)
-        return bounded.astype(np.int64)
+        least = smallest(problem, counts, free)
+        too_much = ~problem.fits(least)
+        enough = free | (self._free & too_much[:, None])
+        return onto_budget(problem, counts, enough)
 
 
 def _masks(problem: Problem, free: BoolArray) -> BoolArray:

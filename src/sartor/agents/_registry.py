@@ -31,6 +31,7 @@ AGENTS: Registry[AgentFactory] = Registry(
         "ddpg": "sartor.agents._ddpg:DdpgAgent",
         "galen": "sartor.agents._galen:GalenAgent",
         "evolution": "sartor.agents._evolution:EvolutionAgent",
+        "planner": "sartor.agents.planner:PlannerAgent",
         "random": "sartor.agents._samplers:RandomAgent",
         "tpe": "sartor.agents._samplers:TpeAgent",
         "cma-es": "sartor.agents._samplers:CmaEsAgent",

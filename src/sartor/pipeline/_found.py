@@ -26,6 +26,7 @@ class SearchFiles:
         profile: Shares of layers in the whole latency.
         sensitivity: How sensitive each layer is.
         probes: What each decision costs alone.
+        experience: What other searches can learn from this one.
         goal: What was tried before the search, to find out how small a network can be.
         repairs: Folder of the checkpoints of repairs.
     """
@@ -35,6 +36,7 @@ class SearchFiles:
     profile: Path | None = None
     sensitivity: Path | None = None
     probes: Path | None = None
+    experience: Path | None = None
     goal: Path | None = None
     repairs: Path | None = None
 

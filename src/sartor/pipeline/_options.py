@@ -46,8 +46,8 @@ class SearchOptions:
     """How to search.
 
     Attributes:
-        agent: Who decides: evolution, ddpg, galen, random, tpe, cma-es, or a rule: uniform,
-            shallow, deep, greedy, knapsack.
+        agent: Who decides: evolution, planner, ddpg, galen, random, tpe, cma-es, or a rule:
+            uniform, shallow, deep, greedy, knapsack.
         episodes: Policies scored in all; auto: as many as promise to pay, at most 300.
         worth: With auto, the search ends when as many episodes again as were last made promise to
             bring the best reward up by less than this share of it.
@@ -56,6 +56,8 @@ class SearchOptions:
         probe: Whether agents and rules that decide by the errors of layers are told what each
             decision really costs alone, two of its choices tried with all that refitting mends, on
             calibration images; if not, by estimates at the layer's own output.
+        learn_from: Files experience.json of searches that have ended, of this network or of others;
+            the agent planner learns from their episodes before its first.
         reward: accuracy, or fidelity: closeness to the original's outputs, the default where
             there are images to compare on. Those with -macs or -params need no budget; absolute
             treats a budget on latency as a wish.
@@ -127,6 +129,7 @@ class SearchOptions:
     seed: int = 0
     seed_with: tuple[str, ...] = DEFAULT_SEEDS
     probe: bool = True
+    learn_from: tuple[Path, ...] = ()
     reward: str | None = None
     methods: tuple[Method, ...] = ("prune",)
     base: Path | None = None
@@ -167,6 +170,8 @@ class SearchOptions:
                 path = Path(value)
                 object.__setattr__(self, name, path)
 
+        files = tuple(Path(path) for path in self.learn_from)
+        object.__setattr__(self, "learn_from", files)
         for name in ("methods", "state", "seed_with", "baselines"):
             value = getattr(self, name)
             names = _names(name, value)

@@ -86,6 +86,8 @@ class Pipeline(Prepared):
             episodes = search.run()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
+            if files.experience is not None:
+                search.experience(episodes).save(files.experience)
             delivery = Delivery(self, judge, aim=aim, progress=progress, repairs=files.repairs)
             judged = delivery.decide(problem, bounds, search=search, episodes=episodes)
 
@@ -211,6 +213,7 @@ class Pipeline(Prepared):
             self.options.max_time,
             self.options.worth if self.options.episodes == "auto" else None,
             ceiling,
+            self.experience,
         )
         # A record of other settings is refused here, before layers are measured.
         record = self._record(files.episodes)

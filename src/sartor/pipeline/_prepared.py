@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from torch import Tensor, nn
 
-from sartor.agents import AgentFactory
+from sartor.agents import AgentFactory, Experience
 from sartor.budget import Budget
 from sartor.compression import Compressor
 from sartor.data import Data
@@ -25,7 +25,12 @@ from sartor.pipeline._choices import (
 from sartor.pipeline._goal import require_metric
 from sartor.pipeline._options import SearchOptions
 from sartor.pipeline._settings import settings_of
-from sartor.pipeline._setup import calibration_images, make_compressor, read_base
+from sartor.pipeline._setup import (
+    calibration_images,
+    make_compressor,
+    read_base,
+    read_experience,
+)
 from sartor.policy import Policy
 from sartor.repair import RepairOptions, require_repairable
 from sartor.scoring import with_own_labels
@@ -49,6 +54,7 @@ class Prepared:
         target: Where candidates are measured.
         base: What an earlier run has decided.
         task: What the network is for.
+        experience: Episodes of earlier searches.
         started: When it began, by `time.perf_counter`.
     """
 
@@ -62,6 +68,7 @@ class Prepared:
     target: Target | None
     base: Policy | None
     task: Task
+    experience: tuple[Experience, ...] = ()
     started: float = field(default_factory=time.perf_counter)
 
     @classmethod
@@ -110,6 +117,7 @@ class Prepared:
         choose_device(options.device)
         where = choose_target(target, options)
         base = read_base(options)
+        experience = read_experience(options)
         compressor = make_compressor(model, examples, calibration, options, where)
         return cls(
             compressor=compressor,
@@ -122,6 +130,7 @@ class Prepared:
             target=where,
             base=base,
             task=purpose,
+            experience=experience,
             started=started,
         )
 
@@ -140,4 +149,5 @@ class Prepared:
             target=self.target,
             base=self.base,
             task=self.task,
+            experience=self.experience,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sartor.agents import AgentFactory, name_of
+from sartor.agents import AgentFactory, Experience, name_of
 from sartor.budget import Budget
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
@@ -31,6 +32,7 @@ _MAY_CHANGE = (
     "baselines",
     "base",
     "sensitivity",
+    "learn_from",
     "table",
     "command",
     "device",
@@ -48,6 +50,7 @@ def settings_of(
     target: Target | None,
     base: Policy | None,
     task: Task,
+    experience: Sequence[Experience] = (),
 ) -> dict[str, Any]:
     """What the episodes of a search depend on, by name."""
     settings = asdict(options)
@@ -69,4 +72,8 @@ def settings_of(
         policy = base.to_json().encode()
         digest = hashlib.sha256(policy).hexdigest()
         settings["policy of the base"] = digest[:_DIGITS]
+    if experience:
+        # Likewise: folders may have been moved.
+        digests = [item.digest[:_DIGITS] for item in experience]
+        settings["experience"] = " ".join(digests)
     return settings

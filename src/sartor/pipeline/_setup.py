@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from sartor import targets
+from sartor.agents import Experience
 from sartor.budget import Budget
 from sartor.compression import (
     REDUCED,
@@ -89,6 +90,11 @@ def read_base(options: SearchOptions) -> Policy | None:
     if options.base is None:
         return None
     return read_policy(options.base)
+
+
+def read_experience(options: SearchOptions) -> tuple[Experience, ...]:
+    """Episodes of the earlier searches to learn from. Raises `RunError` for other files."""
+    return tuple(Experience.read(path) for path in options.learn_from)
 
 
 def _require_precisions(options: SearchOptions, target: Target | None) -> None:

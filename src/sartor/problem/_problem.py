@@ -161,9 +161,12 @@ class Problem:
         """
         return self._limits.usage(counts)
 
-    def fits(self, counts: IntArray) -> BoolArray:
-        """Which policies (policies, decisions) use up no more than the budget; all without one."""
-        return affordable(self.usage(counts))
+    def fits(self, counts: IntArray, share: float = 1.0) -> BoolArray:
+        """Which policies (policies, decisions) use up no more than a share of the budget.
+
+        All without a budget.
+        """
+        return affordable(self.usage(counts) / share)
 
     def cheapest(self) -> IntArray:
         """Counts (decisions,) that use up least of the budget, as latency is predicted now.

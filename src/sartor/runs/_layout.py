@@ -44,6 +44,11 @@ class Layout:
         return self.folder / "probes.json"
 
     @property
+    def experience(self) -> Path:
+        """What other searches can learn from this one, once it has ended."""
+        return self.folder / "experience.json"
+
+    @property
     def goal(self) -> Path:
         """What was tried before the search, to find out how small a network can be."""
         return self.folder / "goal.json"

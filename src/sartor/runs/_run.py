@@ -206,6 +206,7 @@ class Run(RunPicks):
                 profile=self.layout.profile,
                 sensitivity=self.layout.sensitivity,
                 probes=self.layout.probes,
+                experience=self.layout.experience,
                 goal=self.layout.goal,
                 repairs=self.layout.repairs,
             )

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sartor.agents import AGENTS, Agent, SearchContext, Trajectory, as_factory, name_of
+from sartor.agents import (
+    AGENTS,
+    Agent,
+    Decisions,
+    Experience,
+    SearchContext,
+    Trajectory,
+    as_factory,
+    name_of,
+)
 from sartor.errors import RunError
 from sartor.machine import FloatArray, IntArray, Progress, silent
 from sartor.problem import Problem
@@ -90,6 +99,7 @@ class Search:
                 seed=self.plan.seed,
                 sensitivity=self._omega(),
                 latency=self._latency_shares(),
+                experience=self.plan.experience,
             )
         return self._context
 
@@ -116,6 +126,12 @@ class Search:
 
         self.stopped = interruption.asked
         return done
+
+    def experience(self, episodes: Sequence[Episode]) -> Experience:
+        """What agents of other searches can learn from episodes of this one."""
+        counts = [self.problem.counts(episode.executed) for episode in episodes]
+        rewards = [episode.reward for episode in episodes]
+        return Experience(Decisions.of(self.prepare()), np.array(counts), np.array(rewards))
 
     def _episodes(self, recorded: list[Episode]) -> Iterator[Episode]:
         """The recorded episodes, replayed, then new ones."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sartor.agents import AgentFactory
+from sartor.agents import AgentFactory, Experience
 from sartor.scoring.rewards import Reward
 
 
@@ -21,6 +21,7 @@ class SearchPlan:
         max_time: Seconds of wall time after which no new episode starts.
         worth: What further episodes have to promise (`Outlook`), as a share of the best reward; the
             search ends when they promise less. None: all episodes are made.
+        experience: Episodes of earlier searches, for agents that learn from them.
         ceiling: The bound on latency relative to the original's, as the reward is given it.
 
     >>> SearchPlan("evolution", episodes=40, seed_with=("uniform",)).reward
@@ -35,3 +36,4 @@ class SearchPlan:
     max_time: float | None = None
     worth: float | None = None
     ceiling: float | None = None
+    experience: tuple[Experience, ...] = ()

@@ -1,0 +1,3 @@
+from ._agent import PlannerAgent as PlannerAgent
+from ._experience import Decisions as Decisions
+from ._experience import Experience as Experience
