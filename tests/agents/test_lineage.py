@@ -122,7 +122,7 @@ def test_after_eight_proposals_the_most_promising_that_is_new_is_proposed():
     learn(subject, [5, 2], -1.0)
     learn(subject, [6, 2], -1.0)
     subject.proposed = 8
-    subject._promising = lambda: np.array([[5, 2], [6, 2], [7, 3], [8, 3]])
+    subject._promising = lambda suggested: np.array([[5, 2], [6, 2], [7, 3], [8, 3]])
     assert subject.propose().tolist() == [7, 3]
 
 
@@ -141,7 +141,7 @@ def test_what_is_proposed_is_what_the_problem_executes():
     subject = lineage(budget="macs<=50%")
     learn(subject, [6, 2], -1.0)
     subject.proposed = 8
-    subject._promising = lambda: np.array([[10, 4], [6, 2]])
+    subject._promising = lambda suggested: np.array([[10, 4], [6, 2]])
     found = subject.propose()
     executed = subject.context.problem.execute([1.0, 1.0])
     assert found.tolist() == executed.tolist() != [6, 2]
@@ -151,7 +151,7 @@ def test_where_every_mutant_is_known_a_policy_from_anywhere_is_proposed():
     subject = lineage()
     learn(subject, [5, 2], -1.0)
     subject.proposed = 8
-    subject._promising = lambda: np.array([[5, 2]])
+    subject._promising = lambda suggested: np.array([[5, 2]])
     subject._breeder.anywhere = lambda: np.array([1, 1])
     assert subject.propose().tolist() == [1, 1]
 
@@ -172,7 +172,7 @@ def test_the_surrogate_sees_square_roots_of_errors_of_what_is_free():
 
     decisions = both.context.problem.decisions
     decisions[0] = replace(decisions[0], choices=np.array([2, 5, 9]))
-    both._errors[0] = np.array([16.0, 9.0, 4.0])
+    both.errors[0] = np.array([16.0, 9.0, 4.0])
     found = both._features(np.array([[1, 4], [2, 4], [3, 4], [9, 4], [10, 4]]))
     assert found[:, 0].tolist() == [4, 4, 3, 2, 2]
 
@@ -192,6 +192,7 @@ def test_the_kernel_is_chosen_at_first_and_at_every_tenth_proposal():
     subject = with_promise()
     learn(subject, [5, 2], -1.0)
     for subject.proposed in range(8, 31):
+        subject._is_fitted = False
         subject._parents()
     tuned = [place + 8 for place, is_tuned in enumerate(subject._surrogate.tuned) if is_tuned]
     assert tuned == [8, 10, 20, 30]
@@ -268,8 +269,8 @@ def test_undisturbed_curves_lead_to_the_exact_allocation():
 def test_what_is_not_free_is_allocated_whole():
     subject = lineage(FIRST, budget="macs<=76%", start=(1, 4), errors=SQUARES)
     assert subject._decode(0.0).tolist() == [7, 4], "28 + 28 + 20 of 100"
-    assert subject._errors[0].tolist() == SQUARES[0].tolist()
-    assert subject._errors[1].tolist() == [np.inf, np.inf, np.inf, 0.0]
+    assert subject.errors[0].tolist() == SQUARES[0].tolist()
+    assert subject.errors[1].tolist() == [np.inf, np.inf, np.inf, 0.0]
 
 
 def test_what_belongs_to_other_decisions_is_refused():

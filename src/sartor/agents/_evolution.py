@@ -56,12 +56,12 @@ class EvolutionAgent(VectorAgent):
             return first / sizes
 
         self._turn = min(self._lineages, key=lambda lineage: lineage.proposed)
-        counts = self._turn.propose()
+        counts = self._turn.propose(self._suggested(self._turn))
         return counts / sizes
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
         """Remember the executed policy, whoever proposed it; drop lineages not worth it."""
-        counts = self._counts(trajectory.executed)
+        counts = self._executed(trajectory)
         self._turn.proposed += own
 
         for lineage in self._lineages:
@@ -70,9 +70,13 @@ class EvolutionAgent(VectorAgent):
         # Only now: any of them may just have found the best.
         self._lineages = [lineage for lineage in self._lineages if self._goes_on(lineage)]
 
-    def _counts(self, ratios: FloatArray) -> IntArray:
+    def _suggested(self, lineage: Lineage) -> IntArray | None:
+        """Policies (policies, decisions) to breed from beside those that were scored, if any."""
+        return None
+
+    def _executed(self, trajectory: Trajectory) -> IntArray:
         sizes = self.context.problem.sizes
-        return np.rint(ratios * sizes).astype(np.int64)
+        return np.rint(trajectory.executed * sizes).astype(np.int64)
 
     def _goes_on(self, lineage: Lineage) -> bool:
         """Whether a lineage is on trial still, or holds the best policy of all."""

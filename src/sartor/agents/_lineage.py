@@ -21,6 +21,8 @@ _GENERATIONS = 3
 _PARENTS = 8
 #: Policies proposed before the surrogate leads.
 _BLIND = 8
+#: How much doubt counts in favour of a policy, in standard deviations.
+_CURIOSITY = 0.5
 #: Every so many proposals the surrogate's hyperparameters are chosen anew.
 _TUNE = 10
 #: Of the proposals before the surrogate leads, every fourth may be anywhere; the others disturb
@@ -35,6 +37,8 @@ class Lineage:
     Attributes:
         free: Which decisions may differ (decisions,).
         start: What its exact allocations begin with (decisions,).
+        errors: By which it goes: of all choices, infinite where a decision that is not free is
+            less than whole.
         proposed: How many of its own proposals were carried out.
         best: The largest reward among the policies it was shown and could have proposed.
     """
@@ -43,16 +47,17 @@ class Lineage:
         self.context = context
         self.free = free
         self.start = start
+        self.errors = _free_errors(context.errors, free)
         self.proposed = 0
         self.best = -np.inf
 
         self._rng = np.random.default_rng(context.seed)
         self._breeder = Breeder(context.problem, self._rng, free)
         self._surrogate = Surrogate()
-        self._errors = _free_errors(context.errors, free)
 
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
+        self._is_fitted = False
         # Policies by the bytes of their counts: arrays have no hash.
         self._seen: set[bytes] = set()
 
@@ -85,13 +90,35 @@ class Lineage:
         """Policies it was shown that it could have proposed."""
         return len(self._counts)
 
-    def propose(self) -> IntArray:
-        """The most promising of all mutants; the first are made without asking the surrogate."""
-        if self.proposed < _BLIND or not self.size:
+    @property
+    def leads(self) -> bool:
+        """Whether there is enough for the surrogate to lead; before, proposals are blind."""
+        return self.proposed >= _BLIND and self.size > 0
+
+    def believe(self, errors: Sequence[FloatArray]) -> None:
+        """Go by other errors than those of the context."""
+        self.errors = _free_errors(errors, self.free)
+        self._is_fitted = False
+
+    def hopes(self, counts: IntArray) -> FloatArray:
+        """What policies (policies, decisions) may be worth, doubts in their favour (policies,).
+
+        Once it `leads`.
+        """
+        self._fit()
+        expected, doubt = self._surrogate.predict(self._features(counts))
+        return expected + _CURIOSITY * doubt
+
+    def propose(self, suggested: IntArray | None = None) -> IntArray:
+        """The most promising of all mutants, of what was ``suggested`` (policies, decisions) too.
+
+        The first are made without asking the surrogate.
+        """
+        if not self.leads:
             return self._blind()
 
         problem = self.context.problem
-        for counts in self._promising():
+        for counts in self._promising(suggested):
             executed = problem.execute(counts / problem.sizes)
             # Scores are kept: a policy that was scored before teaches nothing.
             if executed.tobytes() not in self._seen:
@@ -107,14 +134,17 @@ class Lineage:
         if foreign or content in self._seen:
             return
 
+        self._is_fitted = False
         self._seen.add(content)
         self._counts.append(counts)
         self._rewards.append(reward)
         self.best = max(self.best, reward)
 
-    def _promising(self) -> IntArray:
+    def _promising(self, suggested: IntArray | None = None) -> IntArray:
         """Mutants of some generations (policies, decisions), those of most promise first."""
         pool = self._breeder.breed(self._parents(), _MUTANTS)
+        if suggested is not None:
+            pool = np.concatenate([pool, suggested])
         for _ in range(_GENERATIONS):
             best = self._by_promise(pool)[:_PARENTS]
             children = self._breeder.breed(best, _MUTANTS)
@@ -124,15 +154,21 @@ class Lineage:
         ordered = self._by_promise(pool)
         return self._breeder.distinct(ordered)
 
-    def _parents(self) -> IntArray:
-        """The policies it was shown of which the surrogate, fitted to all of them, expects most."""
-        known = np.array(self._counts)
-        rewards = np.array(self._rewards)
-        features = self._features(known)
-
+    def _fit(self) -> None:
+        """Fit the surrogate to all policies that it was shown, unless it is."""
+        if self._is_fitted:
+            return
         # Not each time: choosing a kernel takes much longer than fitting one.
         tune = self.proposed % _TUNE == 0 or self.proposed == _BLIND
-        self._surrogate.fit(features, rewards, tune=tune)
+        features = self._features(np.array(self._counts))
+        self._surrogate.fit(features, np.array(self._rewards), tune=tune)
+        self._is_fitted = True
+
+    def _parents(self) -> IntArray:
+        """The policies it was shown of which the surrogate expects most."""
+        self._fit()
+        known = np.array(self._counts)
+        features = self._features(known)
 
         # What is expected of a policy owes less to luck than its reward.
         expected, _ = self._surrogate.predict(features)
@@ -160,7 +196,7 @@ class Lineage:
         problem = self.context.problem
         exponents = self._rng.normal(0, spread, len(problem))
         factors = np.exp(exponents)
-        curves = [curve * factor for curve, factor in zip(self._errors, factors, strict=True)]
+        curves = [curve * factor for curve, factor in zip(self.errors, factors, strict=True)]
         return allocate(problem, curves, self.start, rounds=2)
 
     def _features(self, counts: IntArray) -> FloatArray:
@@ -175,7 +211,7 @@ class Lineage:
 
             # Mutants may lie between choices, even above the last.
             places = np.searchsorted(choices, counts[:, index])
-            errors = self._errors[index][places.clip(max=last)]
+            errors = self.errors[index][places.clip(max=last)]
             columns.append(np.sqrt(errors))
 
         return np.stack(columns, axis=1)

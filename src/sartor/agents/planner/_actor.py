@@ -30,7 +30,7 @@ class Actor(nn.Module):
         features = 2 * self.known.shape[1] + 1
         self.first = _layer(features, _HIDDEN, generator)
         self.second = _layer(_HIDDEN, _HIDDEN, generator)
-        self.last = nn.Linear(_HIDDEN, 1)
+        self.last = nn.utils.skip_init(nn.Linear, _HIDDEN, 1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.log_spread = nn.Parameter(torch.tensor(_LOG_SPREAD))

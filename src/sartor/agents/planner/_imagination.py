@@ -1,6 +1,8 @@
-"""Episodes that are only imagined: an actor acts, a model of the world says what it is worth."""
+"""Episodes that are only imagined: an actor acts, a model says what it is worth."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -9,24 +11,26 @@ from torch import Tensor
 from sartor.agents._scaling import onto_budget
 from sartor.agents.planner._actor import Actor
 from sartor.agents.planner._experience import Decisions
-from sartor.agents.planner._world_model import WorldModel
 from sartor.machine import FloatArray, IntArray
 from sartor.problem import Problem
 
 #: Imagined episodes of one update, and the learning rate of Adam.
 _EPISODES = 48
 _RATE = 3e-3
-#: Shares of the budget that are imagined beside the whole of it; as logarithms.
+#: Budgets that are imagined beside that of the search are up to e to this power smaller or larger.
 _BUDGETS = 0.3
 #: What spread is worth: without, it would be gone before the model knows enough.
 _ENTROPY = 0.02
+
+#: What policies (policies, decisions) are expected to be worth (policies,).
+Model = Callable[[IntArray], FloatArray]
 
 
 class Imagination:
     """Trains an actor on what a model expects, by the policy gradient (Williams 1992).
 
-    Half of the updates are about the budget of the search, the others about budgets up to a third
-    smaller or larger. Of the episodes of an update each is held against the mean of the others.
+    Half of the updates are about the budget of the search, the others about smaller and larger
+    ones. Of the episodes of an update, each is held against the mean of all.
     """
 
     def __init__(
@@ -39,7 +43,6 @@ class Imagination:
     ) -> None:
         """Episodes move away from the policy ``start`` (decisions,)."""
         self._problem = problem
-        self._decisions = decisions
         self._start = start.astype(np.float64)
         self._rng = rng
         self._generator = generator
@@ -47,11 +50,11 @@ class Imagination:
         self.actor = Actor(_known(decisions, start), generator)
         self._optimizer = torch.optim.Adam(self.actor.parameters(), _RATE)
 
-    def train(self, model: WorldModel, updates: int) -> None:
+    def train(self, model: Model, updates: int) -> None:
         """Improve the actor by some updates."""
         for number in range(updates):
-            share = 1.0 if number % 2 else float(np.exp(self._rng.uniform(-_BUDGETS, _BUDGETS)))
-            self._update(model, share)
+            other = float(np.exp(self._rng.uniform(-_BUDGETS, _BUDGETS)))
+            self._update(model, share=1.0 if number % 2 else other)
 
     @torch.no_grad()
     def proposals(self, count: int) -> IntArray:
@@ -59,17 +62,16 @@ class Imagination:
         means, spread = self.actor(1.0)
         return self._carried_out(self._moves(means, spread, count), 1.0)
 
-    def _update(self, model: WorldModel, share: float) -> None:
+    def _update(self, model: Model, share: float) -> None:
         means, spread = self.actor(share)
         moves = self._moves(means.detach(), spread.detach(), _EPISODES)
-        counts = self._carried_out(moves, share)
-        rewards = torch.from_numpy(-model.badness(self._decisions, counts).mean(0)).float()
+        rewards = torch.from_numpy(model(self._carried_out(moves, share))).float()
 
         advantages = rewards - rewards.mean()
         advantages = advantages / (advantages.std() + 1e-6)
-        wanted = torch.distributions.Normal(means, spread)
-        likelihoods = wanted.log_prob(moves).sum(1)
-        loss = -(advantages * likelihoods).mean() / len(means) - _ENTROPY * spread.log()
+        likelihoods = torch.distributions.Normal(means, spread).log_prob(moves).sum(1)
+        gained = (advantages * likelihoods).mean() / len(means)
+        loss = -gained - _ENTROPY * spread.log()
 
         self._optimizer.zero_grad()
         loss.backward()
@@ -81,21 +83,11 @@ class Imagination:
 
     def _carried_out(self, moves: Tensor, share: float) -> IntArray:
         moved = self._start * np.exp(moves.double().numpy())
-        counts = onto_budget(self._problem, moved, self._everything, share)
-        return _at_choices(self._problem, counts)
+        return onto_budget(self._problem, moved, self._everything, share)
 
 
 def _known(decisions: Decisions, start: IntArray) -> FloatArray:
-    """What an actor is told of every decision (decisions, features)."""
-    at_start = decisions.features_of(start[None])[0]
-    lowest = np.array([choices[0] for choices in decisions.choices])
-    steepness = decisions.features_of(lowest[None])[0, :, -3:]
-    return np.concatenate([at_start, steepness], axis=1)
-
-
-def _at_choices(problem: Problem, counts: IntArray) -> IntArray:
-    """Rows (policies, decisions) moved to the nearest choices."""
-    columns = []
-    for decision, column in zip(problem.decisions, counts.T, strict=True):
-        columns.append(decision.choices[decision.nearest(column)])
-    return np.stack(columns, axis=1)
+    """What an actor is told of every decision (decisions, features): at the start, at its least."""
+    least = np.array([choices[0] for choices in decisions.choices])
+    both = decisions.features_of(np.stack([start, least]))
+    return np.concatenate([both[0], both[1, :, len(decisions.fixed[0]) :]], axis=1)
