@@ -49,5 +49,6 @@ def joint(budget, methods=("prune", "quantize"), precisions=((8, 8), (32, 32))):
 
 
 def context_of(problem, errors=None, episodes=40):
-    errors = errors or [np.linspace(1, 0, len(d.choices)) for d in problem.decisions]
+    if errors is None:
+        errors = [np.linspace(1, 0, len(decision.choices)) for decision in problem.decisions]
     return SearchContext(problem, 11, episodes, errors, seed=0)

@@ -57,7 +57,7 @@ class SearchContext:
     problem: Problem
     features: int
     episodes: int
-    errors: list[FloatArray]
+    errors: Sequence[FloatArray]
     seed: int
     sensitivity: list[FloatArray] | None = None
     latency: list[tuple[float, float]] | None = None
@@ -73,16 +73,12 @@ class Agent(ABC):
     Attributes:
         sees_measurements: Whether its state shows what is measured of layers before the search
             (``context.sensitivity``, ``context.latency``); if not, nothing is measured.
-        weighs_errors: Whether it decides by ``context.errors``; if so, they are brought to what
-            candidates really lose (`sartor.sensitivity.Probes`), which takes as long as some
-            episodes; if not, they are the estimates they begin as.
         default_reward: Name of the reward it is made for, where the user names none; None for
             whichever reward suits the data.
 
     """
 
     sees_measurements: ClassVar[bool] = False
-    weighs_errors: ClassVar[bool] = False
     default_reward: ClassVar[str | None] = None
 
     def __init__(self, context: SearchContext) -> None:

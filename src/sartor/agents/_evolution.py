@@ -33,8 +33,6 @@ class EvolutionAgent(VectorAgent):
     Starts from the exact allocation, or from whatever policies it is shown.
     """
 
-    weighs_errors = True
-
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
         alone = Lineage.of_kinds(context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +87,7 @@ def _saved(problem: Problem, counts: IntArray, rows: IntArray) -> FloatArray:
     return np.maximum(saved, _LEAST_SAVING)
 
 
-def _added(errors: list[FloatArray], moves: list[_Move]) -> FloatArray:
+def _added(errors: Sequence[FloatArray], moves: list[_Move]) -> FloatArray:
     """The error that each move adds (moves,)."""
     added = []
     for move in moves:

@@ -52,12 +52,10 @@ class DeepAgent(RuleAgent):
 class GreedyAgent(RuleAgent):
     """What adds least error for what it saves is given up first."""
 
-    weighs_errors = True
     rule = staticmethod(greedy)
 
 
 class KnapsackAgent(RuleAgent):
     """The exact allocation of least summed error."""
 
-    weighs_errors = True
     rule = staticmethod(knapsack)

@@ -60,15 +60,12 @@ def measure_layers(
 def make_probes(
     compressor: Compressor,
     options: SearchOptions,
-    agent: str | AgentFactory,
     *,
     task: Task,
     path: Path | None = None,
 ) -> Probes | None:
-    """What tries each decision alone; None without images, or if nobody decides by errors."""
-    players = (agent, *options.seed_with, *options.baselines)
-    wanted = any(class_of(as_factory(player)).weighs_errors for player in players)
-    if not wanted or not options.probe or compressor.images is None:
+    """What tries each decision alone; None without images to try it on, or if not wanted."""
+    if not options.probe or compressor.images is None:
         return None
     return Probes(compressor, task, path)
 

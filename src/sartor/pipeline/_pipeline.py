@@ -86,8 +86,9 @@ class Pipeline(Prepared):
             episodes = search.run()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
-            if files.experience is not None:
-                search.experience(episodes).save(files.experience)
+            experience = search.experience(episodes)
+            if files.experience is not None and experience is not None:
+                experience.save(files.experience)
             delivery = Delivery(self, judge, aim=aim, progress=progress, repairs=files.repairs)
             judged = delivery.decide(problem, bounds, search=search, episodes=episodes)
 
@@ -239,9 +240,7 @@ class Pipeline(Prepared):
         )
 
     def _probes(self, files: SearchFiles) -> Probes | None:
-        return make_probes(
-            self.compressor, self.options, self.agent, task=self.task, path=files.probes
-        )
+        return make_probes(self.compressor, self.options, task=self.task, path=files.probes)
 
     def _record(self, path: Path | None) -> MemoryRecord | Study:
         """Where episodes are kept: on disk if there is a file for them."""

@@ -26,7 +26,9 @@ from sartor.scoring.rewards import as_reward
 from sartor.search._best import EpisodeScored, better
 from sartor.search._env import FEATURES, CompressionEnv
 from sartor.search._episode import Episode
+from sartor.search._errors import ErrorsOnDemand
 from sartor.search._interruption import Interruption
+from sartor.search._late_agent import LateAgent
 from sartor.search._outlook import Outlook
 from sartor.search._plan import SearchPlan
 from sartor.search._probed import probed_errors
@@ -89,13 +91,13 @@ class Search:
         self._context: SearchContext | None = None
 
     def prepare(self) -> SearchContext:
-        """What agents and rules are given; the errors of all choices are found once."""
+        """What agents and rules are given; errors of choices are found once one asks for them."""
         if self._context is None:
             self._context = SearchContext(
                 self.problem,
                 features=len(FEATURES),
                 episodes=self.plan.episodes,
-                errors=self._errors(),
+                errors=ErrorsOnDemand(self._errors),
                 seed=self.plan.seed,
                 sensitivity=self._omega(),
                 latency=self._latency_shares(),
@@ -127,16 +129,23 @@ class Search:
         self.stopped = interruption.asked
         return done
 
-    def experience(self, episodes: Sequence[Episode]) -> Experience:
-        """What agents of other searches can learn from episodes of this one."""
+    def experience(self, episodes: Sequence[Episode]) -> Experience | None:
+        """What agents of other searches can learn from episodes of this one.
+
+        None where nobody asked for errors: they are not found for that alone.
+        """
+        context = self.prepare()
+        errors = context.errors
+        if isinstance(errors, ErrorsOnDemand) and not errors.are_known:
+            return None
         counts = [self.problem.counts(episode.executed) for episode in episodes]
         rewards = [episode.reward for episode in episodes]
-        return Experience(Decisions.of(self.prepare()), np.array(counts), np.array(rewards))
+        return Experience(Decisions.of(context), np.array(counts), np.array(rewards))
 
     def _episodes(self, recorded: list[Episode]) -> Iterator[Episode]:
         """The recorded episodes, replayed, then new ones."""
         context = self.prepare()
-        agent = as_factory(self.plan.agent)(context)
+        agent = LateAgent(as_factory(self.plan.agent), context)
         started = time.perf_counter()
         best: Episode | None = None
         rewards: list[float] = []
@@ -185,9 +194,10 @@ class Search:
     def _late(self, seconds: float) -> bool:
         return self.plan.max_time is not None and seconds > self.plan.max_time
 
-    def _new(self, number: int, agent: Agent) -> Episode:
-        started = time.perf_counter()
+    def _new(self, number: int, agent: LateAgent) -> Episode:
+        # Before the clock starts: whoever is first to look at errors has them found.
         player = self._player(number, agent)
+        started = time.perf_counter()
         walk = self._walk(player)
         outcome = walk.outcome
         self._correct(walk.counts, outcome)
@@ -209,7 +219,7 @@ class Search:
             seconds_agent=deciding + finished - learning,
         )
 
-    def _replay(self, recorded: Episode, agent: Agent) -> Episode:
+    def _replay(self, recorded: Episode, agent: LateAgent) -> Episode:
         """Show an agent a recorded episode as if it were new."""
         self._remember(recorded)
         player = self._player(recorded.number, agent)
@@ -283,10 +293,10 @@ class Search:
             return name_of(self.plan.agent)
         return self.plan.seed_with[number]
 
-    def _player(self, number: int, agent: Agent) -> Agent:
+    def _player(self, number: int, agent: LateAgent) -> Agent:
         """Who proposes: the agent, or the rule whose turn it is."""
         if self._is_own(number):
-            return agent
+            return agent.agent
         rule = AGENTS.get(self.plan.seed_with[number])
         return rule(self.prepare())
 
