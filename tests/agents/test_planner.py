@@ -64,7 +64,7 @@ def experience(context):
 def test_nothing_is_corrected_before_an_episode_was_seen(context):
     decisions = Decisions.of(context)
     features = decisions.features_of(context.problem.highest[None]).shape[2]
-    corrections = Corrections(features, torch.Generator().manual_seed(0))
+    corrections = Corrections(features, 0, torch.Generator().manual_seed(0))
     curves = corrections.corrected(decisions, context.problem.highest)
     for curve, same in zip(curves, decisions.errors, strict=True):
         assert curve == pytest.approx(same)
@@ -74,7 +74,7 @@ def test_corrections_learn_which_layers_matter(context, experience):
     """Late ones do, by a factor of 40, in a search that has seen it and in one that has not."""
     decisions = experience.decisions
     features = decisions.features_of(experience.counts).shape[2]
-    corrections = Corrections(features, torch.Generator().manual_seed(0))
+    corrections = Corrections(features, 0, torch.Generator().manual_seed(0))
     corrections.fit([experience], 300)
     curves = corrections.corrected(decisions, experience.counts[0])
     factors = [curve[0] / error[0] for curve, error in zip(curves, decisions.errors, strict=True)]
@@ -88,7 +88,7 @@ def test_it_finds_what_errors_do_not_tell(context):
 
 def test_another_search_teaches_it_where_errors_are_wrong(context, experience):
     """Of a network of other widths: what carries over is that late layers matter more."""
-    problem = chain([6, 40, 36, 40, 36, 40, 6])
+    problem = chain([6, 40, 36, 40, 36, 40, 36, 40, 6])
     errors = [(1 - d.choices / d.size) ** 1.5 for d in problem.decisions]
     other = problems.context_of(problem, errors)
     _, fresh = played(other, 6)

@@ -45,7 +45,7 @@ class PlannerAgent(EvolutionAgent):
         self._generator = torch.Generator().manual_seed(context.seed)
         problem = context.problem
         features = self._decisions.features_of(problem.highest[None]).shape[2]
-        self._corrections = Corrections(features, self._generator)
+        self._corrections = Corrections(features, len(context.experience), self._generator)
         self._counts: list[IntArray] = []
         self._rewards: list[float] = []
 

@@ -70,10 +70,16 @@ class Corrections(nn.Module):
     what it learns holds for other budgets and networks, and from a number of the decision's own.
     All begin as 1: nothing is believed that no episode has shown. Members of the ensemble see
     bootstrapped episodes; what counts is the mean of the logarithms of their factors.
+
+    Args:
+        features: Of a decision.
+        others: Searches that are learned from beside the present one.
+        generator: Draws weights and batches.
     """
 
-    def __init__(self, features: int, generator: torch.Generator) -> None:
+    def __init__(self, features: int, others: int, generator: torch.Generator) -> None:
         super().__init__()
+        self._others = others
         self._generator = generator
         self.first = self._drawn(features, _HIDDEN)
         self.second = self._drawn(_HIDDEN, _HIDDEN)
@@ -82,7 +88,10 @@ class Corrections(nn.Module):
         self.lines = nn.ParameterList()
 
     def fit(self, experiences: Sequence[Experience], steps: int) -> None:
-        """Learn from searches, the present one last; goes on from what was learned before."""
+        """Learn from the other searches and, once it has episodes, the present one, the last.
+
+        Goes on from what was learned before.
+        """
         sources = [_Source.of(item) for item in experiences]
         for source in sources[len(self.own) :]:
             self._make_room(decisions=source.errors.shape[1])
@@ -108,8 +117,9 @@ class Corrections(nn.Module):
         features = torch.from_numpy(decisions.features_of(rows)).float()
         of_choice = features[torch.arange(len(rows)), torch.from_numpy(columns)]
         factors = self._by_features(of_choice[None, :, None])[..., 0]
-        if self.own:
-            factors = factors + self.own[-1][:, torch.from_numpy(columns)]
+        # The numbers of others' decisions are none of these.
+        for own in self.own[self._others :]:
+            factors = factors + own[:, torch.from_numpy(columns)]
         means = factors.mean(0).exp().double().numpy()
 
         ends = np.cumsum(counts)[:-1]
