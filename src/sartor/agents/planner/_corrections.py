@@ -14,15 +14,14 @@ from torch import Tensor, nn
 from sartor.agents.planner._experience import Decisions, Experience
 from sartor.machine import FloatArray, IntArray
 
-#: Networks of the ensemble, and units of their hidden layers.
+#: Members of the ensemble.
 _MEMBERS = 4
-_HIDDEN = 24
 #: Policies of a step, and the learning rate of Adam.
 _BATCH = 64
 _RATE = 5e-3
 #: How strongly the factors of single decisions are held at 1, and those known by features.
 _DECAY_OF_OWN = 0.05
-_DECAY = 0.005
+_DECAY = 0.01
 #: How much of the order of policies the sum of errors is trusted to tell at the beginning.
 _TRUST = 0.7
 #: The least error of a policy: its logarithm is taken.
@@ -66,10 +65,11 @@ class _Source:
 class Corrections(nn.Module):
     """Factors on the errors of decisions, such that their sum tells how bad whole policies are.
 
-    Each factor comes from a small network that knows the decision by its features alone, so that
-    what it learns holds for other budgets and networks, and from a number of the decision's own.
-    All begin as 1: nothing is believed that no episode has shown. Members of the ensemble see
-    bootstrapped episodes; what counts is the mean of the logarithms of their factors.
+    The logarithm of a factor is linear in the decision's features, so that what is learned holds
+    for other budgets and networks, and has a number of the decision's own. Linear, for a search
+    has a dozen decisions or a few: whatever bends more knows each of them by heart. All begin as
+    1: nothing is believed that no episode has shown. Members of the ensemble see bootstrapped
+    episodes; what counts is the mean of the logarithms of their factors.
 
     Args:
         features: Of a decision.
@@ -81,9 +81,7 @@ class Corrections(nn.Module):
         super().__init__()
         self._others = others
         self._generator = generator
-        self.first = self._drawn(features, _HIDDEN)
-        self.second = self._drawn(_HIDDEN, _HIDDEN)
-        self.last = nn.Parameter(torch.zeros(_MEMBERS, _HIDDEN, 1))
+        self.by_feature = nn.Parameter(torch.zeros(_MEMBERS, features))
         self.own = nn.ParameterList()
         self.lines = nn.ParameterList()
 
@@ -143,9 +141,8 @@ class Corrections(nn.Module):
 
     def _by_features(self, features: Tensor) -> Tensor:
         """Logarithms of factors (members, policies, decisions)."""
-        hidden = torch.tanh(_each(features, self.first))
-        hidden = torch.tanh(_each(hidden, self.second))
-        return _each(hidden, self.last).squeeze(-1)
+        each = features.expand(_MEMBERS, -1, -1, -1)
+        return torch.einsum("mpdf,mf->mpd", each, self.by_feature)
 
     def _make_room(self, decisions: int) -> None:
         """Numbers of its own for a search that is new."""
@@ -156,12 +153,3 @@ class Corrections(nn.Module):
     def _numbers(self, below: int, count: int) -> Tensor:
         """Whole numbers (members, count), drawn with replacement."""
         return torch.randint(below, (_MEMBERS, count), generator=self._generator)
-
-    def _drawn(self, inputs: int, outputs: int) -> nn.Parameter:
-        weights = torch.randn(_MEMBERS, inputs, outputs, generator=self._generator)
-        return nn.Parameter(weights / inputs**0.5)
-
-
-def _each(x: Tensor, weights: Tensor) -> Tensor:
-    """Each member's own layer: (members or 1, policies, decisions, in) to (…, out)."""
-    return torch.einsum("mpdi,mio->mpdo", x.expand(len(weights), -1, -1, -1), weights)
