@@ -206,9 +206,9 @@ class Recording:
 
 @pytest.mark.parametrize(
     ("count", "looks"),
-    [(800, [100, 200, 400]), (9, [1, 2, 4]), (3, [1]), (2, [1]), (1, [])],
+    [(800, [50, 100, 200, 400]), (9, [1, 2, 4]), (3, [1]), (2, [1]), (1, [])],
 )
-def test_looks_are_at_an_eighth_a_quarter_and_a_half(count, looks):
+def test_looks_are_at_a_sixteenth_and_twice_as_much_each_time_up_to_half(count, looks):
     assert ImageScorer(echo(torch.ones(count, dtype=torch.bool)))._looks == looks
 
 
