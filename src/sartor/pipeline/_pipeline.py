@@ -254,7 +254,8 @@ class Pipeline(Prepared):
         found = score_original(
             on_device(self.compressor.network.module, CPU),
             self.data if self.evaluate is None else None,
-            judge.original.validation,
+            # On the test images once there is something to compare it with.
+            judge.validate(self.compressor.network.module),
             scorer,
             self.options,
             task=self.task,
