@@ -83,6 +83,8 @@ class Pipeline(Prepared):
             )
 
             episodes = search.run()
+            # What is delivered is refitted from more images, and needs the memory.
+            scorer.release()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
             delivery = Delivery(self, judge, aim=aim, progress=progress, repairs=files.repairs)
