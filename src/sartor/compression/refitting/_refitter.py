@@ -98,6 +98,11 @@ class Refitter:
         """G of the original inputs (centred, per row), and their mean."""
         return self._original.gram(layer)
 
+    def release(self) -> None:
+        """Let go of what is kept for the next candidate; fits stay the same."""
+        self.__dict__.pop("_targets", None)
+        self._fits = Fits(self.calibration)
+
     def can_solve(self, layer: str) -> bool:
         """Whether a layer of the original can be refitted at all."""
         return self._solver.can_solve(layer)
