@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import chain, pairwise
 from operator import attrgetter
 
@@ -48,9 +48,10 @@ class Prefixes:
 
         def run(start: int, stop: int) -> object:
             span = (start, stop)
-            known = self._known(places, span)
+            first = self._last_known(places, span)
+            behind = places[first + 1 :]
+            known = {} if first < 0 else {nodes[first]: self._kept[places[first]][span]}
             inputs = [] if known else [batch(start, stop)]
-            behind = places[_places_up_to(places, known) :]
 
             wanted = [node for node, _ in behind]
             *values, result = Walk(network, inputs).run_to([*wanted, output], known)
@@ -60,14 +61,14 @@ class Prefixes:
 
         return run
 
-    def _known(self, places: list[_Place], span: Span) -> Mapping[fx.Node, Tensor]:
-        """The last value of these that is kept for a batch."""
-        for place in reversed(places):
-            values = self._kept.get(place, {})
-            if span in values:
+    def _last_known(self, places: list[_Place], span: Span) -> int:
+        """The last of these whose value is kept for a batch, by its number; −1 if there is none."""
+        for number in reversed(range(len(places))):
+            place = places[number]
+            if span in self._kept.get(place, {}):
                 self._kept.move_to_end(place)
-                return {place[0]: values[span]}
-        return {}
+                return number
+        return -1
 
     def _keep(self, place: _Place, span: Span, value: Tensor) -> None:
         self._kept.setdefault(place, {})[span] = value
@@ -133,11 +134,3 @@ def _digest_up_to(network: fx.GraphModule, node: fx.Node) -> str:
         elif source.op == "get_attr":
             tensors[name] = attrgetter(name)(network)
     return digest(dict(sorted(tensors.items())))
-
-
-def _places_up_to(places: list[_Place], known: Mapping[fx.Node, Tensor]) -> int:
-    """How many places there are up to a value that is known."""
-    for number, (node, _) in enumerate(places, 1):
-        if node in known:
-            return number
-    return 0
