@@ -14,6 +14,7 @@ Phase = Literal[
     "scoring the original",
     "measuring layers",
     "measuring whole networks",
+    "ranking",
     "searching",
     "scoring baselines",
     "judging",

@@ -10,7 +10,7 @@ import numpy as np
 
 from sartor.agents import AGENTS, Agent, SearchContext, Trajectory, as_factory, name_of
 from sartor.errors import RunError
-from sartor.machine import FloatArray, IntArray, Progress, silent
+from sartor.machine import FloatArray, IntArray, Progress, Step, silent
 from sartor.problem import Problem
 from sartor.scoring import Evaluator, Outcome
 from sartor.scoring.rewards import as_reward
@@ -275,7 +275,14 @@ class Search:
 
     def _errors(self) -> list[FloatArray]:
         compressor = self.evaluator.compressor
-        return [decision.errors(compressor) for decision in self.problem.decisions]
+        decisions = self.problem.decisions
+        errors = []
+        for done, decision in enumerate(decisions):
+            # The first takes longest: all channels are ranked at once.
+            self.progress(Step("ranking", done, len(decisions), decision.name))
+            errors.append(decision.errors(compressor))
+        self.progress(Step("ranking", len(decisions), len(decisions)))
+        return errors
 
     def _omega(self) -> list[FloatArray] | None:
         if self.sensitivity is None:
