@@ -39,8 +39,9 @@ class ImageScorer:
     """The metric of a task on images, and the divergence from an original network.
 
     While scoring, after 1/16, 1/8, 1/4 and 1/2 of the images, a one-sided paired test on those seen
-    decides whether to go on; the chance of stopping a candidate that is no worse stays below 5 %
-    over all looks. A stopped candidate is credited with the rival's score plus the difference seen.
+    decides whether to go on; the chance of stopping a candidate that is better by as much as all
+    images can tell, two standard errors, stays below 5 % over all looks. A stopped candidate is
+    credited with the rival's score plus the difference seen.
 
     >>> from sartor.graph import trace
     >>> images = Images(torch.eye(4).view(4, 4, 1, 1), labels=torch.tensor([0, 1, 2, 0]))

@@ -10,16 +10,20 @@ from torch import Tensor
 from sartor.machine import FloatArray
 from sartor.scoring._score import Score
 
-#: Probability, over all looks together, that a candidate no worse than the best is given up: as
-#: usual in races (Birattari et al. 2002). Being stricter costs more images than it saves.
+#: Probability, over all looks together, that a candidate worth finding is given up: as usual in
+#: races (Birattari et al. 2002).
 _FALSE_STOP = 0.05
+#: Standard errors of the comparison on all images by which such a candidate is better: less is no
+#: more than luck with these images, and to look for it takes nearly all of them.
+_WORTH = 2.0
 
 
 def is_hopeless(score: Score, rival: Score, looks: int) -> bool:
     """Whether a ``score`` of the first images will hardly end up better than the ``rival``'s.
 
-    Both are of the same images, in the same order; the rival's of all of them. Wrong for at most
-    5 % of those that are no worse, over all ``looks``; never where there is nothing to compare.
+    Both are of the same images, in the same order; the rival's of all of them. Wrong, over all
+    ``looks``, for at most 5 % of those that will be better by as much as all images can tell;
+    never where there is nothing to compare.
     """
     mine = score.losses
     theirs = rival.losses
@@ -35,18 +39,17 @@ def probability_of_no_worse(mine: Tensor, theirs: Tensor, images: int | None = N
     """How likely losses like ``mine`` are if they are no larger than ``theirs`` in truth.
 
     Both are (seen,), image by image. Right or wrong: the exact sign test on the images where they
-    differ. Numbers: Student's paired test; where the truth is the mean of so many ``images``, all
-    those seen included, only those not seen are uncertain (Cochran 1977, 2.6).
+    differ. Numbers: Student's paired test. Where the truth is the mean of so many ``images``, all
+    those seen included, only what is not seen is uncertain (Cochran 1977, 2.6), and numbers are
+    taken to be smaller in truth by two standard errors of the difference of these means.
     """
     if mine.dtype == torch.bool:
         only_mine = int((mine & ~theirs).sum())
         only_theirs = int((theirs & ~mine).sum())
         return _sign_test(losses=only_mine, wins=only_theirs)
 
-    seen = len(mine)
-    unseen = 1.0 if images is None else 1 - seen / images
     difference = mine - theirs
-    return _paired_test(difference.double().numpy(), unseen)
+    return _paired_test(difference.double().numpy(), images)
 
 
 def _sign_test(*, losses: int, wins: int) -> float:
@@ -61,24 +64,25 @@ def _sign_test(*, losses: int, wins: int) -> float:
     return float(probability)
 
 
-def _paired_test(differences: FloatArray, unseen: float) -> float:
-    """How likely such differences (seen,) are where their true mean is 0 or less.
-
-    ``unseen`` is the share of images, of those that make the mean, that were not seen.
-    """
+def _paired_test(differences: FloatArray, images: int | None) -> float:
+    """How likely such differences (seen,) are, the first of ``images``: see above."""
     from scipy.stats import t as student
 
-    mean = float(differences.mean())
-    # The test has no answer where nothing varies.
-    if not differences.any():
-        return 1.0
     seen = len(differences)
-    if seen < 2:
+    # The test has no answer where nothing varies.
+    if seen < 2 or not differences.any():
         return 1.0
-    error = float(differences.std(ddof=1)) * math.sqrt(unseen / seen)
+    spread = float(differences.std(ddof=1))
+    error = spread / math.sqrt(seen)
+    worth = 0.0
+    if images is not None:
+        error *= math.sqrt(1 - seen / images)
+        worth = _WORTH * spread / math.sqrt(images)
+
+    distance = float(differences.mean()) + worth
     if not error:
-        return float(mean <= 0)
-    return float(student.sf(mean / error, seen - 1))
+        return float(distance <= 0)
+    return float(student.sf(distance / error, seen - 1))
 
 
 def estimate(score: Score, rival: Score) -> Score:
