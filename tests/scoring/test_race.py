@@ -1,6 +1,6 @@
 import pytest
 import torch
-from scipy.stats import ttest_rel
+from scipy.stats import binomtest, ttest_rel
 
 from sartor.scoring import Score, probability_of_no_worse
 from sartor.scoring._race import estimate, is_hopeless
@@ -38,6 +38,29 @@ def test_numbers_are_compared_by_the_paired_test_of_student():
     assert probability_of_no_worse(mine, mine) == 1.0
 
 
+def test_only_images_that_were_not_seen_are_uncertain():
+    generator = torch.Generator().manual_seed(0)
+    mine, theirs = torch.rand(2, 100, generator=generator)
+    worth = 2 * float((mine - theirs).std()) / 10
+    theirs += mine.mean() - theirs.mean() + worth
+    assert probability_of_no_worse(mine, theirs + 1e-3, 100) == 1
+    assert probability_of_no_worse(mine, theirs - 1e-3, 100) == 0
+    likely = probability_of_no_worse(mine, theirs - 0.03, 400)
+    assert 0.01 < likely < probability_of_no_worse(mine, theirs - 0.01, 400) < 1
+
+
+def test_of_those_that_end_up_better_hardly_more_are_given_up_than_is_said():
+    """Better by what all images can tell: by two standard errors of their mean."""
+    generator = torch.Generator().manual_seed(0)
+    given_up = 0
+    for _ in range(400):
+        difference = torch.randn(300, generator=generator)
+        difference -= difference.mean() + 2 * difference.std() / 300**0.5
+        seen = difference[:200]
+        given_up += probability_of_no_worse(seen, torch.zeros(200), 300) < 0.05
+    assert binomtest(given_up, 400, 0.05).pvalue > 1e-3
+
+
 def of_answers(right, wrong=0, images=None):
     correct = torch.tensor([True] * right + [False] * wrong)
     return Score(float(correct.float().mean()), images or len(correct), correct=correct)
@@ -46,13 +69,13 @@ def of_answers(right, wrong=0, images=None):
 @pytest.mark.parametrize(
     ("losses", "looks", "hopeless"),
     [
-        (11, 3, False),  # 2⁻¹¹ = 0.00049 is above a third of 0.001
-        (12, 3, True),  # 2⁻¹² = 0.00024
-        (10, 1, True),  # 2⁻¹⁰ = 0.00098
-        (9, 1, False),
+        (5, 3, False),  # 2⁻⁵ = 0.031 is above a third of 0.05
+        (6, 3, True),  # 2⁻⁶ = 0.016
+        (5, 1, True),
+        (4, 1, False),  # 2⁻⁴ = 0.063
     ],
 )
-def test_a_candidate_is_given_up_below_a_thousandth_over_all_looks(losses, looks, hopeless):
+def test_a_candidate_is_given_up_below_a_twentieth_over_all_looks(losses, looks, hopeless):
     candidate = of_answers(0, losses)
     assert is_hopeless(candidate, of_answers(losses + 5), looks) is hopeless
 

@@ -17,10 +17,11 @@ from sartor import demo
 from sartor.agents import AGENTS
 from sartor.cost import Cost
 from sartor.errors import BudgetError, RunError, UsageError
+from sartor.machine import Step
 from sartor.runs import Run, RunConfig
 from sartor.scoring import Outcome
 from sartor.scoring.rewards import REWARDS
-from sartor.search import Study
+from sartor.search import EpisodeScored, Study
 from sartor.search._interruption import Interruption
 
 EPISODES_FILE = "episodes.journal"
@@ -365,3 +366,17 @@ def test_candidates_that_give_no_numbers_are_wrong_and_end_nothing(data, tmp_pat
     assert any(
         episode.outcome.accuracy == 0 and episode.outcome.divergence == 100 for episode in episodes
     )
+
+
+def test_ranking_is_said_before_the_first_episode(model, data):
+    events = []
+    options = dataclasses.replace(QUICK, episodes=3)
+    sartor.compress(model, data, budget="macs<=50%", options=options, progress=events.append)
+    ranking = [number for number, event in enumerate(events) if is_ranking(event)]
+    first = next(n for n, event in enumerate(events) if isinstance(event, EpisodeScored))
+    assert ranking == list(range(ranking[0], first))
+    assert events[ranking[-1]].done == events[ranking[-1]].total == len(ranking) - 1
+
+
+def is_ranking(event):
+    return isinstance(event, Step) and event.phase == "ranking"

@@ -92,12 +92,7 @@ class Compressor:
         """Refits the candidates of a search; None without calibration images."""
         if self.images is None:
             return None
-
-        # A GPU is fast enough in fp32, in which its fits are those of the CPU.
-        dtype = torch.float32
-        if self.device.type == "cpu":
-            dtype = fastest_dtype(self.network.module, (self.images,))
-        return self._make_refitter(self.options.images, dtype)
+        return self._make_refitter(self.options.images)
 
     @cached_property
     def final_refitter(self) -> Refitter | None:
@@ -105,7 +100,15 @@ class Compressor:
         if self.images is None:
             return None
         # It works on many images, but only a few times.
-        return self._make_refitter(self.options.final_images, torch.float32, thrifty=True)
+        return self._make_refitter(self.options.final_images, thrifty=True)
+
+    @cached_property
+    def _refit_dtype(self) -> torch.dtype:
+        """What candidates are refitted in: the fits, of thousands of samples, hardly differ."""
+        # A GPU is fast enough in fp32, in which its fits are those of the CPU.
+        if self.images is None or self.device.type != "cpu":
+            return torch.float32
+        return fastest_dtype(self.network.module, (self.images,))
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -157,12 +160,11 @@ class Compressor:
     def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
         """The network with a policy applied.
 
-        ``final``: refitted from more calibration images, in fp32. Where the policy has bits,
+        ``final``: refitted from more calibration images. Where the policy has bits,
         batch norms are folded. Raises `DataError` for bits without calibration images.
         """
         if final:
-            # What a search holds is of other sizes than what many images need.
-            give_freed_memory_back()
+            self._make_room()
         if not policy.quantized:
             return self._pruned(policy, final=final)
         if self.images is None:
@@ -248,7 +250,13 @@ class Compressor:
             everywhere=True,
         )
 
-    def _make_refitter(self, count: int, dtype: torch.dtype, *, thrifty: bool = False) -> Refitter:
+    def _make_room(self) -> None:
+        """For what is refitted from many images: a search holds much, of other sizes."""
+        if "refitter" in self.__dict__ and self.refitter is not None:
+            self.refitter.release()
+        give_freed_memory_back()
+
+    def _make_refitter(self, count: int, *, thrifty: bool = False) -> Refitter:
         assert self.images is not None
         images = self.images[:count]
         positions = self.options.positions
@@ -267,7 +275,7 @@ class Compressor:
             calibration,
             ridge=self.options.ridge,
             selection=self.options.select,
-            dtype=dtype,
+            dtype=self._refit_dtype,
             thrifty=thrifty,
         )
 

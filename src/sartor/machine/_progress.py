@@ -15,6 +15,7 @@ Phase = Literal[
     "probing",
     "measuring layers",
     "measuring whole networks",
+    "ranking",
     "searching",
     "scoring baselines",
     "judging",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
@@ -74,6 +75,8 @@ class Judge:
         self.reward = reward
         self.validation: Scorer = scorer
         self.test: Scorer | None = None
+        # What was scored to be chosen is reported, too; networks that nobody holds are forgotten.
+        self._validated: weakref.WeakKeyDictionary[nn.Module, Score] = weakref.WeakKeyDictionary()
         if data is None or custom is not None:
             return
 
@@ -93,6 +96,12 @@ class Judge:
     def original(self) -> Scores:
         """Of the original, on all validation images and on the test images."""
         return self._scores(self.compressor.network.module)
+
+    def validate(self, network: fx.GraphModule) -> Score:
+        """How good a network is on all validation images; scored once."""
+        if network not in self._validated:
+            self._validated[network] = self.validation.score(network)
+        return self._validated[network]
 
     def choose(
         self,
@@ -223,7 +232,7 @@ class Judge:
         )
 
     def _scores(self, network: fx.GraphModule) -> Scores:
-        validation = self.validation.score(network)
+        validation = self.validate(network)
         test = self.test.score(network) if self.test else None
         return Scores(validation, test)
 
@@ -266,7 +275,7 @@ class Judge:
             # It cannot be delivered: scoring it would cost all validation images for nothing.
             return Verdict(policy, network, -math.inf, latency, met)
 
-        score = self.validation.score(network)
+        score = self.validate(network)
         reward = self._reward(policy, score, latency, ceiling)
         return Verdict(policy, network, reward, latency, met, score)
 
@@ -276,7 +285,7 @@ class Judge:
         """The verdict on a network of the same shape, and so as fast, with other weights."""
         if network is verdict.network:
             return verdict
-        score = self.validation.score(network)
+        score = self.validate(network)
         return replace(
             verdict,
             network=network,

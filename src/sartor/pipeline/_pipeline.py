@@ -84,6 +84,8 @@ class Pipeline(Prepared):
             )
 
             episodes = search.run()
+            # What is delivered is refitted from more images, and needs the memory.
+            scorer.release()
             if not finalists(episodes, 1):
                 raise UsageError("the search ended before its first episode; nothing to deliver")
             experience = search.experience(episodes)
@@ -267,7 +269,8 @@ class Pipeline(Prepared):
         found = score_original(
             on_device(self.compressor.network.module, CPU),
             self.data if self.evaluate is None else None,
-            judge.original.validation,
+            # On the test images once there is something to compare it with.
+            judge.validate(self.compressor.network.module),
             scorer,
             self.options,
             task=self.task,

@@ -44,3 +44,6 @@ class CallableScorer:
                 "larger is better"
             )
         return Score(value, images=0)
+
+    def release(self) -> None:
+        """Nothing is kept."""

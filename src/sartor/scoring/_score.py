@@ -52,3 +52,7 @@ class Scorer(Protocol):
         May stop early, with an estimate, once it is certain to be worse than ``rival``.
         """
         ...
+
+    def release(self) -> None:
+        """Let go of what is kept for the next network; scores stay the same."""
+        ...

@@ -19,7 +19,7 @@ from sartor.agents import (
     name_of,
 )
 from sartor.errors import RunError
-from sartor.machine import FloatArray, IntArray, Progress, silent
+from sartor.machine import FloatArray, IntArray, Progress, Step, silent
 from sartor.problem import Problem
 from sartor.scoring import Evaluator, Outcome
 from sartor.scoring.rewards import as_reward
@@ -305,11 +305,21 @@ class Search:
         return dict(zip(names, trajectory.executed.tolist(), strict=True))
 
     def _errors(self) -> list[FloatArray]:
-        compressor = self.evaluator.compressor
-        estimates = [decision.errors(compressor) for decision in self.problem.decisions]
+        estimates = self._estimates()
         if self.probes is None:
             return estimates
         return probed_errors(self.problem, estimates, self.probes, self.progress)
+
+    def _estimates(self) -> list[FloatArray]:
+        compressor = self.evaluator.compressor
+        decisions = self.problem.decisions
+        errors = []
+        for done, decision in enumerate(decisions):
+            # The first takes longest: all channels are ranked at once.
+            self.progress(Step("ranking", done, len(decisions), decision.name))
+            errors.append(decision.errors(compressor))
+        self.progress(Step("ranking", len(decisions), len(decisions)))
+        return errors
 
     def _omega(self) -> list[FloatArray] | None:
         if self.sensitivity is None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+#: Columns of XᵀX up to this are multiplied at once.
+_BLOCK = 144
+
 
 @dataclass(frozen=True, eq=False)
 class NormalEquations:
@@ -48,7 +51,7 @@ class NormalEquations:
 
         centred_x = x - mean_x[..., None, :]
         centred_y = y - mean_y[..., None, :]
-        gram = centred_x.mT @ centred_x
+        gram = _square(centred_x)
         cross = centred_x.mT @ centred_y
         return cls(x.shape[-2], mean_x, mean_y, gram, cross)
 
@@ -69,3 +72,21 @@ class NormalEquations:
             gram=self.gram + other.gram + weight * spread_x,
             cross=self.cross + other.cross + weight * spread_y,
         )
+
+
+def _square(x: Tensor) -> Tensor:
+    """XᵀX; below the diagonal it is what stands above, which saves up to half of the work.
+
+    >>> _square(torch.tensor([[1.0, 2.0], [0.0, 3.0]]))
+    tensor([[ 1.,  2.],
+            [ 2., 13.]])
+    """
+    width = x.shape[-1]
+    square = x.new_empty(*x.shape[:-2], width, width)
+    for start in range(0, width, _BLOCK):
+        stop = start + _BLOCK
+        block = x[..., start:stop]
+        above = block.mT @ x[..., start:]
+        square[..., start:stop, start:] = above
+        square[..., stop:, start:stop] = above[..., _BLOCK:].mT
+    return square

@@ -10,6 +10,7 @@ from torch import Tensor, fx
 
 from sartor.compression.modules import BatchNorm, affine, weight_of
 from sartor.compression.refitting._calibration import groups_of, obstacle
+from sartor.compression.refitting._fits import Fit, Fits
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._least_squares import least_squares_of_few
 from sartor.compression.refitting._matrix import as_matrix, in_groups
@@ -28,7 +29,8 @@ class SequentialRefit:
     """Refits the layers of a candidate in order, each before anything behind it is computed.
 
     So each is fitted on the inputs that the layers before it now give. What a layer should give
-    may be needed of a shortcut that the graph has later: layers on that are refitted first.
+    may be needed of a shortcut that the graph has later: layers on that are refitted first. What
+    an earlier candidate had alike up to some layer is not solved again.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class SequentialRefit:
         everywhere: bool,
         dtype: torch.dtype,
         targets: Targets,
+        fits: Fits,
         thrifty: bool = False,
     ) -> None:
         self.solver = solver
         self.calibration = solver.calibration
         self.targets = targets
+        self.fits = fits
         self.candidate = candidate
         self.kept = kept
         self.densities = densities
@@ -88,13 +92,22 @@ class SequentialRefit:
         if shortcut is not None:
             self._refit_before(shortcut)
 
+        key = self.fits.key(layer, self.kept, self.densities, everywhere=self.everywhere)
+        fit = self.fits.get(key)
+        if fit is None:
+            fit = self._fit(layer, node.all_input_nodes[0], shortcut)
+            self.fits.put(key, fit)
+        self.solver.install(self.candidate, layer, *fit)
+
+    def _fit(self, layer: str, source: fx.Node, shortcut: fx.Node | None) -> Fit:
+        """Weights and shift from what a layer reads, and what is added to what it gives."""
         later = self._asked_later()
-        samples = self._samples(layer, node.all_input_nodes[0], shortcut, later)
-        weight, shift = self._solve(layer, samples)
-        self.solver.install(self.candidate, layer, weight, shift)
+        samples = self._samples(layer, source, shortcut, later)
+        fit = self._solve(layer, samples)
         self.values.forget_all_but(later)
         if self.thrifty:
             give_freed_memory_back()
+        return fit
 
     def _asked_later(self) -> list[fx.Node]:
         """Nodes whose values the layers need that are still to be refitted."""
@@ -117,7 +130,7 @@ class SequentialRefit:
             if waiting in before and waiting in self._waiting:
                 self._refit(waiting)
 
-    def _solve(self, layer: str, samples: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    def _solve(self, layer: str, samples: Iterator[tuple[Tensor, Tensor]]) -> Fit:
         """Weights (out, in) and shift (out,) with which a layer comes closest to its targets."""
         module = self.candidate.get_submodule(layer)
         start = as_matrix(weight_of(module))
@@ -204,7 +217,7 @@ class SequentialRefit:
 
 def _fit_few(
     samples: Iterator[tuple[Tensor, Tensor]], start: Tensor, ridge: float, *, centred: bool
-) -> tuple[Tensor, Tensor]:
+) -> Fit:
     """Weights and shift where there are fewer samples than inputs."""
     parts = list(samples)
     x = torch.cat([part for part, _ in parts])

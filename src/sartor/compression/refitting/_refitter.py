@@ -18,6 +18,7 @@ from torch import Tensor, fx
 
 from sartor.compression._options import Selection
 from sartor.compression.refitting._calibration import Calibration, groups_of
+from sartor.compression.refitting._fits import Fits
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._refit_original import OriginalRefit
 from sartor.compression.refitting._refit_sequential import SequentialRefit
@@ -51,6 +52,7 @@ class Refitter:
         self.thrifty = thrifty
         self._solver = LayerSolver(calibration, ridge, selection)
         self._original = OriginalRefit(self._solver)
+        self._fits = Fits(calibration)
 
     @cached_property
     def _targets(self) -> Targets:
@@ -81,6 +83,7 @@ class Refitter:
                 everywhere=everywhere,
                 dtype=self.dtype,
                 targets=self._targets,
+                fits=self._fits,
                 thrifty=self.thrifty,
             ).run()
             return
@@ -94,6 +97,11 @@ class Refitter:
     def gram(self, layer: str) -> tuple[Tensor, Tensor]:
         """G of the original inputs (centred, per row), and their mean."""
         return self._original.gram(layer)
+
+    def release(self) -> None:
+        """Let go of what is kept for the next candidate; fits stay the same."""
+        self.__dict__.pop("_targets", None)
+        self._fits = Fits(self.calibration)
 
     def can_solve(self, layer: str) -> bool:
         """Whether a layer of the original can be refitted at all."""
