@@ -248,9 +248,11 @@ class RunFolder:
         if not found or not holds_network(self.folder):
             return ()
 
-        trained = (self.layout.finetuned, self.layout.repaired)
-        current = [folder for folder in trained if self._is_current(folder)]
-        network = network_identity([*current, self.folder][0])
+        delivered = self.folder
+        for folder in (self.layout.repaired, self.layout.finetuned):
+            if self._is_current(folder):
+                delivered = folder
+        network = network_identity(delivered)
 
         # Files that were exported before a training hold another network.
         current = []

@@ -27,7 +27,8 @@ def round_learned(
     >>> rounded.tolist(), float(scale.grad)
     ([1.0, 3.0], 3.25)
     """
-    rounded: Tensor = _Rounding.apply(x, scale, zero_point, (lowest, highest))
+    limits = (lowest, highest)
+    rounded: Tensor = _Rounding.apply(x, scale, zero_point, limits)  # type: ignore[no-untyped-call]
     return rounded
 
 
@@ -59,7 +60,7 @@ class _Rounding(torch.autograd.Function):
         return rounded
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Of x, the step and the zero point."""
         x, rounded, scale, zero_point = ctx.saved_tensors
         shape = beside(scale, x)
