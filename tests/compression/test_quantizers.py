@@ -9,6 +9,7 @@ from sartor.compression.quantizing import (
     QuantizedWeight,
     can_be_quantized,
     is_quantized,
+    round_learned,
     rounded_once,
     with_rounded_weight,
 )
@@ -153,22 +154,35 @@ def test_stored_integers_are_int8_in_rows():
     assert layer.integers().shape == (3, 2, 3, 3)
 
 
-def test_ranges_follow_weights_while_they_are_trained_and_else_stand():
-    layer = rounded([[1.0, -1.0]], 2, INTEGER)
-    layer.weight.data *= 3
-    layer.eval()
-    assert layer.rounded().tolist() == [[1.0, -2.0]]
-    layer.train()
-    assert layer.rounded().tolist() == [[3.0, -3.0]]
-    layer.eval()
-    assert layer.weight_scale.tolist() == [3.0]
+def test_ranges_follow_weights_that_are_scaled_and_turn_round_with_them():
+    layer = rounded([[-1.0, 2.0], [-1.0, 2.0]], 2, GALEN)
+    integers = layer.integers()
+    factor = torch.tensor([3.0, -0.5])
+    layer.weight.data *= factor[:, None]
+    layer.rescale(factor)
+    assert layer.weight_scale.tolist() == [3.0, 0.5]
+    assert layer.rounded().tolist() == [[-3.0, 6.0], [0.5, -1.0]]
+    assert layer.integers().tolist() == [integers[0].tolist(), (-1 - integers[1]).tolist()]
 
 
-def test_fitting_sets_scale_and_zero_point():
-    layer = rounded([[-1.0, 2.0]], 2, GALEN)
-    layer.weight.data = torch.tensor([[0.0, 6.0]])
-    layer.fit()
-    assert (layer.weight_scale.tolist(), layer.weight_zero_point.tolist()) == ([2.0], [-2])
+@pytest.mark.parametrize(
+    ("scheme", "bits", "limits"),
+    [
+        (INTEGER, 8, (-127, 127)),
+        (REDUCED, 8, (-63, 63)),
+        (REDUCED, 4, (-7, 7)),
+        (INTEGER, 1, (-1, 0)),
+        (GALEN, 4, (-8, 7)),
+    ],
+)
+def test_weights_are_clipped_where_the_scheme_ends(scheme, bits, limits):
+    layer = rounded([[1.0, -1.0]], bits, scheme)
+    assert layer.limits == limits
+    layer.weight.data *= 100
+    layer.weight.data = layer.clipped()
+    assert layer.integers().tolist()[0][::-1] == list(limits), (
+        "one of 8 bits that a runtime would clip later"
+    )
 
 
 LAYERS = [
@@ -208,3 +222,50 @@ def test_what_can_be_and_what_is_quantized():
     assert not can_be_quantized(nn.Conv3d(1, 1, 1))
     assert not is_quantized(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
     assert is_quantized(nn.Sequential(ActivationQuantizer(8, 0.0, 1.0)))
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_ranges_that_are_learned_begin_as_they_were(bits):
+    x = torch.randn(50)
+    plain = ActivationQuantizer(bits, -1.0, 1.6)
+    learned = ActivationQuantizer(bits, -1.0, 1.6)
+    learned.growth = nn.Parameter(torch.zeros(2))
+    assert torch.equal(learned(x), plain(x))
+    layer = rounded([[1.0, 0.3, -1.0]], bits, INTEGER)
+    before = layer.rounded()
+    layer.growth = nn.Parameter(torch.zeros(1))
+    assert torch.equal(layer.rounded(), before)
+
+
+def test_the_ends_of_a_learned_range_move_apart():
+    quantizer = ActivationQuantizer(2, -1.0, 2.0)
+    quantizer.growth = nn.Parameter(torch.tensor([0.0, 4.0 / 3]).log1p())
+    with torch.no_grad():
+        scale, zero_point = quantizer.learned()
+    # From -1 to 2 · 7/3: the steps are wider, and fewer of them lie below zero.
+    assert (float(scale), float(zero_point)) == (pytest.approx(17 / 9), 1.0)
+    assert ActivationQuantizer(2, -1.0, 14 / 3).scale == pytest.approx(17 / 9)
+
+
+def test_gradients_of_steps_and_zero_points():
+    x = torch.tensor([-3.0, -0.3, 0.8, 5.0], requires_grad=True)
+    scale = torch.tensor(0.5, requires_grad=True)
+    zero_point = torch.tensor(1.0, requires_grad=True)
+    weights = torch.tensor([1.0, 10.0, 100.0, 1000.0])
+    out = round_learned(x, scale, zero_point, 0, 3)
+    assert out.tolist() == [-0.5, -0.5, 1.0, 1.0]
+    (out * weights).sum().backward()
+    assert x.grad.tolist() == [0.0, 10.0, 100.0, 0.0]
+    # Clipped to -1 and 2 steps, and what rounding adds to the others: -0.4 and 0.4 of a step.
+    assert float(scale.grad) == pytest.approx(-1 - 0.4 * 10 + 0.4 * 100 + 2 * 1000)
+    assert float(zero_point.grad) == pytest.approx(-0.5 * 1001)
+
+
+def test_every_output_has_a_step_of_its_own():
+    x = torch.tensor([[0.8, 5.0], [0.8, 5.0]], requires_grad=True)
+    scale = torch.tensor([0.5, 4.0], requires_grad=True)
+    out = round_learned(x, scale, torch.zeros(2), -3, 3)
+    assert out.tolist() == [[1.0, 1.5], [0.0, 4.0]]
+    out.sum().backward()
+    assert x.grad.tolist() == [[1.0, 0.0], [1.0, 1.0]]
+    assert scale.grad.tolist() == pytest.approx([0.4 + 3, -0.2 - 0.25])

@@ -1,5 +1,7 @@
 """Batch norms are folded where that changes nothing, and stand again for training."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -88,13 +90,58 @@ def test_a_trained_network_is_worth_the_same_when_folded(scheme, bits):
         trained(*images).square().mean().backward()
         optimizer.step()
     trained.eval()
-    for module in trained.modules():
-        if isinstance(module, QuantizedWeight):
-            module.fit()
     with torch.no_grad():
         before, now, delivered = candidate(*images), trained(*images), refold(trained)(*images)
     assert (now - before).abs().mean() > 20 * (now - delivered).abs().mean()
     assert delivered.square().mean() < 0.5 * before.square().mean()
+
+
+@pytest.mark.parametrize("scheme", [INTEGER, GALEN])
+def test_learned_ranges_are_delivered_and_are_where_the_next_training_begins(scheme):
+    images = (torch.randn(64, 3, 16, 16),)
+    candidate = rounded(topologies.Residual, scheme, 4, images)
+    trained = unfold(candidate, images)
+    growths = [item for name, item in trained.named_parameters() if name.endswith("growth")]
+    with torch.no_grad():
+        for item in growths:
+            item.uniform_(-0.4, 0.2)
+        # Folded, half of the outputs turn round.
+        for module in trained.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight[::2] *= -1
+    delivered = refold(trained)
+    assert delivered.state_dict().keys() == candidate.state_dict().keys()
+    again = refold(unfold(delivered, images))
+    with torch.no_grad():
+        assert torch.allclose(delivered(*images), trained(*images), rtol=1e-3, atol=1e-4)
+        assert torch.allclose(again(*images), delivered(*images), rtol=1e-3, atol=1e-4)
+    for name, module in delivered.named_modules():
+        if isinstance(module, QuantizedWeight):
+            assert torch.equal(again.get_submodule(name).integers(), module.integers())
+            assert torch.allclose(module.clipped(), module.weight)
+
+
+def test_what_was_only_moved_keeps_the_range_of_its_source():
+    images = (torch.randn(16, 3, 16, 16),)
+    candidate = rounded(topologies.ZeroPadShortcut, INTEGER, 8, images)
+    before = scales(candidate)
+    trained = unfold(candidate, images)
+    with torch.no_grad():
+        for name, item in trained.named_parameters():
+            if name.endswith("growth"):
+                item.uniform_(-0.4, 0.2)
+    after = scales(refold(trained))
+    pairs = [(a, b) for a, b in itertools.combinations(before, 2) if before[a] == before[b]]
+    assert pairs
+    for first, second in pairs:
+        assert after[first] == after[second] != before[first]
+
+
+def scales(network):
+    """Steps of all activations that are rounded, by name."""
+    return {
+        name: float(item) for name, item in network.state_dict().items() if name.endswith(".scale")
+    }
 
 
 def test_batches_are_normalized_by_their_own_statistics_in_training():

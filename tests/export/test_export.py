@@ -18,6 +18,7 @@ from sartor.compression import (
     quantize,
     tensor_identity,
 )
+from sartor.compression.quantizing import refold, unfold
 from sartor.errors import RunError, UsageError
 from sartor.export import FORMATS, export, find_format, verify
 from sartor.export._drift import drift
@@ -29,19 +30,30 @@ from verified import FOUND, LATENCY
 METADATA = {"policy": '{"schema": 1}', "command": "sartor search --seed 0"}
 
 
-@pytest.fixture(scope="module", params=["pruned", "int8"])
+@pytest.fixture(scope="module", params=["pruned", "int8", "learned"])
 def candidate(request, model, data):
     images = data.calibration.normalized()
     network = trace(model, images[:1])
     bits = (
         {layer.name: 8 for layer in network.layers if layer.kind != "linear"}
-        if request.param == "int8"
+        if request.param != "pruned"
         else {}
     )
     policy = Policy({network.groups[0].name: 0.5}, weight_bits=bits, activation_bits=bits)
-    return Compressor(network, images, CompressOptions(images=16, final_images=32)).candidate(
+    found = Compressor(network, images, CompressOptions(images=16, final_images=32)).candidate(
         policy, final=True
     )
+    return with_narrower_ranges(found, images) if request.param == "learned" else found
+
+
+@torch.no_grad()
+def with_narrower_ranges(candidate, images):
+    """As if training had found that the largest weights and activations are worth clipping."""
+    trained = unfold(candidate, (images,))
+    for module in trained.modules():
+        if getattr(module, "growth", None) is not None:
+            module.growth.sub_(0.3)
+    return refold(trained)
 
 
 def outputs_of(form, path, images):

@@ -86,10 +86,11 @@ def test_labels_are_not_looked_at(compressor, images):
     assert all(torch.equal(mine[name], theirs[name]) for name in theirs)
 
 
+@pytest.mark.parametrize("kind", ["channels", "bits"])
 def test_one_that_was_interrupted_ends_where_an_uninterrupted_one_does(
-    compressor, images, tmp_path
+    compressor, images, tmp_path, kind
 ):
-    candidate = compressor.candidate(policies(compressor)["channels"])
+    candidate = compressor.candidate(policies(compressor)[kind])
     original = compressor.network.module
     whole = repair(candidate, original, images, QUICK)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Export:
-    """Write what a finished run found, fine-tuned if it was, in the format of a runtime.
+    """Write what a finished run found, and trained since, in the format of a runtime.
 
     Attributes:
         folder: Folder of the run.

@@ -19,6 +19,11 @@ def after_search(folder: Path) -> str:
     )
 
 
+def after_repair(folder: Path) -> str:
+    """What to do with what was repaired in the folder of a run."""
+    return _steps(command_line("export", folder), command_line("finetune", folder))
+
+
 def after_finetune(folder: Path) -> str:
     """What to do with what was fine-tuned in the folder of a run."""
     return _steps(command_line("export", folder), command_line("report", folder))
@@ -31,7 +36,11 @@ def choose_episode(folder: Path) -> str:
 
 def after_pick(folder: Path) -> str:
     """What to do with an episode that was picked, in the folder that was made for it."""
-    return _steps(command_line("finetune", folder), command_line("export", folder))
+    return _steps(
+        command_line("repair", folder),
+        command_line("finetune", folder),
+        command_line("export", folder),
+    )
 
 
 def after_export(folder: Path, form: str, artifact: Path | None) -> str:

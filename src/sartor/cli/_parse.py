@@ -33,6 +33,7 @@ COMMANDS: Registry[type[Runnable]] = Registry(
         "sensitivity": "sartor.cli._sensitivity:MeasureSensitivity",
         "targets": "sartor.cli._targets:ListTargets",
         "pick": "sartor.cli._pick:Pick",
+        "repair": "sartor.cli._repair:Repair",
         "finetune": "sartor.cli._finetune:Finetune",
         "schedule": "sartor.cli._schedule:RunSchedule",
         "export": "sartor.cli._export:Export",

@@ -57,6 +57,25 @@ def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch
         yield show
 
 
+@contextmanager
+def repair_progress(console: Console, rounds: int) -> Iterator[Callable[[Epoch], None]]:
+    """A bar that is called after every round.
+
+    Where there is no terminal, one plain line per round.
+    """
+    with bar(console, "repairing") as advance:
+        advance(0, rounds, "")
+
+        def show(done: Epoch) -> None:
+            number = done.number + 1
+            # The nearer the better: as a quality, distances are negated.
+            text = f"distance from the original {-done.validation:.4f}, best {-done.best:.4f}"
+            advance(number, rounds, text)
+            _print_plainly(console, f"round {number}/{rounds}: {text}")
+
+        yield show
+
+
 def _print_plainly(console: Console, line: str) -> None:
     """Print a line where there is no terminal, and so no bar."""
     if not console.is_terminal:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Show:
-    """Show what a finished run found; then what was fine-tuned, exported and verified.
+    """Show what a finished run found; then what was repaired, fine-tuned, exported and verified.
 
     Attributes:
         folder: Folder of the run.
@@ -29,6 +29,7 @@ class Show:
             Run,
             delivered_words,
             goal_words,
+            repaired_words,
             tuned_words,
             verdict_lines,
             verified_words,
@@ -47,6 +48,9 @@ class Show:
             console.print(goal_words(report.goal, report.best, report.metric))
         for sentence in run.missed:
             console.print(sentence)
+        if run.repaired is not None:
+            sentence = repaired_words(run.repaired)
+            console.print(f"{sentence} It is in {run.layout.repaired}.")
         if run.finetuned is not None:
             sentence = tuned_words(run.finetuned)
             place = run.layout.finetuned

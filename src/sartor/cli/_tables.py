@@ -21,7 +21,7 @@ _PARAMETERS: dict[Parameter, str] = {
 
 
 def results_table(report: Report, networks: Mapping[str, Entry] | None = None) -> Table:
-    """The original, what rules gave, what was found and what was fine-tuned, one row each."""
+    """The original, what rules gave, what was found and what was trained since, one row each."""
     rows = report.networks if networks is None else networks
     timed = any(entry.latency for entry in rows.values())
     # Latency is the last heading: a column of dashes would say nothing.

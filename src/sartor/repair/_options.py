@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sartor.data import Images
 from sartor.errors import UsageError
 from sartor.machine import require_seed
+
+if TYPE_CHECKING:
+    from sartor.data import Images
 
 #: Numbers that the images of a step have on the CPU at most: 64 small images, or 33 photos.
 _NUMBERS = 5_000_000
@@ -58,6 +61,7 @@ class RepairOptions:
         """Images of a step.
 
         >>> import torch
+        >>> from sartor.data import Images
         >>> few = Images(torch.zeros(2, 3, 32, 32), torch.zeros(2))
         >>> RepairOptions().batch_of(few)
         64
@@ -73,6 +77,7 @@ def steps_of(options: RepairOptions, images: Images) -> int:
     """Steps in which all that is to be shown is shown; 0 where that is less than one step.
 
     >>> import torch
+    >>> from sartor.data import Images
     >>> steps_of(RepairOptions(shown=640), Images(torch.zeros(2, 3, 32, 32), torch.zeros(2)))
     10
     """

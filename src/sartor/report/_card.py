@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from sartor.compression import Origin
-from sartor.runs import cells, delivered_words, headings, percent, tuned_words
+from sartor.runs import cells, delivered_words, headings, percent, repaired_words, tuned_words
 from sartor.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ def card(run: Run) -> str:
     if run.result is not None:
         paragraphs += _found(run.result)
 
+    if run.repaired is not None:
+        place = run.layout.repaired.name
+        words = repaired_words(run.repaired)
+        paragraphs.append(f"{words} That network is in `{place}`.")
     if run.finetuned is not None:
         place = run.layout.finetuned.name
         words = tuned_words(run.finetuned)
@@ -105,8 +109,9 @@ def _loading(run: Run) -> Iterator[str]:
     """How to load the network that is delivered."""
     place = run.name
     if run.finetuned is not None:
-        inner = run.layout.finetuned.name
-        place = f"{run.name}/{inner}"
+        place = f"{run.name}/{run.layout.finetuned.name}"
+    elif run.repaired is not None:
+        place = f"{run.name}/{run.layout.repaired.name}"
 
     # What is in the zoo, or of timm, is built by its name; anything else must be given.
     model = run.config.model

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from sartor.machine import require
 from sartor.report._figures import CAPTIONS, figures
 from sartor.report._how import how
-from sartor.runs import cells, delivered_words, headings, percent, tuned_words, verified_words
+from sartor.runs import (
+    cells,
+    delivered_words,
+    headings,
+    percent,
+    repaired_words,
+    tuned_words,
+    verified_words,
+)
 
 if TYPE_CHECKING:
     from sartor.pipeline import Entry
@@ -29,7 +37,7 @@ class Page:
     Attributes:
         title: Its first heading.
         payload: What changes while a search runs: a line of state, a table and figures.
-        delivered: What was fine-tuned, exported and verified, one sentence each.
+        delivered: What was trained, exported and verified, one sentence each.
         faults: What is not as promised, one sentence each.
         how: How it was made, by what is said of it.
         verdict: What came of it, in a sentence and a few numbers; None while the search goes on.
@@ -68,6 +76,8 @@ def page(run: Run, *, live: bool = False) -> str:
     """The page of a run. Raises `MissingPackageError` without altair, jinja2 and vl-convert."""
     delivered = [] if run.result is None else delivered_words(run.result)
     delivered += [verified_words(verified) for verified in run.verified]
+    if run.repaired is not None:
+        delivered.append(repaired_words(run.repaired))
     if run.finetuned is not None:
         delivered.append(tuned_words(run.finetuned))
 

@@ -1,13 +1,14 @@
+from ._accuracies import TestAccuracy as TestAccuracy
+from ._accuracies import ValidationAccuracy as ValidationAccuracy
 from ._compress import compress as compress
 from ._config import RunConfig as RunConfig
 from ._config import command_line as command_line
 from ._config import require_resumable as require_resumable
 from ._config import require_threads as require_threads
 from ._finetune import FinetuneReport as FinetuneReport
-from ._finetune import TestAccuracy as TestAccuracy
-from ._finetune import ValidationAccuracy as ValidationAccuracy
 from ._layout import Layout as Layout
 from ._layout import ScheduleLayout as ScheduleLayout
+from ._repair import RepairReport as RepairReport
 from ._run import Result as Result
 from ._run import Run as Run
 from ._schedule import Schedule as Schedule
@@ -26,6 +27,7 @@ from ._summary import headings as headings
 from ._summary import members_words as members_words
 from ._summary import missed_words as missed_words
 from ._summary import relative_latency as relative_latency
+from ._summary import repaired_words as repaired_words
 from ._summary import tuned_words as tuned_words
 from ._summary import verified_briefly as verified_briefly
 from ._summary import verified_words as verified_words

@@ -94,7 +94,7 @@ class RunArtifacts(RunFolder):
         return self if base is None else base.first
 
     def load(self) -> fx.GraphModule:
-        """The latest network: what was fine-tuned, else what was found.
+        """The latest network: what was fine-tuned, else repaired, else found.
 
         Raises `RunError` if there is none.
         """
@@ -154,11 +154,13 @@ class RunArtifacts(RunFolder):
     def _metadata(self, stored: StoredNetwork) -> dict[str, str]:
         """What an exported file says of how it was made; runtimes keep only text."""
         is_finetuned = stored.folder == self.layout.finetuned
+        is_repaired = self.repaired is not None
         versions = {"sartor": VERSION, "torch": str(torch.__version__)}
         return {
             "policy": stored.policy.to_json(),
             "budget": self.config.budget,
             "seed": str(self.config.options.seed),
+            "repaired": json.dumps(is_repaired),
             "finetuned": json.dumps(is_finetuned),
             "versions": json.dumps(versions),
             "command": self.command,

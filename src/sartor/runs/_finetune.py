@@ -9,50 +9,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import fx, nn
 
 from sartor.compression import load_network, read_policy, save_trained_network
-from sartor.data import Data, Images
+from sartor.data import Data
 from sartor.finetune import Epoch, Finetuned, FinetuneOptions, Teacher, finetune
-from sartor.graph import trace
-from sartor.machine import choose_device, is_main, write_text
+from sartor.machine import is_main, write_text
+from sartor.runs._accuracies import TestAccuracy, ValidationAccuracy, on_test_images
 from sartor.runs._config import command_line, flags
 from sartor.runs._layout import Layout
 from sartor.runs._records import read_record, to_text
-from sartor.scoring import ImageScorer, with_own_labels
+from sartor.scoring import with_own_labels
 from sartor.tasks import Task
 
 #: Of ``finetune.json``.
 SCHEMA = 1
-
-
-@dataclass(frozen=True)
-class ValidationAccuracy:
-    """The metric of the task on the validation images, 1 at best.
-
-    Attributes:
-        before: Of what was found.
-        after: Of what was trained.
-    """
-
-    before: float
-    after: float
-
-
-@dataclass(frozen=True)
-class TestAccuracy:
-    """The metric of the task on the test images, 1 at best.
-
-    Attributes:
-        original: Of the original network.
-        before: Of what was found.
-        after: Of what was trained.
-    """
-
-    original: float
-    before: float
-    after: float
 
 
 @dataclass(frozen=True)
@@ -104,6 +75,7 @@ class Finetuning:
 
     Attributes:
         layout: Where everything lies.
+        begun: Folder of the network that is trained.
         original: The network that it is compared with, and learns from.
         data: Trained on its calibration images.
         options: How to train.
@@ -116,6 +88,7 @@ class Finetuning:
     """
 
     layout: Layout
+    begun: Path
     original: nn.Module
     data: Data
     options: FinetuneOptions
@@ -133,8 +106,8 @@ class Finetuning:
     def run(self, on_epoch: Callable[[Epoch], None]) -> FinetuneReport:
         """Train; the network and the report are on disk when this returns."""
         train = self._labelled.calibration
-        candidate = load_network(self.layout.folder, self.original)
-        policy = read_policy(self.layout.folder)
+        candidate = load_network(self.begun, self.original)
+        policy = read_policy(self.begun)
         teacher = self.teacher.build(train, classes=self.classes, task=self.task) or self.original
 
         tuned = finetune(
@@ -152,15 +125,19 @@ class Finetuning:
         report = self._report(tuned, candidate)
         # Where several processes share the work, all hold the same network: one writes it.
         if is_main():
-            save_trained_network(self.layout.finetuned, self.layout.folder, tuned.model)
+            save_trained_network(self.layout.finetuned, self.begun, tuned.model)
             write_text(self.layout.finetune_report, report.to_json())
         return report
 
     def _report(self, tuned: Finetuned, candidate: fx.GraphModule) -> FinetuneReport:
-        test = None
-        if self._labelled.test is not None:
-            test = self._test(self._labelled.test, tuned, candidate)
-
+        test = on_test_images(
+            self._labelled,
+            self.original,
+            candidate,
+            tuned.model,
+            task=self.task,
+            device=self.device,
+        )
         seconds = sum(epoch.seconds for epoch in tuned.epochs)
         teacher = " and ".join(self.teacher.models)
         return FinetuneReport(
@@ -173,18 +150,6 @@ class Finetuning:
             members=tuned.members,
             epochs=tuple(tuned.epochs),
             metric=self.task.metric,
-        )
-
-    def _test(self, images: Images, tuned: Finetuned, candidate: fx.GraphModule) -> TestAccuracy:
-        image = self.data.calibration.batch(slice(0, 1))
-        original = trace(self.original, image).module
-        # In fp32, whatever is fastest here: these are the accuracies that are reported.
-        where = choose_device(self.device)
-        scorer = ImageScorer(images, task=self.task, dtype=torch.float32, device=where)
-        return TestAccuracy(
-            original=scorer.score(original).accuracy,
-            before=scorer.score(candidate).accuracy,
-            after=scorer.score(tuned.model).accuracy,
         )
 
     def _command(self) -> str:

@@ -16,8 +16,9 @@ from sartor.policy import Policy
 from sartor.runs._config import RunConfig, command_line
 from sartor.runs._finetune import FinetuneReport
 from sartor.runs._layout import Layout
+from sartor.runs._repair import RepairReport
 from sartor.runs._summary import missed_words
-from sartor.runs._verdict import Verdict, verdict, with_tuned
+from sartor.runs._verdict import Verdict, verdict, with_trained
 from sartor.runs._verify import VerifiedRun
 from sartor.search import Episode, better, could_be_delivered, read_episodes
 from sartor.sensitivity import Sensitivity
@@ -144,18 +145,41 @@ class RunFolder:
         return Sensitivity.read(path) if path.exists() else None
 
     @cached_property
+    def repaired(self) -> RepairReport | None:
+        """What came of repairing what the run now holds; None if that was not done."""
+        path = self.layout.repair_report
+        if not path.exists() or not self._is_current(self.layout.repaired):
+            return None
+        return RepairReport.read(path)
+
+    @property
+    def untuned(self) -> StoredNetwork:
+        """What fine-tuning begins with: what was repaired, else what was found.
+
+        Raises `RunError` if there is neither, while a repair has begun and not ended, and if it is
+        of another policy.
+        """
+        if holds_network(self.layout.repaired):
+            self._require_current(self.layout.repaired, "repair")
+            return StoredNetwork.read(self.layout.repaired)
+        if self.layout.repair_checkpoint.exists():
+            raise RunError(
+                f"the repair in {self.layout.repaired} has not ended; go on with: "
+                f"{command_line('repair', self.folder, '--resume')}, or remove it"
+            )
+        return self.network
+
+    @cached_property
     def finetuned(self) -> FinetuneReport | None:
         """What came of fine-tuning what the run now holds; None if that was not done."""
         path = self.layout.finetune_report
-        if not self._is_finetuned or not self._tuned_is_current:
-            return None
-        if not path.exists():
+        if not path.exists() or not self._is_current(self.layout.finetuned):
             return None
         return FinetuneReport.read(path)
 
     def require_finetuned(self) -> FinetuneReport:
         """What came of fine-tuning. Raises `RunError` if it was not done, or of another policy."""
-        if self._is_finetuned:
+        if holds_network(self.layout.finetuned):
             self.require_current()
         if self.finetuned is None:
             raise RunError(
@@ -164,32 +188,29 @@ class RunFolder:
             )
         return self.finetuned
 
-    @property
-    def _is_finetuned(self) -> bool:
-        return holds_network(self.folder) and holds_network(self.layout.finetuned)
-
-    @cached_property
-    def tuned_network(self) -> StoredNetwork:
-        """The network after fine-tuning. Raises `RunError` if there is none."""
-        return StoredNetwork.read(self.layout.finetuned)
-
-    @property
-    def _tuned_is_current(self) -> bool:
-        return self.tuned_network.policy == self.policy
-
     def require_current(self) -> None:
         """Raise `RunError` if what was fine-tuned is not of the policy that the run now has."""
-        if not self._tuned_is_current:
+        self._require_current(self.layout.finetuned, "fine-tune")
+
+    def _require_current(self, folder: Path, again: str) -> None:
+        if not self._is_current(folder):
             raise RunError(
-                f"{self.layout.finetuned} was made from another policy than the run now has; "
-                "remove it, or fine-tune again"
+                f"{folder} was made from another policy than the run now has; remove it, or "
+                f"{again} again"
             )
+
+    def _is_current(self, folder: Path) -> bool:
+        """Whether a folder holds a network of the policy that the run now has."""
+        if not holds_network(self.folder) or not holds_network(folder):
+            return False
+        return StoredNetwork.read(folder).policy == self.policy
 
     @property
     def latest(self) -> StoredNetwork:
-        """The network to deliver: what was fine-tuned, else what was found.
+        """The network to deliver: what was fine-tuned, else repaired, else found.
 
-        Raises `RunError` if there is neither, and while a fine-tuning has begun and not ended.
+        Raises `RunError` if there is none, and while a repair or a fine-tuning has begun and not
+        ended.
         """
         if not holds_network(self.folder):
             self.require_run()
@@ -199,7 +220,7 @@ class RunFolder:
             )
         if holds_network(self.layout.finetuned):
             self.require_current()
-            return self.tuned_network
+            return StoredNetwork.read(self.layout.finetuned)
 
         # Half a fine-tuning: what was found is not what its owner is about to deliver.
         if self.layout.checkpoint.exists():
@@ -207,7 +228,7 @@ class RunFolder:
                 f"the fine-tuning in {self.layout.finetuned} has not ended; go on with: "
                 f"{command_line('finetune', self.folder, '--resume')}, or remove it"
             )
-        return self.network
+        return self.untuned
 
     @cached_property
     def exports(self) -> dict[str, Path]:
@@ -227,12 +248,13 @@ class RunFolder:
         if not found or not holds_network(self.folder):
             return ()
 
-        folder = self.folder
-        if self._is_finetuned and self._tuned_is_current:
-            folder = self.layout.finetuned
-        network = network_identity(folder)
+        delivered = self.folder
+        for folder in (self.layout.repaired, self.layout.finetuned):
+            if self._is_current(folder):
+                delivered = folder
+        network = network_identity(delivered)
 
-        # Files that were exported before a fine-tuning hold another network.
+        # Files that were exported before a training hold another network.
         current = []
         for item in found:
             if item.found.network == network:
@@ -241,10 +263,10 @@ class RunFolder:
 
     @property
     def networks(self) -> dict[str, Entry]:
-        """All networks by name, what was fine-tuned last; none while the search goes on."""
+        """All networks by name, what is delivered last; none while the search goes on."""
         if self.result is None:
             return {}
-        return with_tuned(self.result, self.finetuned)
+        return with_trained(self.result, self.repaired, self.finetuned)
 
     @property
     def faults(self) -> list[str]:
@@ -259,7 +281,7 @@ class RunFolder:
         """What came of it all in a sentence and a few numbers; None while the search goes on."""
         if self.result is None:
             return None
-        return verdict(self.result, self.finetuned, self.verified, self.faults)
+        return verdict(self.result, self.networks, self.verified, self.faults)
 
     @property
     def ceiling(self) -> float | None:
@@ -286,9 +308,8 @@ class RunFolder:
     @property
     def command(self) -> str:
         """The commands that make the latest network of the run again."""
-        if self.finetuned is None:
-            return self.search_command
-        return f"{self.search_command} && {self.finetuned.command}"
+        trained = [report.command for report in (self.repaired, self.finetuned) if report]
+        return " && ".join([self.search_command, *trained])
 
     @property
     def search_command(self) -> str:

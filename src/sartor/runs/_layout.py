@@ -15,7 +15,7 @@ class Layout:
     """Where everything of a run lies.
 
     The network itself, ``network.json``, ``policy.json`` and ``model.safetensors``, lies in the
-    folder too, and in `finetuned`: `sartor.load` reads both.
+    folder too, and in `repaired` and `finetuned`: `sartor.load` reads all of them.
 
     >>> Layout(Path("runs/a")).result.as_posix()
     'runs/a/result.json'
@@ -70,13 +70,28 @@ class Layout:
 
     @property
     def repairs(self) -> Path:
-        """Folder of the checkpoints of repairs; gone once the search has ended."""
+        """Folder of the checkpoints of repairs in a search; gone once it has ended."""
         return self.folder / "repairs"
 
     @property
     def result(self) -> Path:
         """What was found: `sartor.pipeline.Report`. Written last."""
         return self.folder / "result.json"
+
+    @property
+    def repaired(self) -> Path:
+        """Folder of the network after a repair."""
+        return self.folder / "repaired"
+
+    @property
+    def repair_checkpoint(self) -> Path:
+        """Where a repair stands."""
+        return self.repaired / "repair.checkpoint.safetensors"
+
+    @property
+    def repair_report(self) -> Path:
+        """What came of a repair: `RepairReport`. Written last."""
+        return self.repaired / "repair.json"
 
     @property
     def finetuned(self) -> Path:

@@ -10,16 +10,13 @@ from pathlib import Path
 from typing import cast
 
 from sartor.compression import Origin, holds_network, save_network
-from sartor.data import ALL
 from sartor.errors import RunError
-from sartor.finetune import Epoch, FinetuneOptions, Teacher
 from sartor.machine import (
     Event,
     Note,
     Progress,
     Step,
     alone_in,
-    choose_device,
     crowding_now,
     silent,
     torch_threads,
@@ -27,10 +24,9 @@ from sartor.machine import (
 )
 from sartor.pipeline import Found, Pipeline, SearchFiles
 from sartor.registry import import_object
-from sartor.runs._config import RunConfig, command_line, require_threads
-from sartor.runs._finetune import FinetuneReport, Finetuning
-from sartor.runs._picks import RunPicks
+from sartor.runs._config import RunConfig, command_line
 from sartor.runs._subject import Subject
+from sartor.runs._trained import RunTraining
 from sartor.runs.progress import as_progress
 from sartor.search import Study
 from sartor.targets import Target
@@ -110,7 +106,7 @@ class Result(Found):
         return run
 
 
-class Run(RunPicks):
+class Run(RunTraining):
     """The folder of a run, and everything that can be done with it.
 
     A run is the same from Python and from the command line. Its network and data are found by the
@@ -249,76 +245,6 @@ class Run(RunPicks):
         study = Study(self.layout.episodes, result.settings)
         for episode in result.episodes:
             study.append(episode)
-
-    def finetune(
-        self,
-        options: FinetuneOptions | None = None,
-        *,
-        teacher: Teacher | None = None,
-        resume: bool = False,
-        threads: int | None = None,
-        device: str | None = None,
-        on_epoch: Callable[[Epoch], None] = lambda epoch: None,
-    ) -> FinetuneReport:
-        """Train what was found; network and report are in ``finetuned`` when this returns.
-
-        It is compared with the original, or that of the first run which it is based on, and
-        learns from it.
-
-        Args:
-            options: How to train.
-            teacher: Other networks to learn from.
-            resume: Go on after the last whole epoch of a fine-tuning that was interrupted.
-            threads: Threads of PyTorch; those of the search if not given.
-            device: Where it is trained: auto, cpu, cuda, cuda:1 and so on, or mps; as the search
-                was told if not given.
-            on_epoch: Called after every epoch.
-
-        Raises `RunError` if there already is a fine-tuning and ``resume`` is not set, and if the
-        run has no labelled images.
-        """
-        require_threads(threads)
-        config = self.config
-        choose_device(device or config.options.device)
-        if self.layout.checkpoint.exists() and not resume:
-            raise RunError(
-                f"{self.layout.finetuned} already holds a fine-tuning; go on with --resume, or "
-                "remove the folder"
-            )
-
-        with (
-            torch_threads(threads or config.threads),
-            trackers(config.track, self.folder) as listening,
-        ):
-            # Of a chain of runs, the first was searched from the weights of the original.
-            source = self._source(self.first.config)
-            subject, images = source.load_both(ALL, self.network.origin)
-
-            def tell(epoch: Epoch) -> None:
-                for tracker in listening:
-                    tracker.on_epoch(epoch)
-                on_epoch(epoch)
-
-            given = self._given_names
-            if threads:
-                given = (*given, "--threads", str(threads))
-            if device:
-                given = (*given, "--device", device)
-            tuning = Finetuning(
-                self.layout,
-                subject.model,
-                images,
-                options or FinetuneOptions(),
-                teacher or Teacher(),
-                task=self.task,
-                classes=subject.classes,
-                name=config.model or "the original",
-                device=device or config.options.device,
-                given=given,
-            )
-            report = tuning.run(tell)
-        self.refresh()
-        return report
 
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report: a page that works offline, figures, episodes as CSV, a model card.

@@ -20,8 +20,8 @@ from sartor.machine import Progress, read_json, require, silent, write_text
 from sartor.pipeline import Ratio, make_target, multiple_of
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
+from sartor.runs._accuracies import TestAccuracy, ValidationAccuracy
 from sartor.runs._config import RunConfig, command_line
-from sartor.runs._finetune import TestAccuracy, ValidationAccuracy
 from sartor.runs._layout import Layout, ScheduleLayout
 from sartor.runs._run import Run
 from sartor.runs._schedule import Schedule

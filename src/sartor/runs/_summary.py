@@ -9,7 +9,9 @@ from sartor.pipeline import Entry, Reached, Repair, Report, Timed
 from sartor.runs._units import counted, in_bytes, milliseconds, percent
 
 if TYPE_CHECKING:
-    from sartor.runs._finetune import FinetuneReport, TestAccuracy, ValidationAccuracy
+    from sartor.runs._accuracies import TestAccuracy, ValidationAccuracy
+    from sartor.runs._finetune import FinetuneReport
+    from sartor.runs._repair import RepairReport
     from sartor.runs._verify import VerifiedRun
 
 #: Headings of `cells`; the last only where something was measured.
@@ -123,25 +125,40 @@ def goal_words(reached: Reached, best: Entry, metric: str) -> str:
     )
 
 
+def repaired_words(report: RepairReport) -> str:
+    """What came of a repair."""
+    rounds = counted(len(report.rounds), "round")
+    refused = ""
+    if not report.kept:
+        refused = " On the validation images that is worse: what was found is delivered as it was."
+    return (
+        f"Repaired without labels in {rounds}: {_accuracies(report)}; distance from the original's "
+        f"answers to images held out {report.before:.4f} before, {report.after:.4f} after.{refused}"
+    )
+
+
 def tuned_words(report: FinetuneReport) -> str:
     """What came of a fine-tuning."""
-    validation = accuracy_words(report.validation)
-    parts = [f"validation {report.metric} {validation}"]
-    if report.test is not None:
-        test = accuracy_words(report.test)
-        parts.append(f"test {report.metric} {test}")
-
     taught = ""
     if report.options.distill:
         taught = f", learning from {report.teacher}"
     epochs = counted(len(report.epochs), "epoch")
     kept = members_words(report.members)
-    accuracies = "; ".join(parts)
-    return f"Fine-tuned for {epochs}{taught}: {accuracies}; {kept}."
+    return f"Fine-tuned for {epochs}{taught}: {_accuracies(report)}; {kept}."
+
+
+def _accuracies(report: RepairReport | FinetuneReport) -> str:
+    """On the validation images, and on the test images where there are some."""
+    validation = accuracy_words(report.validation)
+    parts = [f"validation {report.metric} {validation}"]
+    if report.test is not None:
+        test = accuracy_words(report.test)
+        parts.append(f"test {report.metric} {test}")
+    return "; ".join(parts)
 
 
 def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:
-    """The metric by name: of the original if that was tested, before and after fine-tuning."""
+    """The metric by name: of the original if that was tested, before and after training."""
     words = []
     for name, value in vars(accuracy).items():
         words.append(f"{name} {percent(value)}")

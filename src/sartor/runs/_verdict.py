@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from sartor.targets import is_slower
 
 if TYPE_CHECKING:
     from sartor.runs._finetune import FinetuneReport
+    from sartor.runs._repair import RepairReport
     from sartor.runs._verify import VerifiedRun
 
 #: Costs in the order in which a verdict looks for the one that was bounded.
@@ -49,12 +50,15 @@ class Verdict:
 
 def verdict(
     report: Report,
-    tuned: FinetuneReport | None,
+    networks: Mapping[str, Entry],
     verified: tuple[VerifiedRun, ...],
     faults: list[str],
 ) -> Verdict:
-    """What came of a run: of its ``report``, a fine-tuning, verifications, and its faults."""
-    accuracy = _accuracy(report, tuned)
+    """What came of a run: of its ``report``, its ``networks``, verifications, and its faults.
+
+    Of the networks the last is delivered.
+    """
+    accuracy = _accuracy(report, networks)
     cost = _cost(report)
     parts = [f"{cost.value} of the {cost.name} left, {accuracy.value}"]
     figures = [accuracy, cost]
@@ -74,28 +78,35 @@ def verdict(
     return Verdict("; ".join(parts), tuple(figures))
 
 
-def with_tuned(report: Report, tuned: FinetuneReport | None) -> dict[str, Entry]:
-    """All networks by name; what was fine-tuned stands last."""
+def with_trained(
+    report: Report, repaired: RepairReport | None, tuned: FinetuneReport | None
+) -> dict[str, Entry]:
+    """All networks by name; what was repaired and fine-tuned since stands last."""
     networks = report.networks
-    if tuned is None:
-        return networks
-
-    best = report.best
-    test = None if tuned.test is None else tuned.test.after
-    networks["fine-tuned"] = replace(
-        best,
-        validation=tuned.validation.after,
-        test=test,
-        validation_interval=_again(tuned.validation.after, best.validation_interval),
-        test_interval=None if test is None else _again(test, best.test_interval),
-        change=None,
-    )
+    if repaired is not None:
+        networks["repaired"] = _trained(report.best, repaired)
+    if tuned is not None:
+        networks["fine-tuned"] = _trained(report.best, tuned)
     return networks
 
 
-def _accuracy(report: Report, tuned: FinetuneReport | None) -> Figure:
+def _trained(found: Entry, trained: RepairReport | FinetuneReport) -> Entry:
+    """What was found, with other weights."""
+    validation = trained.validation.after
+    test = None if trained.test is None else trained.test.after
+    return replace(
+        found,
+        validation=validation,
+        test=test,
+        validation_interval=_again(validation, found.validation_interval),
+        test_interval=None if test is None else _again(test, found.test_interval),
+        change=None,
+    )
+
+
+def _accuracy(report: Report, networks: Mapping[str, Entry]) -> Figure:
     """By how much the metric has changed, on test images if there are some."""
-    entry = list(with_tuned(report, tuned).values())[-1]
+    *_, entry = networks.values()
     original = report.original
     is_tested = entry.test is not None and original.test is not None
     kind = "test" if is_tested else "validation"

@@ -6,6 +6,7 @@ from ._copies import weight_of as weight_of
 from ._copies import with_own_graph as with_own_graph
 from ._copies import with_tensors as with_tensors
 from ._dtype import fastest_dtype as fastest_dtype
+from ._fold import CONVOLUTIONS as CONVOLUTIONS
 from ._fold import FoldedNorm as FoldedNorm
 from ._fold import fold as fold
 from ._norms import BATCH_NORMS as BATCH_NORMS

@@ -11,7 +11,8 @@ from sartor.compression.modules._copies import own_tensors, shallow_copy, with_t
 from sartor.compression.modules._norms import BatchNorm, affine, norms_behind
 from sartor.machine import channels_last
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+#: Layers that batch norms are folded into.
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class FoldedNorm(nn.Identity):
@@ -54,7 +55,7 @@ def _remove_norms(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Take batch norms out of a copy of ``network``; by layer, the scale and shift they apply."""
     scales = {}
-    behind = norms_behind(network, layers=_CONVOLUTIONS)
+    behind = norms_behind(network, layers=CONVOLUTIONS)
     for layer, name in behind.items():
         # From the original: in the copy, one behind several layers may be gone already.
         norm = network.get_submodule(name)

@@ -9,6 +9,7 @@ from ._quantizers import with_rounded_weight as with_rounded_weight
 from ._ranges import Ranges as Ranges
 from ._ranges import calibrate as calibrate
 from ._ranges import find_range as find_range
+from ._rounding import round_learned as round_learned
 from ._scheme import GALEN as GALEN
 from ._scheme import INTEGER as INTEGER
 from ._scheme import REDUCED as REDUCED

@@ -51,11 +51,15 @@ def quantize(
 
     device = device_of(folded)
     network, copies = with_own_graph(folded)
+    # One for all tensors of the same range: it stays the same for all when it is trained.
+    quantizers: dict[tuple[fx.Node, int], ActivationQuantizer] = {}
     for index, point in enumerate(points):
         name = f"quantizer_{index}"
-        low, high = found.get((point.like, point.bits), _PLACEHOLDER)
-        quantizer = ActivationQuantizer(point.bits, low, high, device)
-        network.add_submodule(name, quantizer)
+        key = (point.like, point.bits)
+        if key not in quantizers:
+            low, high = found.get(key, _PLACEHOLDER)
+            quantizers[key] = ActivationQuantizer(point.bits, low, high, device)
+        network.add_submodule(name, quantizers[key])
         _insert(network, name, point, copies)
 
     for layer in policy.quantized:

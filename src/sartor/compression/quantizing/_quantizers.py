@@ -3,6 +3,10 @@
 A number x at b bits is (q − z) · s with q a whole number of b bits, s the scale and z the zero
 point (Galen's scheme in the form runtimes use; Jacob et al. 2018, eq. 1). Gradients pass the
 rounding unchanged and stop where values are clipped.
+
+While a network is trained its ranges are, too. What is learned of a range is the logarithm of the
+factor that it grows by (Jain et al. 2020): then an optimizer whose steps are about as large as its
+learning rate, such as Adam, changes coarse and fine steps alike.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from torch import Tensor, nn
 
 from sartor.compression.modules import weight_of
 from sartor.compression.quantizing._ranges import SMALLEST_SCALE
+from sartor.compression.quantizing._rounding import beside, round_learned, whole
 from sartor.compression.quantizing._scheme import Scheme
 
 
@@ -29,6 +34,7 @@ class ActivationQuantizer(nn.Module):
 
     scale: Tensor
     zero_point: Tensor
+    growth: nn.Parameter | None
 
     def __init__(
         self, bits: int, low: float, high: float, device: torch.device | None = None
@@ -44,12 +50,16 @@ class ActivationQuantizer(nn.Module):
         zero_point = round(-low / scale)
 
         self.register_buffer("scale", torch.tensor(scale, device=device))
-        whole = torch.tensor(zero_point, dtype=torch.int32, device=device)
-        self.register_buffer("zero_point", whole)
+        number = torch.tensor(zero_point, dtype=torch.int32, device=device)
+        self.register_buffer("zero_point", number)
+        self.register_parameter("growth", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """The rounded tensor, in float32."""
         largest = 2**self.bits - 1
+        if self.growth is not None:
+            scale, zero_point = self.learned()
+            return round_learned(x, scale, zero_point, 0, largest)
         return torch.fake_quantize_per_tensor_affine(
             x,
             self.scale,
@@ -57,6 +67,19 @@ class ActivationQuantizer(nn.Module):
             quant_min=0,
             quant_max=largest,
         )
+
+    def learned(self) -> tuple[Tensor, Tensor]:
+        """Scale and zero point, a whole number, of the range that is trained.
+
+        ``growth``, (2,), is that of what lies below zero and above.
+        """
+        assert self.growth is not None
+        largest = 2**self.bits - 1
+        # In steps, of which there are as many as before: they become wider instead.
+        steps = torch.stack([self.zero_point, largest - self.zero_point])
+        below, above = steps * self.growth.exp()
+        wider = (below + above) / largest
+        return self.scale * wider, whole(below / wider)
 
 
 class QuantizedWeight:
@@ -70,19 +93,13 @@ class QuantizedWeight:
     weight_zero_point: Tensor
     weight_bits: int
     scheme: Scheme
-    training: bool
-
-    def fit(self) -> None:
-        """Set the range of every output channel by the weight it now has."""
-        weight = self.weight.detach()
-        scale, zero_point = _scale_and_zero(weight, self.weight_bits, self.scheme)
-        self.weight_scale.copy_(scale)
-        self.weight_zero_point.copy_(zero_point)
+    growth: nn.Parameter | None
 
     def rounded(self) -> Tensor:
-        """The weight as the target holds it; ranges follow it while it is trained."""
-        if self.training:
-            self.fit()
+        """The weight as the target holds it."""
+        if self.growth is not None:
+            zero_point = self.weight_zero_point.to(self.weight.dtype)
+            return round_learned(self.weight, self.learned(), zero_point, *self.limits)
         low, high = _integer_range(self.weight_bits)
         return torch.fake_quantize_per_channel_affine(
             self.weight,
@@ -93,13 +110,41 @@ class QuantizedWeight:
             quant_max=high,
         )
 
+    def learned(self) -> Tensor:
+        """The scale that is trained; ``growth`` is that of every output channel, (outputs,)."""
+        assert self.growth is not None
+        return self.weight_scale * self.growth.exp()
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Lowest and highest whole number that the scheme allows."""
+        if _is_symmetric(self.weight_bits, self.scheme):
+            largest = self.scheme.largest_weight(self.weight_bits)
+            return -largest, largest
+        return _integer_range(self.weight_bits)
+
+    def clipped(self) -> Tensor:
+        """The real weight, what is beyond its range at the ends of that."""
+        shape = beside(self.weight_scale, self.weight)
+        scale = self.weight_scale.view(shape)
+        zero_point = self.weight_zero_point.view(shape)
+        low, high = ((limit - zero_point) * scale for limit in self.limits)
+        return self.weight.detach().clamp(low, high)
+
+    def rescale(self, factor: Tensor) -> None:
+        """Follow a weight that was multiplied by a factor of every output channel, (outputs,)."""
+        scale = self.weight_scale * factor.abs()
+        self.weight_scale = scale.clamp_min(SMALLEST_SCALE)
+        # Turned round, the lowest number becomes the highest.
+        turned = sum(self.limits) - self.weight_zero_point
+        self.weight_zero_point = torch.where(factor < 0, turned, self.weight_zero_point)
+
     def integers(self) -> Tensor:
         """The weight as it is stored, int8 (outputs, …)."""
         weight = self.weight.detach()
-        # One number for each output, in the shape of weights.
-        ones = [1] * (weight.dim() - 1)
-        scale = self.weight_scale.reshape(-1, *ones)
-        zero_point = self.weight_zero_point.reshape(-1, *ones)
+        shape = beside(self.weight_scale, weight)
+        scale = self.weight_scale.view(shape)
+        zero_point = self.weight_zero_point.view(shape)
 
         # The zero point is added after rounding, as fake quantization does it.
         steps = torch.round(weight / scale)
@@ -154,6 +199,7 @@ def with_rounded_weight(layer: nn.Module, bits: int, scheme: Scheme) -> nn.Modul
     new = _as_kind(layer, kind)
     new.register_buffer("weight_scale", scale)
     new.register_buffer("weight_zero_point", zero_point)
+    new.register_parameter("growth", None)
 
     # It is a module and has a rounded weight; a type can only say one of both.
     quantized = cast("QuantizedWeight", new)
@@ -171,6 +217,7 @@ def rounded_once(layer: nn.Module) -> nn.Module:
     plain = _as_kind(layer, kind)
     del plain._buffers["weight_scale"]
     del plain._buffers["weight_zero_point"]
+    del plain._parameters["growth"]
     plain._parameters["weight"] = nn.Parameter(rounded, requires_grad=False)
     return plain
 
@@ -205,10 +252,14 @@ def _integer_range(bits: int) -> tuple[int, int]:
 def _scale_and_zero(weight: Tensor, bits: int, scheme: Scheme) -> tuple[Tensor, Tensor]:
     """Scale and zero point of every output channel."""
     flat = weight.flatten(1)
-    # One bit has no number beside zero that is symmetric to another.
-    if scheme.symmetric_weights and bits > 1:
+    if _is_symmetric(bits, scheme):
         return _symmetric(flat, scheme.largest_weight(bits))
     return _asymmetric(flat, bits)
+
+
+def _is_symmetric(bits: int, scheme: Scheme) -> bool:
+    """One bit has no number beside zero that is symmetric to another."""
+    return scheme.symmetric_weights and bits > 1
 
 
 def _symmetric(flat: Tensor, largest: int) -> tuple[Tensor, Tensor]:

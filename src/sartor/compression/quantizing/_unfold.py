@@ -14,12 +14,16 @@ from torch import Tensor, fx, nn
 
 from sartor.compression.modules import (
     BATCH_NORMS,
+    CONVOLUTIONS,
     BatchNorm,
     FoldedNorm,
+    affine,
     fold,
+    norms_behind,
     own_norms,
     trainable_copy,
 )
+from sartor.compression.quantizing._learned_ranges import learn_ranges, settle_ranges
 from sartor.compression.quantizing._quantizers import QuantizedWeight
 from sartor.graph import walk
 
@@ -52,17 +56,24 @@ def unfold(folded: fx.GraphModule, inputs: tuple[Tensor, ...]) -> fx.GraphModule
         network.set_submodule(norm, unfolded)
 
     walk(folded, inputs, visit)
-    _fit_ranges(network)
+    learn_ranges(network)
     return network
 
 
+@torch.no_grad()
 def refold(trained: fx.GraphModule) -> fx.GraphModule:
-    """A network of its own whose batch norms are folded again.
+    """A network of its own whose batch norms are folded again, with the ranges that were learned.
 
-    Ranges of rounded weights are fitted to what they are then.
+    Folding scales what a layer gives, and so its steps.
     """
-    network = trainable_copy(fold(trained))
-    _fit_ranges(network)
+    settled = trainable_copy(trained)
+    settle_ranges(settled)
+    network = trainable_copy(fold(settled))
+    for layer, norm in norms_behind(trained, layers=CONVOLUTIONS).items():
+        module = network.get_submodule(layer)
+        if isinstance(module, QuantizedWeight):
+            factor, _ = affine(cast("BatchNorm", trained.get_submodule(norm)))
+            module.rescale(factor)
     return network
 
 
@@ -78,6 +89,8 @@ def _split(layer: _Convolution, outputs: Tensor) -> BatchNorm:
     length = torch.where(length > 0, length, 1.0)
     ones = [1] * (layer.weight.dim() - 1)
     layer.weight.div_(length.view(-1, *ones))
+    if isinstance(layer, QuantizedWeight):
+        layer.rescale(1 / length)
 
     # From now on the layer gives (outputs − bias) / length; the norm has its statistics.
     axes = [0, *range(2, outputs.dim())]
@@ -97,9 +110,3 @@ def _split(layer: _Convolution, outputs: Tensor) -> BatchNorm:
     norm.bias.copy_(mean)
     layer.bias.zero_()
     return norm
-
-
-def _fit_ranges(network: fx.GraphModule) -> None:
-    for module in network.modules():
-        if isinstance(module, QuantizedWeight):
-            module.fit()
