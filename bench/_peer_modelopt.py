@@ -66,10 +66,12 @@ def channels(pruned: nn.Module, original: nn.Module) -> dict[str, list[int]]:
     """
     found = {}
     for name, module in pruned.named_modules():
-        before = original.get_submodule(name)
-        if not isinstance(module, nn.Conv2d) or len(module.weight) == len(before.weight):
+        if not isinstance(module, nn.Conv2d):
             continue
-        same = (module.weight[:, None] == before.weight[None]).flatten(2).all(2)
+        before = original.get_parameter(f"{name}.weight")
+        if len(module.weight) == len(before):
+            continue
+        same = (module.weight[:, None] == before[None]).flatten(2).all(2)
         assert bool((same.sum(1) == 1).all()), f"filters of {name} are not the original's"
         found[name] = same.int().argmax(1).tolist()
     return found

@@ -158,8 +158,8 @@ class Bench:
 
     def mend(
         self, kept: BoolArray, delivered: fx.GraphModule, shown: int
-    ) -> tuple[Measured, fx.GraphModule, float]:
-        """Everything without labels; what was measured, the repaired network, the learning rate."""
+    ) -> tuple[Measured, fx.GraphModule]:
+        """Everything without labels: what was measured, and the repaired network."""
         found = Measured()
         found.accuracy["pruned"] = self.score(delivered)
 
@@ -184,7 +184,7 @@ class Bench:
                 blocks=block_outputs(self.network, kept),
             )
         found.accuracy["repaired"] = self.score(repaired.model)
-        return found, repaired.model, repaired.learning_rate
+        return found, repaired.model
 
     def save(self, folder: Path, kept: BoolArray, candidate: fx.GraphModule) -> None:
         """Keep a network for training."""

@@ -16,6 +16,10 @@ STAGES = ("pruned", "batch norms", "refitted", "repaired")
 #: What takes time, in its order.
 STEPS = ("chosen", "refitted", "repaired")
 Cell = dict[str, Any]
+SARTOR = (
+    "Prunes no channels of attention, group norms and layer norms; follows only what torch.fx "
+    "can; integers of fewer than 8 bits run nowhere here."
+)
 
 
 def print_tables(cells: Sequence[Cell]) -> None:
@@ -41,7 +45,7 @@ def _print_pruned(cells: Sequence[Cell]) -> None:
         "who chose the channels",
         "MACs",
         *STAGES,
-        *(f"trained for {count} epochs" for count in epochs),
+        *(f"trained for {_epochs(count)}" for count in epochs),
         "latency",
         "bytes",
         f"seconds: {', '.join(STEPS)}{', trained' if epochs else ''}",
@@ -90,8 +94,13 @@ def _print_rounded(cells: Sequence[Cell]) -> None:
 def _print_peers() -> None:
     print("\nWhat each cannot do\n")
     print_header("peer", "what it cannot do")
+    print_row("sartor", SARTOR)
     for peer in PEERS:
         print_row(peer.package, peer.lacks)
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count} epochs"
 
 
 def _pair(found: Sequence[float]) -> str:

@@ -88,21 +88,22 @@ FASTNAS = Peer(
     "nvidia-modelopt",
     "_peer_modelopt.py",
     "Budgets are FLOPs and parameters, latency is none. No bits in the same search. Needs labels "
-    "or a score of your own. Refuses this network with its default multiples of 32. Its wheel on "
-    "PyPI does not run without three more packages, one of them in an old version.",
+    "or a score of your own. Refuses ResNet-20 at half with its default multiples of 32. Its wheel "
+    "does not import without two packages that it does not ask for, and counts FLOPs only by an "
+    "old torchprofile.",
     # what it imports, but does not ask for
     others=(*NETWORKS, "requests", "huggingface-hub", "torchprofile<0.1"),
 )
 NNCF = Peer(
     "nncf",
     "_peer_nncf.py",
-    "Removes no channels (3.0 took that out; left are masks of single weights). No search of bits.",
+    "Removes no channels (left are masks of single weights). Chooses no widths and no bits.",
     others=("onnx<1.21", "onnxruntime", "safetensors"),
 )
 ONNXRUNTIME = Peer(
     "onnxruntime",
     "_peer_onnxruntime.py",
-    "Prunes nothing, searches nothing, says nothing of accuracy.",
+    "Prunes nothing, chooses no bits, does not look at accuracy.",
     others=("onnx<1.21", "sympy", "safetensors"),
 )
 PEERS = (TORCH_PRUNING, FASTNAS, NNCF, ONNXRUNTIME)

@@ -233,7 +233,7 @@ class Comparison:
         delivered = narrow(bench.network, chosen.kept)
         if chosen.tensors is not None:
             delivered = bench.filled(chosen.kept, chosen.tensors)
-        found, repaired, rate = bench.mend(chosen.kept, delivered, self._arguments.shown)
+        found, repaired = bench.mend(chosen.kept, delivered, self._arguments.shown)
         found.seconds["chosen"] = chosen.seconds
         bench.save(self._network(name), chosen.kept, repaired)
         with tempfile.TemporaryDirectory() as scratch:
@@ -244,7 +244,6 @@ class Comparison:
             name,
             version=chosen.version,
             macs=bench.macs(chosen.kept),
-            learning_rate=rate,
             shown=self._arguments.shown,
             original=bench.original_score,
             channels=dict(bench.policy(chosen.kept).channels),
