@@ -3,49 +3,80 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from sartor.errors import TraceError
+from sartor.graph._exported import exported
 from sartor.graph._inplace import without_in_place
+from sartor.graph._layer_functions import onto_modules
 from sartor.graph._outputs import differ, tensors_in
 from sartor.graph._prepare import traceable_copy
-from sartor.graph._tracer import SizeTracer, place_of
+from sartor.graph._places import SizeError, place_of
+from sartor.graph._tracer import SizeTracer
 
 #: Largest difference between a network and its trace, relative to the largest output.
 _TOLERANCE = 1e-4
 
 
 def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
-    """The graph of what runs, without in-place operators; held against the network it is of."""
-    name = type(model).__name__
-    duplicate = traceable_copy(model)
+    """The graph of what runs, without in-place operators; held against the network it is of.
+
+    Made by `torch.fx`, whose graphs say most of what the network is made of; by `torch.export`
+    where that cannot follow the forward pass.
+    """
+    problems: list[Exception] = []
+    for make_graph in _FRONT_ENDS:
+        # A new one, for what does not run is taken out of it.
+        duplicate = traceable_copy(model)
+        try:
+            return _proved(duplicate, inputs, make_graph)
+        except _Failed as error:
+            problems.append(error)
+        if _is_final(problems[-1]):
+            break
+
+    said = _most_telling(problems)
+    raise TraceError(f"{type(model).__name__} cannot be traced: {said}") from said.__cause__
+
+
+class _Failed(Exception):
+    """A way of tracing cannot do it, for the reason that its cause and its words give."""
+
+
+#: Makes the graph of a network on examples.
+_FrontEnd = Callable[[nn.Module, Sequence[Tensor]], fx.Graph]
+
+
+def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -> fx.GraphModule:
+    """A network of the graph that one front end makes; it gives what the model gives."""
     # Before the graph is made, which takes what does not run out of the copy.
-    proofs, expected = _proofs(duplicate, inputs)
-    graph = _graph(duplicate, inputs)
-    module = _ordinary(duplicate, graph)
+    proofs = _proofs(model, inputs)
+    graph = make_graph(model, inputs)
+    module = _ordinary(model, graph, inputs)
 
-    try:
-        actual = _run(module, proofs)
-        different = differ(actual, expected, _TOLERANCE)
-    except Exception as error:
-        raise TraceError(
-            f"{name} cannot be traced: its trace fails where the network does not, "
-            f"on inputs of shape {_shapes(proofs)}: {_in_words(error)}"
-        ) from error
+    for given, expected in proofs:
+        try:
+            actual = _run(module, given)
+            different = differ(actual, expected, _TOLERANCE)
+        except Exception as error:
+            raise _Failed(
+                f"its trace fails where the network does not, on inputs of shape "
+                f"{_shapes(given)}: {_in_words(error)}"
+            ) from error
 
-    if different:
-        raise TraceError(
-            f"{name} cannot be traced: its trace computes something else than the network; "
-            "an in-place operator on a part of a tensor is a usual cause"
-        )
+        if different:
+            raise _Failed(
+                "its trace computes something else than the network; "
+                "an in-place operator on a part of a tensor is a usual cause"
+            )
     return module
 
 
-def _graph(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
     """Operators in the order in which the forward pass calls them."""
     tracer = SizeTracer(inputs)
     defaults = _defaults(model, len(inputs))
@@ -56,19 +87,49 @@ def _graph(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
         problem = error
 
     # A refusal first: the forward pass may have caught it, and failed of something else.
-    start = f"{type(model).__name__} cannot be traced: "
     if tracer.refusal is not None:
-        raise TraceError(f"{start}{tracer.refusal}") from tracer.refusal
+        raise _Failed(str(tracer.refusal)) from tracer.refusal
     if problem is not None:
-        what = _in_words(problem)
-        where = place_of(problem)
-        raise TraceError(start + what + where) from problem
+        raise _Failed(_in_words(problem) + place_of(problem)) from problem
     return graph
 
 
-def _ordinary(model: nn.Module, graph: fx.Graph) -> fx.GraphModule:
+def _by_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+    return _exported(model, inputs, functional=False)
+
+
+def _by_functional_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+    return _exported(model, inputs, functional=True)
+
+
+def _exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
+    try:
+        return exported(model, inputs, functional=functional)
+    except Exception as error:  # torch.export raises many kinds, and so may a forward pass
+        raise _Failed(_in_words(error) + place_of(error)) from error
+
+
+#: Ways to trace a network, in the order in which they are tried.
+_FRONT_ENDS: tuple[_FrontEnd, ...] = (_by_fx, _by_export, _by_functional_export)
+
+
+def _is_final(problem: Exception) -> bool:
+    """Whether no other way can do it: the values of tensors decide."""
+    return isinstance(problem.__cause__, SizeError) and "value" in str(problem)
+
+
+def _most_telling(problems: Sequence[Exception]) -> Exception:
+    """What names the line of the forward pass, if there is such a problem."""
+    for problem in problems:
+        if isinstance(problem.__cause__, SizeError):
+            return problem
+    return problems[-1]
+
+
+def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """A network of a graph, without operators that change their inputs or are of no use."""
     without_in_place(model, graph)
+    onto_modules(model, graph, inputs)
     for node in graph.nodes:
         # Fails on channels-last tensors; reshape is the same otherwise.
         if node.op == "call_method" and node.target == "view":
@@ -96,35 +157,38 @@ def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
     return defaults or None
 
 
-def _proofs(model: nn.Module, inputs: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], Any]:
+#: Inputs, and what the network gives for them.
+_Proof = tuple[tuple[Tensor, ...], Any]
+
+
+def _proofs(model: nn.Module, inputs: Sequence[Tensor]) -> list[_Proof]:
     """Inputs on which a trace must give what the network gives, and what that is.
 
-    The example and random numbers beside it, in a batch of two; the example alone where the
+    The example, and random numbers beside it in a batch of two; the example alone where the
     network takes only that.
     """
-    generator = torch.Generator().manual_seed(0)
-    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
-
-    # NaN on the random numbers proves nothing, and says nothing against the network.
-    try:
-        expected = _run(model, beside)
-    except Exception:
-        expected = None
-    if expected is not None and _finite(expected):
-        return beside, expected
-
     alone = tuple(inputs)
     try:
         expected = _run(model, alone)
     except Exception as error:
         raise failed(model, inputs, error) from error
-
     if not _finite(expected):
         raise TraceError(
             f"{type(model).__name__} cannot be traced: it gives NaN or infinity on the example "
             f"inputs of shape {_shapes(inputs)}"
         )
-    return alone, expected
+    proofs = [(alone, expected)]
+
+    # NaN on the random numbers proves nothing, and says nothing against the network.
+    generator = torch.Generator().manual_seed(0)
+    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
+    try:
+        expected = _run(model, beside)
+    except Exception:
+        return proofs
+    if _finite(expected):
+        proofs.append((beside, expected))
+    return proofs
 
 
 def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:

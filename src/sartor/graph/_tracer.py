@@ -10,7 +10,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from operator import index
-from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, fx, nn
 from torch.fx.proxy import Attribute
 
 from sartor.graph._operators import OPERATORS, Effect, name_of, operator_name
+from sartor.graph._places import SizeError, place_in
 from sartor.graph._select import ChannelSelect
 from sartor.graph._walk import Walk
 
@@ -25,12 +25,6 @@ from sartor.graph._walk import Walk
 _REPEATS = 3
 #: What a forward pass does that needs a number.
 _AS_A_NUMBER = "takes {} as a fixed number"
-#: Where frames lie that are nobody's forward pass.
-_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-
-
-class SizeError(Exception):
-    """A forward pass needs a number that is not known while it is traced."""
 
 
 class SizeTracer(fx.Tracer):
@@ -106,7 +100,7 @@ class SizeTracer(fx.Tracer):
         return numbers.pop()
 
     def _refuse(self, deed: str) -> NoReturn:
-        where = _place(traceback.extract_stack())
+        where = place_in(traceback.extract_stack())
         # Kept, for the forward pass may catch it.
         self.refusal = SizeError(f"its forward pass {deed}{where}")
         raise self.refusal
@@ -184,17 +178,3 @@ class SizedProxy(fx.Proxy):
 
 class SizedAttribute(SizedProxy, Attribute):
     """An attribute or method of a value, such as its shape."""
-
-
-def place_of(error: BaseException) -> str:
-    """Where in the user's own code an error arose: `` at FILE:LINE (CODE)``, or nothing."""
-    return _place(traceback.extract_tb(error.__traceback__))
-
-
-def _place(frames: Sequence[traceback.FrameSummary]) -> str:
-    """The innermost frame outside torch and this room."""
-    for frame in reversed(frames):
-        if frame.filename.startswith(("<", *_LIBRARIES)):
-            continue
-        return f" at {frame.filename}:{frame.lineno} ({frame.line})"
-    return ""
