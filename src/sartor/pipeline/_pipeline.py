@@ -32,6 +32,7 @@ from sartor.pipeline._setup import make_problem, make_scorer
 from sartor.problem import Problem
 from sartor.scoring import Evaluator, Scorer
 from sartor.search import (
+    Measured,
     MemoryRecord,
     Search,
     SearchPlan,
@@ -154,12 +155,12 @@ class Pipeline(Prepared):
         latencies = files.latencies or scratch / "latency.json"
         kept = replace(files, latencies=latencies)
         evaluator = Evaluator(self.compressor, scorer)
-        probes = self._probes(files)
+        measured = Measured(probes=self._probes(files))
 
         def context_of(problem: Problem) -> SearchContext:
             plan = SearchPlan(self.agent, self.options.most_episodes, self.options.seed)
             search = Search(
-                problem, evaluator, plan, MemoryRecord(), progress=progress, probes=probes
+                problem, evaluator, plan, MemoryRecord(), progress=progress, measured=measured
             )
             return search.prepare()
 
@@ -236,9 +237,7 @@ class Pipeline(Prepared):
             plan,
             record,
             progress=progress,
-            sensitivity=omega,
-            latency=latency,
-            probes=self._probes(files),
+            measured=Measured(omega, latency, self._probes(files)),
         )
 
     def _probes(self, files: SearchFiles) -> Probes | None:

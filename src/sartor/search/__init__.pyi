@@ -9,8 +9,9 @@ from ._front import CostAxis as CostAxis
 from ._front import cost_axis as cost_axis
 from ._front import cost_of as cost_of
 from ._front import front as front
-from ._loop import LayerLatency as LayerLatency
 from ._loop import Search as Search
+from ._measured import LayerLatency as LayerLatency
+from ._measured import Measured as Measured
 from ._outlook import Outlook as Outlook
 from ._plan import SearchPlan as SearchPlan
 from ._record import MemoryRecord as MemoryRecord

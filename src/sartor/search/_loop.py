@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from sartor.agents import (
     name_of,
 )
 from sartor.errors import RunError
-from sartor.machine import FloatArray, IntArray, Progress, Step, silent
+from sartor.machine import IntArray, Progress, silent
 from sartor.problem import Problem
 from sartor.scoring import Evaluator, Outcome
 from sartor.scoring.rewards import as_reward
@@ -29,15 +30,10 @@ from sartor.search._episode import Episode
 from sartor.search._errors import ErrorsOnDemand
 from sartor.search._interruption import Interruption
 from sartor.search._late_agent import LateAgent
+from sartor.search._measured import Measured
 from sartor.search._outlook import Outlook
 from sartor.search._plan import SearchPlan
-from sartor.search._probed import probed_errors
 from sartor.search._record import Record
-from sartor.sensitivity import Probes, Sensitivity
-
-#: By layer, its shares of the original's latency: in the original, and with all layers at their
-#: coarsest precision.
-LayerLatency = Mapping[str, tuple[float, float]]
 
 #: Recorded ratios are compared to this many digits.
 _DIGITS = 9
@@ -59,8 +55,6 @@ class Search:
     episodes is in the state the killed one was in, and the next episode is the one that would have
     come.
 
-    ``probes`` bring the estimated errors of choices to what candidates really lose.
-
     Attributes:
         stopped: Whether Ctrl-C was pressed during `run`, if only in the last episode.
         seconds_before: What the episodes took that were recorded before `run`.
@@ -74,18 +68,14 @@ class Search:
         record: Record,
         *,
         progress: Progress = silent,
-        sensitivity: Sensitivity | None = None,
-        latency: LayerLatency | None = None,
-        probes: Probes | None = None,
+        measured: Measured | None = None,
     ) -> None:
         self.problem = problem
         self.evaluator = evaluator
         self.plan = plan
         self.record = record
         self.progress = progress
-        self.sensitivity = sensitivity
-        self.latency = latency
-        self.probes = probes
+        self.measured = measured or Measured()
         self.stopped = False
         self.seconds_before = 0.0
         self._context: SearchContext | None = None
@@ -93,14 +83,18 @@ class Search:
     def prepare(self) -> SearchContext:
         """What agents and rules are given; errors of choices are found once one asks for them."""
         if self._context is None:
+            problem = self.problem
+            find_errors = functools.partial(
+                self.measured.errors, problem, self.evaluator.compressor, self.progress
+            )
             self._context = SearchContext(
-                self.problem,
+                problem,
                 features=len(FEATURES),
                 episodes=self.plan.episodes,
-                errors=ErrorsOnDemand(self._errors),
+                errors=ErrorsOnDemand(find_errors),
                 seed=self.plan.seed,
-                sensitivity=self._omega(),
-                latency=self._latency_shares(),
+                sensitivity=self.measured.omega(problem),
+                latency=self.measured.shares(problem),
                 experience=self.plan.experience,
             )
         return self._context
@@ -303,34 +297,6 @@ class Search:
     def _by_name(self, trajectory: Trajectory) -> dict[str, float]:
         names = [decision.name for decision in self.problem.decisions]
         return dict(zip(names, trajectory.executed.tolist(), strict=True))
-
-    def _errors(self) -> list[FloatArray]:
-        estimates = self._estimates()
-        if self.probes is None:
-            return estimates
-        return probed_errors(self.problem, estimates, self.probes, self.progress)
-
-    def _estimates(self) -> list[FloatArray]:
-        compressor = self.evaluator.compressor
-        decisions = self.problem.decisions
-        errors = []
-        for done, decision in enumerate(decisions):
-            # The first takes longest: all channels are ranked at once.
-            self.progress(Step("ranking", done, len(decisions), decision.name))
-            errors.append(decision.errors(compressor))
-        self.progress(Step("ranking", len(decisions), len(decisions)))
-        return errors
-
-    def _omega(self) -> list[FloatArray] | None:
-        if self.sensitivity is None:
-            return None
-        return [decision.omega(self.sensitivity) for decision in self.problem.decisions]
-
-    def _latency_shares(self) -> list[tuple[float, float]] | None:
-        if self.latency is None:
-            return None
-        layers = [decision.layer.name for decision in self.problem.decisions]
-        return [self.latency.get(layer, (0.0, 0.0)) for layer in layers]
 
 
 def _agree(executed: Mapping[str, float], recorded: Mapping[str, float]) -> bool:
