@@ -274,15 +274,10 @@ class Search:
         return dict(zip(names, trajectory.executed.tolist(), strict=True))
 
     def _errors(self) -> list[FloatArray]:
+        # How far it has come is not said: all channels are ranked with the first decision.
+        self.progress(Step("ranking"))
         compressor = self.evaluator.compressor
-        decisions = self.problem.decisions
-        errors = []
-        for done, decision in enumerate(decisions):
-            # The first takes longest: all channels are ranked at once.
-            self.progress(Step("ranking", done, len(decisions), decision.name))
-            errors.append(decision.errors(compressor))
-        self.progress(Step("ranking", len(decisions), len(decisions)))
-        return errors
+        return [decision.errors(compressor) for decision in self.problem.decisions]
 
     def _omega(self) -> list[FloatArray] | None:
         if self.sensitivity is None:
