@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Literal
 
 import torch
 from torch import Tensor, fx
@@ -161,7 +160,7 @@ class Compressor:
         self._release("refitter")
         self._release("final_refitter")
 
-    def _release(self, name: Literal["refitter", "final_refitter"]) -> None:
+    def _release(self, name: str) -> None:
         """Of one refitter, if it was made: the other needs memory in blocks of other sizes."""
         refitter: Refitter | None = self.__dict__.get(name)
         if refitter is not None:
