@@ -3,7 +3,7 @@
     python bench/episode.py --model resnet56 --budget 'macs<=50%' --episodes 60
     python bench/episode.py --before ANOTHER_CHECKOUT
     python bench/episode.py --model efficientnet_lite0 --data ../shared/data/imagenet1000 \
-        --weights ../shared/models/efficientnet_lite0-imagenet.safetensors
+        --weights ../shared/models/efficientnet_lite0-imagenet.safetensors --resize 256 --crop 224
 
 Each search is a process of its own, followed by the pass; both are in seconds of CPU, since the
 machine may be shared.
@@ -25,7 +25,7 @@ import tyro
 from torch import nn
 
 from _common import SHARED, data_in, peak_bytes, print_header, print_row, weights_of
-from sartor.data import Images
+from sartor.data import Images, Preprocessing
 from sartor.machine import Event
 from sartor.pipeline import SearchOptions
 from sartor.runs import compress
@@ -47,6 +47,8 @@ class Episode:
         model: Name of the network.
         weights: Its weights; if not given, those for CIFAR-10 in the folder.
         data: Its data; if not given, CIFAR-10 in the folder.
+        resize: Shorter side of its images in pixels, bicubic; as stored if not given.
+        crop: Side of the square cut from them.
         budget: Of the search.
         episodes: Of the search.
         finalists: Of the search.
@@ -59,6 +61,8 @@ class Episode:
     model: str = "resnet56"
     weights: Path | None = None
     data: Path | None = None
+    resize: int | None = None
+    crop: int | None = None
     budget: str = "macs<=50%"
     episodes: int = 60
     finalists: int = SearchOptions.finalists
@@ -93,6 +97,7 @@ class Episode:
             weights=self.weights or weights_of(self.model, self.shared),
             budget=self.budget,
             options=options,
+            preprocessing=self._preprocessing(),
             progress=clock,
         )
         whole = time.process_time()
@@ -120,6 +125,11 @@ class Episode:
             "found, validation": f"{100 * best.validation:.2f}",
             "found, test": "–" if best.test is None else f"{100 * best.test:.2f}",
         }
+
+    def _preprocessing(self) -> Preprocessing | None:
+        if self.resize is None or self.crop is None:
+            return None
+        return Preprocessing(resize=self.resize, crop=self.crop, interpolation="bicubic")
 
     def _parts(self, seconds: Any, episode: float, forward: float) -> dict[str, str]:
         """Where an episode goes: its seconds of CPU, shared out as its seconds were."""

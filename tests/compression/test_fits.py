@@ -95,5 +95,6 @@ def test_a_candidate_is_the_same_after_what_is_delivered_was_built():
     compressor = compressor_of(traced())
     before = compressor.candidate(policy).state_dict()
     compressor.candidate(policy, final=True)
+    compressor.release()
     after = compressor.candidate(policy).state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())

@@ -113,7 +113,10 @@ class Compressor:
     @cached_property
     def ranking(self) -> Ranking:
         """Which units of each group go first, and the error this causes."""
-        return rank(self.network, self.refitter, self.options.select)
+        ranking = rank(self.network, self.refitter, self.options.select)
+        # Gradients of all layers, for one, are of other sizes than what candidates need.
+        give_freed_memory_back()
+        return ranking
 
     def not_refitted(self, policy: Policy) -> dict[str, str]:
         """Layers whose weights a policy leaves as they are, with the reason.
@@ -152,6 +155,18 @@ class Compressor:
         read = self._input_ranges[layer]
         return precision_errors(self.refitter, layer, precisions, read, self.scheme)
 
+    def release(self) -> None:
+        """Let go of what is kept for the next candidate; candidates stay the same."""
+        self._release("refitter")
+        self._release("final_refitter")
+
+    def _release(self, name: str) -> None:
+        """Of one refitter, if it was made: the other needs memory in blocks of other sizes."""
+        refitter: Refitter | None = self.__dict__.get(name)
+        if refitter is not None:
+            refitter.release()
+        give_freed_memory_back()
+
     def kept(self, policy: Policy) -> BoolArray:
         """One flag per unit of the network."""
         counts = self.cost_model.counts(policy)
@@ -164,7 +179,7 @@ class Compressor:
         batch norms are folded. Raises `DataError` for bits without calibration images.
         """
         if final:
-            self._make_room()
+            self._release("refitter")
         if not policy.quantized:
             return self._pruned(policy, final=final)
         if self.images is None:
@@ -249,12 +264,6 @@ class Compressor:
             inputs=self.options.refit,
             everywhere=True,
         )
-
-    def _make_room(self) -> None:
-        """For what is refitted from many images: a search holds much, of other sizes."""
-        if "refitter" in self.__dict__ and self.refitter is not None:
-            self.refitter.release()
-        give_freed_memory_back()
 
     def _make_refitter(self, count: int, *, thrifty: bool = False) -> Refitter:
         assert self.images is not None

@@ -12,10 +12,10 @@ from typing import Literal, Protocol
 Phase = Literal[
     "preparing",
     "scoring the original",
-    "probing",
     "measuring layers",
     "measuring whole networks",
     "ranking",
+    "probing",
     "searching",
     "scoring baselines",
     "judging",

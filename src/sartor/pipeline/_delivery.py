@@ -64,6 +64,8 @@ class Delivery:
             verdict, reached = self._aim.settle(candidates)
             baselines = self._baselines(self._aim.context_at(reached.share))
 
+        # Repairs, and the runtimes that time what is delivered, need the memory.
+        self._prepared.compressor.release()
         if repairs is not None:
             verdict = judge.repair(verdict, ceiling, repairs)
         return Judged(

@@ -27,7 +27,7 @@ _BATCH_ON_GPU = 512
 #: Bytes of the original's answers that are kept; of pixels and dense maps it answers again.
 _KEPT = 256 * 2**20
 #: Bytes of values inside candidates that are kept.
-_KEPT_INSIDE = 3 * 2**26
+_KEPT_INSIDE = 2**27
 #: A candidate may be given up after these parts of the images.
 _LOOKS = (16, 8, 4, 2)
 

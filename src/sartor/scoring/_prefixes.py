@@ -12,8 +12,6 @@ from torch import Tensor, fx
 from sartor.graph import Walk, needed
 from sartor.machine import digest
 
-#: What the values of one candidate may take of the room.
-_SHARE = 2 / 3
 #: A batch of images, from … to.
 Span = tuple[int, int]
 #: A node, and the digest of all that it is computed with.
@@ -97,7 +95,7 @@ class Prefixes:
 
         Walk(network, [image]).run(visit)
         found: list[fx.Node] = []
-        left = self._room * _SHARE
+        left = self._room
         # The narrowest first: they are the last ones, and take least.
         for (_, before), (node, value) in reversed(list(pairwise(values))):
             taken = value.nbytes * self._images

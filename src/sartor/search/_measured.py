@@ -34,13 +34,9 @@ class Measured:
         self, problem: Problem, compressor: Compressor, progress: Progress
     ) -> list[FloatArray]:
         """The error of every choice of every decision."""
-        estimates = []
-        for done, decision in enumerate(problem.decisions):
-            # The first takes longest: all channels are ranked at once.
-            progress(Step("ranking", done, len(problem), decision.name))
-            estimates.append(decision.errors(compressor))
-        progress(Step("ranking", len(problem), len(problem)))
-
+        # How far it has come is not said: all channels are ranked with the first decision.
+        progress(Step("ranking"))
+        estimates = [decision.errors(compressor) for decision in problem.decisions]
         if self.probes is None:
             return estimates
         return probed_errors(problem, estimates, self.probes, progress)

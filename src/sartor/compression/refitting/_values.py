@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from sartor.graph import Walk, needed
 
 #: What values that are kept may take, in bytes.
-_ROOM = 2**27
+_ROOM = 3 * 2**25
 
 
 class PartedValues:
