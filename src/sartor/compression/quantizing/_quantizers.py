@@ -98,8 +98,8 @@ class QuantizedWeight:
     def rounded(self) -> Tensor:
         """The weight as the target holds it."""
         if self.growth is not None:
-            zero_point = self.weight_zero_point.to(self.weight.dtype)
-            return round_learned(self.weight, self.learned(), zero_point, *self.limits)
+            scale, zero_point = self.learned()
+            return round_learned(self.weight, scale, zero_point.to(scale.dtype), *self.limits)
         low, high = _integer_range(self.weight_bits)
         return torch.fake_quantize_per_channel_affine(
             self.weight,
@@ -110,10 +110,18 @@ class QuantizedWeight:
             quant_max=high,
         )
 
-    def learned(self) -> Tensor:
-        """The scale that is trained; ``growth`` is that of every output channel, (outputs,)."""
+    def learned(self) -> tuple[Tensor, Tensor]:
+        """Scale and zero point of the range that is trained, both (outputs,).
+
+        It follows the weight; ``growth``, (outputs,), says how far it reaches beyond that, or not.
+        """
         assert self.growth is not None
-        return self.weight_scale * self.growth.exp()
+        scale, zero_point = self.fitted()
+        return scale * self.growth.exp(), zero_point
+
+    def fitted(self) -> tuple[Tensor, Tensor]:
+        """Scale and zero point of the range that just holds the weight, both (outputs,)."""
+        return _scale_and_zero(self.weight.detach(), self.weight_bits, self.scheme)
 
     @property
     def limits(self) -> tuple[int, int]:

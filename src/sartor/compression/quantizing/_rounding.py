@@ -65,7 +65,10 @@ class _Rounding(torch.autograd.Function):
         x, rounded, scale, zero_point = ctx.saved_tensors
         shape = beside(scale, x)
         step = scale.view(shape)
-        low, high = ((limit - zero_point.view(shape)) * step for limit in ctx.limits)
+        lowest, highest = ctx.limits
+        # Up to half a step beyond its ends, numbers are rounded and not clipped.
+        low = (lowest - 0.5 - zero_point.view(shape)) * step
+        high = (highest + 0.5 - zero_point.view(shape)) * step
 
         is_inside = x.clamp(low, high) == x
         passed = torch.where(is_inside, gradient, 0.0)
