@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.compression.quantizing._quantizers import ActivationQuantizer, QuantizedWeight
+from sartor.compression.quantizing._rounding import TENTHS
 
 
 def learn_ranges(network: fx.GraphModule) -> None:
@@ -18,7 +19,7 @@ def learn_ranges(network: fx.GraphModule) -> None:
             module.growth = growths.setdefault(id(module.scale), ends)
         elif isinstance(module, QuantizedWeight):
             scale, _ = module.fitted()
-            module.growth = nn.Parameter((module.weight_scale / scale).log())
+            module.growth = nn.Parameter(TENTHS * (module.weight_scale / scale).log())
 
 
 @torch.no_grad()

@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: Of a logarithm, by which what is learned of a range is counted.
+TENTHS = 10
+
 
 def round_learned(
     x: Tensor, scale: Tensor, zero_point: Tensor, lowest: int, highest: int
@@ -30,6 +33,15 @@ def round_learned(
     limits = (lowest, highest)
     rounded: Tensor = _Rounding.apply(x, scale, zero_point, limits)  # type: ignore[no-untyped-call]
     return rounded
+
+
+def factor_of(growth: Tensor) -> Tensor:
+    """What a range is multiplied by: ``growth`` counts tenths of the logarithm.
+
+    >>> float(factor_of(torch.tensor(0.0)))
+    1.0
+    """
+    return (growth / TENTHS).exp()
 
 
 def whole(x: Tensor) -> Tensor:
