@@ -128,6 +128,16 @@ BAD_INPUT = {
         2,
         "--threads is 0; it must be at least 1",
     ),
+    "no images to repair with": lambda f, w: (
+        ["repair", str(f), "--shown", "0"],
+        2,
+        "shown is 0; it must be at least 1",
+    ),
+    "nothing to repair": lambda f, w: (
+        ["repair", str(f / "run")],
+        1,
+        r"run\.json does not exist; .* is not the folder of a run",
+    ),
     "a file instead of a run": lambda f, w: (
         ["show", str(f / "torn.safetensors")],
         1,

@@ -104,7 +104,7 @@ def test_learned_ranges_are_delivered_and_are_where_the_next_training_begins(sch
     growths = [item for name, item in trained.named_parameters() if name.endswith("growth")]
     with torch.no_grad():
         for item in growths:
-            item.uniform_(-0.4, 0.2)
+            item.uniform_(-4.0, 2.0)
         # Folded, half of the outputs turn round.
         for module in trained.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -129,7 +129,7 @@ def test_what_was_only_moved_keeps_the_range_of_its_source():
     with torch.no_grad():
         for name, item in trained.named_parameters():
             if name.endswith("growth"):
-                item.uniform_(-0.4, 0.2)
+                item.uniform_(-4.0, 2.0)
     after = scales(refold(trained))
     pairs = [(a, b) for a, b in itertools.combinations(before, 2) if before[a] == before[b]]
     assert pairs

@@ -52,7 +52,7 @@ def with_narrower_ranges(candidate, images):
     trained = unfold(candidate, (images,))
     for module in trained.modules():
         if getattr(module, "growth", None) is not None:
-            module.growth.sub_(0.3)
+            module.growth.sub_(3)
     return refold(trained)
 
 

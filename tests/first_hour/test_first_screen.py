@@ -34,7 +34,7 @@ def test_faults_and_intervals_are_in_the_verdict(run):
     report = run.result
     best = dataclasses.replace(report.best, change=Interval(-0.031, 0.004, images=300))
     report = dataclasses.replace(report, best=best, budget="params<=50%", timed=None)
-    found = verdict(report, None, (), ["the file is slower"])
+    found = verdict(report, report.networks, (), ["the file is slower"])
     assert "of the parameters left" in found.sentence
     assert "(-3.1 to +0.4)" in found.sentence
     assert found.sentence.endswith("1 fault: the file is slower")

@@ -37,8 +37,8 @@ def choose_episode(folder: Path) -> str:
 def after_pick(folder: Path) -> str:
     """What to do with an episode that was picked, in the folder that was made for it."""
     return _steps(
-        command_line("repair", folder),
         command_line("finetune", folder),
+        command_line("repair", folder),
         command_line("export", folder),
     )
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.compression.quantizing._quantizers import ActivationQuantizer, QuantizedWeight
+from sartor.compression.quantizing._rounding import TENTHS
 
 
 def learn_ranges(network: fx.GraphModule) -> None:
@@ -17,7 +18,8 @@ def learn_ranges(network: fx.GraphModule) -> None:
             ends = nn.Parameter(module.scale.new_zeros(2))
             module.growth = growths.setdefault(id(module.scale), ends)
         elif isinstance(module, QuantizedWeight):
-            module.growth = nn.Parameter(torch.zeros_like(module.weight_scale))
+            scale, _ = module.fitted()
+            module.growth = nn.Parameter(TENTHS * (module.weight_scale / scale).log())
 
 
 @torch.no_grad()
@@ -38,6 +40,6 @@ def settle_ranges(network: fx.GraphModule) -> None:
             module.zero_point = zero_point.to(torch.int32)
             module.growth = None
         elif isinstance(module, QuantizedWeight):
-            module.weight_scale = module.learned()
+            module.weight_scale, module.weight_zero_point = module.learned()
             module.growth = None
             module.weight = nn.Parameter(module.clipped(), requires_grad=False)

@@ -6,7 +6,8 @@ rounding unchanged and stop where values are clipped.
 
 While a network is trained its ranges are, too. What is learned of a range is the logarithm of the
 factor that it grows by (Jain et al. 2020): then an optimizer whose steps are about as large as its
-learning rate, such as Adam, changes coarse and fine steps alike.
+learning rate, such as Adam, changes coarse and fine ranges alike. It is counted in tenths, so that
+ranges change at a tenth of the rate: as fast as weights they are not learned, but shaken.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from torch import Tensor, nn
 
 from sartor.compression.modules import weight_of
 from sartor.compression.quantizing._ranges import SMALLEST_SCALE
-from sartor.compression.quantizing._rounding import beside, round_learned, whole
+from sartor.compression.quantizing._rounding import beside, factor_of, round_learned, whole
 from sartor.compression.quantizing._scheme import Scheme
+from sartor.compression.quantizing._weight_ranges import (
+    integer_range,
+    limits_of,
+    whole_range,
+)
 
 
 class ActivationQuantizer(nn.Module):
@@ -77,7 +83,7 @@ class ActivationQuantizer(nn.Module):
         largest = 2**self.bits - 1
         # In steps, of which there are as many as before: they become wider instead.
         steps = torch.stack([self.zero_point, largest - self.zero_point])
-        below, above = steps * self.growth.exp()
+        below, above = steps * factor_of(self.growth)
         wider = (below + above) / largest
         return self.scale * wider, whole(below / wider)
 
@@ -98,9 +104,9 @@ class QuantizedWeight:
     def rounded(self) -> Tensor:
         """The weight as the target holds it."""
         if self.growth is not None:
-            zero_point = self.weight_zero_point.to(self.weight.dtype)
-            return round_learned(self.weight, self.learned(), zero_point, *self.limits)
-        low, high = _integer_range(self.weight_bits)
+            scale, zero_point = self.learned()
+            return round_learned(self.weight, scale, zero_point.to(scale.dtype), *self.limits)
+        low, high = self._ends
         return torch.fake_quantize_per_channel_affine(
             self.weight,
             self.weight_scale,
@@ -110,18 +116,28 @@ class QuantizedWeight:
             quant_max=high,
         )
 
-    def learned(self) -> Tensor:
-        """The scale that is trained; ``growth`` is that of every output channel, (outputs,)."""
+    def learned(self) -> tuple[Tensor, Tensor]:
+        """Scale and zero point of the range that is trained, both (outputs,).
+
+        It follows the weight; ``growth``, (outputs,), says how far it reaches beyond that, or not.
+        """
         assert self.growth is not None
-        return self.weight_scale * self.growth.exp()
+        scale, zero_point = self.fitted()
+        return scale * factor_of(self.growth), zero_point
+
+    def fitted(self) -> tuple[Tensor, Tensor]:
+        """Scale and zero point of the range that just holds the weight, both (outputs,)."""
+        return whole_range(self.weight.detach(), self.weight_bits, self.scheme)
 
     @property
     def limits(self) -> tuple[int, int]:
         """Lowest and highest whole number that the scheme allows."""
-        if _is_symmetric(self.weight_bits, self.scheme):
-            largest = self.scheme.largest_weight(self.weight_bits)
-            return -largest, largest
-        return _integer_range(self.weight_bits)
+        return limits_of(self.weight_bits, self.scheme)
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        """Where whole numbers are clipped: at 8 bits ONNX knows no other ends than int8 has."""
+        return integer_range(8) if self.weight_bits == 8 else self.limits
 
     def clipped(self) -> Tensor:
         """The real weight, what is beyond its range at the ends of that."""
@@ -150,7 +166,7 @@ class QuantizedWeight:
         steps = torch.round(weight / scale)
         whole = steps + zero_point
 
-        low, high = _integer_range(self.weight_bits)
+        low, high = self._ends
         clipped = whole.clamp(low, high)
         return clipped.to(torch.int8).contiguous()
 
@@ -190,10 +206,10 @@ _PLAIN_FORM = {quantized: plain for plain, quantized in _QUANTIZED_FORM.items()}
 def with_rounded_weight(layer: nn.Module, bits: int, scheme: Scheme) -> nn.Module:
     """A layer like ``layer`` (whose tensors it shares) with its weight at ``bits``.
 
-    Ranges are per output channel.
+    Ranges are per output channel, and just hold the weight.
     """
     weight = weight_of(layer).detach()
-    scale, zero_point = _scale_and_zero(weight, bits, scheme)
+    scale, zero_point = whole_range(weight, bits, scheme)
 
     kind = _QUANTIZED_FORM[type(layer)]
     new = _as_kind(layer, kind)
@@ -241,45 +257,3 @@ def _as_kind(layer: nn.Module, kind: type[nn.Module]) -> nn.Module:
     new._parameters = dict(layer._parameters)
     new._buffers = dict(layer._buffers)
     return new
-
-
-def _integer_range(bits: int) -> tuple[int, int]:
-    """Lowest and highest signed integer of so many bits."""
-    half = 2 ** (bits - 1)
-    return -half, half - 1
-
-
-def _scale_and_zero(weight: Tensor, bits: int, scheme: Scheme) -> tuple[Tensor, Tensor]:
-    """Scale and zero point of every output channel."""
-    flat = weight.flatten(1)
-    if _is_symmetric(bits, scheme):
-        return _symmetric(flat, scheme.largest_weight(bits))
-    return _asymmetric(flat, bits)
-
-
-def _is_symmetric(bits: int, scheme: Scheme) -> bool:
-    """One bit has no number beside zero that is symmetric to another."""
-    return scheme.symmetric_weights and bits > 1
-
-
-def _symmetric(flat: Tensor, largest: int) -> tuple[Tensor, Tensor]:
-    """Scale and zero point of rows whose largest absolute value becomes ``largest``."""
-    reach = flat.abs().amax(1)
-    scale = (reach / largest).clamp_min(SMALLEST_SCALE)
-    zero_point = torch.zeros(len(flat), dtype=torch.int32, device=flat.device)
-    return scale, zero_point
-
-
-def _asymmetric(flat: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Scale and zero point of rows whose lowest and highest value get the outermost integers."""
-    # Zero lies in every range, since pruned weights must stay zero.
-    low = flat.amin(1).clamp_max(0)
-    high = flat.amax(1).clamp_min(0)
-    largest = 2**bits - 1
-    step = (high - low) / largest
-    scale = step.clamp_min(SMALLEST_SCALE)
-
-    lowest, highest = _integer_range(bits)
-    nearest = (lowest - low / scale).round()
-    zero_point = nearest.clamp(lowest, highest)
-    return scale, zero_point.to(torch.int32)

@@ -7,6 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: Of a logarithm, by which what is learned of a range is counted.
+TENTHS = 10
+
 
 def round_learned(
     x: Tensor, scale: Tensor, zero_point: Tensor, lowest: int, highest: int
@@ -30,6 +33,15 @@ def round_learned(
     limits = (lowest, highest)
     rounded: Tensor = _Rounding.apply(x, scale, zero_point, limits)  # type: ignore[no-untyped-call]
     return rounded
+
+
+def factor_of(growth: Tensor) -> Tensor:
+    """What a range is multiplied by: ``growth`` counts tenths of the logarithm.
+
+    >>> float(factor_of(torch.tensor(0.0)))
+    1.0
+    """
+    return (growth / TENTHS).exp()
 
 
 def whole(x: Tensor) -> Tensor:
@@ -65,7 +77,10 @@ class _Rounding(torch.autograd.Function):
         x, rounded, scale, zero_point = ctx.saved_tensors
         shape = beside(scale, x)
         step = scale.view(shape)
-        low, high = ((limit - zero_point.view(shape)) * step for limit in ctx.limits)
+        lowest, highest = ctx.limits
+        # Up to half a step beyond its ends, numbers are rounded and not clipped.
+        low = (lowest - 0.5 - zero_point.view(shape)) * step
+        high = (highest + 0.5 - zero_point.view(shape)) * step
 
         is_inside = x.clamp(low, high) == x
         passed = torch.where(is_inside, gradient, 0.0)
