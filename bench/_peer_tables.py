@@ -17,7 +17,7 @@ STAGES = ("pruned", "batch norms", "refitted", "repaired")
 STEPS = ("chosen", "refitted", "repaired")
 SARTOR = (
     "Prunes no channels of attention, group norms and layer norms; follows only what torch.fx "
-    "can; integers of fewer than 8 bits run nowhere here."
+    "can; its ONNX files hold 8 bits or 32."
 )
 
 
