@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -212,7 +212,8 @@ class Bench:
                 checkpoint=folder / f"{options.epochs}-epochs.checkpoint",
             )
         found.accuracy["trained"] = self.score(tuned.model)
-        return {"epochs": options.epochs, "members": tuned.members, **vars(found)}
+        recipe = asdict(options)
+        return {"recipe": recipe, "epochs": options.epochs, "members": tuned.members, **vars(found)}
 
     def export(self, candidate: fx.GraphModule, path: Path) -> Path:
         """An ONNX file for any number of images."""

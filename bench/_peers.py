@@ -80,9 +80,9 @@ TORCH_PRUNING = Peer(
     "torch-pruning",
     "_peer_torch_pruning.py",
     "Searches no widths: one ratio, or one ranking of all channels. Takes no budget: steps until "
-    "the MACs fit, latency not at all. No bits, no refit, no repair. Shortcuts that are padded "
-    "with zeros are taken for others, silently (removing a channel that was zero moves outputs by "
-    "79 %), so that channels that meet there are all kept here.",
+    "the MACs fit, latency not at all. No bits, no refit, no repair. Taylor's score needs labels. "
+    "Shortcuts that are padded with zeros are taken for others, silently (removing a channel that "
+    "was zero moves outputs by 79 %), so that channels that meet there are all kept here.",
 )
 FASTNAS = Peer(
     "nvidia-modelopt",
