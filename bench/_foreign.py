@@ -87,8 +87,14 @@ def _torchvision(name: str) -> Example:
     fixed = {"vit_b_16": 224, "maxvit_t": 224, "alexnet": 224, "vgg11": 224, "vgg16_bn": 224}
     others = {"inception_v3": 299, "swin_t": 224, "swin_v2_t": 256}
     pixels = (fixed | others).get(name, _PIXELS)
-    model = models.get_model(name, weights=None, weights_backbone=None)
+    # The backbones of segmentation networks have weights of their own.
+    nothing = {"weights_backbone": None} if _is_segmentation(name) else {}
+    model = models.get_model(name, weights=None, **nothing)
     return model, (torch.randn(1, 3, pixels, pixels),)
+
+
+def _is_segmentation(name: str) -> bool:
+    return name.startswith(("deeplab", "fcn", "lraspp"))
 
 
 def _timm(name: str) -> Example:

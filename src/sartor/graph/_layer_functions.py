@@ -16,8 +16,10 @@ from torch import Tensor, fx, nn
 
 from sartor.graph._layer_kinds import KINDS, Call, Kind
 from sartor.graph._operators import operator_name
+from sartor.graph._reshapes import plain_reshapes
 from sartor.graph._walk import Walk, needed
 
+_ATTENTION = "scaled_dot_product_attention"
 #: What a module is called whose weights have no module of their own.
 _UNNAMED = "computed"
 
@@ -26,12 +28,20 @@ _UNNAMED = "computed"
 def onto_modules(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> None:
     """Rewrite a graph of ``model``, which gets the modules that are missing."""
     rewriting = _Rewriting(model, graph, inputs)
+    plain_reshapes(graph, rewriting.value)
     for node in list(graph.nodes):
         kind = None
         if node.op in ("call_function", "call_method"):
             kind = KINDS.get(operator_name(node))
         if kind is not None:
             rewriting.rewrite(node, kind)
+        elif operator_name(node) == _ATTENTION:
+            rewriting.fix_scale(node)
+
+    # What modules have is not read by itself any more.
+    for node in reversed(list(graph.nodes)):
+        if not node.users and (node.op == "get_attr" or node in rewriting.replaced):
+            graph.erase_node(node)
 
 
 class _Rewriting:
@@ -40,6 +50,7 @@ class _Rewriting:
         self._graph = graph
         self._inputs = inputs
         self._walk: Walk | None = None
+        self.replaced: set[fx.Node] = set()
         #: Modules that were made, by name.
         self._made: dict[str, nn.Module] = {}
 
@@ -49,11 +60,11 @@ class _Rewriting:
         if call is None or not self._is_constant(call):
             return
 
-        values = {name: self._value(source) for name, source in call.tensors.items()}
+        values = {name: self.value(source) for name, source in call.tensors.items()}
         if not kind.fits(call, values):
             return
 
-        dims = self._value(call.entering).dim() if kind.needs_dims else 0
+        dims = self.value(call.entering).dim() if kind.needs_dims else 0
         module = kind.build(call, values, dims)
         if module is None:
             return
@@ -63,6 +74,16 @@ class _Rewriting:
             new = self._graph.call_module(name, (call.entering,))
         new.meta = dict(node.meta)
         kind.replace(node, new)
+        self.replaced.add(node)
+
+    def fix_scale(self, node: fx.Node) -> None:
+        """By what attention divides does not change where queries get narrower."""
+        if node.kwargs.get("scale") is not None:
+            return
+        query = node.args[0] if node.args else node.kwargs["query"]
+        assert isinstance(query, fx.Node)
+        width = self.value(query).shape[-1]
+        node.kwargs = {**node.kwargs, "scale": width**-0.5}
 
     def _is_constant(self, call: Call) -> bool:
         tensors = list(call.tensors.values())
@@ -73,7 +94,8 @@ class _Rewriting:
     def _reads_inputs(self, nodes: Sequence[fx.Node]) -> bool:
         return any(source.op == "placeholder" for source in needed(nodes))
 
-    def _value(self, node: fx.Node) -> Any:
+    def value(self, node: fx.Node) -> Any:
+        """What a node gives on the examples."""
         if self._walk is None:
             # Values are asked for here and there, so all of them are kept.
             self._walk = Walk(self._model, self._inputs, graph=self._graph, keep=True)
@@ -111,7 +133,7 @@ class _Rewriting:
 
         Empty if there is none.
         """
-        value = self._value(weight)
+        value = self.value(weight)
         for name in reversed(_callers(node)):
             module = self._model.get_submodule(name)
             if getattr(module, "weight", None) is value:

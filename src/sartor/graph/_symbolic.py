@@ -13,6 +13,7 @@ from sartor.errors import TraceError
 from sartor.graph._exported import exported
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layer_functions import onto_modules
+from sartor.graph._operators import Effect, module_effect
 from sartor.graph._outputs import differ, tensors_in
 from sartor.graph._prepare import traceable_copy
 from sartor.graph._places import SizeError, place_of
@@ -29,18 +30,41 @@ def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     where that cannot follow the forward pass.
     """
     problems: list[Exception] = []
+    whole: fx.GraphModule | None = None
     for make_graph in _FRONT_ENDS:
         # A new one, for what does not run is taken out of it.
         duplicate = traceable_copy(model)
         try:
-            return _proved(duplicate, inputs, make_graph)
+            found = _proved(duplicate, inputs, make_graph)
         except _Failed as error:
             problems.append(error)
-        if _is_final(problems[-1]):
-            break
+            if _is_final(error):
+                break
+            continue
 
+        if not _holds_wholes(found):
+            return found
+        whole = whole or found
+
+    if whole is not None:
+        return whole
     said = _most_telling(problems)
     raise TraceError(f"{type(model).__name__} cannot be traced: {said}") from said.__cause__
+
+
+def _holds_wholes(module: fx.GraphModule) -> bool:
+    """Whether modules are called that are made of others, such as torch's transformers.
+
+    `torch.fx` does not look into what torch.nn has, `torch.export` does.
+    """
+    for node in module.graph.nodes:
+        if node.op != "call_module":
+            continue
+        called = module.get_submodule(str(node.target))
+        is_made_of_others = next(called.children(), None) is not None
+        if is_made_of_others and module_effect(called) is Effect.UNKNOWN:
+            return True
+    return False
 
 
 class _Failed(Exception):
@@ -54,7 +78,10 @@ _FrontEnd = Callable[[nn.Module, Sequence[Tensor]], fx.Graph]
 def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -> fx.GraphModule:
     """A network of the graph that one front end makes; it gives what the model gives."""
     # Before the graph is made, which takes what does not run out of the copy.
-    proofs = _proofs(model, inputs)
+    proofs = [_beside(model, inputs)]
+    if make_graph is not _by_fx:
+        # Which takes a batch of two for all batches, if the forward pass does.
+        proofs.append(_alone(model, inputs))
     graph = make_graph(model, inputs)
     module = _ordinary(model, graph, inputs)
 
@@ -130,11 +157,6 @@ def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx
     """A network of a graph, without operators that change their inputs or are of no use."""
     without_in_place(model, graph)
     onto_modules(model, graph, inputs)
-    for node in graph.nodes:
-        # Fails on channels-last tensors; reshape is the same otherwise.
-        if node.op == "call_method" and node.target == "view":
-            node.target = "reshape"
-
     module = fx.GraphModule(model, graph)
 
     # What does not run, such as a head for training, is neither counted nor decided on.
@@ -161,34 +183,38 @@ def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
 _Proof = tuple[tuple[Tensor, ...], Any]
 
 
-def _proofs(model: nn.Module, inputs: Sequence[Tensor]) -> list[_Proof]:
+def _beside(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
     """Inputs on which a trace must give what the network gives, and what that is.
 
     The example, and random numbers beside it in a batch of two; the example alone where the
     network takes only that.
     """
-    alone = tuple(inputs)
+    generator = torch.Generator().manual_seed(0)
+    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
+
+    # NaN on the random numbers proves nothing, and says nothing against the network.
     try:
-        expected = _run(model, alone)
+        expected = _run(model, beside)
+    except Exception:
+        expected = None
+    if expected is not None and _finite(expected):
+        return beside, expected
+    return _alone(model, inputs)
+
+
+def _alone(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
+    """The example, and what the network gives for it."""
+    try:
+        expected = _run(model, inputs)
     except Exception as error:
         raise failed(model, inputs, error) from error
+
     if not _finite(expected):
         raise TraceError(
             f"{type(model).__name__} cannot be traced: it gives NaN or infinity on the example "
             f"inputs of shape {_shapes(inputs)}"
         )
-    proofs = [(alone, expected)]
-
-    # NaN on the random numbers proves nothing, and says nothing against the network.
-    generator = torch.Generator().manual_seed(0)
-    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
-    try:
-        expected = _run(model, beside)
-    except Exception:
-        return proofs
-    if _finite(expected):
-        proofs.append((beside, expected))
-    return proofs
+    return tuple(inputs), expected
 
 
 def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:
