@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from sartor.graph._constants import fold_constants
 from sartor.graph._layer_kinds import KINDS, Call, Kind
 from sartor.graph._operators import operator_name
 from sartor.graph._reshapes import plain_reshapes
@@ -29,6 +30,7 @@ def onto_modules(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) ->
     """Rewrite a graph of ``model``, which gets the modules that are missing."""
     rewriting = _Rewriting(model, graph, inputs)
     plain_reshapes(graph, rewriting.value)
+    fold_constants(model, graph, rewriting.value)
     for node in list(graph.nodes):
         kind = None
         if node.op in ("call_function", "call_method"):

@@ -217,6 +217,30 @@ class _GroupNorm(Kind):
         return with_weights(module, values)
 
 
+class _Embedding(Kind):
+    """As torch has it; `torch.nn.functional` has the indices first."""
+
+    arguments = ("weight", "input", "padding_idx")
+    tensors = ("weight",)
+
+    def names(self, node: fx.Node) -> tuple[str, ...]:
+        if node.target is F.embedding:
+            return ("input", "weight", "padding_idx", "max_norm")
+        return self.arguments
+
+    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
+        # Rows that are longer are shortened where they lie.
+        return call.settings.get("max_norm") is None
+
+    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
+        words, width = values["weight"].shape
+        padding = call.settings.get("padding_idx")
+        if padding is not None and padding < 0:
+            padding = None
+        module = nn.Embedding(words, width, padding_idx=padding, device="meta")
+        return with_weights(module, values)
+
+
 def _per_axis(size: Any) -> Any:
     return tuple(size) if isinstance(size, (tuple, list)) else size
 
@@ -231,6 +255,7 @@ KINDS: dict[str, Kind] = {
     "conv1d": _Convolution(),
     "conv2d": _Convolution(),
     "conv3d": _Convolution(),
+    "embedding": _Embedding(),
     "batch_norm": _BatchNorm(),
     "_native_batch_norm_legit_no_training": _BatchNormInParts(),
     "layer_norm": _LayerNorm(),

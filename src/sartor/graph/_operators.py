@@ -42,6 +42,8 @@ class Effect(Enum):
     ATTEND = auto()
     #: Gives no tensor.
     SIZE = auto()
+    #: Makes a tensor of given sizes, whatever the values of its input.
+    MAKE = auto()
     #: Keeps its inputs whole and costs no MACs by convention (sorting).
     FREE = auto()
     #: Anything else: keeps its inputs whole, and its cost is not known.
@@ -80,7 +82,7 @@ _FUNCTIONS = {
         cat concat stack chunk split split_with_sizes tensor_split unbind
         getitem narrow select index_select gather take take_along_dim
         expand expand_as repeat repeat_interleave tile
-        pad constant_pad_nd roll flip select_scatter slice_scatter
+        pad constant_pad_nd roll flip select_scatter slice_scatter meshgrid
         pixel_shuffle pixel_unshuffle channel_shuffle
     """,
     Effect.SIZE: """
@@ -92,8 +94,8 @@ _FUNCTIONS = {
     Effect.ATTEND: "scaled_dot_product_attention",
     Effect.FREE: """
         layer_norm group_norm glu argmax argmin argsort sort topk
-        new_zeros new_ones new_full
     """,
+    Effect.MAKE: "new_zeros new_ones new_full new_empty new_tensor",
 }
 
 #: Classes of ``torch.nn``, by name.
@@ -154,7 +156,7 @@ class Operators(Registry[Effect]):
     >>> operators.effect(Swish)
     <Effect.POINTWISE: 4>
     >>> operators.effect("conv_transpose2d")
-    <Effect.UNKNOWN: 13>
+    <Effect.UNKNOWN: 14>
     """
 
     def register(self, name: str | Callable[..., Any], member: Effect | str) -> None:

@@ -74,7 +74,8 @@ def _label(labelling: Labelling, node: fx.Node, value: Any) -> None:
         effect = labelling.effect(node)
 
     # A size is the same for all inputs of a shape, so what is made of it counts as constant.
-    if _reads_inputs(labelling, node) and effect is not Effect.SIZE:
+    of_shapes = effect in (Effect.SIZE, Effect.MAKE)
+    if _reads_inputs(labelling, node) and not of_shapes:
         labelling.depends_on_inputs.add(node)
 
     labelling.twins[node] = _twin(labelling, node, value, effect)
@@ -98,7 +99,7 @@ def _twin(labelling: Labelling, node: fx.Node, value: Any, effect: Effect) -> An
     if effect is Effect.SIZE:
         source = node.all_input_nodes[0]
         return labelling.pinned_like(value, f"part of what {source} gives")
-    if not _carries(labelling, node, effect):
+    if effect is Effect.MAKE or not _carries(labelling, node, effect):
         return labelling.neutral_like(value)
 
     handler = _HANDLERS.get(effect)

@@ -44,7 +44,7 @@ class Rigid:
 
 
 def find_rigid(
-    labelled: Labelling, unit_of: UnitOf, groups: Sequence[IntArray], trials: int = 3
+    labelled: Labelling, unit_of: UnitOf, groups: Sequence[IntArray], trials: int = 4
 ) -> Rigid:
     """Nodes that cannot follow narrower tensors, found by trying random prunings of all groups."""
     found = Rigid()
@@ -136,11 +136,15 @@ def _thirds(groups: Sequence[IntArray], _: np.random.Generator) -> list[int]:
 
 
 def _different_shares(groups: Sequence[IntArray], rng: np.random.Generator) -> list[int]:
-    """What is right for equal widths only is found out."""
+    """From few to many, in random order: what is right for equal widths only is found out."""
+    order = rng.permutation(len(groups))
+    shares = (order + 0.5) / len(groups)
+
     counts = []
-    for group in groups:
+    for share, group in zip(shares, groups, strict=True):
         most = len(group) - 1
-        counts.append(int(rng.integers(min(1, most), most + 1)))
+        count = round(share * most)
+        counts.append(max(count, min(1, most)))
     return counts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from sartor.errors import TraceError
 from sartor.graph._exported import exported
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layer_functions import onto_modules
-from sartor.graph._operators import Effect, module_effect
+from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
 from sartor.graph._outputs import differ, tensors_in
 from sartor.graph._prepare import traceable_copy
 from sartor.graph._places import SizeError, place_of
@@ -53,16 +54,23 @@ def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
 
 
 def _holds_wholes(module: fx.GraphModule) -> bool:
-    """Whether modules are called that are made of others, such as torch's transformers.
+    """Whether something is called that is made of other operators, and not known as a whole.
 
-    `torch.fx` does not look into what torch.nn has, `torch.export` does.
+    `torch.fx` looks neither into what torch.nn has, such as torch's transformers, nor into
+    functions that a library wraps; `torch.export` does.
     """
     for node in module.graph.nodes:
-        if node.op != "call_module":
+        if node.op == "call_module":
+            called = module.get_submodule(str(node.target))
+            is_made_of_others = next(called.children(), None) is not None
+            is_unknown = module_effect(called) is Effect.UNKNOWN
+        elif node.op == "call_function":
+            name = operator_name(node)
+            is_made_of_others = "." in name and not dataclasses.is_dataclass(node.target)
+            is_unknown = function_effect(name) is Effect.UNKNOWN
+        else:
             continue
-        called = module.get_submodule(str(node.target))
-        is_made_of_others = next(called.children(), None) is not None
-        if is_made_of_others and module_effect(called) is Effect.UNKNOWN:
+        if is_made_of_others and is_unknown:
             return True
     return False
 

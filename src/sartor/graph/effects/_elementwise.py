@@ -9,7 +9,12 @@ from torch import Tensor, fx
 
 from sartor.graph._labelling import Labelling
 from sartor.graph._labels import is_neutral, spread, tied_along, varying_axes
+from sartor.graph._operators import operator_name
 from sartor.graph._twins import combine, pin_twins
+from sartor.graph._values import tensors_within
+
+#: What takes nothing but the type of other tensors than the first.
+_OF_THE_FIRST = frozenset(["type_as", "to"])
 
 
 def pointwise(labelled: Labelling, node: fx.Node, value: Any) -> Any:
@@ -17,17 +22,27 @@ def pointwise(labelled: Labelling, node: fx.Node, value: Any) -> Any:
 
     A tensor without channels, such as a parameter, takes over those that it meets.
     """
-    carriers = labelled.carriers(node)
-    shapes = [twin.shape for twin in carriers]
-    if not isinstance(value, Tensor) or torch.broadcast_shapes(*shapes) != value.shape:
+    sources = node.all_input_nodes
+    if operator_name(node) in _OF_THE_FIRST:
+        sources = sources[:1]
+    carriers = tensors_within([labelled.carrier(source) for source in sources])
+    if not isinstance(value, Tensor) or not _are_broadcast(carriers, value.shape):
         return labelled.give_up(node, value)
 
     result = combine(labelled.labels, carriers, value.shape)
-    for source in node.all_input_nodes:
+    for source in sources:
         twin = labelled.twins[source]
         if isinstance(twin, Tensor) and is_neutral(twin):
             _adopt(labelled, node, source, result)
     return result
+
+
+def _are_broadcast(twins: list[Tensor], shape: torch.Size) -> bool:
+    """Whether a shape is what twins give that are combined element by element."""
+    try:
+        return torch.broadcast_shapes(*(twin.shape for twin in twins)) == shape
+    except RuntimeError:
+        return False
 
 
 def _adopt(labelled: Labelling, node: fx.Node, source: fx.Node, result: Tensor) -> None:
