@@ -111,7 +111,7 @@ def along(labels: Labels, twin: Tensor, dim: int) -> IntArray | None:
     rows = _rows(labels, twin, axis)
 
     # Padding is 0, below every label.
-    label = rows.max(1, keepdims=True)
+    label = rows.max(1, keepdims=True, initial=NEUTRAL)
     agrees = (rows == label) | (rows == NEUTRAL)
     if not agrees.all():
         return None
@@ -157,7 +157,8 @@ def is_neutral(twin: Tensor) -> bool:
 def _rows(labels: Labels, twin: Tensor, axis: int) -> IntArray:
     """What stands for the labels of each index of an axis, (size of the axis, elements)."""
     short = compact(twin, keep=axis)
-    rows = short.movedim(axis, 0).reshape(short.shape[axis], -1)
+    others = short.numel() // max(1, short.shape[axis])
+    rows = short.movedim(axis, 0).reshape(short.shape[axis], others)
     return labels.roots(rows.numpy().astype(np.int64))
 
 

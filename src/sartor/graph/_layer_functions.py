@@ -71,7 +71,7 @@ class _Rewriting:
         if module is None:
             return
 
-        name = self._place(node, call, module)
+        name = self._place(node, call, kind, module)
         with self._graph.inserting_before(node):
             new = self._graph.call_module(name, (call.entering,))
         new.meta = dict(node.meta)
@@ -103,9 +103,9 @@ class _Rewriting:
             self._walk = Walk(self._model, self._inputs, graph=self._graph, keep=True)
         return self._walk.value(node)
 
-    def _place(self, node: fx.Node, call: Call, module: nn.Module) -> str:
+    def _place(self, node: fx.Node, call: Call, kind: Kind, module: nn.Module) -> str:
         """Name of a module that does what ``module`` does; it is put there if there is none."""
-        name, is_its_own = self._name(node, call)
+        name, is_its_own = self._name(node, call, kind)
         if is_its_own:
             existing = self._model.get_submodule(name)
             if _does_the_same(existing, module):
@@ -116,15 +116,17 @@ class _Rewriting:
 
         return self._beside(name, module)
 
-    def _name(self, node: fx.Node, call: Call) -> tuple[str, bool]:
+    def _name(self, node: fx.Node, call: Call, kind: Kind) -> tuple[str, bool]:
         """Name of the module whose weights these are, and whether it can be replaced."""
         weight = call.tensors.get("weight")
-        if weight is not None and weight.op == "get_attr":
+        if kind.keeps_weights and weight is not None and weight.op == "get_attr":
             owner, _, leaf = str(weight.target).rpartition(".")
             owner = self._caller_with(node, weight) or owner
             if leaf == "weight" and owner and self._is_only_held(owner):
                 return owner, True
-            stem = leaf.removesuffix("weight").removesuffix("_") or _UNNAMED
+            stem = leaf.removesuffix("_weight") if leaf != "weight" else _UNNAMED
+            if stem == leaf:
+                stem = f"{leaf}_layer"
             return f"{owner}.{stem}".removeprefix("."), False
 
         *_, caller = ["", *_callers(node)]

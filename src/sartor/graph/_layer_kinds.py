@@ -33,11 +33,13 @@ class Kind(ABC):
         arguments: Names of its positional arguments, in order; ``input`` is what it works on.
         tensors: Those of them that are weights.
         needs_dims: Whether it depends on the number of axes which module does the same.
+        keeps_weights: Whether the module has the weights just as they are given.
     """
 
     arguments: tuple[str, ...]
     tensors: tuple[str, ...] = ("weight", "bias")
     needs_dims = False
+    keeps_weights = True
 
     def read(self, node: fx.Node) -> Call | None:
         """The arguments of a node; None where it has no input or weights that are computed."""
@@ -92,6 +94,21 @@ class _Linear(Kind):
         outputs, inputs = values["weight"].shape
         module = nn.Linear(inputs, outputs, bias="bias" in values, device="meta")
         return with_weights(module, values)
+
+
+class _LinearOfColumns(_Linear):
+    """``addmm``, whose weight has a column for each output."""
+
+    arguments = ("bias", "input", "weight")
+    keeps_weights = False
+
+    def read(self, node: fx.Node) -> Call | None:
+        is_plain = node.kwargs.get("beta", 1) == 1 == node.kwargs.get("alpha", 1)
+        return super().read(node) if is_plain else None
+
+    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
+        turned = values["weight"].t().contiguous()
+        return super().build(call, {**values, "weight": turned}, dims)
 
 
 class _Convolution(Kind):
@@ -252,6 +269,7 @@ def _padding(size: Any) -> Any:
 #: By the names of functions.
 KINDS: dict[str, Kind] = {
     "linear": _Linear(),
+    "addmm": _LinearOfColumns(),
     "conv1d": _Convolution(),
     "conv2d": _Convolution(),
     "conv3d": _Convolution(),

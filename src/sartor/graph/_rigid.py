@@ -95,7 +95,7 @@ def channel_axis(twin: Tensor, unit_of: UnitOf) -> tuple[int, IntArray] | None:
             candidates[dim] = units
 
     for dim, units in candidates.items():
-        if (units != units[0]).any():
+        if (units != units[:1]).any():
             return dim, units
 
     if 1 in candidates:
@@ -107,9 +107,10 @@ def _units_along(twin: Tensor, dim: int, unit_of: UnitOf) -> IntArray | None:
     """Unit of each index of an axis; None if units vary along others too."""
     labels = compact(twin, keep=dim).numpy().astype(np.int64)
     units = np.where(labels == NEUTRAL, _ANY, unit_of(labels))
-    rows = np.moveaxis(units, dim, 0).reshape(labels.shape[dim], -1)
+    others = units.size // max(1, labels.shape[dim])
+    rows = np.moveaxis(units, dim, 0).reshape(labels.shape[dim], others)
 
-    unit = rows.max(1, keepdims=True)
+    unit = rows.max(1, keepdims=True, initial=_ANY)
     agrees = (rows == unit) | (rows == _ANY)
     if not agrees.all():
         return None

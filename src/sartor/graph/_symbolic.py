@@ -113,6 +113,8 @@ def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -
 
 def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
     """Operators in the order in which the forward pass calls them."""
+    if _takes_any_arguments(model):
+        raise _Failed("torch.fx cannot follow a forward pass that takes *args or **kwargs")
     tracer = SizeTracer(inputs)
     defaults = _defaults(model, len(inputs))
     problem: Exception | None = None
@@ -155,14 +157,17 @@ def _is_final(problem: Exception) -> bool:
 
 def _most_telling(problems: Sequence[Exception]) -> Exception:
     """What names the line of the forward pass, if there is such a problem."""
-    for problem in problems:
-        if isinstance(problem.__cause__, SizeError):
-            return problem
-    return problems[-1]
+    questions = [problem for problem in problems if isinstance(problem.__cause__, SizeError)]
+    of_values = [problem for problem in questions if _is_final(problem)]
+    return [*of_values, *questions, problems[-1]][0]
 
 
 def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """A network of a graph, without operators that change their inputs or are of no use."""
+    for node in list(graph.nodes):
+        # A check of one's own computes nothing, and would end the run of a narrower network.
+        if node.target is torch._assert:
+            graph.erase_node(node)
     without_in_place(model, graph)
     onto_modules(model, graph, inputs)
     module = fx.GraphModule(model, graph)
@@ -172,6 +177,12 @@ def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx
     module.delete_all_unused_submodules()
     module.recompile()
     return module
+
+
+def _takes_any_arguments(model: nn.Module) -> bool:
+    parameters = inspect.signature(model.forward).parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    return not kinds.isdisjoint({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
 
 def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
