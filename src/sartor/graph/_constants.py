@@ -14,9 +14,7 @@ from sartor.graph._operators import OPERATORS, Effect, operator_name
 _FACTORIES = frozenset([torch.arange, torch.full, torch.linspace, torch.ones, torch.zeros])
 
 
-def fold_constants(
-    model: nn.Module, graph: fx.Graph, value_of: Callable[[fx.Node], Any]
-) -> None:
+def fold_constants(model: nn.Module, graph: fx.Graph, value_of: Callable[[fx.Node], Any]) -> None:
     """Put buffers in the place of what does not depend on inputs, parameters and statistics.
 
     Such as the mask of windows that were shifted. The buffers are no part of what is saved.

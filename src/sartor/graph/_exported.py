@@ -46,9 +46,9 @@ def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) ->
 
 def _program(model: nn.Module, inputs: Sequence[Tensor]) -> ExportedProgram:
     examples = tuple(torch.cat([item] * _BATCH) for item in inputs)
-    open_batch = ShapesCollection()
+    open_batch: Any = ShapesCollection()
     for item in examples:
-        open_batch[item] = {0: Dim.AUTO}  # type: ignore[index]
+        open_batch[item] = {0: Dim.AUTO}
 
     questions = Questions()
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
@@ -43,15 +43,15 @@ class Kind(ABC):
 
     def read(self, node: fx.Node) -> Call | None:
         """The arguments of a node; None where it has no input or weights that are computed."""
-        given = dict(zip(self.names(node), node.args, strict=False)) | dict(node.kwargs)
+        given: dict[str, Any] = dict(zip(self.names(node), node.args, strict=False))
+        given |= node.kwargs
         entering = given.pop("input", None)
         tensors = {name: given.pop(name, None) for name in self.tensors}
         present = {name: value for name, value in tensors.items() if value is not None}
-        if not isinstance(entering, fx.Node):
-            return None
-        if not all(isinstance(value, fx.Node) for value in present.values()):
-            return None
-        if any(isinstance(value, fx.Node) for value in given.values()):
+
+        read = [entering, *present.values()]
+        computed = [value for value in given.values() if isinstance(value, fx.Node)]
+        if computed or not all(isinstance(value, fx.Node) for value in read):
             return None
         return Call(entering, present, given)
 
@@ -78,9 +78,9 @@ def with_weights(module: nn.Module, values: Mapping[str, Tensor]) -> nn.Module:
         if name in module._buffers:
             module._buffers[name] = value
             continue
-        is_its_own = isinstance(value, nn.Parameter)
-        held = value if is_its_own else nn.Parameter(value.clone(), requires_grad=False)
-        module.register_parameter(name, held)
+        if not isinstance(value, nn.Parameter):
+            value = nn.Parameter(value.clone(), requires_grad=False)
+        module.register_parameter(name, cast("nn.Parameter", value))
     return module.eval()
 
 
@@ -120,7 +120,7 @@ class _Convolution(Kind):
         settings = dict(call.settings)
         groups = settings.get("groups", 1)
         outputs, inputs, *kernel = weight.shape
-        kind = self._classes[len(kernel) - 1]
+        kind: Any = self._classes[len(kernel) - 1]
         module = kind(
             inputs * groups,
             outputs,
@@ -138,7 +138,7 @@ class _Convolution(Kind):
 class _BatchNorm(Kind):
     """As torch has it; `torch.nn.functional` has another order."""
 
-    arguments = (
+    arguments: tuple[str, ...] = (
         "input",
         "weight",
         "bias",

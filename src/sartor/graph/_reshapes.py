@@ -35,9 +35,7 @@ def _is_shape(given: tuple[Any, ...]) -> bool:
     return all(isinstance(size, (int, fx.Node)) for size in sizes)
 
 
-def _rewrite_unflatten(
-    graph: fx.Graph, node: fx.Node, value_of: Callable[[fx.Node], Any]
-) -> None:
+def _rewrite_unflatten(graph: fx.Graph, node: fx.Node, value_of: Callable[[fx.Node], Any]) -> None:
     source, dim, sizes = node.args
     if not isinstance(source, fx.Node) or not isinstance(dim, int):
         return

@@ -152,9 +152,7 @@ def _different_shares(groups: Sequence[IntArray], rng: np.random.Generator) -> l
 class _NarrowTrial:
     """One walk over the labels of a network from which random units were removed."""
 
-    def __init__(
-        self, labelled: Labelling, unit_of: UnitOf, kept: BoolArray, found: Rigid
-    ) -> None:
+    def __init__(self, labelled: Labelling, unit_of: UnitOf, kept: BoolArray, found: Rigid) -> None:
         self.labelled = labelled
         self.unit_of = unit_of
         self.kept = kept
@@ -274,8 +272,7 @@ class _NarrowTrial:
 
         full = self.labelled.twins[node].shape
         counts = [
-            None if now == before else now
-            for now, before in zip(expected.shape, full, strict=True)
+            None if now == before else now for now, before in zip(expected.shape, full, strict=True)
         ]
         given = [self.values[size] for size in sizes if isinstance(size, fx.Node)]
         module = Resize.of(node, sizes).to_counts(counts)

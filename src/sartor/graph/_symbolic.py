@@ -16,8 +16,8 @@ from sartor.graph._inplace import without_in_place
 from sartor.graph._layer_functions import onto_modules
 from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
 from sartor.graph._outputs import differ, tensors_in
-from sartor.graph._prepare import traceable_copy
 from sartor.graph._places import SizeError, place_of
+from sartor.graph._prepare import traceable_copy
 from sartor.graph._tracer import SizeTracer
 
 #: Largest difference between a network and its trace, relative to the largest output.
@@ -37,7 +37,7 @@ def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
         duplicate = traceable_copy(model)
         try:
             found = _proved(duplicate, inputs, make_graph)
-        except _Failed as error:
+        except _FrontEndError as error:
             problems.append(error)
             if _is_final(error):
                 break
@@ -75,7 +75,7 @@ def _holds_wholes(module: fx.GraphModule) -> bool:
     return False
 
 
-class _Failed(Exception):
+class _FrontEndError(Exception):
     """A way of tracing cannot do it, for the reason that its cause and its words give."""
 
 
@@ -98,13 +98,13 @@ def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -
             actual = _run(module, given)
             different = differ(actual, expected, _TOLERANCE)
         except Exception as error:
-            raise _Failed(
+            raise _FrontEndError(
                 f"its trace fails where the network does not, on inputs of shape "
                 f"{_shapes(given)}: {_in_words(error)}"
             ) from error
 
         if different:
-            raise _Failed(
+            raise _FrontEndError(
                 "its trace computes something else than the network; "
                 "an in-place operator on a part of a tensor is a usual cause"
             )
@@ -114,7 +114,7 @@ def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -
 def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
     """Operators in the order in which the forward pass calls them."""
     if _takes_any_arguments(model):
-        raise _Failed("torch.fx cannot follow a forward pass that takes *args or **kwargs")
+        raise _FrontEndError("torch.fx cannot follow a forward pass that takes *args or **kwargs")
     tracer = SizeTracer(inputs)
     defaults = _defaults(model, len(inputs))
     problem: Exception | None = None
@@ -125,9 +125,9 @@ def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
 
     # A refusal first: the forward pass may have caught it, and failed of something else.
     if tracer.refusal is not None:
-        raise _Failed(str(tracer.refusal)) from tracer.refusal
+        raise _FrontEndError(str(tracer.refusal)) from tracer.refusal
     if problem is not None:
-        raise _Failed(_in_words(problem) + place_of(problem)) from problem
+        raise _FrontEndError(_in_words(problem) + place_of(problem)) from problem
     return graph
 
 
@@ -143,7 +143,7 @@ def _exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -
     try:
         return exported(model, inputs, functional=functional)
     except Exception as error:  # torch.export raises many kinds, and so may a forward pass
-        raise _Failed(_in_words(error) + place_of(error)) from error
+        raise _FrontEndError(_in_words(error) + place_of(error)) from error
 
 
 #: Ways to trace a network, in the order in which they are tried.

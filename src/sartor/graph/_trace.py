@@ -98,9 +98,7 @@ def _first_of_batch(item: Any) -> Tensor:
     )
 
 
-def _followed(
-    model: nn.Module, module: fx.GraphModule, inputs: Sequence[Tensor]
-) -> Labelling:
+def _followed(model: nn.Module, module: fx.GraphModule, inputs: Sequence[Tensor]) -> Labelling:
     try:
         return labelled(module, *inputs)
     except Exception as error:  # what a forward pass does may fail on a batch of one

@@ -34,8 +34,8 @@ def product(labelled: Labelling, node: fx.Node, value: Any) -> Any:
         return labelled.give_up(node, value)
 
     if any(free):
-        dim = -2 if free[0] else -1
-        return _pass_on(labelled, node, value, left if free[0] else right, dim, macs)
+        passing = (left, -2) if free[0] else (right, -1)
+        return _pass_on(labelled, node, value, passing, macs)
     if is_neutral(left) and is_neutral(right):
         labelled.products.append(ProductCall(node, _NONE, macs))
         return labelled.neutral_like(value)
@@ -46,27 +46,25 @@ def attend(labelled: Labelling, node: fx.Node, value: Any) -> Any:
     """Scaled dot product attention; all heads lose the same positions of their widths."""
     arguments = [*node.args, *(node.kwargs.get(name) for name in ("query", "key", "value"))]
     sources = [item for item in arguments if isinstance(item, fx.Node)][:3]
-    query, key, values = (labelled.twins[source] for source in sources)
-    if labelled.values[sources[0]].dim() < 3:
+    query, key, values = (_tied(labelled, labelled.twins[source]) for source in sources)
+    if value.dim() < 3 or not all(_along_last(labelled, twin) for twin in (query, key, values)):
         return labelled.give_up(node, value)
-
-    for twin in (query, key, values):
-        if not {-1 % twin.dim()} >= set(varying_axes(labelled.labels, _tied(labelled, twin))):
-            return labelled.give_up(node, value)
-
-    *_, length, _ = labelled.values[sources[0]].shape
-    *_, read, width = labelled.values[sources[1]].shape
-    heads = value.numel() // (length * value.shape[-1])
-    pairs = float(heads * length * read)
 
     channels = tied_along(labelled.labels, query, -1)
     others = tied_along(labelled.labels, key, -1)
-    if channels is None or others is None:
+    if channels is None or others is None or bool(channels.any()) != bool(others.any()):
         return labelled.give_up(node, value)
-    if bool(channels.any()) != bool(others.any()):
-        return labelled.give_up(node, value)
+
+    # Of every query with every key, in all heads.
+    *_, read, _ = labelled.values[sources[1]].shape
+    pairs = value.numel() // value.shape[-1] * read
     _sum_over(labelled, node, channels, others, pairs)
-    return _pass_on(labelled, node, value, values, -1, pairs * value.shape[-1])
+    return _pass_on(labelled, node, value, (values, -1), pairs * value.shape[-1])
+
+
+def _along_last(labelled: Labelling, twin: Tensor) -> bool:
+    """Whether channels vary along no other axis than the last."""
+    return set(varying_axes(labelled.labels, twin)) <= {twin.dim() - 1}
 
 
 def _tied(labelled: Labelling, twin: Tensor) -> Tensor:
@@ -100,9 +98,10 @@ def _sum_over(
 
 
 def _pass_on(
-    labelled: Labelling, node: fx.Node, value: Tensor, twin: Tensor, dim: int, macs: float
+    labelled: Labelling, node: fx.Node, value: Tensor, passing: tuple[Tensor, int], macs: float
 ) -> Any:
-    """Values: each is a sum of values of one channel."""
+    """Values: each is a sum of values of one channel, along an axis of one of the two."""
+    twin, dim = passing
     channels = tied_along(labelled.labels, twin, dim)
     if channels is None:
         return labelled.give_up(node, value)
