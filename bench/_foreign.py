@@ -29,8 +29,9 @@ FAMILIES: dict[str, str] = {
         squeezenet1_0 squeezenet1_1 swin_t swin_v2_t vgg11 vgg16_bn vit_b_16 wide_resnet50_2
     """,
     "timm": """
-        beit_base_patch16_224 botnet26t_256 cait_xxs24_224 caformer_s18 coat_tiny coatnet_nano_rw_224
-        convformer_s18 convit_tiny convmixer_768_32 convnext_atto convnextv2_atto crossvit_9_240
+        beit_base_patch16_224 botnet26t_256 cait_xxs24_224 caformer_s18 coat_tiny
+        coatnet_nano_rw_224 convformer_s18 convit_tiny convmixer_768_32 convnext_atto
+        convnextv2_atto crossvit_9_240
         cs3darknet_s cspdarknet53 cspresnet50 darknet53 davit_tiny deit_tiny_patch16_224
         deit3_small_patch16_224 densenet121 dla34 dpn68 eca_nfnet_l0 edgenext_xx_small
         efficientformer_l1 efficientformerv2_s0 efficientnet_b0 efficientnetv2_rw_t
@@ -61,10 +62,24 @@ FAMILIES: dict[str, str] = {
 }
 
 #: What texts are read by; all others of transformers read images.
-_TEXT = """
-    albert bert deberta-v2 distilbert electra gpt2 llama mobilebert modernbert mpnet roberta
-    squeezebert t5 xlm-roberta
-""".split()
+_TEXT = frozenset(
+    [
+        "albert",
+        "bert",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "gpt2",
+        "llama",
+        "mobilebert",
+        "modernbert",
+        "mpnet",
+        "roberta",
+        "squeezebert",
+        "t5",
+        "xlm-roberta",
+    ]
+)
 
 
 def names() -> list[str]:
@@ -87,8 +102,14 @@ def _torchvision(name: str) -> Example:
     fixed = {"vit_b_16": 224, "maxvit_t": 224, "alexnet": 224, "vgg11": 224, "vgg16_bn": 224}
     others = {"inception_v3": 299, "swin_t": 224, "swin_v2_t": 256}
     pixels = (fixed | others).get(name, _PIXELS)
-    model = models.get_model(name, weights=None, weights_backbone=None)
+    # The backbones of segmentation networks have weights of their own.
+    nothing = {"weights_backbone": None} if _is_segmentation(name) else {}
+    model = models.get_model(name, weights=None, **nothing)
     return model, (torch.randn(1, 3, pixels, pixels),)
+
+
+def _is_segmentation(name: str) -> bool:
+    return name.startswith(("deeplab", "fcn", "lraspp"))
 
 
 def _timm(name: str) -> Example:

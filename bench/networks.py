@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from _common import print_header, print_row
@@ -189,9 +190,9 @@ def _depth(network: Network, inputs: tuple[Tensor, ...]) -> dict[str, Any]:
 @torch.no_grad()
 def _true_macs(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     counter = FlopCounterMode(display=False)
-    # The fast path of attention is not counted.
+    # Fused kernels are not counted.
     torch.backends.mha.set_fastpath_enabled(False)
-    with counter:
+    with counter, sdpa_kernel(SDPBackend.MATH):
         module(*inputs)
     return max(1, counter.get_total_flops() // 2)
 

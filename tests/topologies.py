@@ -215,7 +215,7 @@ class SharedLayerOwnNorms(nn.Module):
 
 
 class Attention(nn.Module):
-    """Matrix products of activations are not pruned through; the layers around them still are."""
+    """Queries and keys meet in a matrix product, and weigh tokens in another."""
 
     def __init__(self):
         super().__init__()
@@ -246,6 +246,17 @@ class GroupNormalized(nn.Module):
 
     def forward(self, x):
         return self.head(F.relu(self.b(F.relu(self.n(self.a(x))))).mean((2, 3)))
+
+
+class Sorted(nn.Module):
+    """Orders channels by their values: they are kept whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.head = nn.Conv2d(3, 8, 3), nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.a(x).mean((2, 3)).sort(1)[0])
 
 
 class PixelShuffle(nn.Module):
@@ -319,6 +330,7 @@ ALL = [
     SharedLayerOwnNorms,
     Attention,
     GroupNormalized,
+    Sorted,
     PixelShuffle,
     DenseBlock,
     LearnedScale,

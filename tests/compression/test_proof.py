@@ -8,7 +8,7 @@ from torch import nn
 
 from sartor.compression import CompressOptions, Compressor, keep_safe_groups, mask, narrow
 from sartor.compression.slicing import widen
-from sartor.graph import trace
+from sartor.graph import OPERATORS, Effect, trace
 from sartor.policy import Policy
 
 
@@ -128,6 +128,13 @@ def test_every_policy_of_a_proved_network_runs_and_is_right(kind):
         assert torch.allclose(sliced, masked, atol=1e-5)
 
 
+class Ratio(nn.Module):
+    """Multiplies by the ratio of two numbers of channels, which nobody sees from outside."""
+
+    def forward(self, y, x):
+        return y * (x.shape[1] / y.shape[1])
+
+
 class EqualWidths(nn.Module):
     """Right as long as two layers have equally many channels."""
 
@@ -135,15 +142,17 @@ class EqualWidths(nn.Module):
         super().__init__()
         self.a = nn.Conv2d(3, 8, 3)
         self.b = nn.Conv2d(8, 8, 3)
+        self.ratio = Ratio()
         self.head = nn.Linear(8, 4)
 
     def forward(self, x):
         x = F.relu(self.a(x))
-        y = F.relu(self.b(x)).mean((2, 3))
-        return self.head(y * (x.shape[1] / y.shape[1]))
+        y = self.ratio(F.relu(self.b(x)), x)
+        return self.head(y.mean((2, 3)))
 
 
 def test_shares_differ_so_that_what_needs_equal_widths_is_found():
+    OPERATORS.register(Ratio, Effect.SPATIAL)
     images = torch.randn(1, 3, 10, 10)
     network = keep_safe_groups(trace(EqualWidths().eval(), images))
     assert network.groups == ()
@@ -159,12 +168,27 @@ class Scaled(nn.Module):
         self.head = nn.Linear(8, 4)
 
     def forward(self, x):
-        x = F.relu(self.a(x))
-        return self.head(x.mean((2, 3)) * x.shape[1])
+        x = F.relu(self.a(x)).mean((2, 3))
+        return self.head(x * x.shape[1])
+
+
+def test_what_is_computed_of_the_number_of_channels_stays_as_it_was():
+    images = torch.randn(1, 3, 10, 10)
+    network = keep_safe_groups(trace(Scaled().eval(), images))
+    assert [group.name for group in network.groups] == ["a"]
+
+
+class Hidden(nn.Module):
+    """The same where nobody can see it from outside."""
+
+    def forward(self, x):
+        return x * x.shape[1]
 
 
 def test_an_example_of_zeros_hides_nothing():
-    network = keep_safe_groups(trace(Scaled().eval(), torch.zeros(1, 3, 10, 10)))
+    OPERATORS.register(Hidden, Effect.POINTWISE)
+    layers = [nn.Conv2d(3, 8, 3, bias=False), nn.ReLU(), Hidden(), nn.Conv2d(8, 4, 3)]
+    network = keep_safe_groups(trace(nn.Sequential(*layers).eval(), torch.zeros(1, 3, 10, 10)))
     assert network.groups == ()
     assert network.kept_whole[-1].reason == "fails the slicing check: the output changes"
 

@@ -72,6 +72,24 @@ def asks_for_a_batch(net, x):
     return x
 
 
+def counts_images(net, x):
+    return x.view(int(x.shape[0]), 16, x.shape[2], -1)
+
+
+def measures_the_batch(net, x):
+    return x.view(len(x), 16, x.shape[2], -1)
+
+
+def makes_zeros(net, x):
+    return x + torch.zeros(x.shape[0], 16, 1, 1)
+
+
+def assigns(net, x):
+    x[:, 0] = 0
+    x[:, 1:3].mul_(2)
+    return x
+
+
 @pytest.mark.parametrize(
     "between",
     [
@@ -84,6 +102,8 @@ def asks_for_a_batch(net, x):
         loops_over_an_axis,
         loops_over_parts,
         asks_for_a_batch,
+        makes_zeros,
+        assigns,
     ],
 )
 def test_sizes_may_decide_and_the_batch_stays_free(between):
@@ -129,20 +149,8 @@ def doubles_one_image(net, x):
     return 2 * x if x.shape[0] == 1 else x
 
 
-def counts_images(net, x):
-    return x.view(int(x.shape[0]), 16, x.shape[2], -1)
-
-
-def measures_the_batch(net, x):
-    return x.view(len(x), 16, x.shape[2], -1)
-
-
 def loops_over_images(net, x):
     return torch.stack(list(x))
-
-
-def makes_zeros(net, x):
-    return x + torch.zeros(x.shape[0], 16, 1, 1)
 
 
 def asks_for_the_largest(net, x):
@@ -175,7 +183,6 @@ def takes_a_mean(net, x):
         (counts_images, "takes the batch size as a fixed number"),
         (measures_the_batch, "takes the batch size as a fixed number"),
         (loops_over_images, "takes the batch size as a fixed number"),
-        (makes_zeros, "takes the batch size as a fixed number"),
         (asks_for_the_largest, "branches on the value of a tensor"),
         (asks_for_an_item, "branches on the value of a tensor"),
         (catches, "branches on the value of a tensor"),
@@ -188,17 +195,6 @@ def test_what_depends_on_values_or_the_batch_is_refused_with_its_line(between, d
     sentence = f"Two cannot be traced: its forward pass {deed} at {__file__}:{line} ("
     with pytest.raises(TraceError, match=re.escape(sentence)):
         trace(Two(between), torch.randn(1, 3, 8, 8))
-
-
-def assigns(net, x):
-    x[:, 0] = 0
-    return x
-
-
-def test_other_reasons_are_named_as_they_are():
-    sentence = f"does not support item assignment at {__file__}"
-    with pytest.raises(TraceError, match=sentence):
-        trace(Two(assigns), torch.randn(1, 3, 8, 8))
 
 
 def fails(net, x):
@@ -246,8 +242,11 @@ def test_random_inputs_tell_what_an_example_of_zeros_hides():
             x[:, :4].relu_()
             return x
 
-    with pytest.raises(TraceError, match="its trace computes something else than the network"):
-        trace(Hides(), torch.zeros(1, 3, 8, 8))
+    model = Hides().eval()
+    network = trace(model, torch.zeros(1, 3, 8, 8))
+    x = torch.randn(3, 3, 8, 8)
+    with torch.no_grad():
+        torch.testing.assert_close(network.module(x), model(x))
 
 
 def test_random_inputs_keep_to_the_range_of_the_example():
@@ -264,7 +263,7 @@ def test_random_inputs_keep_to_the_range_of_the_example():
             return self.b(self.a(self.embed(tokens).mean(1)) + x.sqrt())
 
     network = trace(Takes().eval(), (torch.tensor([[0, 6, 3]]), torch.rand(1, 8)))
-    assert [group.name for group in network.groups] == []
+    assert [group.name for group in network.groups] == ["embed"]
     assert [layer.name for layer in network.layers] == ["a", "b"]
 
 

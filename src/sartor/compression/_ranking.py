@@ -88,16 +88,23 @@ def _share_of_squares(magnitudes: FloatArray) -> FloatArray:
 
 
 def _magnitude(network: Network, group: Group) -> FloatArray:
+    """ℓ1 norm of the weights that read each unit, or of those that write it if none read it."""
     score = np.zeros(network.units)
-    for name in group.consumers:
+    for name in group.ends:
         module = network.module.get_submodule(name)
         weight = weight_of(module).abs()
+        slot = network.slot_by_name[name]
+        if group.consumers:
+            units = slot.in_units
+        else:
+            units = slot.out_units
+            weight = weight.transpose(0, 1)
+
         if weight.dim() > 2:
             weight = weight.flatten(2).sum(2)
         sums = weight.sum(0).cpu().double().numpy()
 
         # Weights of grouped convolutions have the channels of one group; all groups get its sums.
-        units = network.slot_by_name[name].in_units
         per_channel = np.resize(sums, len(units))
         is_prunable = units >= 0
         # One unit may be read as several channels, which ``+=`` would count once.

@@ -47,6 +47,11 @@ class CostModel:
         norms = [slot for slot in network.slots if slot.kind == "norm"]
         self._norm = self._widths([slot.out_units for slot in norms])
         self._parameters = ParameterCounts.of(network, layers, norms)
+        self._product = self._widths([product.units for product in network.products])
+        self._macs_of_products = np.array(
+            [product.macs for product in network.products],
+            dtype=np.float64,
+        )
 
         self._depthwise = np.array(
             [layer.kind == "depthwise" for layer in network.layers],
@@ -103,12 +108,13 @@ class CostModel:
     ) -> FloatArray:
         """One quantity, (policies,), for counts (policies, groups) and settings of layers."""
         weights = self.weights(counts)
+        products = self._products(counts)
         if quantity == "macs":
-            return weights @ self._positions
+            return weights @ self._positions + products
         if quantity == "bops":
             weight_bits = _or_full(settings.weight_bits)
             bits = weight_bits * _or_full(settings.activation_bits)
-            return (weights * bits) @ self._positions
+            return (weights * bits) @ self._positions + products * FULL_WIDTH**2
 
         stored = self._stored_once(weights, settings)
         nonzero = _nonzero(stored, settings.densities)
@@ -120,6 +126,12 @@ class CostModel:
         size = weight_bytes.sum(1) + others * _FULL_BYTES
         # Where weights are zero, it is stored which ones.
         return size + _bitmaps(stored, settings.densities)
+
+    def _products(self, counts: FloatArray | IntArray) -> FloatArray:
+        """Multiply-accumulates of what has no weights of a layer, (policies,)."""
+        if not len(self._product):
+            return np.zeros(len(counts))
+        return _channels(self._product, counts) @ self._macs_of_products
 
     def _stored_once(self, weights: FloatArray, settings: LayerSettings) -> FloatArray:
         """Weights of each layer; 0 where those of an earlier one, treated alike, are the same."""

@@ -1,8 +1,10 @@
 from ._layers import KEPT as KEPT
 from ._layers import LAYERS as LAYERS
+from ._layers import OVER_LAST_AXIS as OVER_LAST_AXIS
 from ._layers import Group as Group
 from ._layers import KeptWhole as KeptWhole
 from ._layers import LayerSpec as LayerSpec
+from ._layers import Product as Product
 from ._layers import Slot as Slot
 from ._network import Network as Network
 from ._operators import OPERATORS as OPERATORS
@@ -15,6 +17,7 @@ from ._outputs import differ as differ
 from ._outputs import parts_of as parts_of
 from ._outputs import tensors_in as tensors_in
 from ._prepare import require_finite as require_finite
+from ._resize import Resize as Resize
 from ._select import ChannelSelect as ChannelSelect
 from ._trace import trace as trace
 from ._walk import Walk as Walk

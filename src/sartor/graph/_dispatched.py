@@ -93,21 +93,21 @@ def _indexed(graph: fx.Graph, tensor: Any, dim: int, index: Any) -> fx.Node:
     return graph.call_function(operator.getitem, (tensor, where))
 
 
-def _index(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
+def _index(graph: fx.Graph, args: Arguments, _: Named) -> fx.Node:
     tensor, indices = args
     where = tuple(slice(None) if index is None else index for index in indices)
     return graph.call_function(operator.getitem, (tensor, where))
 
 
-def _copy(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
+def _copy(graph: fx.Graph, args: Arguments, _: Named) -> fx.Node:
     """A tensor with the values of another, in the first one's shape."""
-    target, source, *_ = args
+    target, source = args[:2]
     return graph.call_method("expand_as", (source, target))
 
 
 def _to(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
     tensor, *others = args
-    return graph.call_method("to", (tensor, *others[:1]), kwargs)
+    return graph.call_method("to", (tensor, *others[:1]), dict(kwargs))
 
 
 def _filled(args: Sequence[Any], kwargs: Named, names: Sequence[str]) -> list[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch._ops import OpOverload
 from torch.export import Dim, ExportedProgram, ShapesCollection
 from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
@@ -29,14 +30,15 @@ _BATCH = 2
 def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
     """The graph of what a model does with inputs, the batch first, of a size of one.
 
-    ``functional``: what changes parts of tensors in place is written as what gives new ones.
+    What changes parts of tensors in place is written as what gives new ones; all that changes
+    tensors is, if ``functional``.
     Raises `SizeError` if the forward pass asks for the value of a tensor, and whatever torch.export
     does where it fails.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = _program(model, inputs)
-        if functional:
+        if functional or any(map(_changes_a_part, program.graph.nodes)):
             # No operator is taken apart but those that change what they are given.
             program = program.run_decompositions({})
     return _Translation(model, program).graph()
@@ -44,9 +46,9 @@ def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) ->
 
 def _program(model: nn.Module, inputs: Sequence[Tensor]) -> ExportedProgram:
     examples = tuple(torch.cat([item] * _BATCH) for item in inputs)
-    open_batch = ShapesCollection()
+    open_batch: Any = ShapesCollection()
     for item in examples:
-        open_batch[item] = {0: Dim.AUTO}  # type: ignore[index]
+        open_batch[item] = {0: Dim.AUTO}
 
     questions = Questions()
     try:
@@ -68,6 +70,16 @@ def plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _changes_a_part(node: fx.Node) -> bool:
+    """Whether a node of a program changes in place what is a view of another tensor."""
+    if not isinstance(node.target, OpOverload) or not node.target._schema.is_mutable:
+        return False
+    changed = node.args[0] if node.args else None
+    if not isinstance(changed, fx.Node) or not isinstance(changed.target, OpOverload):
+        return False
+    return changed.target.is_view
 
 
 class _Translation:

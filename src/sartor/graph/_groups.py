@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sartor.graph._labelling import Labelling
 from sartor.graph._labels import NEUTRAL
 from sartor.graph._layers import KEPT, Group, Slot
-from sartor.graph._propagation import LabelPropagation
 from sartor.machine import IntArray
 
 
-def unit_table(labelled: LabelPropagation) -> tuple[IntArray, int]:
+def unit_table(labelled: Labelling) -> tuple[IntArray, int]:
     """Unit of every label, and the number of units.
 
     ``KEPT`` where a label is pinned, constant or read by no layer.
@@ -33,13 +33,19 @@ def unit_table(labelled: LabelPropagation) -> tuple[IntArray, int]:
     return table, len(unit_of)
 
 
-def _between_layers(labelled: LabelPropagation) -> list[int]:
-    """Labels that one layer writes and another reads, each standing for all merged with it."""
+def _between_layers(labelled: Labelling) -> list[int]:
+    """Labels that one layer writes and another, or a product, reads.
+
+    Each stands for all merged with it.
+    """
     find = labelled.labels.find
     produced: set[int] = set()
     consumed: set[int] = set()
 
-    for calls in labelled.calls.values():
+    for summed in labelled.consumed:
+        consumed.update(map(find, summed.tolist()))
+
+    for calls in labelled.calls.by_module.values():
         for _, incoming, outgoing in calls:
             # A norm, which only hands channels on.
             if outgoing is incoming:
@@ -113,7 +119,7 @@ def _layers_of(
     consumers: list[str] = []
 
     for index, slot in enumerate(slots):
-        if slot.kind != "layer":
+        if slot.kind not in ("layer", "embedding"):
             continue
 
         read, written = footprint[2 * index : 2 * index + 2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +22,8 @@ class Labels:
     def __init__(self) -> None:
         self._parent: list[int] = [NEUTRAL]
         self._reason: dict[int, str] = {}
+        #: Where labels that were made together begin.
+        self._starts: list[int] = [NEUTRAL]
 
     def __len__(self) -> int:
         """Number of labels ever made."""
@@ -28,6 +32,7 @@ class Labels:
     def fresh(self, count: int) -> IntArray:
         """``count`` new labels."""
         start = len(self._parent)
+        self._starts.append(start)
         self._parent.extend(range(start, start + count))
         return np.arange(start, start + count, dtype=np.int64)
 
@@ -51,6 +56,22 @@ class Labels:
             label = above
 
         return root
+
+    def roots(self, labels: IntArray) -> IntArray:
+        """`find` of every label of an array of any shape."""
+        distinct, places = np.unique(labels, return_inverse=True)
+        found = [self.find(label) for label in distinct.tolist()]
+        return np.array(found, dtype=np.int64)[places].reshape(labels.shape)
+
+    def origin(self, label: int) -> int:
+        """The first of the labels that were made together with this one."""
+        return self._starts[bisect_right(self._starts, label) - 1]
+
+    def merge_all(self, a: IntArray, b: IntArray) -> None:
+        """Merge two arrays of labels element by element; what carries no channel stays apart."""
+        for left, right in zip(a.tolist(), b.tolist(), strict=True):
+            if NEUTRAL not in (left, right):
+                self.merge(left, right)
 
     def merge(self, a: int, b: int) -> None:
         """Make two channels one unit; pinned if either is."""
@@ -78,28 +99,67 @@ class Labels:
         return self._reason.get(self.find(label))
 
 
-def along(twin: Tensor, dim: int) -> IntArray | None:
-    """Label of each index of ``dim``, or None if labels vary along other axes too.
+def along(labels: Labels, twin: Tensor, dim: int) -> IntArray | None:
+    """Label of each index of ``dim``, or None if channels vary along other axes too.
 
-    Padding does not count.
+    Padding does not count, nor does which of several merged labels it is.
     """
     if twin.dim() == 0 or twin.dim() < abs(dim):
         return None
 
     axis = dim % twin.dim()
-    compact = _compact(twin, keep=axis)
-    rows = compact.movedim(axis, 0)
-    flat = rows.reshape(len(rows), -1)
+    rows = _rows(labels, twin, axis)
 
     # Padding is 0, below every label.
-    label = flat.amax(1, keepdim=True)
-    agrees = flat == label
-    is_padding = flat == NEUTRAL
-    if not (agrees | is_padding).all():
+    label = rows.max(1, keepdims=True, initial=NEUTRAL)
+    agrees = (rows == label) | (rows == NEUTRAL)
+    if not agrees.all():
         return None
+    return label[:, 0]
 
-    labels = label[:, 0].numpy()
-    return labels.astype(np.int64)
+
+def tied_along(labels: Labels, twin: Tensor, dim: int) -> IntArray | None:
+    """Label of each index of ``dim``, where all that an index has is made one unit.
+
+    None where channels do not vary along that axis, but along others.
+    """
+    found = along(labels, twin, dim)
+    if found is not None:
+        return found
+
+    rows = _rows(labels, twin, dim % twin.dim())
+    if (rows == rows[:1]).all():
+        return None
+    for row in rows:
+        present = row[row != NEUTRAL]
+        if len(present):
+            labels.merge_all(np.full_like(present, present[0]), present)
+    return along(labels, twin, dim)
+
+
+def varying_axes(labels: Labels, twin: Tensor) -> list[int]:
+    """Axes along which the channels of a twin are not the same throughout."""
+    short = compact(twin)
+    roots = labels.roots(short.numpy().astype(np.int64))
+    found = []
+    for dim in range(roots.ndim):
+        first = roots.take([0], dim)
+        if not (roots == first).all():
+            found.append(dim)
+    return found
+
+
+def is_neutral(twin: Tensor) -> bool:
+    """Whether no element carries a channel."""
+    return not compact(twin).any()
+
+
+def _rows(labels: Labels, twin: Tensor, axis: int) -> IntArray:
+    """What stands for the labels of each index of an axis, (size of the axis, elements)."""
+    short = compact(twin, keep=axis)
+    others = short.numel() // max(1, short.shape[axis])
+    rows = short.movedim(axis, 0).reshape(short.shape[axis], others)
+    return labels.roots(rows.numpy().astype(np.int64))
 
 
 def spread(channels: IntArray, shape: torch.Size, dim: int) -> Tensor:
@@ -112,7 +172,7 @@ def spread(channels: IntArray, shape: torch.Size, dim: int) -> Tensor:
     return labels.view(view).expand(shape)
 
 
-def _compact(twin: Tensor, keep: int | None = None) -> Tensor:
+def compact(twin: Tensor, keep: int | None = None) -> Tensor:
     """The same elements without the axes along which the tensor merely repeats itself.
 
     But for the axis to ``keep``.
@@ -129,7 +189,7 @@ def _repeats(twin: Tensor, dim: int) -> bool:
 
 def distinct(twin: Tensor) -> IntArray:
     """All labels of a twin, each once."""
-    return np.unique(_compact(twin).numpy()).astype(np.int64)
+    return np.unique(compact(twin).numpy()).astype(np.int64)
 
 
 def distinct_pairs(a: Tensor, b: Tensor) -> list[tuple[int, int]]:

@@ -14,10 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from sartor.graph._constants import fold_constants
 from sartor.graph._layer_kinds import KINDS, Call, Kind
 from sartor.graph._operators import operator_name
+from sartor.graph._reshapes import plain_reshapes
 from sartor.graph._walk import Walk, needed
 
+_ATTENTION = "scaled_dot_product_attention"
 #: What a module is called whose weights have no module of their own.
 _UNNAMED = "computed"
 
@@ -26,12 +29,21 @@ _UNNAMED = "computed"
 def onto_modules(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> None:
     """Rewrite a graph of ``model``, which gets the modules that are missing."""
     rewriting = _Rewriting(model, graph, inputs)
+    plain_reshapes(graph, rewriting.value)
+    fold_constants(model, graph, rewriting.value)
     for node in list(graph.nodes):
         kind = None
         if node.op in ("call_function", "call_method"):
             kind = KINDS.get(operator_name(node))
         if kind is not None:
             rewriting.rewrite(node, kind)
+        elif operator_name(node) == _ATTENTION:
+            rewriting.fix_scale(node)
+
+    # What modules have is not read by itself any more.
+    for node in reversed(list(graph.nodes)):
+        if not node.users and (node.op == "get_attr" or node in rewriting.replaced):
+            graph.erase_node(node)
 
 
 class _Rewriting:
@@ -40,6 +52,7 @@ class _Rewriting:
         self._graph = graph
         self._inputs = inputs
         self._walk: Walk | None = None
+        self.replaced: set[fx.Node] = set()
         #: Modules that were made, by name.
         self._made: dict[str, nn.Module] = {}
 
@@ -49,20 +62,30 @@ class _Rewriting:
         if call is None or not self._is_constant(call):
             return
 
-        values = {name: self._value(source) for name, source in call.tensors.items()}
+        values = {name: self.value(source) for name, source in call.tensors.items()}
         if not kind.fits(call, values):
             return
 
-        dims = self._value(call.entering).dim() if kind.needs_dims else 0
+        dims = self.value(call.entering).dim() if kind.needs_dims else 0
         module = kind.build(call, values, dims)
         if module is None:
             return
 
-        name = self._place(node, call, module)
+        name = self._place(node, call, kind, module)
         with self._graph.inserting_before(node):
             new = self._graph.call_module(name, (call.entering,))
         new.meta = dict(node.meta)
         kind.replace(node, new)
+        self.replaced.add(node)
+
+    def fix_scale(self, node: fx.Node) -> None:
+        """By what attention divides does not change where queries get narrower."""
+        if node.kwargs.get("scale") is not None:
+            return
+        query = node.args[0] if node.args else node.kwargs["query"]
+        assert isinstance(query, fx.Node)
+        width = self.value(query).shape[-1]
+        node.kwargs = {**node.kwargs, "scale": width**-0.5}
 
     def _is_constant(self, call: Call) -> bool:
         tensors = list(call.tensors.values())
@@ -73,15 +96,16 @@ class _Rewriting:
     def _reads_inputs(self, nodes: Sequence[fx.Node]) -> bool:
         return any(source.op == "placeholder" for source in needed(nodes))
 
-    def _value(self, node: fx.Node) -> Any:
+    def value(self, node: fx.Node) -> Any:
+        """What a node gives on the examples."""
         if self._walk is None:
             # Values are asked for here and there, so all of them are kept.
             self._walk = Walk(self._model, self._inputs, graph=self._graph, keep=True)
         return self._walk.value(node)
 
-    def _place(self, node: fx.Node, call: Call, module: nn.Module) -> str:
+    def _place(self, node: fx.Node, call: Call, kind: Kind, module: nn.Module) -> str:
         """Name of a module that does what ``module`` does; it is put there if there is none."""
-        name, is_its_own = self._name(node, call)
+        name, is_its_own = self._name(node, call, kind)
         if is_its_own:
             existing = self._model.get_submodule(name)
             if _does_the_same(existing, module):
@@ -92,15 +116,17 @@ class _Rewriting:
 
         return self._beside(name, module)
 
-    def _name(self, node: fx.Node, call: Call) -> tuple[str, bool]:
+    def _name(self, node: fx.Node, call: Call, kind: Kind) -> tuple[str, bool]:
         """Name of the module whose weights these are, and whether it can be replaced."""
         weight = call.tensors.get("weight")
-        if weight is not None and weight.op == "get_attr":
+        if kind.keeps_weights and weight is not None and weight.op == "get_attr":
             owner, _, leaf = str(weight.target).rpartition(".")
             owner = self._caller_with(node, weight) or owner
             if leaf == "weight" and owner and self._is_only_held(owner):
                 return owner, True
-            stem = leaf.removesuffix("weight").removesuffix("_") or _UNNAMED
+            stem = leaf.removesuffix("_weight") if leaf != "weight" else _UNNAMED
+            if stem == leaf:
+                stem = f"{leaf}_layer"
             return f"{owner}.{stem}".removeprefix("."), False
 
         *_, caller = ["", *_callers(node)]
@@ -111,7 +137,7 @@ class _Rewriting:
 
         Empty if there is none.
         """
-        value = self._value(weight)
+        value = self.value(weight)
         for name in reversed(_callers(node)):
             module = self._model.get_submodule(name)
             if getattr(module, "weight", None) is value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
@@ -33,23 +33,25 @@ class Kind(ABC):
         arguments: Names of its positional arguments, in order; ``input`` is what it works on.
         tensors: Those of them that are weights.
         needs_dims: Whether it depends on the number of axes which module does the same.
+        keeps_weights: Whether the module has the weights just as they are given.
     """
 
     arguments: tuple[str, ...]
     tensors: tuple[str, ...] = ("weight", "bias")
     needs_dims = False
+    keeps_weights = True
 
     def read(self, node: fx.Node) -> Call | None:
         """The arguments of a node; None where it has no input or weights that are computed."""
-        given = dict(zip(self.names(node), node.args, strict=False)) | dict(node.kwargs)
+        given: dict[str, Any] = dict(zip(self.names(node), node.args, strict=False))
+        given |= node.kwargs
         entering = given.pop("input", None)
         tensors = {name: given.pop(name, None) for name in self.tensors}
         present = {name: value for name, value in tensors.items() if value is not None}
-        if not isinstance(entering, fx.Node):
-            return None
-        if not all(isinstance(value, fx.Node) for value in present.values()):
-            return None
-        if any(isinstance(value, fx.Node) for value in given.values()):
+
+        read = [entering, *present.values()]
+        computed = [value for value in given.values() if isinstance(value, fx.Node)]
+        if computed or not all(isinstance(value, fx.Node) for value in read):
             return None
         return Call(entering, present, given)
 
@@ -76,9 +78,9 @@ def with_weights(module: nn.Module, values: Mapping[str, Tensor]) -> nn.Module:
         if name in module._buffers:
             module._buffers[name] = value
             continue
-        is_its_own = isinstance(value, nn.Parameter)
-        held = value if is_its_own else nn.Parameter(value.clone(), requires_grad=False)
-        module.register_parameter(name, held)
+        if not isinstance(value, nn.Parameter):
+            value = nn.Parameter(value.clone(), requires_grad=False)
+        module.register_parameter(name, cast("nn.Parameter", value))
     return module.eval()
 
 
@@ -94,6 +96,21 @@ class _Linear(Kind):
         return with_weights(module, values)
 
 
+class _LinearOfColumns(_Linear):
+    """``addmm``, whose weight has a column for each output."""
+
+    arguments = ("bias", "input", "weight")
+    keeps_weights = False
+
+    def read(self, node: fx.Node) -> Call | None:
+        is_plain = node.kwargs.get("beta", 1) == 1 == node.kwargs.get("alpha", 1)
+        return super().read(node) if is_plain else None
+
+    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
+        turned = values["weight"].t().contiguous()
+        return super().build(call, {**values, "weight": turned}, dims)
+
+
 class _Convolution(Kind):
     arguments = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
     _classes = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -103,7 +120,7 @@ class _Convolution(Kind):
         settings = dict(call.settings)
         groups = settings.get("groups", 1)
         outputs, inputs, *kernel = weight.shape
-        kind = self._classes[len(kernel) - 1]
+        kind: Any = self._classes[len(kernel) - 1]
         module = kind(
             inputs * groups,
             outputs,
@@ -121,7 +138,7 @@ class _Convolution(Kind):
 class _BatchNorm(Kind):
     """As torch has it; `torch.nn.functional` has another order."""
 
-    arguments = (
+    arguments: tuple[str, ...] = (
         "input",
         "weight",
         "bias",
@@ -217,6 +234,30 @@ class _GroupNorm(Kind):
         return with_weights(module, values)
 
 
+class _Embedding(Kind):
+    """As torch has it; `torch.nn.functional` has the indices first."""
+
+    arguments = ("weight", "input", "padding_idx")
+    tensors = ("weight",)
+
+    def names(self, node: fx.Node) -> tuple[str, ...]:
+        if node.target is F.embedding:
+            return ("input", "weight", "padding_idx", "max_norm")
+        return self.arguments
+
+    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
+        # Rows that are longer are shortened where they lie.
+        return call.settings.get("max_norm") is None
+
+    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
+        words, width = values["weight"].shape
+        padding = call.settings.get("padding_idx")
+        if padding is not None and padding < 0:
+            padding = None
+        module = nn.Embedding(words, width, padding_idx=padding, device="meta")
+        return with_weights(module, values)
+
+
 def _per_axis(size: Any) -> Any:
     return tuple(size) if isinstance(size, (tuple, list)) else size
 
@@ -228,9 +269,11 @@ def _padding(size: Any) -> Any:
 #: By the names of functions.
 KINDS: dict[str, Kind] = {
     "linear": _Linear(),
+    "addmm": _LinearOfColumns(),
     "conv1d": _Convolution(),
     "conv2d": _Convolution(),
     "conv3d": _Convolution(),
+    "embedding": _Embedding(),
     "batch_norm": _BatchNorm(),
     "_native_batch_norm_legit_no_training": _BatchNormInParts(),
     "layer_norm": _LayerNorm(),

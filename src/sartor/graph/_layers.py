@@ -15,6 +15,9 @@ from sartor.machine import IntArray
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
 LAYERS: tuple[type[nn.Module], ...] = get_args(Layer)
 
+#: Norms over the last axis.
+OVER_LAST_AXIS = (nn.LayerNorm, nn.RMSNorm)
+
 #: The unit of a channel that is never removed. Units of prunable channels are 0, 1, 2, …
 KEPT = -1
 
@@ -166,9 +169,10 @@ class Slot:
 
     Attributes:
         name: Of the module in the network.
-        kind: What it is; a ``select`` is a `ChannelSelect`.
-        in_units: Unit of each input channel, or `KEPT`.
-        out_units: Unit of each output channel, or `KEPT`.
+        kind: What it is; a ``select`` is a `ChannelSelect`, a ``resize`` a `Resize`.
+        in_units: Unit of each input channel, or `KEPT`; none of an embedding.
+        out_units: Unit of each output channel, or `KEPT`; of a `Resize` those of all elements, in
+            as many axes, with a size of one where they do not vary.
         select_dim: The channel axis of a `ChannelSelect`.
         per_channel: The module's parameters and buffers that have one entry (or one row) for each
             output channel, by name.
@@ -176,11 +180,26 @@ class Slot:
     """
 
     name: str
-    kind: Literal["layer", "norm", "select"]
+    kind: Literal["layer", "norm", "embedding", "select", "resize"]
     in_units: IntArray
     out_units: IntArray
     select_dim: int = 1
     per_channel: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """A product of activations, whose cost is linear in the channels that are left.
+
+    Attributes:
+        name: Of its node in the graph.
+        units: Unit of each channel, or `KEPT`.
+        macs: Multiply-accumulates for each of them, for a batch of one.
+    """
+
+    name: str
+    units: IntArray
+    macs: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +210,7 @@ class Group:
         name: The first layer that makes its channels, with ``#2`` and so on for further groups.
         units: The unit numbers.
         producers: Layers whose outputs shrink.
-        consumers: Layers whose inputs shrink.
+        consumers: Layers whose inputs shrink; none of queries and keys, which only meet each other.
 
     """
 
@@ -204,6 +223,11 @@ class Group:
     def size(self) -> int:
         """Number of units: so many can be kept at most, 1 at least."""
         return len(self.units)
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Layers that show what its channels matter: those that read them, if there are any."""
+        return self.consumers or self.producers
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from torch import Tensor, fx
 
-from sartor.graph._layers import Group, KeptWhole, LayerSpec, Slot
+from sartor.graph._layers import Group, KeptWhole, LayerSpec, Product, Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,8 @@ class Network:
             counted.
         units: How many units there are, in all groups together.
         shared: Layers and norms that have the weights of an earlier one, with the name of that one.
+        products: What multiplies activations with each other, and what has no weights of a layer
+            and is counted at full width.
 
     """
 
@@ -38,6 +40,7 @@ class Network:
     unknown_operators: tuple[str, ...]
     units: int
     shared: Mapping[str, str] = field(default_factory=dict)
+    products: tuple[Product, ...] = ()
 
     @cached_property
     def layer_by_name(self) -> dict[str, LayerSpec]:

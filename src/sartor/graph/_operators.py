@@ -22,7 +22,9 @@ class Effect(Enum):
 
     #: A layer: every output channel is a new one (convolution, linear).
     MIX = auto()
-    #: Learned numbers per channel (batch norm, PReLU).
+    #: A table with a row per word: every output channel is a new one.
+    EMBED = auto()
+    #: Learned numbers per channel, or statistics over channels (batch norm, layer norm, PReLU).
     SCALE = auto()
     #: Element by element, inputs broadcast together.
     POINTWISE = auto()
@@ -32,9 +34,17 @@ class Effect(Enum):
     REDUCE = auto()
     #: Moves elements without changing them (reshape, concatenate, split, pad).
     MOVE = auto()
+    #: Works along one axis, which is kept whole (softmax, cumulative sum).
+    ALONG = auto()
+    #: A product of two activations, summed over one axis of both (matmul).
+    PRODUCT = auto()
+    #: Queries, keys and values (scaled dot product attention).
+    ATTEND = auto()
     #: Gives no tensor.
     SIZE = auto()
-    #: Keeps its inputs whole and costs no MACs by convention (softmax, layer norm).
+    #: Makes a tensor of given sizes, whatever the values of its input.
+    MAKE = auto()
+    #: Keeps its inputs whole and costs no MACs by convention (sorting).
     FREE = auto()
     #: Anything else: keeps its inputs whole, and its cost is not known.
     UNKNOWN = auto()
@@ -49,16 +59,21 @@ _FUNCTIONS = {
         eq ne lt gt le ge
         sigmoid tanh relu relu6 gelu silu mish hardswish hardsigmoid hardtanh
         leaky_relu elu selu celu softplus
-        clamp clamp_min clamp_max clip where maximum minimum
-        dropout dropout2d alpha_dropout feature_dropout
-        contiguous to int float half bfloat16 type_as clone detach
+        clamp clamp_min clamp_max clip where maximum minimum max min
+        addcmul addcdiv lerp masked_fill fill logical_not logical_and logical_or
+        sin cos floor ceil round sign exp2 expm1 log1p hardshrink softsign softshrink
+        logsigmoid float_power divide multiply subtract true_divide isnan isinf nan_to_num
+        dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout
+        contiguous to int float double half bfloat16 long bool type_as clone detach
+        zeros_like ones_like full_like empty_like rand_like randn_like
     """,
     Effect.SPATIAL: """
         max_pool1d max_pool2d max_pool3d
         avg_pool1d avg_pool2d avg_pool3d
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
         adaptive_max_pool1d adaptive_max_pool2d
-        interpolate upsample
+        interpolate upsample upsample_nearest1d upsample_nearest2d upsample_nearest3d
+        upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d
     """,
     Effect.REDUCE: "mean sum amax amin",
     Effect.MOVE: """
@@ -67,27 +82,34 @@ _FUNCTIONS = {
         cat concat stack chunk split split_with_sizes tensor_split unbind
         getitem narrow select index_select gather take take_along_dim
         expand expand_as repeat repeat_interleave tile
-        pad roll flip
+        pad constant_pad_nd roll flip select_scatter slice_scatter meshgrid
         pixel_shuffle pixel_unshuffle channel_shuffle
     """,
     Effect.SIZE: """
         size dim ndimension numel nelement stride len getattr sym_int
         is_floating_point is_complex is_contiguous
     """,
+    Effect.ALONG: "softmax log_softmax normalize cumsum",
+    Effect.PRODUCT: "matmul bmm",
+    Effect.ATTEND: "scaled_dot_product_attention",
     Effect.FREE: """
-        softmax log_softmax layer_norm group_norm normalize glu
-        cumsum max min argmax argmin argsort sort topk
-        zeros_like ones_like full_like empty_like new_zeros new_ones new_full
+        layer_norm group_norm glu argmax argmin argsort sort topk
     """,
+    Effect.MAKE: "new_zeros new_ones new_full new_empty new_tensor",
 }
 
 #: Classes of ``torch.nn``, by name.
 _MODULES = {
     Effect.MIX: "Linear Conv1d Conv2d Conv3d",
-    Effect.SCALE: "BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d PReLU",
+    Effect.EMBED: "Embedding",
+    Effect.SCALE: """
+        BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm1d InstanceNorm2d InstanceNorm3d
+        LayerNorm RMSNorm GroupNorm PReLU
+    """,
     Effect.POINTWISE: """
         ReLU ReLU6 Sigmoid Tanh GELU SiLU Mish Hardswish Hardsigmoid Hardtanh
         LeakyReLU ELU SELU CELU Softplus Threshold
+        LogSigmoid Softsign Softshrink Hardshrink
         Dropout Dropout1d Dropout2d Dropout3d AlphaDropout Identity
     """,
     Effect.SPATIAL: """
@@ -95,14 +117,15 @@ _MODULES = {
         AvgPool1d AvgPool2d AvgPool3d LPPool2d
         AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d
         AdaptiveMaxPool1d AdaptiveMaxPool2d
-        Upsample
+        Upsample UpsamplingNearest2d UpsamplingBilinear2d
     """,
     Effect.MOVE: """
         Flatten Unflatten
         PixelShuffle PixelUnshuffle ChannelShuffle
         ZeroPad1d ZeroPad2d ConstantPad1d ConstantPad2d ReflectionPad2d ReplicationPad2d
     """,
-    Effect.FREE: "GroupNorm LayerNorm LocalResponseNorm Softmax LogSoftmax Embedding GLU",
+    Effect.ALONG: "Softmax LogSoftmax",
+    Effect.FREE: "LocalResponseNorm GLU",
 }
 
 #: What torch's layers and norms call their tensors with one entry per channel.
@@ -131,9 +154,9 @@ class Operators(Registry[Effect]):
     >>> operators = Operators("operator")
     >>> operators.register(Swish, Effect.POINTWISE)
     >>> operators.effect(Swish)
-    <Effect.POINTWISE: 3>
+    <Effect.POINTWISE: 4>
     >>> operators.effect("conv_transpose2d")
-    <Effect.UNKNOWN: 9>
+    <Effect.UNKNOWN: 14>
     """
 
     def register(self, name: str | Callable[..., Any], member: Effect | str) -> None:
@@ -184,7 +207,7 @@ def module_effect(module: nn.Module) -> Effect:
 
     >>> import torch
     >>> module_effect(torch.nn.BatchNorm2d(3))
-    <Effect.SCALE: 2>
+    <Effect.SCALE: 3>
     """
     return OPERATORS.effect(type(module))
 
@@ -214,7 +237,7 @@ def function_effect(name: str) -> Effect:
     """Effect of a function or method on channels, by its name.
 
     >>> function_effect("cat")
-    <Effect.MOVE: 6>
+    <Effect.MOVE: 7>
     """
     return OPERATORS.effect(name)
 

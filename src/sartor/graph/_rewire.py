@@ -1,223 +1,104 @@
 """Makes a network tolerate narrower tensors: operators with fixed positions run at full width.
 
-Most operators follow when their input gets narrower. Some do not: ``F.pad(x, (0, 0, 0, 0, 8, 8))``,
-``x[:, :58]``, ``x.view(b, 2, 58, h, w)``. Each node is tried on labels of a randomly pruned
-network; where the labels come out wrong, or the operator fails, a `ChannelSelect` restores the
-original width before it and another picks the kept channels after it.
+A `ChannelSelect` restores the original width before a rigid operator, and another picks the kept
+channels after it. Where fixed sizes are all that is rigid, a `Resize` takes its place. Tensors that
+are always of full width, such as parameters, are picked from where they meet channels.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
-from sartor.graph._labels import NEUTRAL, along, distinct
-from sartor.graph._layers import KEPT
-from sartor.graph._propagation import LabelPropagation
+from sartor.graph._labelling import Labelling
+from sartor.graph._labels import compact
+from sartor.graph._layers import KEPT, Slot
+from sartor.graph._resize import Resize, fixed_sizes
+from sartor.graph._rigid import Rigid, UnitOf, channel_axis
 from sartor.graph._select import ChannelSelect
-from sartor.graph._walk import Arguments, arguments, call_node
-from sartor.machine import BoolArray, IntArray
-
-UnitOf = Callable[[IntArray], IntArray]
-#: Labels that enter a selection, and labels that leave it.
-Sides = tuple[IntArray, IntArray]
-
-
-class _NarrowTrial:
-    """One walk over the labels of a network from which random units were removed."""
-
-    def __init__(self, labelled: LabelPropagation, unit_of: UnitOf, kept: BoolArray) -> None:
-        self.labelled = labelled
-        self.unit_of = unit_of
-        self.kept = kept
-
-        self.values: dict[fx.Node, Any] = {}
-        self.rigid: set[fx.Node] = set()
-
-    def rigid_nodes(self) -> set[fx.Node]:
-        """Nodes that give wrong labels, or fail, on the narrower tensors."""
-        for node in self.labelled.network.graph.nodes:
-            self.values[node] = self._value(node)
-        return self.rigid
-
-    def _value(self, node: fx.Node) -> Any:
-        twin = self.labelled.twins[node]
-        try:
-            expected = self._narrow(twin)
-        except ValueError:
-            self.rigid.add(node)
-            return twin
-
-        is_call = node.op.startswith("call")
-        if is_call and (twin is None or self.labelled.moves(node)):
-            return self._try(node, expected)
-
-        if expected is None:
-            return self.labelled.values[node]
-        return expected
-
-    def _narrow(self, twin: Any) -> Any:
-        """What the labels must be after pruning.
-
-        Raises ValueError where channels spread over several axes.
-        """
-        if isinstance(twin, (tuple, list)):
-            return [self._narrow(item) for item in twin]
-        if not isinstance(twin, Tensor):
-            return twin
-
-        found = channel_axis(twin)
-        if found is not None:
-            dim, channels = found
-            keep = self._positions_kept(channels)
-            return twin.index_select(dim, keep)
-
-        units = self.unit_of(distinct(twin))
-        is_removable = units != KEPT
-        if twin.dim() and is_removable.any():
-            raise ValueError("channels spread over several axes")
-        return twin
-
-    def _positions_kept(self, channels: IntArray) -> Tensor:
-        units = self.unit_of(channels)
-        # The unit KEPT is −1: the last.
-        stays = np.append(self.kept, True)
-        keep = np.flatnonzero(stays[units])
-        return torch.from_numpy(keep)
-
-    def _try(self, node: fx.Node, expected: Any) -> Any:
-        # What comes of a rigid node has full width, on which nothing can be learned.
-        sources = node.all_input_nodes
-        if not self.rigid.isdisjoint(sources):
-            if expected is None:
-                return self.labelled.values[node]
-            self.rigid.add(node)
-            return expected
-
-        args, kwargs = arguments(node, self.values.__getitem__)
-        try:
-            actual = call_node(self.labelled.network, node, args, kwargs)
-        except Exception:  # somebody's forward pass may raise anything on narrower tensors
-            self.rigid.add(node)
-            return expected
-
-        if expected is not None and not self._same(actual, expected):
-            self.rigid.add(node)
-            return expected
-        return actual
-
-    def _same(self, actual: Any, expected: Any) -> bool:
-        """Equal labels; padding counts as equal where it is never removed."""
-        if isinstance(expected, (tuple, list)):
-            same_length = len(actual) == len(expected)
-            return same_length and all(map(self._same, actual, expected))
-        if not isinstance(expected, Tensor):
-            return True
-        if actual.shape != expected.shape:
-            return False
-
-        different = actual != expected
-        is_padding = actual[different] == NEUTRAL
-        only_padding = bool(is_padding.all())
-
-        wrong = distinct(expected[different])
-        is_kept = self.unit_of(wrong) == KEPT
-        stays = bool(is_kept.all())
-        return only_padding and stays
-
-
-def find_rigid(
-    labelled: LabelPropagation, unit_of: UnitOf, groups: Sequence[IntArray], trials: int = 3
-) -> set[fx.Node]:
-    """Nodes that cannot follow narrower tensors, found by trying random prunings of all groups."""
-    rigid: set[fx.Node] = set()
-    if not groups:
-        return rigid
-
-    rng = np.random.default_rng(0)
-    for _ in range(trials):
-        kept = _random_pruning(groups, rng)
-        trial = _NarrowTrial(labelled, unit_of, kept)
-        rigid |= trial.rigid_nodes()
-    return rigid
-
-
-def _random_pruning(groups: Sequence[IntArray], rng: np.random.Generator) -> BoolArray:
-    """Whether each unit is kept where a third of every group is removed, and at least one."""
-    units = 1 + max(int(group.max()) for group in groups)
-    kept = np.ones(units, dtype=np.bool_)
-
-    for group in groups:
-        order = rng.permutation(group)
-        # A group of one unit loses none.
-        at_least = min(1, len(group) - 1)
-        third = len(group) // 3
-        count = max(third, at_least)
-
-        removed = order[:count]
-        kept[removed] = False
-
-    return kept
+from sartor.graph._walk import Arguments, arguments
 
 
 class Rewiring:
-    """Inserts the selections around rigid nodes, and records which channels each one carries."""
+    """Inserts what is needed around rigid nodes, and records which channels each module carries."""
 
-    def __init__(self, labelled: LabelPropagation, rigid: set[fx.Node]) -> None:
+    def __init__(self, labelled: Labelling, unit_of: UnitOf, rigid: Rigid) -> None:
         self.labelled = labelled
         self.network = labelled.network
-        self.rigid = rigid
-        #: Labels that enter and leave each new module.
-        self.selects: dict[str, Sides] = {}
+        self.unit_of = unit_of
+        self.rigid = rigid.nodes
+        self.resized = rigid.resized
+        self.numbers = rigid.numbers
+        self.slots: list[Slot] = []
 
         self._original: dict[fx.Node, Arguments] = {}
         self._full: dict[fx.Node, fx.Node] = {}
         self._narrow: dict[fx.Node, fx.Node] = {}
+        self._picked: dict[tuple[fx.Node, int, bytes], fx.Node] = {}
 
-    def apply(self) -> dict[str, Sides]:
-        """Rewire the graph in place; labels entering and leaving each new module, by its name."""
+    def apply(self) -> tuple[Slot, ...]:
+        """Rewire the graph in place; what each new module carries."""
         graph = self.network.graph
         for node in graph.nodes:
             self._original[node] = (node.args, node.kwargs)
 
         # Not over the graph, which grows meanwhile.
         for node in self._original:
-            sources = node.all_input_nodes
             if node in self.rigid:
                 self._read(node, self._widened)
-            elif not self.rigid.isdisjoint(sources):
-                self._read(node, self._narrowed)
+            else:
+                self._read(node, self._reader_of(node))
+        for node in self._original:
+            if node in self.resized:
+                self._resize(node)
 
         graph.eliminate_dead_code()
         graph.lint()
         self.network.recompile()
-        return self.selects
+        return tuple(self.slots)
 
-    def _read(self, node: fx.Node, instead: Callable[[fx.Node], fx.Node]) -> None:
+    def _read(self, node: fx.Node, instead: Callable[[fx.Node], Any]) -> None:
         """Let a node read something else than it does."""
         with self.network.graph.inserting_before(node):
             node.args, node.kwargs = arguments(node, instead)
+
+    def _reader_of(self, node: fx.Node) -> Callable[[fx.Node], Any]:
+        """What a node that follows reads for each of its sources."""
+
+        def instead(source: fx.Node) -> Any:
+            if (node, source) in self.numbers:
+                return self.numbers[node, source]
+            adopted = self.labelled.adopted.get((node, source))
+            if adopted is not None:
+                return self._picked_from(source, adopted)
+            return self._narrowed(source)
+
+        return instead
 
     def _widened(self, node: fx.Node) -> fx.Node:
         """The same node at full width.
 
         A tensor is widened; a number is computed again from full-width shapes.
         """
-        if node in self.rigid:
+        if node in self.rigid or self._is_constant_tensor(node):
             return node
         if node not in self._full:
             self._full[node] = self._at_full_width(node)
         return self._full[node]
 
+    def _is_constant_tensor(self, node: fx.Node) -> bool:
+        is_tensor = isinstance(self.labelled.twins[node], Tensor)
+        return is_tensor and self.labelled.is_constant(node)
+
     def _at_full_width(self, node: fx.Node) -> fx.Node:
         twin = self.labelled.twins[node]
         if isinstance(twin, Tensor):
-            return self._insert(node, entering_is_narrow=True)
+            return self._insert(node, twin, entering_is_narrow=True)
         if node.op in ("placeholder", "get_attr"):
             return node
 
@@ -233,59 +114,77 @@ class Rewiring:
 
     def _narrowed(self, node: fx.Node) -> fx.Node:
         twin = self.labelled.twins[node]
-        is_wide = node in self.rigid
+        is_wide = node in self.rigid and not self.labelled.is_constant(node)
         if not is_wide or not isinstance(twin, Tensor):
             return node
 
         if node not in self._narrow:
-            self._narrow[node] = self._insert(node, entering_is_narrow=False)
+            self._narrow[node] = self._insert(node, twin, entering_is_narrow=False)
         return self._narrow[node]
 
-    def _insert(self, node: fx.Node, *, entering_is_narrow: bool) -> fx.Node:
-        twin = self.labelled.twins[node]
-        found = channel_axis(twin)
+    def _picked_from(self, node: fx.Node, adopted: Tensor) -> fx.Node:
+        """What is left of a tensor that is always of full width."""
+        found = channel_axis(adopted, self.unit_of)
+        # Spread over several axes: that this is wrong is found out when slicing is proved.
+        if found is None:
+            return node
+
+        dim, units = found
+        key = (node, dim, units.tobytes())
+        if key not in self._picked:
+            self._picked[key] = self._insert(node, adopted, entering_is_narrow=False)
+        return self._picked[key]
+
+    def _insert(self, node: fx.Node, twin: Tensor, *, entering_is_narrow: bool) -> fx.Node:
+        found = channel_axis(twin, self.unit_of)
         # A tensor that spreads its channels is itself rigid, and so are its users.
         assert found is not None
-        dim, channels = found
+        dim, units = found
+        if (units == KEPT).all():
+            return node
 
-        name = self._free_name()
-        every = torch.arange(len(channels))
-        select = ChannelSelect(dim, every)
-        self.network.add_submodule(name, select)
+        every = torch.arange(len(units))
+        name = self._add("select", ChannelSelect(dim, every))
+        # The side that stays at full width.
+        full = np.full_like(units, KEPT)
+        entering, leaving = (units, full) if entering_is_narrow else (full, units)
+        slot = Slot(name, "select", entering, leaving, select_dim=dim)
+        self.slots.append(slot)
 
-        # Marks the side that stays at full width.
-        full = np.full_like(channels, NEUTRAL - 1)
-        if entering_is_narrow:
-            self.selects[name] = (channels, full)
-        else:
-            self.selects[name] = (full, channels)
+        # Right behind what it reads, so that whoever comes later can read it.
+        with self.network.graph.inserting_after(_last_of(node)):
+            return self.network.graph.call_module(name, (node,))
 
-        return self.network.graph.call_module(name, (node,))
+    def _resize(self, node: fx.Node) -> None:
+        """Put a module in the place of a method that is given fixed sizes."""
+        sizes = fixed_sizes(node)
+        assert sizes is not None
+        module = Resize.of(node, sizes)
+        name = self._add("resize", module)
 
-    def _free_name(self) -> str:
+        twin = self.labelled.twins[node]
+        units = self.unit_of(compact(twin).numpy().astype(np.int64))
+        nothing = np.empty(0, dtype=np.int64)
+        self.slots.append(Slot(name, "resize", nothing, units))
+
+        given = [size for size in sizes if isinstance(size, fx.Node)]
+        source = node.args[0]
+        with self.network.graph.inserting_before(node):
+            new = self.network.graph.call_module(name, (source, *given))
+        node.replace_all_uses_with(new)
+        self.network.graph.erase_node(node)
+
+    def _add(self, kind: str, module: nn.Module) -> str:
         for number in itertools.count():
-            name = f"select_{number}"
+            name = f"{kind}_{number}"
             if not hasattr(self.network, name):
                 break
+        self.network.add_submodule(name, module)
         return name
 
 
-def channel_axis(twin: Tensor) -> tuple[int, IntArray] | None:
-    """The axis along which the labels vary, with the label of each index.
-
-    None if they vary along several; the axis of channels, 1, if they vary along none.
-    """
-    candidates: dict[int, IntArray] = {}
-    for dim in range(twin.dim()):
-        channels = along(twin, dim)
-        if channels is not None:
-            candidates[dim] = channels
-
-    for dim, channels in candidates.items():
-        varies = channels != channels[0]
-        if varies.any():
-            return dim, channels
-
-    if 1 in candidates:
-        return 1, candidates[1]
-    return next(iter(candidates.items()), None)
+def _last_of(node: fx.Node) -> fx.Node:
+    """A node behind which its readers can stand: placeholders come all together."""
+    while node.op == "placeholder" and node.next.op == "placeholder":
+        node = node.next
+    return node

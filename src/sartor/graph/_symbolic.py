@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,9 +14,10 @@ from sartor.errors import TraceError
 from sartor.graph._exported import exported
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layer_functions import onto_modules
+from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
 from sartor.graph._outputs import differ, tensors_in
-from sartor.graph._prepare import traceable_copy
 from sartor.graph._places import SizeError, place_of
+from sartor.graph._prepare import traceable_copy
 from sartor.graph._tracer import SizeTracer
 
 #: Largest difference between a network and its trace, relative to the largest output.
@@ -29,21 +31,51 @@ def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     where that cannot follow the forward pass.
     """
     problems: list[Exception] = []
+    whole: fx.GraphModule | None = None
     for make_graph in _FRONT_ENDS:
         # A new one, for what does not run is taken out of it.
         duplicate = traceable_copy(model)
         try:
-            return _proved(duplicate, inputs, make_graph)
-        except _Failed as error:
+            found = _proved(duplicate, inputs, make_graph)
+        except _FrontEndError as error:
             problems.append(error)
-        if _is_final(problems[-1]):
-            break
+            if _is_final(error):
+                break
+            continue
 
+        if not _holds_wholes(found):
+            return found
+        whole = whole or found
+
+    if whole is not None:
+        return whole
     said = _most_telling(problems)
     raise TraceError(f"{type(model).__name__} cannot be traced: {said}") from said.__cause__
 
 
-class _Failed(Exception):
+def _holds_wholes(module: fx.GraphModule) -> bool:
+    """Whether something is called that is made of other operators, and not known as a whole.
+
+    `torch.fx` looks neither into what torch.nn has, such as torch's transformers, nor into
+    functions that a library wraps; `torch.export` does.
+    """
+    for node in module.graph.nodes:
+        if node.op == "call_module":
+            called = module.get_submodule(str(node.target))
+            is_made_of_others = next(called.children(), None) is not None
+            is_unknown = module_effect(called) is Effect.UNKNOWN
+        elif node.op == "call_function":
+            name = operator_name(node)
+            is_made_of_others = "." in name and not dataclasses.is_dataclass(node.target)
+            is_unknown = function_effect(name) is Effect.UNKNOWN
+        else:
+            continue
+        if is_made_of_others and is_unknown:
+            return True
+    return False
+
+
+class _FrontEndError(Exception):
     """A way of tracing cannot do it, for the reason that its cause and its words give."""
 
 
@@ -54,7 +86,10 @@ _FrontEnd = Callable[[nn.Module, Sequence[Tensor]], fx.Graph]
 def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -> fx.GraphModule:
     """A network of the graph that one front end makes; it gives what the model gives."""
     # Before the graph is made, which takes what does not run out of the copy.
-    proofs = _proofs(model, inputs)
+    proofs = [_beside(model, inputs)]
+    if make_graph is not _by_fx:
+        # Which takes a batch of two for all batches, if the forward pass does.
+        proofs.append(_alone(model, inputs))
     graph = make_graph(model, inputs)
     module = _ordinary(model, graph, inputs)
 
@@ -63,13 +98,13 @@ def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -
             actual = _run(module, given)
             different = differ(actual, expected, _TOLERANCE)
         except Exception as error:
-            raise _Failed(
+            raise _FrontEndError(
                 f"its trace fails where the network does not, on inputs of shape "
                 f"{_shapes(given)}: {_in_words(error)}"
             ) from error
 
         if different:
-            raise _Failed(
+            raise _FrontEndError(
                 "its trace computes something else than the network; "
                 "an in-place operator on a part of a tensor is a usual cause"
             )
@@ -78,6 +113,8 @@ def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -
 
 def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
     """Operators in the order in which the forward pass calls them."""
+    if _takes_any_arguments(model):
+        raise _FrontEndError("torch.fx cannot follow a forward pass that takes *args or **kwargs")
     tracer = SizeTracer(inputs)
     defaults = _defaults(model, len(inputs))
     problem: Exception | None = None
@@ -88,9 +125,9 @@ def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
 
     # A refusal first: the forward pass may have caught it, and failed of something else.
     if tracer.refusal is not None:
-        raise _Failed(str(tracer.refusal)) from tracer.refusal
+        raise _FrontEndError(str(tracer.refusal)) from tracer.refusal
     if problem is not None:
-        raise _Failed(_in_words(problem) + place_of(problem)) from problem
+        raise _FrontEndError(_in_words(problem) + place_of(problem)) from problem
     return graph
 
 
@@ -106,7 +143,7 @@ def _exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -
     try:
         return exported(model, inputs, functional=functional)
     except Exception as error:  # torch.export raises many kinds, and so may a forward pass
-        raise _Failed(_in_words(error) + place_of(error)) from error
+        raise _FrontEndError(_in_words(error) + place_of(error)) from error
 
 
 #: Ways to trace a network, in the order in which they are tried.
@@ -120,21 +157,19 @@ def _is_final(problem: Exception) -> bool:
 
 def _most_telling(problems: Sequence[Exception]) -> Exception:
     """What names the line of the forward pass, if there is such a problem."""
-    for problem in problems:
-        if isinstance(problem.__cause__, SizeError):
-            return problem
-    return problems[-1]
+    questions = [problem for problem in problems if isinstance(problem.__cause__, SizeError)]
+    of_values = [problem for problem in questions if _is_final(problem)]
+    return [*of_values, *questions, problems[-1]][0]
 
 
 def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """A network of a graph, without operators that change their inputs or are of no use."""
+    for node in list(graph.nodes):
+        # A check of one's own computes nothing, and would end the run of a narrower network.
+        if node.target is torch._assert:
+            graph.erase_node(node)
     without_in_place(model, graph)
     onto_modules(model, graph, inputs)
-    for node in graph.nodes:
-        # Fails on channels-last tensors; reshape is the same otherwise.
-        if node.op == "call_method" and node.target == "view":
-            node.target = "reshape"
-
     module = fx.GraphModule(model, graph)
 
     # What does not run, such as a head for training, is neither counted nor decided on.
@@ -142,6 +177,12 @@ def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx
     module.delete_all_unused_submodules()
     module.recompile()
     return module
+
+
+def _takes_any_arguments(model: nn.Module) -> bool:
+    parameters = inspect.signature(model.forward).parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    return not kinds.isdisjoint({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
 
 
 def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
@@ -161,34 +202,38 @@ def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
 _Proof = tuple[tuple[Tensor, ...], Any]
 
 
-def _proofs(model: nn.Module, inputs: Sequence[Tensor]) -> list[_Proof]:
+def _beside(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
     """Inputs on which a trace must give what the network gives, and what that is.
 
     The example, and random numbers beside it in a batch of two; the example alone where the
     network takes only that.
     """
-    alone = tuple(inputs)
+    generator = torch.Generator().manual_seed(0)
+    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
+
+    # NaN on the random numbers proves nothing, and says nothing against the network.
     try:
-        expected = _run(model, alone)
+        expected = _run(model, beside)
+    except Exception:
+        expected = None
+    if expected is not None and _finite(expected):
+        return beside, expected
+    return _alone(model, inputs)
+
+
+def _alone(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
+    """The example, and what the network gives for it."""
+    try:
+        expected = _run(model, inputs)
     except Exception as error:
         raise failed(model, inputs, error) from error
+
     if not _finite(expected):
         raise TraceError(
             f"{type(model).__name__} cannot be traced: it gives NaN or infinity on the example "
             f"inputs of shape {_shapes(inputs)}"
         )
-    proofs = [(alone, expected)]
-
-    # NaN on the random numbers proves nothing, and says nothing against the network.
-    generator = torch.Generator().manual_seed(0)
-    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
-    try:
-        expected = _run(model, beside)
-    except Exception:
-        return proofs
-    if _finite(expected):
-        proofs.append((beside, expected))
-    return proofs
+    return tuple(inputs), expected
 
 
 def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,13 +12,14 @@ from torch import Tensor, fx, nn
 
 from sartor.errors import TraceError
 from sartor.graph._groups import find_groups, unit_table
-from sartor.graph._layers import KEPT, KeptWhole, Layer, LayerSpec, Slot
+from sartor.graph._labelling import Labelling
+from sartor.graph._layers import KEPT, KeptWhole, Layer, LayerSpec, Product, Slot
 from sartor.graph._network import Network
 from sartor.graph._operators import operator_name, per_channel_tensors
 from sartor.graph._prepare import require_finite, unwrapped
-from sartor.graph._propagation import LabelPropagation
-from sartor.graph._rewire import Rewiring, Sides, find_rigid
-from sartor.graph._select import ChannelSelect
+from sartor.graph._propagation import labelled
+from sartor.graph._rewire import Rewiring
+from sartor.graph._rigid import find_rigid
 from sartor.graph._symbolic import failed, symbolic
 from sartor.machine import IntArray
 
@@ -48,28 +49,29 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     # Forward passes may draw numbers; the caller's generator stays as it is.
     with torch.random.fork_rng(devices=[]):
         module = symbolic(model, inputs)
-        labelled = _labelled(model, module, inputs)
+        followed = _followed(model, module, inputs)
 
-    unit_of, units = unit_table(labelled)
-    layers = _layers(labelled)
-    slots = _slots(labelled, unit_of)
+    unit_of, units = unit_table(followed)
+    layers = _layers(followed)
+    slots = _slots(followed, unit_of)
     groups = find_groups(slots, units)
-    kept_whole = _kept_whole(labelled, layers, unit_of)
+    kept_whole = _kept_whole(followed, layers, unit_of)
 
     units_of_groups = [group.units for group in groups]
-    rigid = find_rigid(labelled, unit_of.__getitem__, units_of_groups)
-    selects = Rewiring(labelled, rigid).apply()
+    rigid = find_rigid(followed, unit_of.__getitem__, units_of_groups)
+    inserted = Rewiring(followed, unit_of.__getitem__, rigid).apply()
 
     return Network(
         module=module,
         example_inputs=inputs,
         layers=layers,
-        slots=(*slots, *_select_slots(module, selects, unit_of)),
+        slots=(*slots, *inserted),
         groups=groups,
         kept_whole=kept_whole,
-        unknown_operators=_unknown_operators(labelled),
+        unknown_operators=_unknown_operators(followed),
         units=units,
-        shared=labelled.shared,
+        shared=followed.calls.shared,
+        products=_products(followed, unit_of),
     )
 
 
@@ -96,25 +98,23 @@ def _first_of_batch(item: Any) -> Tensor:
     )
 
 
-def _labelled(
-    model: nn.Module, module: fx.GraphModule, inputs: Sequence[Tensor]
-) -> LabelPropagation:
+def _followed(model: nn.Module, module: fx.GraphModule, inputs: Sequence[Tensor]) -> Labelling:
     try:
-        return LabelPropagation(module).run(*inputs)
+        return labelled(module, *inputs)
     except Exception as error:  # what a forward pass does may fail on a batch of one
         raise failed(model, inputs, error) from error
 
 
-def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
+def _slots(followed: Labelling, unit_of: IntArray) -> tuple[Slot, ...]:
     slots = []
-    for name, calls in labelled.calls.items():
-        module = labelled.modules[name]
+    for name, calls in followed.calls.by_module.items():
+        module = followed.modules[name]
         # All calls of a module have the channels of the first.
         _, incoming, outgoing = calls[0]
 
         slot = Slot(
             name=name,
-            kind="layer" if isinstance(module, Layer) else "norm",
+            kind=_kind(module),
             in_units=unit_of[incoming],
             out_units=unit_of[outgoing],
             per_channel=per_channel_tensors(module, channels=len(outgoing)),
@@ -123,38 +123,31 @@ def _slots(labelled: LabelPropagation, unit_of: IntArray) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def _select_slots(
-    module: fx.GraphModule, selects: dict[str, Sides], unit_of: IntArray
-) -> tuple[Slot, ...]:
-    # Label −1 is the side of a selection that stays at full width.
-    unit_of = np.append(unit_of, KEPT)
-
-    slots = []
-    for name, (entering, leaving) in selects.items():
-        select = module.get_submodule(name)
-        assert isinstance(select, ChannelSelect)
-        slot = Slot(
-            name=name,
-            kind="select",
-            in_units=unit_of[entering],
-            out_units=unit_of[leaving],
-            select_dim=select.dim,
-        )
-        slots.append(slot)
-    return tuple(slots)
+def _kind(module: nn.Module) -> Literal["layer", "norm", "embedding"]:
+    if isinstance(module, Layer):
+        return "layer"
+    return "embedding" if isinstance(module, nn.Embedding) else "norm"
 
 
-def _layers(labelled: LabelPropagation) -> tuple[LayerSpec, ...]:
+def _products(followed: Labelling, unit_of: IntArray) -> tuple[Product, ...]:
+    products = []
+    for call in followed.products:
+        product = Product(call.node.name, unit_of[call.channels], call.macs)
+        products.append(product)
+    return tuple(products)
+
+
+def _layers(followed: Labelling) -> tuple[LayerSpec, ...]:
     layers = []
-    for name, calls in labelled.calls.items():
-        module = labelled.modules[name]
+    for name, calls in followed.calls.by_module.items():
+        module = followed.modules[name]
         if not isinstance(module, Layer):
             continue
 
         first, *_ = calls[0]
         source = first.all_input_nodes[0]
-        entering = _shape(labelled, source)
-        leaving = [_shape(labelled, node) for node, _, _ in calls]
+        entering = _shape(followed, source)
+        leaving = [_shape(followed, node) for node, _, _ in calls]
 
         layer = LayerSpec.of(name, module, entering, leaving)
         layers.append(layer)
@@ -162,23 +155,23 @@ def _layers(labelled: LabelPropagation) -> tuple[LayerSpec, ...]:
     return tuple(layers)
 
 
-def _shape(labelled: LabelPropagation, node: fx.Node) -> tuple[int, ...]:
-    value = labelled.values[node]
+def _shape(followed: Labelling, node: fx.Node) -> tuple[int, ...]:
+    value = followed.values[node]
     return tuple(value.shape)
 
 
 def _kept_whole(
-    labelled: LabelPropagation, layers: Sequence[LayerSpec], unit_of: IntArray
+    followed: Labelling, layers: Sequence[LayerSpec], unit_of: IntArray
 ) -> tuple[KeptWhole, ...]:
     kept = []
     for layer in layers:
-        _, _, outgoing = labelled.calls[layer.name][0]
+        _, _, outgoing = followed.calls.by_module[layer.name][0]
         is_kept = unit_of[outgoing] == KEPT
         pinned = outgoing[is_kept]
 
         reasons: Counter[str] = Counter()
         for label in pinned.tolist():
-            reason = labelled.labels.reason(label)
+            reason = followed.labels.reason(label)
             reasons[reason or "feeds no other layer"] += 1
 
         for reason, count in reasons.items():
@@ -188,13 +181,13 @@ def _kept_whole(
     return tuple(kept)
 
 
-def _unknown_operators(labelled: LabelPropagation) -> tuple[str, ...]:
+def _unknown_operators(followed: Labelling) -> tuple[str, ...]:
     # A dictionary, for names once each in the order in which they run.
     found: dict[str, None] = {}
 
-    for node in labelled.unknown:
+    for node in followed.unknown:
         if node.op == "call_module":
-            module = labelled.modules[str(node.target)]
+            module = followed.modules[str(node.target)]
             kind = type(module).__name__
             name = f"{node.target} ({kind})"
         else:

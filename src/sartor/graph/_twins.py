@@ -8,7 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sartor.graph._labels import NEUTRAL, Labels, along, distinct, distinct_pairs, spread
+from sartor.graph._labels import (
+    NEUTRAL,
+    Labels,
+    along,
+    distinct,
+    distinct_pairs,
+    is_neutral,
+    spread,
+    varying_axes,
+)
 from sartor.graph._values import tensors_within
 
 
@@ -44,18 +53,16 @@ def pin_twins(labels: Labels, twins: list[Tensor], reason: str) -> None:
 
 def combine(labels: Labels, twins: list[Tensor], shape: torch.Size) -> Tensor:
     """Twin of what is broadcast together to ``shape``; labels that meet become one unit."""
-    first, *others = twins
-    _pin_broadcast(labels, first, shape)
-    result = first.expand(shape)
+    result = torch.full((), NEUTRAL, dtype=torch.float64).expand(shape)
+    carrying = [twin for twin in twins if not is_neutral(twin)]
 
-    for twin in others:
-        _pin_broadcast(labels, twin, shape)
+    for twin in _without_broadcast(labels, carrying, shape):
         other = twin.expand(shape)
         _merge_where_they_meet(labels, result, other)
 
         # Padding takes over the channel that it is combined with.
         is_padding = result == NEUTRAL
-        result = torch.where(is_padding, other, result)
+        result = other if is_padding.all() else torch.where(is_padding, other, result)
 
     return result
 
@@ -66,22 +73,36 @@ def _merge_where_they_meet(labels: Labels, a: Tensor, b: Tensor) -> None:
             labels.merge(left, right)
 
 
-def _pin_broadcast(labels: Labels, twin: Tensor, shape: torch.Size) -> None:
-    """One value combined with several different channels is no channel of theirs.
+def _without_broadcast(labels: Labels, twins: list[Tensor], shape: torch.Size) -> list[Tensor]:
+    """Those whose channels meet one other each.
 
-    A spatial attention map is one.
+    One value combined with several different channels, such as a spatial attention map, is no
+    channel of theirs: it is kept whole.
     """
-    if twin.numel() <= 1 or len(shape) <= 1:
-        return
+    if len(twins) == 1:
+        return twins
 
-    missing = len(shape) - twin.dim()
-    aligned = (1,) * missing + twin.shape
-    batch, width, *_ = aligned
+    varying = [_axes_from_behind(labels, twin) for twin in twins]
+    remaining = []
+    for index, twin in enumerate(twins):
+        stretched = {-1 - dim for dim in range(len(shape)) if _is_stretched(twin, shape, -1 - dim)}
+        others = set().union(*varying[:index], *varying[index + 1 :])
+        if stretched & others:
+            pin_twins(labels, [twin], "combined with every channel of another tensor")
+        else:
+            remaining.append(twin)
+    return remaining
 
-    meets_all_channels = width == 1 < shape[1]
-    if meets_all_channels and batch == shape[0]:
-        reason = "combined with every channel of another tensor"
-        pin_twins(labels, [twin], reason)
+
+def _axes_from_behind(labels: Labels, twin: Tensor) -> set[int]:
+    """Axes along which channels vary, the last being −1."""
+    return {dim - twin.dim() for dim in varying_axes(labels, twin)}
+
+
+def _is_stretched(twin: Tensor, shape: torch.Size, dim: int) -> bool:
+    """Whether a twin has one place along an axis, counted from behind, where the shape has more."""
+    own = twin.shape[dim] if -dim <= twin.dim() else 1
+    return own == 1 < shape[dim]
 
 
 def label_padding(labels: Labels, twin: Tensor) -> Tensor:
@@ -89,7 +110,7 @@ def label_padding(labels: Labels, twin: Tensor) -> Tensor:
 
     What is added to them later decides whether they stay.
     """
-    channels = along(twin, 1)
+    channels = along(labels, twin, 1)
     if channels is None:
         return twin
 

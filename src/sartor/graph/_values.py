@@ -34,7 +34,10 @@ def moved_by(node: fx.Node) -> set[fx.Node]:
     The others say where to.
     """
     moved: set[fx.Node] = set()
-    if node.args:
+    if str(getattr(node.target, "__name__", node.target)).endswith("_scatter"):
+        # The second is written into the first.
+        fx.node.map_arg(node.args[:2], moved.add)
+    elif node.args:
         fx.node.map_arg(node.args[0], moved.add)
     else:
         named = iter(node.kwargs.values())

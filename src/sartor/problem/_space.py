@@ -89,12 +89,12 @@ class SearchSpace:
             highest = most[group.name]
             choices = self._channel_choices(group.size, highest)
 
-            first_reader = group.consumers[0]
+            first_end = group.ends[0]
             decision = ChannelDecision(
                 name=group.name,
                 size=group.size,
                 choices=choices,
-                layer=network.layer_by_name[first_reader],
+                layer=network.layer_by_name[first_end],
             )
             decisions.append(decision)
         return decisions

@@ -162,8 +162,8 @@ def _without_channels(
     masked = mask(network, kept)
     folded = fold(masked, runner.dtype)
 
-    readers = network.group_by_name[group].consumers
-    return {name: folded.get_submodule(name) for name in readers}
+    ends = network.group_by_name[group].ends
+    return {name: folded.get_submodule(name) for name in ends}
 
 
 def _with_coarse_weights(

@@ -16,7 +16,7 @@ from sartor.compression.modules import (
     with_tensors,
 )
 from sartor.errors import PolicyError
-from sartor.graph import ChannelSelect, Network, Slot
+from sartor.graph import OVER_LAST_AXIS, ChannelSelect, Network, Resize, Slot
 from sartor.machine import BoolArray, IntArray
 
 
@@ -46,30 +46,41 @@ def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
     device = device_of(network.module)
     candidate = shallow_copy(network.module)
     for slot in network.slots:
-        incoming = kept_channels(slot.in_units, kept)
-        outgoing = kept_channels(slot.out_units, kept)
         module = network.module.get_submodule(slot.name)
-
-        # Of a tensor that is cut in two, one half may lose all its channels.
+        new = narrow_module(module, slot, kept)
         if slot.kind == "select":
-            new: nn.Module = _narrow_select(slot, incoming, outgoing)
             new.to(device)
-        elif not len(incoming) or not len(outgoing):
-            raise PolicyError(
-                f"layer {slot.name} would lose all its channels; "
-                "keep at least one unit of every group"
-            )
-        elif slot.kind == "norm":
-            new = _narrow_norm(module, slot, torch.from_numpy(outgoing))
-        else:
-            columns = torch.from_numpy(incoming)
-            rows = torch.from_numpy(outgoing)
-            new = _narrow_layer(module, slot, columns, rows)
         candidate.set_submodule(slot.name, new)
 
     # Slicing copied each weight of modules that share it.
     tie_equal(candidate, network.shared)
     return candidate
+
+
+def narrow_module(module: nn.Module, slot: Slot, kept: BoolArray) -> nn.Module:
+    """What stands in the place of one module."""
+    if slot.kind == "resize":
+        return _narrow_resize(module, slot, kept)
+
+    incoming = kept_channels(slot.in_units, kept)
+    outgoing = kept_channels(slot.out_units, kept)
+    # Of a tensor that is cut in two, one half may lose all its channels.
+    if slot.kind == "select":
+        return _narrow_select(slot, incoming, outgoing)
+
+    reads_nothing = len(slot.in_units) > 0 and not len(incoming)
+    if reads_nothing or not len(outgoing):
+        raise PolicyError(
+            f"layer {slot.name} would lose all its channels; keep at least one unit of every group"
+        )
+
+    rows = torch.from_numpy(outgoing)
+    if slot.kind == "norm":
+        return _narrow_norm(module, slot, rows)
+    if slot.kind == "embedding":
+        weight = weight_of(module)[:, rows]
+        return with_tensors(module, {"weight": weight}, embedding_dim=len(rows))
+    return _narrow_layer(module, slot, torch.from_numpy(incoming), rows)
 
 
 def _narrow_layer(module: nn.Module, slot: Slot, columns: Tensor, rows: Tensor) -> nn.Module:
@@ -111,8 +122,35 @@ def _narrow_norm(module: nn.Module, slot: Slot, rows: Tensor) -> nn.Module:
     """What counters and observers leave on a module has no channels, and stays as it is."""
     own = own_tensors(module)
     tensors = {name: own[name][rows] for name in slot.per_channel}
-    width = "num_parameters" if isinstance(module, nn.PReLU) else "num_features"
-    return with_tensors(module, tensors, **{width: len(rows)})
+    new = with_tensors(module, tensors)
+    vars(new)[_width_of(module)] = _width(module, len(rows))
+    return new
+
+
+def _width_of(norm: nn.Module) -> str:
+    """What a norm calls the number of its channels."""
+    if isinstance(norm, nn.PReLU):
+        return "num_parameters"
+    if isinstance(norm, nn.GroupNorm):
+        return "num_channels"
+    return "normalized_shape" if isinstance(norm, OVER_LAST_AXIS) else "num_features"
+
+
+def _width(norm: nn.Module, channels: int) -> int | tuple[int, ...]:
+    return (channels,) if isinstance(norm, OVER_LAST_AXIS) else channels
+
+
+def _narrow_resize(module: nn.Module, slot: Slot, kept: BoolArray) -> Resize:
+    """A place along an axis goes if all that lies there does."""
+    assert isinstance(module, Resize)
+    stays = np.append(kept, True)[slot.out_units]
+
+    counts: list[int | None] = []
+    for axis, size in enumerate(stays.shape):
+        others = tuple(other for other in range(stays.ndim) if other != axis)
+        count = int(stays.any(others).sum())
+        counts.append(None if count == size else count)
+    return module.to_counts(counts)
 
 
 def _narrow_select(slot: Slot, entering: IntArray, leaving: IntArray) -> ChannelSelect:
@@ -123,6 +161,11 @@ def _narrow_select(slot: Slot, entering: IntArray, leaving: IntArray) -> Channel
     position = np.full(len(slot.in_units), -1, dtype=np.int64)
     position[entering] = np.arange(len(entering))
     return ChannelSelect(slot.select_dim, torch.from_numpy(position[leaving]))
+
+
+def mixes_channels(norm: nn.Module) -> bool:
+    """Whether a norm takes its statistics over channels, so that all change if one goes."""
+    return isinstance(norm, (nn.GroupNorm, *OVER_LAST_AXIS))
 
 
 def groups_of(module: nn.Module) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -126,12 +127,28 @@ def _compare(network: Network, kept: BoolArray, inputs: Inputs) -> str | None:
     except Exception as error:
         return _first_line(error)
 
+    if _differ(actual, expected) and _differ_in_double(network, kept, inputs):
+        return "the output changes"
+    return None
+
+
+def _differ(actual: Any, expected: Any) -> bool:
     if _gives_no_numbers_alike(actual, expected):
         actual = _with_zeros(actual)
         expected = _with_zeros(expected)
-    if differ(actual, expected, TOLERANCE):
-        return "the output changes"
-    return None
+    return differ(actual, expected, TOLERANCE)
+
+
+def _differ_in_double(network: Network, kept: BoolArray, inputs: Inputs) -> bool:
+    """Whether more than rounding differs, which norms of a few equal numbers make large."""
+    doubled = tuple(item.double() if item.is_floating_point() else item for item in inputs)
+    try:
+        actual, expected = (
+            copy.deepcopy(form(network, kept)).double()(*doubled) for form in (narrow, mask)
+        )
+    except Exception:  # what makes fp32 tensors of its own cannot be told apart from rounding
+        return True
+    return _differ(actual, expected)
 
 
 def _gives_no_numbers_alike(actual: Any, expected: Any) -> bool:

@@ -1,0 +1,11 @@
+from ._elementwise import pointwise as pointwise
+from ._layers import embed as embed
+from ._layers import mix as mix
+from ._movement import move as move
+from ._movement import operands_of as operands_of
+from ._norms import scale as scale
+from ._positions import along_one_axis as along_one_axis
+from ._positions import reduce as reduce
+from ._positions import spatial as spatial
+from ._products import attend as attend
+from ._products import product as product

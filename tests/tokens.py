@@ -1,0 +1,192 @@
+"""Small networks with norms, tokens and attention, in the ways in which these are written."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Block(nn.Module):
+    """Attention and two layers, each added to what enters, with a norm in front."""
+
+    def __init__(self, mixer, width=12, norm=nn.LayerNorm):
+        super().__init__()
+        self.norm1, self.mixer, self.norm2 = norm(width), mixer, norm(width)
+        self.fc1, self.fc2 = nn.Linear(width, 20), nn.Linear(20, width)
+        self.scale1 = nn.Parameter(torch.rand(width))
+        self.scale2 = nn.Parameter(torch.rand(width))
+
+    def forward(self, x):
+        x = x + self.scale1 * self.mixer(self.norm1(x))
+        return x + self.fc2(F.gelu(self.fc1(self.norm2(x)))) * self.scale2
+
+
+class Fused(nn.Module):
+    """Queries, keys and values of one layer, told apart by an axis of their own."""
+
+    def __init__(self, width=12, heads=3):
+        super().__init__()
+        self.heads = heads
+        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        b, n, c = x.shape
+        qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        x = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(x.transpose(1, 2).reshape(b, n, c))
+
+
+class ByHand(Fused):
+    """The same with matrix products."""
+
+    def forward(self, x):
+        b, n, c = x.shape
+        qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv[0], qkv[1], qkv[2]
+        weights = (q * (c // self.heads) ** -0.5 @ k.transpose(-2, -1)).softmax(dim=-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(b, n, c))
+
+
+class Apart(nn.Module):
+    """Queries, keys and values of layers of their own; two heads read each key."""
+
+    def __init__(self, width=12, heads=4):
+        super().__init__()
+        self.heads, self.size = heads, 5
+        self.q = nn.Linear(width, heads * self.size)
+        self.k = nn.Linear(width, heads // 2 * self.size)
+        self.v = nn.Linear(width, heads // 2 * self.size)
+        self.proj = nn.Linear(heads * self.size, width)
+
+    def forward(self, x):
+        shape = (*x.shape[:-1], -1, self.size)
+        q = self.q(x).view(shape).transpose(1, 2)
+        k = self.k(x).view(shape).transpose(1, 2).repeat_interleave(2, dim=1)
+        v = self.v(x).view(shape).transpose(1, 2).repeat_interleave(2, dim=1)
+        x = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.proj(x.transpose(1, 2).reshape(*shape[:-2], -1).contiguous())
+
+
+class Turned(Apart):
+    """Queries and keys are normalised and turned by their positions."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = 6
+        self.q, self.k, self.v = nn.Linear(12, 24), nn.Linear(12, 12), nn.Linear(12, 12)
+        self.proj = nn.Linear(24, 12)
+        self.norm_q, self.norm_k = nn.RMSNorm(6), nn.RMSNorm(6)
+        angles = torch.rand(1, 1, 17, 3).repeat(1, 1, 1, 2)
+        self.register_buffer("cos", angles.cos())
+        self.register_buffer("sin", angles.sin())
+
+    def forward(self, x):
+        shape = (*x.shape[:-1], -1, self.size)
+        q = self.turned(self.norm_q(self.q(x).view(shape)).transpose(1, 2))
+        k = self.turned(self.norm_k(self.k(x).view(shape)).transpose(1, 2))
+        k = k.repeat_interleave(2, dim=1)
+        v = self.v(x).view(shape).transpose(1, 2).repeat_interleave(2, dim=1)
+        x = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(x.transpose(1, 2).reshape(*shape[:-2], -1))
+
+    def turned(self, x):
+        first, second = x.chunk(2, dim=-1)
+        return x * self.cos + torch.cat([-second, first], dim=-1) * self.sin
+
+
+class Attention(nn.Module):
+    """As torch has it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.MultiheadAttention(12, 3, batch_first=True)
+
+    def forward(self, x):
+        return self.inner(x, x, x, need_weights=False)[0]
+
+
+class Encoder(nn.Module):
+    """Patches, a class token, positions, blocks, a norm and a head."""
+
+    def __init__(self, *blocks, width=12):
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 4, 4)
+        self.token = nn.Parameter(torch.randn(1, 1, width))
+        self.positions = nn.Parameter(torch.randn(1, 17, width))
+        self.blocks = nn.Sequential(*blocks)
+        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, 5)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1), x], 1) + self.positions
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+class Norm2d(nn.LayerNorm):
+    """A layer norm over the channels of images."""
+
+    def forward(self, x):
+        x = F.layer_norm(
+            x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps
+        )
+        return x.permute(0, 3, 1, 2)
+
+
+class ConvNeXt(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm0 = nn.Conv2d(3, 12, 4, 4), Norm2d(12)
+        self.deep, self.norm1 = nn.Conv2d(12, 12, 3, 1, 1, groups=12), nn.LayerNorm(12)
+        self.fc1, self.fc2 = nn.Linear(12, 24), nn.Linear(24, 12)
+        self.gamma = nn.Parameter(torch.rand(12, 1, 1))
+        self.down, self.norm2 = nn.Conv2d(12, 16, 2, 2), nn.GroupNorm(4, 16)
+        self.norm3, self.head = nn.GroupNorm(1, 16), nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = self.norm0(self.stem(x))
+        y = self.norm1(self.deep(x).permute(0, 2, 3, 1))
+        y = self.fc2(F.gelu(self.fc1(y))).permute(0, 3, 1, 2)
+        x = x + y.mul(self.gamma)
+        x = self.norm3(F.relu(self.norm2(self.down(x))))
+        return self.head(x.mean([-2, -1]))
+
+
+class Words(nn.Module):
+    """Tokens of a text, with positions and a norm, and a block."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.places = nn.Embedding(50, 12), nn.Embedding(30, 12)
+        self.norm, self.block = nn.LayerNorm(12), Block(Apart())
+        self.head = nn.Linear(12, 5)
+        self.register_buffer("ids", torch.arange(30)[None])
+
+    def forward(self, tokens, scores=None, **others):
+        x = self.words(tokens) + self.places(self.ids[:, : tokens.shape[1]])
+        return self.head(self.block(self.norm(x)).mean(1))
+
+
+def vision(mixer):
+    return lambda: Encoder(*[Block(mixer()) for _ in range(2)])
+
+
+#: Networks, with the sizes of their groups in order.
+ALL = {
+    "fused": vision(Fused),
+    "by hand": vision(ByHand),
+    "apart": vision(Apart),
+    "turned": vision(Turned),
+    "multihead": vision(Attention),
+    "torch's own": lambda: Encoder(
+        nn.TransformerEncoderLayer(12, 3, 20, batch_first=True, norm_first=True)
+    ),
+    "convnext": ConvNeXt,
+    "words": Words,
+}
+
+
+def example(name, batch=1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    if name == "words":
+        return torch.randint(0, 50, (batch, 9), generator=generator)
+    return torch.randn(batch, 3, 16, 16, generator=generator)
