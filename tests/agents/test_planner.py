@@ -28,7 +28,9 @@ def chain(widths):
 def late_is_worse(context, counts):
     """Errors count more from layer to layer: by a factor of 40 at the end."""
     factors = 40.0 ** np.linspace(0, 1, len(context.problem))
-    return -float(Decisions.of(context).errors_of(counts[None])[0] @ factors)
+    return -float(
+        Decisions.of(context.problem, context.errors).errors_of(counts[None])[0] @ factors
+    )
 
 
 def played(context, episodes, seed=0):
@@ -58,11 +60,11 @@ def context():
 @pytest.fixture(scope="module")
 def experience(context):
     counts, rewards = played(context, 40)
-    return Experience(Decisions.of(context), counts, rewards)
+    return Experience(Decisions.of(context.problem, context.errors), counts, rewards)
 
 
 def test_nothing_is_corrected_before_an_episode_was_seen(context):
-    decisions = Decisions.of(context)
+    decisions = Decisions.of(context.problem, context.errors)
     features = decisions.features_of(context.problem.highest[None]).shape[2]
     corrections = Corrections(features, 0, torch.Generator().manual_seed(0))
     curves = corrections.corrected(decisions, context.problem.highest)

@@ -7,6 +7,8 @@ from ._base import class_of as class_of
 from ._base import name_of as name_of
 from ._ddpg import DdpgAgent as DdpgAgent
 from ._evolution import EvolutionAgent as EvolutionAgent
+from ._experience import Decisions as Decisions
+from ._experience import Experience as Experience
 from ._galen import GalenAgent as GalenAgent
 from ._registry import AGENTS as AGENTS
 from ._registry import RULES as RULES
@@ -16,6 +18,4 @@ from ._rules import RuleAgent as RuleAgent
 from ._samplers import CmaEsAgent as CmaEsAgent
 from ._samplers import RandomAgent as RandomAgent
 from ._samplers import TpeAgent as TpeAgent
-from .planner import Decisions as Decisions
-from .planner import Experience as Experience
 from .planner import PlannerAgent as PlannerAgent

@@ -13,7 +13,7 @@ import numpy as np
 from sartor.machine import Float32Array, FloatArray
 
 if TYPE_CHECKING:
-    from sartor.agents.planner import Experience
+    from sartor.agents._experience import Experience
     from sartor.problem import Problem
 
 

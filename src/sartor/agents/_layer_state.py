@@ -8,6 +8,7 @@ import numpy as np
 
 from sartor.agents._base import SearchContext
 from sartor.agents._degrees import LayerStep
+from sartor.agents._layer_features import kind_and_window
 from sartor.cost import LayerCost
 from sartor.graph import LayerSpec
 from sartor.machine import FloatArray, IntArray
@@ -133,15 +134,6 @@ def _static(context: SearchContext, step: LayerStep) -> list[float]:
         column = step.columns[0]
         row += _log_shares(context.latency[column])
     return row
-
-
-def kind_and_window(layer: LayerSpec) -> list[float]:
-    """Whether it is depthwise, whether linear, the size of its kernel, its stride."""
-    depthwise = layer.kind == "depthwise"
-    linear = layer.kind == "linear"
-    kernel = layer.kernel[0]
-    stride = layer.stride[0]
-    return [float(feature) for feature in (depthwise, linear, kernel, stride)]
 
 
 def _log_shares(shares: Sequence[float]) -> list[float]:

@@ -134,7 +134,7 @@ class Search:
             return None
         counts = [self.problem.counts(episode.executed) for episode in episodes]
         rewards = [episode.reward for episode in episodes]
-        return Experience(Decisions.of(context), np.array(counts), np.array(rewards))
+        return Experience(Decisions.of(self.problem, errors), np.array(counts), np.array(rewards))
 
     def _episodes(self, recorded: list[Episode]) -> Iterator[Episode]:
         """The recorded episodes, replayed, then new ones."""

@@ -16,9 +16,9 @@ import torch
 from sartor.agents._allocation import allocate
 from sartor.agents._base import SearchContext, Trajectory
 from sartor.agents._evolution import EvolutionAgent
+from sartor.agents._experience import Decisions, Experience
 from sartor.agents._lineage import Lineage
 from sartor.agents.planner._corrections import Corrections
-from sartor.agents.planner._experience import Decisions, Experience
 from sartor.agents.planner._imagination import Imagination
 from sartor.machine import FloatArray, IntArray
 
@@ -41,7 +41,7 @@ class PlannerAgent(EvolutionAgent):
 
     def __init__(self, context: SearchContext) -> None:
         super().__init__(context)
-        self._decisions = Decisions.of(context)
+        self._decisions = Decisions.of(context.problem, context.errors)
         self._generator = torch.Generator().manual_seed(context.seed)
         problem = context.problem
         features = self._decisions.features_of(problem.highest[None]).shape[2]

@@ -11,7 +11,7 @@ import torch
 from scipy.stats import norm, rankdata
 from torch import Tensor, nn
 
-from sartor.agents.planner._experience import Decisions, Experience
+from sartor.agents._experience import Decisions, Experience
 from sartor.machine import FloatArray, IntArray
 
 #: Members of the ensemble.

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sartor.agents._experience import Decisions
 from sartor.agents._scaling import onto_budget
 from sartor.agents.planner._actor import Actor
-from sartor.agents.planner._experience import Decisions
 from sartor.machine import FloatArray, IntArray
 from sartor.problem import Problem
 

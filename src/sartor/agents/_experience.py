@@ -10,8 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sartor.agents._base import SearchContext
-from sartor.agents._layer_state import kind_and_window
+from sartor.agents._layer_features import kind_and_window
 from sartor.errors import RunError
 from sartor.machine import FloatArray, IntArray, digest, read_json, write_text
 from sartor.problem import Problem
@@ -41,13 +40,12 @@ class Decisions:
     sizes: IntArray
 
     @classmethod
-    def of(cls, context: SearchContext) -> Decisions:
-        """Those of a search."""
-        problem = context.problem
+    def of(cls, problem: Problem, errors: Sequence[FloatArray]) -> Decisions:
+        """Those of a search, with the ``errors`` of their choices."""
         return cls(
             fixed=_fixed(problem),
             choices=[decision.choices for decision in problem.decisions],
-            errors=_bounded(context.errors),
+            errors=_bounded(errors),
             sizes=problem.sizes,
         )
 
