@@ -151,6 +151,48 @@ class ConvNeXt(nn.Module):
         return self.head(x.mean([-2, -1]))
 
 
+class RootMeanSquare(nn.Module):
+    """A norm that is written out."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(width))
+
+    def forward(self, x):
+        x = x.to(torch.float32)
+        variance = x.pow(2).mean(-1, keepdim=True)
+        return self.weight * (x * torch.rsqrt(variance + 1e-6))
+
+
+class ChannelsFirst(nn.Module):
+    """A layer norm over the channels of images that is written out."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.rand(width)), nn.Parameter(torch.rand(width))
+
+    def forward(self, x):
+        mean = x.mean(1, keepdim=True)
+        variance = (x - mean).pow(2).mean(1, keepdim=True)
+        x = (x - mean) / torch.sqrt(variance + 1e-6)
+        return self.weight[:, None, None] * x + self.bias[:, None, None]
+
+
+class Image(nn.Module):
+    """Patches that are taken apart and put together again, between norms that are written out."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 12, 3, 1, 1), ChannelsFirst(12)
+        self.mix, self.up = nn.Conv2d(12, 24, 1), nn.PixelShuffle(2)
+        self.out, self.head = nn.Conv2d(6, 8, 1), nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.norm(self.stem(x))
+        x = F.fold(F.unfold(x, 2, stride=2), x.shape[2:], 2, stride=2)
+        return self.head(F.relu(self.out(self.up(self.mix(x)))).mean((2, 3)))
+
+
 class Words(nn.Module):
     """Tokens of a text, with positions and a norm, and a block."""
 
@@ -170,7 +212,7 @@ def vision(mixer):
     return lambda: Encoder(*[Block(mixer()) for _ in range(2)])
 
 
-#: Networks, with the sizes of their groups in order.
+#: Networks by name.
 ALL = {
     "fused": vision(Fused),
     "by hand": vision(ByHand),
@@ -182,6 +224,10 @@ ALL = {
     ),
     "convnext": ConvNeXt,
     "words": Words,
+    "root mean square": lambda: Encoder(
+        Block(Apart(), norm=RootMeanSquare), Block(Fused(), norm=RootMeanSquare)
+    ),
+    "image": Image,
 }
 
 

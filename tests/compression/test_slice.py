@@ -27,7 +27,7 @@ from sartor.compression import (
 from sartor.compression.modules import trainable_copy
 from sartor.compression.slicing import widen
 from sartor.errors import PolicyError, RunError
-from sartor.graph import tensors_in, trace
+from sartor.graph import OPERATORS, Effect, tensors_in, trace
 from sartor.machine import digest
 from sartor.policy import Policy
 
@@ -83,6 +83,20 @@ def test_sliced_and_masked_topologies_agree(kind):
     assert len(keep_safe_groups(network).groups) == len(network.groups)
 
 
+class Factor(nn.Module):
+    """Multiplies by what nobody sees from outside; it is declared to change nothing else."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, y, x):
+        return y * self.factor(x.shape[1], y.shape[1])
+
+
+OPERATORS.register(Factor, Effect.SPATIAL)
+
+
 class Counting(torch.nn.Module):
     """Multiplies by what may depend on the numbers of channels behind both layers."""
 
@@ -93,12 +107,12 @@ class Counting(torch.nn.Module):
             torch.nn.Conv2d(8, 8, 3),
             torch.nn.Linear(8, 5),
         )
-        self.factor = factor
+        self.factor = Factor(factor)
 
     def forward(self, x):
         x = self.a(x).relu()
         y = self.b(x).relu()
-        return self.head(y.mean((2, 3)) * self.factor(x.shape[1], y.shape[1]))
+        return self.head(self.factor(y, x).mean((2, 3)))
 
 
 def one_if_many(first, second):

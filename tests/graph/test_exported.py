@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from sartor.compression import keep_safe_groups, mask, narrow
+from sartor.compression import fold, keep_safe_groups, mask, narrow
 from sartor.errors import TraceError
 from sartor.graph import trace
 
@@ -242,3 +242,11 @@ def test_a_value_that_is_asked_for_is_named_with_its_line_whoever_traces():
     )
     with pytest.raises(TraceError, match=re.escape(sentence)):
         trace(Reads(), torch.randn(1, 3))
+
+
+def test_what_a_norm_holds_outlives_it():
+    model = Functions().eval()
+    network = trace(model, torch.randn(1, 3, 10, 10))
+    x = torch.randn(2, 3, 10, 10)
+    with torch.no_grad():
+        torch.testing.assert_close(fold(network.module)(x), model(x), rtol=1e-4, atol=1e-5)

@@ -22,6 +22,14 @@ GROUPS = {
     "torch's own": {"patches": 12, "self_attn.in_proj": 4, "linear1": 20},
     "convnext": {"stem": 12, "fc1": 24, "down": 4},
     "words": {"words": 12, "mixer.q": 5, "mixer.v": 5, "fc1": 20},
+    "root mean square": {
+        "patches": 12,
+        "mixer.q": 5,
+        "mixer.v": 5,
+        "mixer.qkv": 4,
+        "fc1": 20,
+    },
+    "image": {"stem": 12, "mix": 6, "out": 8},
 }
 
 

@@ -100,7 +100,7 @@ def _sentences(report: Report, folder: Path) -> Iterator[str]:
     for layer, owner in report.shared.items():
         yield f"counted once: the weights of {layer} are those of {owner}"
     for operator in report.unknown_operators:
-        yield f"not counted: the MACs of {operator} are unknown"
+        yield f"not known: {operator}; its MACs are estimated by running it, at full width"
 
     error = report.latency_prediction_error
     if error is not None:

@@ -13,6 +13,9 @@ from sartor.graph._operators import OPERATORS, Effect, operator_name
 #: What makes tensors of numbers alone.
 _FACTORIES = frozenset([torch.arange, torch.full, torch.linspace, torch.ones, torch.zeros])
 
+#: Words in the names of what gives other numbers each time.
+_RANDOM = ("rand", "dropout", "bernoulli", "normal", "multinomial", "empty")
+
 
 def fold_constants(model: nn.Module, graph: fx.Graph, value_of: Callable[[fx.Node], Any]) -> None:
     """Put buffers in the place of what does not depend on inputs, parameters and statistics.
@@ -52,11 +55,11 @@ def _is_constant(model: nn.Module, node: fx.Node, constants: set[fx.Node]) -> bo
     sources = node.all_input_nodes
     if not sources:
         return node.target in _FACTORIES
-    effect = OPERATORS.effect(operator_name(node))
-    if effect is Effect.MAKE:
+    if OPERATORS.effect(operator_name(node)) is Effect.MAKE:
         # Of its first argument it takes only the type.
         return len(sources) == 1
-    return effect is not Effect.UNKNOWN and constants.issuperset(sources)
+    name = operator_name(node)
+    return constants.issuperset(sources) and not any(word in name for word in _RANDOM)
 
 
 def _is_fixed(model: nn.Module, name: str) -> bool:

@@ -117,9 +117,14 @@ def _filled(args: Sequence[Any], kwargs: Named, names: Sequence[str]) -> list[An
     return [first, *given, *rest]
 
 
+def _vector_norm(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
+    return graph.call_function(torch.linalg.vector_norm, args, dict(kwargs))
+
+
 _SPECIAL: dict[str, Translate] = {
     "slice": _slice,
     "index": _index,
     "copy": _copy,
     "to": _to,
+    "linalg_vector_norm": _vector_norm,
 }

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 
 from sartor.graph._constants import fold_constants
 from sartor.graph._layer_kinds import KINDS, Call, Kind
+from sartor.graph._norms_by_hand import norms_as_modules
 from sartor.graph._operators import operator_name
 from sartor.graph._reshapes import plain_reshapes
 from sartor.graph._walk import Walk, needed
@@ -31,6 +32,7 @@ def onto_modules(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) ->
     rewriting = _Rewriting(model, graph, inputs)
     plain_reshapes(graph, rewriting.value)
     fold_constants(model, graph, rewriting.value)
+    norms_as_modules(graph, rewriting.value, rewriting.add)
     for node in list(graph.nodes):
         kind = None
         if node.op in ("call_function", "call_method"):
@@ -77,6 +79,11 @@ class _Rewriting:
         new.meta = dict(node.meta)
         kind.replace(node, new)
         self.replaced.add(node)
+
+    def add(self, node: fx.Node, module: nn.Module) -> str:
+        """Put a module where it stands for a node, and give its name."""
+        *_, caller = ["", *_callers(node)]
+        return self._beside(f"{caller}.{_UNNAMED}".removeprefix("."), module)
 
     def fix_scale(self, node: fx.Node) -> None:
         """By what attention divides does not change where queries get narrower."""
@@ -154,10 +161,8 @@ class _Rewriting:
         return is_plain or all(node.target != name for node in calls)
 
     def _take_over(self, name: str, existing: nn.Module, module: nn.Module) -> None:
-        """Put a module in the place of another, with what the graph still calls or reads of it."""
-        for child_name, child in existing.named_children():
-            module.add_module(child_name, child)
-
+        """Put a module in the place of another; what the graph still calls or reads of it stays."""
+        self._move_children(name, existing)
         for node in self._graph.nodes:
             owner, _, leaf = str(node.target).rpartition(".")
             is_read = node.op == "get_attr" and owner == name
@@ -171,6 +176,24 @@ class _Rewriting:
 
         self._model.set_submodule(name, module)
         self._made[name] = module
+
+    def _move_children(self, name: str, existing: nn.Module) -> None:
+        """Put what a module holds, such as an activation, beside it.
+
+        A layer or norm that takes its place is exchanged for another later, and has no children.
+        """
+        owner, _, leaf = name.rpartition(".")
+        for child, module in existing.named_children():
+            place = f"{leaf}_{child}"
+            while hasattr(self._model.get_submodule(owner), place):
+                place += "_"
+            self._model.get_submodule(owner).add_module(place, module)
+
+            before = f"{name}.{child}"
+            after = f"{owner}.{place}".removeprefix(".")
+            for node in self._graph.nodes:
+                if node.op in ("call_module", "get_attr") and _is_within(node, before):
+                    node.target = after + str(node.target).removeprefix(before)
 
     def _beside(self, name: str, module: nn.Module) -> str:
         """Add a module under a name that is free, or find one there that does the same."""
@@ -187,6 +210,11 @@ class _Rewriting:
         self._model.get_submodule(owner).add_module(leaf, module)
         self._made[candidate] = module
         return candidate
+
+
+def _is_within(node: fx.Node, name: str) -> bool:
+    """Whether a node calls or reads a module, or what it holds."""
+    return f"{node.target}.".startswith(f"{name}.")
 
 
 def _callers(node: fx.Node) -> list[str]:

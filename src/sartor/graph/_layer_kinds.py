@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
@@ -80,7 +80,7 @@ def with_weights(module: nn.Module, values: Mapping[str, Tensor]) -> nn.Module:
             continue
         if not isinstance(value, nn.Parameter):
             value = nn.Parameter(value.clone(), requires_grad=False)
-        module.register_parameter(name, cast("nn.Parameter", value))
+        module.register_parameter(name, value)
     return module.eval()
 
 

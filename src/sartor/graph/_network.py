@@ -22,8 +22,8 @@ class Network:
         slots: All modules whose tensors have channels: layers, norms, and what was inserted.
         groups: What can be removed, one decision each.
         kept_whole: Channels that are never removed, and why.
-        unknown_operators: What runs, may multiply, and is not among the layers: its MACs are not
-            counted.
+        unknown_operators: What runs, may multiply, and is not known: its MACs are estimated by
+            running it, as ``products`` that no policy changes, where torch counts them.
         units: How many units there are, in all groups together.
         shared: Layers and norms that have the weights of an earlier one, with the name of that one.
         products: What multiplies activations with each other, and what has no weights of a layer

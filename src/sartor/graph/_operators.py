@@ -75,7 +75,7 @@ _FUNCTIONS = {
         interpolate upsample upsample_nearest1d upsample_nearest2d upsample_nearest3d
         upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d
     """,
-    Effect.REDUCE: "mean sum amax amin",
+    Effect.REDUCE: "mean sum amax amin prod var std norm linalg_vector_norm logsumexp",
     Effect.MOVE: """
         view view_as reshape reshape_as flatten unflatten squeeze unsqueeze
         permute transpose swapaxes movedim T t
@@ -83,6 +83,7 @@ _FUNCTIONS = {
         getitem narrow select index_select gather take take_along_dim
         expand expand_as repeat repeat_interleave tile
         pad constant_pad_nd roll flip select_scatter slice_scatter meshgrid
+        unfold im2col fold col2im
         pixel_shuffle pixel_unshuffle channel_shuffle
     """,
     Effect.SIZE: """
@@ -120,7 +121,7 @@ _MODULES = {
         Upsample UpsamplingNearest2d UpsamplingBilinear2d
     """,
     Effect.MOVE: """
-        Flatten Unflatten
+        Flatten Unflatten Unfold Fold
         PixelShuffle PixelUnshuffle ChannelShuffle
         ZeroPad1d ZeroPad2d ConstantPad1d ConstantPad2d ReflectionPad2d ReplicationPad2d
     """,
@@ -257,8 +258,9 @@ def _require_layer(operator: Callable[..., Any]) -> None:
 
 def _table() -> dict[str, Effect | str]:
     table: dict[str, Effect | str] = {
-        # The only module that is ever added to a network.
+        # The only modules that are ever added to a network.
         "sartor.graph._select.ChannelSelect": Effect.MOVE,
+        "sartor.graph._resize.Resize": Effect.MOVE,
     }
 
     for effect, names in _FUNCTIONS.items():

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from sartor.graph._estimates import estimate_unknown
 from sartor.graph._labelling import Labelling
 from sartor.graph._operators import Effect
 from sartor.graph._twins import pin_twins
@@ -65,6 +66,7 @@ def labelled(network: fx.GraphModule, *inputs: Tensor) -> Labelling:
         _label(labelling, node, value)
 
     walk.run(visit)
+    estimate_unknown(labelling)
     return labelling
 
 

@@ -19,7 +19,8 @@ from sartor.graph._labelling import Labelling
 from sartor.graph._labels import NEUTRAL, compact, distinct
 from sartor.graph._layers import KEPT
 from sartor.graph._resize import Resize, fixed_sizes
-from sartor.graph._walk import Walk, arguments, call_node
+from sartor.graph._walk import Walk
+from sartor.graph.effects import run_on_labels
 from sartor.machine import BoolArray, IntArray
 
 UnitOf = Callable[[IntArray], IntArray]
@@ -249,9 +250,9 @@ class _NarrowTrial:
 
     def _run(self, node: fx.Node) -> Any:
         """What a node gives on narrower tensors; None if it fails."""
-        args, kwargs = arguments(node, lambda source: self._operand(node, source))
+        operands = {source: self._operand(node, source) for source in node.all_input_nodes}
         try:
-            return call_node(self.labelled.network, node, args, kwargs)
+            return run_on_labels(self.labelled, node, operands)
         except Exception:  # somebody's forward pass may raise anything on narrower tensors
             return None
 

@@ -1,4 +1,4 @@
-"""The only module sartor ever adds to a network."""
+"""What picks channels by their places."""
 
 from __future__ import annotations
 

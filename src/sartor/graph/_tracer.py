@@ -18,7 +18,6 @@ from torch.fx.proxy import Attribute
 
 from sartor.graph._operators import OPERATORS, Effect, name_of, operator_name
 from sartor.graph._places import SizeError, place_in
-from sartor.graph._select import ChannelSelect
 from sartor.graph._walk import Walk
 
 #: How often the examples are repeated for the second batch size.
@@ -40,7 +39,7 @@ class SizeTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Modules whose effect was declared are not looked into."""
-        declared = isinstance(m, ChannelSelect) or name_of(type(m)) in OPERATORS
+        declared = name_of(type(m)) in OPERATORS
         return declared or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(

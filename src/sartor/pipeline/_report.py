@@ -240,7 +240,7 @@ class Report:
         kept_whole: Channels that could not be removed, and why.
         not_refitted: Layers whose weights were not fitted anew, with the reason.
         shared: Layers whose weights are those of an earlier one, and count once.
-        unknown_operators: Operators whose MACs are not counted.
+        unknown_operators: Operators that are not known, whose MACs are estimated by running them.
         device: Where candidates were computed.
         versions: Of sartor, torch and Python.
     """

@@ -19,6 +19,7 @@ from sartor.targets._flat_outputs import flat_outputs
 from sartor.targets._onnx_graph import explicit_pads, store_integers
 from sartor.targets._onnx_names import name_layers
 from sartor.targets._specialized import without_defaults
+from sartor.targets._written_out import norms_written_out
 
 #: Versions that both runtimes read and whose QuantizeLinear has an axis.
 _OPSET = 17
@@ -46,7 +47,7 @@ def write_onnx(
     _require_width(network, path)
 
     def fill(temporary: Path) -> None:
-        plain, outputs = flat_outputs(without_defaults(network))
+        plain, outputs = flat_outputs(norms_written_out(without_defaults(network)))
         _trace_into(temporary, plain, inputs, outputs, dynamic_batch=dynamic_batch)
 
         # PyTorch's exporter only writes files, so the model is read back

@@ -3,6 +3,7 @@ from ._layers import embed as embed
 from ._layers import mix as mix
 from ._movement import move as move
 from ._movement import operands_of as operands_of
+from ._movement import run_on_labels as run_on_labels
 from ._norms import scale as scale
 from ._positions import along_one_axis as along_one_axis
 from ._positions import reduce as reduce

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 
 from sartor.graph._labelling import Labelling
@@ -16,6 +18,9 @@ from sartor.graph._walk import arguments, call_node
 #: Operators that put several tensors beside each other, along ``dim``.
 _JOINING = frozenset(["cat", "concat", "concatenate"])
 
+#: Operators that add up what lands in one place.
+_SUMMING = frozenset(["fold", "col2im"])
+
 
 def move(labelled: Labelling, node: fx.Node, value: Any) -> Any:
     """Run the operator itself on the labels."""
@@ -24,15 +29,32 @@ def move(labelled: Labelling, node: fx.Node, value: Any) -> Any:
     if operands is None:
         return labelled.give_up(node, value, "picked by positions that are computed")
 
-    args, kwargs = arguments(node, operands.__getitem__)
     try:
-        twin = call_node(labelled.network, node, args, kwargs)
+        twin = run_on_labels(labelled, node, operands)
     except Exception:  # some operators take no labels, which are float64
         return labelled.give_up(node, value)
+    if twin is None:
+        return labelled.give_up(node, value, f"summed over several channels by {node.name}")
 
     if isinstance(twin, Tensor):
         return label_padding(labelled.labels, twin)
     return twin
+
+
+def run_on_labels(labelled: Labelling, node: fx.Node, operands: Mapping[fx.Node, Any]) -> Any:
+    """What a node gives on labels; None where it sums labels that differ."""
+    args, kwargs = arguments(node, operands.__getitem__)
+    twin = call_node(labelled.network, node, args, kwargs)
+    if labelled.word_for(node).lower() not in _SUMMING:
+        return twin
+
+    # Places that overlap are summed: all of them must have had one label.
+    tensor, *others = args
+    count = call_node(labelled.network, node, (torch.ones_like(tensor), *others), kwargs)
+    squares = call_node(labelled.network, node, (tensor.square(), *others), kwargs)
+    label = twin / count.clamp_min(1)
+    same = label.square() * count == squares
+    return label if same.all() else None
 
 
 def operands_of(labelled: Labelling, node: fx.Node) -> dict[fx.Node, Any] | None:

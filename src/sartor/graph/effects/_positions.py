@@ -38,8 +38,9 @@ def reduce(labelled: Labelling, node: fx.Node, value: Tensor) -> Any:
     if not labelled.has_channels(twin):
         return labelled.neutral_like(value)
 
-    given = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
-    if given is None:
+    place = 2 if name.endswith("norm") else 1
+    given = node.args[place] if len(node.args) > place else node.kwargs.get("dim")
+    if given is None or not isinstance(value, Tensor):
         reason = f"summed over all channels by {name}"
         return labelled.give_up(node, value, reason)
 
