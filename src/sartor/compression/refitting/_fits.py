@@ -76,7 +76,8 @@ class Fits:
         units = []
         for slot in self._calibration.network.slots:
             if slot.name in modules:
-                units += [slot.in_units, slot.out_units]
+                # Of a reshape they lie in the shape of what it gives.
+                units += [slot.in_units.ravel(), slot.out_units.ravel()]
         distinct = np.unique(np.concatenate(units))
         return distinct[distinct != KEPT], sorted(modules)
 
