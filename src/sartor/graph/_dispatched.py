@@ -117,6 +117,21 @@ def _filled(args: Sequence[Any], kwargs: Named, names: Sequence[str]) -> list[An
     return [first, *given, *rest]
 
 
+def _diff(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
+    """What exporters know: a tensor without its first element, less that without its last."""
+    tensor, count, dim, first, last = _filled(args, kwargs, ("n", "dim", "prepend", "append"))
+    if count not in (None, 1):
+        return graph.call_function(torch.diff, args, dict(kwargs))
+
+    axis = -1 if dim is None else dim
+    parts = [part for part in (first, tensor, last) if part is not None]
+    if len(parts) > 1:
+        tensor = graph.call_function(torch.cat, (parts, axis))
+    after = _indexed(graph, tensor, axis, slice(1, None))
+    before = _indexed(graph, tensor, axis, slice(None, -1))
+    return graph.call_function(torch.sub, (after, before))
+
+
 def _vector_norm(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
     return graph.call_function(torch.linalg.vector_norm, args, dict(kwargs))
 
@@ -126,5 +141,6 @@ _SPECIAL: dict[str, Translate] = {
     "index": _index,
     "copy": _copy,
     "to": _to,
+    "diff": _diff,
     "linalg_vector_norm": _vector_norm,
 }

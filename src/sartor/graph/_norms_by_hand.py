@@ -53,12 +53,13 @@ _Found = tuple[fx.Node, bool, int, float]
 def _match(node: fx.Node) -> _Found | None:
     """What a node that ends a norm computes; None of any other."""
     name = _name(node)
-    if name == "mul" and len(node.args) == 2:
-        for scaled, factor in (node.args, node.args[::-1]):
+    args: Any = node.args
+    if name == "mul" and len(args) == 2:
+        for scaled, factor in (args, args[::-1]):
             if _name(factor) == "rsqrt":
                 return _of_square(scaled, factor.args[0])
-    if name in ("div", "truediv") and len(node.args) == 2:
-        scaled, divisor = node.args
+    if name in ("div", "truediv") and len(args) == 2:
+        scaled, divisor = args
         if _name(divisor) == "sqrt":
             return _of_square(scaled, divisor.args[0])
     return None
@@ -105,10 +106,11 @@ def _without_mean(node: fx.Node, dim: int) -> fx.Node | None:
     """What a node is without its mean along an axis."""
     if _name(node) != "sub" or len(node.args) != 2:
         return None
-    whole, mean = node.args
+    args: Any = node.args
+    whole, mean = args
     if not isinstance(whole, fx.Node) or _axis_of_mean(mean) != dim:
         return None
-    return whole if mean.args[0] is whole else None  # type: ignore[union-attr]
+    return whole if mean.args[0] is whole else None
 
 
 def _axis_of_mean(node: Any) -> int | None:

@@ -150,7 +150,7 @@ class Calibration:
         places = self.places[layer]
         module = self.network.module.get_submodule(layer)
         if isinstance(module, nn.Linear):
-            return rows_at(places, y)
+            return rows_at(places, y, self.network.layer_by_name[layer].positions)
         return pixels_at(places, y)
 
     def windows(self, layer: str, module: nn.Module, x: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class Calibration:
         """
         places = self.places[layer]
         if isinstance(module, nn.Linear):
-            return rows_at(places, x)
+            return rows_at(places, x, self.network.layer_by_name[layer].positions)
 
         convolution = cast("Convolution", module)
         padded = pad_channels_last(convolution, x)
@@ -218,6 +218,8 @@ def _reuse(network: Network, layer: LayerSpec) -> str:
 
     if calls > 1:
         return f"it is called {calls} times"
+    if layer.kind != "linear" and layer.calls > 1:
+        return "it reads several tensors of each image at once"
 
     sharing = {*network.shared.values(), *network.shared}
     if layer.name in sharing:
@@ -226,7 +228,7 @@ def _reuse(network: Network, layer: LayerSpec) -> str:
 
 
 def _draw_places(layer: LayerSpec, positions: int, generator: torch.Generator) -> Tensor:
-    count = math.prod(layer.output_size)
+    count = layer.positions if layer.kind == "linear" else math.prod(layer.output_size)
     shuffled = torch.randperm(count, generator=generator)
     return shuffled[:positions].sort().values
 

@@ -16,10 +16,13 @@ Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 Sides = list[tuple[int, int]]
 
 
-def rows_at(places: Tensor, x: Tensor) -> Tensor:
-    """What a linear layer reads or writes at places, (images × places, channels)."""
-    positions = x.reshape(len(x), -1, x.shape[-1])
-    return positions[:, places].flatten(0, 1).float()
+def rows_at(places: Tensor, x: Tensor, positions: int) -> Tensor:
+    """What a linear layer reads or writes at places, (images × places, channels).
+
+    Each image has so many ``positions``, in whatever axes: windows may lie in that of the batch.
+    """
+    rows = x.reshape(-1, positions, x.shape[-1])
+    return rows[:, places].flatten(0, 1).float()
 
 
 def pixels_at(places: Tensor, y: Tensor) -> Tensor:
