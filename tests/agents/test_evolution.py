@@ -24,7 +24,7 @@ class Line:
         self.best = best
         self.shown = []
 
-    def propose(self):
+    def propose(self, suggested=None):
         return self.counts
 
     def learn(self, counts, reward):
@@ -58,7 +58,7 @@ def test_after_an_episode_its_lineage_proposes():
     agent = agent_of(problems.channels("macs<=50%"))
     learn(agent, [6, 2], -1.0, own=False)
     (lineage,) = agent._lineages
-    lineage.propose = lambda: np.array([5, 3])
+    lineage.propose = lambda suggested: np.array([5, 3])
     assert agent.propose().tolist() == [0.5, 0.75]
 
 
@@ -69,8 +69,8 @@ def test_allocations_of_each_kind_alone_are_carried_out_before_anything_is_bred(
     learn(agent, problem.lowest, -1.0, own=False)
     assert play(agent) == bits.start.tolist()
     assert play(agent) == widths.start.tolist()
-    whole.propose = lambda: problem.highest
-    bits.propose = widths.propose = lambda: problem.lowest
+    whole.propose = lambda suggested: problem.highest
+    bits.propose = widths.propose = lambda suggested: problem.lowest
     whole.proposed = 0
     assert agent.propose().tolist() == [1.0] * 5
 
@@ -112,9 +112,10 @@ def test_every_lineage_learns_from_every_episode():
 def test_executed_ratios_are_rounded_to_counts():
     agent = with_lines(Line([10, 4]))
     observations = np.zeros((3, 11), np.float32)
-    agent.learn(Trajectory(observations, np.array([0.7 - 1e-9, 0.75 + 1e-9]), -1.0), own=False)
+    episode = Trajectory(observations, np.array([0.7 - 1e-9, 0.75 + 1e-9]), -1.0)
+    agent.learn(episode, own=False)
     assert agent._whole.shown == [([7, 3], -1.0)]
-    assert agent._counts(np.array([0.7, 0.5])).dtype == np.int64
+    assert agent._executed(episode).dtype == np.int64
 
 
 @pytest.mark.parametrize(

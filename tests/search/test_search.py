@@ -368,9 +368,15 @@ def test_candidates_that_give_no_numbers_are_wrong_and_end_nothing(data, tmp_pat
     )
 
 
-def test_ranking_is_said_before_the_first_episode(model, data):
+def test_ranking_and_probing_are_said_when_the_first_rule_asks_for_errors(model, data):
     events = []
     options = dataclasses.replace(QUICK, episodes=3)
     sartor.compress(model, data, budget="macs<=50%", options=options, progress=events.append)
-    first = next(number for number, event in enumerate(events) if isinstance(event, EpisodeScored))
-    assert events[first - 1] == Step("ranking")
+    told = [event for event in events if isinstance(event, EpisodeScored) or _is_about(event)]
+    assert isinstance(told[0], EpisodeScored), "uniform needs no errors"
+    assert told[1] == Step("ranking")
+    assert {event.phase for event in told[2:] if _is_about(event)} == {"probing"}
+
+
+def _is_about(event):
+    return isinstance(event, Step) and event.phase in ("ranking", "probing")

@@ -92,7 +92,11 @@ class Compressor:
         """Refits the candidates of a search; None without calibration images."""
         if self.images is None:
             return None
-        return self._make_refitter(self.options.images)
+        # A GPU is fast enough in fp32, in which its fits are those of the CPU.
+        dtype = torch.float32
+        if self.device.type == "cpu":
+            dtype = fastest_dtype(self.network.module, (self.images,))
+        return self._make_refitter(self.options.images, dtype)
 
     @cached_property
     def final_refitter(self) -> Refitter | None:
@@ -100,15 +104,7 @@ class Compressor:
         if self.images is None:
             return None
         # It works on many images, but only a few times.
-        return self._make_refitter(self.options.final_images, thrifty=True)
-
-    @cached_property
-    def _refit_dtype(self) -> torch.dtype:
-        """What candidates are refitted in: the fits, of thousands of samples, hardly differ."""
-        # A GPU is fast enough in fp32, in which its fits are those of the CPU.
-        if self.images is None or self.device.type != "cpu":
-            return torch.float32
-        return fastest_dtype(self.network.module, (self.images,))
+        return self._make_refitter(self.options.final_images, torch.float32, thrifty=True)
 
     @cached_property
     def ranking(self) -> Ranking:
@@ -175,7 +171,7 @@ class Compressor:
     def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
         """The network with a policy applied.
 
-        ``final``: refitted from more calibration images. Where the policy has bits,
+        ``final``: refitted from more calibration images, in fp32. Where the policy has bits,
         batch norms are folded. Raises `DataError` for bits without calibration images.
         """
         if final:
@@ -265,7 +261,7 @@ class Compressor:
             everywhere=True,
         )
 
-    def _make_refitter(self, count: int, *, thrifty: bool = False) -> Refitter:
+    def _make_refitter(self, count: int, dtype: torch.dtype, *, thrifty: bool = False) -> Refitter:
         assert self.images is not None
         images = self.images[:count]
         positions = self.options.positions
@@ -284,7 +280,7 @@ class Compressor:
             calibration,
             ridge=self.options.ridge,
             selection=self.options.select,
-            dtype=self._refit_dtype,
+            dtype=dtype,
             thrifty=thrifty,
         )
 

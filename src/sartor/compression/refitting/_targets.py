@@ -16,9 +16,8 @@ from sartor.graph import walk
 
 #: What sampled outputs may take that are kept, in bytes.
 _ROOM = 3 * 2**27
-#: What they are kept in. Rounding is noise of 0.2 % that thousands of samples average out; 8 bits
-#: of exponent hold whatever a layer gives.
-_DTYPE = torch.bfloat16
+#: What they are kept in: in fewer bits, devices whose sums differ a little would round apart.
+_DTYPE = torch.float32
 #: Outputs of a layer and, if it ends in a residual addition, the sum, each (rows, out channels).
 Target = tuple[Tensor, ...]
 
