@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -39,41 +39,43 @@ def bar(console: Console, title: str) -> Iterator[Advance]:
         yield advance
 
 
-@contextmanager
-def finetune_progress(console: Console, epochs: int) -> Iterator[Callable[[Epoch], None]]:
-    """A bar that is called after every epoch.
+def finetune_progress(
+    console: Console, epochs: int
+) -> AbstractContextManager[Callable[[Epoch], None]]:
+    """A bar that is called after every epoch."""
+    return _training_progress(console, "fine-tuning", "epoch", epochs, epoch_words)
 
-    Where there is no terminal, one plain line per epoch.
+
+def repair_progress(
+    console: Console, rounds: int
+) -> AbstractContextManager[Callable[[Epoch], None]]:
+    """A bar that is called after every round."""
+    return _training_progress(console, "repairing", "round", rounds, _round_words)
+
+
+@contextmanager
+def _training_progress(
+    console: Console, what: str, unit: str, total: int, words: Callable[[Epoch], str]
+) -> Iterator[Callable[[Epoch], None]]:
+    """A bar that is called after every epoch, or whatever the ``unit`` is called.
+
+    Where there is no terminal, one plain line for each.
     """
-    with bar(console, "fine-tuning") as advance:
-        advance(0, epochs, "")
+    with bar(console, what) as advance:
+        advance(0, total, "")
 
         def show(epoch: Epoch) -> None:
             done = epoch.number + 1
-            text = epoch_words(epoch)
-            advance(done, epochs, text)
-            _print_plainly(console, f"epoch {done}/{epochs}: {text}")
+            text = words(epoch)
+            advance(done, total, text)
+            _print_plainly(console, f"{unit} {done}/{total}: {text}")
 
         yield show
 
 
-@contextmanager
-def repair_progress(console: Console, rounds: int) -> Iterator[Callable[[Epoch], None]]:
-    """A bar that is called after every round.
-
-    Where there is no terminal, one plain line per round.
-    """
-    with bar(console, "repairing") as advance:
-        advance(0, rounds, "")
-
-        def show(done: Epoch) -> None:
-            number = done.number + 1
-            # The nearer the better: as a quality, distances are negated.
-            text = f"distance from the original {-done.validation:.4f}, best {-done.best:.4f}"
-            advance(number, rounds, text)
-            _print_plainly(console, f"round {number}/{rounds}: {text}")
-
-        yield show
+def _round_words(done: Epoch) -> str:
+    # The nearer the better: as a quality, distances are negated.
+    return f"distance from the original {-done.validation:.4f}, best {-done.best:.4f}"
 
 
 def _print_plainly(console: Console, line: str) -> None:

@@ -1,3 +1,4 @@
+from ._exported import plain_attention as plain_attention
 from ._layers import KEPT as KEPT
 from ._layers import LAYERS as LAYERS
 from ._layers import OVER_LAST_AXIS as OVER_LAST_AXIS

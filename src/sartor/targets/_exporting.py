@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from sartor.errors import RunError
+from sartor.graph import plain_attention
 
 #: Where torch prints a traceback before it raises what is caught here.
 _TALKATIVE = "torch._subclasses.fake_tensor"
@@ -32,7 +33,7 @@ def exporting(form: str) -> Iterator[None]:
     for all of it in evaluation mode is known to no format.
     """
     try:
-        with torch.no_grad(), _plain_attention(), _silenced(_TALKATIVE), caches_as_before():
+        with torch.no_grad(), plain_attention(), _silenced(_TALKATIVE), caches_as_before():
             yield
     except RunError:
         raise
@@ -64,17 +65,6 @@ def running(artifact: Path, runtime: str, what: str = "run") -> Iterator[None]:
     except Exception as error:  # every runtime has exceptions of its own
         said = " ".join(str(error).split()) or type(error).__name__
         raise RunError(f"{artifact} cannot be {what} by {runtime}: {said[:_MOST]}") from error
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Without the fast path of `torch.nn.MultiheadAttention` and what is made of it."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
