@@ -40,10 +40,11 @@ class Actor(nn.Module):
         mean_of_all = self.known.mean(0).expand_as(self.known)
         of_budget = self.known.new_full((len(self.known), 1), share)
         seen = torch.cat([self.known, mean_of_all, of_budget], 1)
-        hidden = torch.tanh(self.second(torch.tanh(self.first(seen))))
-        moves = _REACH * torch.tanh(self.last(hidden).squeeze(1))
-        spread = self.log_spread.clamp(_LEAST_LOG_SPREAD, _MOST_LOG_SPREAD).exp()
-        return moves, spread
+        hidden = torch.tanh(self.first(seen))
+        hidden = torch.tanh(self.second(hidden))
+        bounded = torch.tanh(self.last(hidden).squeeze(1))
+        log_spread = self.log_spread.clamp(_LEAST_LOG_SPREAD, _MOST_LOG_SPREAD)
+        return _REACH * bounded, log_spread.exp()
 
 
 def _layer(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:

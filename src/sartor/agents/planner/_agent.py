@@ -65,9 +65,13 @@ class PlannerAgent(EvolutionAgent):
         if not self._counts and self.context.experience:
             return self._first() / self.context.problem.sizes
         if self.context.experience or len(self._counts) >= _ENOUGH:
-            own = Experience(self._decisions, np.array(self._counts), np.array(self._rewards))
+            counts = np.array(self._counts)
+            rewards = np.array(self._rewards)
+            own = Experience(self._decisions, counts, rewards)
             self._corrections.fit([*self.context.experience, own], _STEPS)
-            self._believe(self._counts[int(np.argmax(self._rewards))])
+
+            best = int(np.argmax(rewards))
+            self._believe(counts[best])
         return super().propose()
 
     def learn(self, trajectory: Trajectory, *, own: bool) -> None:
