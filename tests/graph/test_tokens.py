@@ -18,6 +18,8 @@ GROUPS = {
     "by hand": {"patches": 12, "mixer.qkv": 4, "fc1": 20},
     "apart": {"patches": 12, "mixer.q": 5, "mixer.v": 5, "fc1": 20},
     "turned": {"patches": 12, "mixer.q": 3, "mixer.v": 6, "fc1": 20},
+    "summed": {"patches": 12, "mixer.q": 5, "mixer.v": 5, "fc1": 20},
+    "factorised": {"patches": 12, "mixer.qkv": 4, "fc1": 20},
     "multihead": {"patches": 12, "mixer.inner.in_proj": 4, "fc1": 20},
     "torch's own": {"patches": 12, "self_attn.in_proj": 4, "linear1": 20},
     "convnext": {"stem": 12, "fc1": 24, "down": 4},
@@ -47,7 +49,8 @@ def test_the_stream_goes_with_its_norms_and_attention_has_widths(name):
         assert group.size == GROUPS[name][short]
     shorts = {group.name.rpartition("blocks.")[2].lstrip("01.") for group in network.groups}
     assert len(shorts) == len(GROUPS[name])
-    assert {item.reason for item in network.kept_whole} == {"network output"}
+    reasons = {item.reason for item in network.kept_whole}
+    assert reasons - {"meets matmul along several axes"} == {"network output"}
     assert network.unknown_operators == ()
 
 

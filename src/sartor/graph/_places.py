@@ -28,3 +28,9 @@ def place_in(frames: Sequence[traceback.FrameSummary]) -> str:
             continue
         return f" at {frame.filename}:{frame.lineno} ({frame.line})"
     return ""
+
+
+def in_words(error: Exception) -> str:
+    """First line of what an error says."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

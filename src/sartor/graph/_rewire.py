@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from sartor.graph._axes import UnitOf, channel_axis
 from sartor.graph._labelling import Labelling
 from sartor.graph._labels import compact
 from sartor.graph._layers import KEPT, Slot
 from sartor.graph._resize import Resize, fixed_sizes
-from sartor.graph._rigid import Rigid, UnitOf, channel_axis
 from sartor.graph._select import ChannelSelect
+from sartor.graph._trial import Rigid
 from sartor.graph._walk import Arguments, arguments
 
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from sartor.errors import TraceError
-from sartor.graph._exported import exported
+from sartor.graph._front_ends import FRONT_ENDS, FrontEnd, FrontEndError, by_fx
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layer_functions import onto_modules
 from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
 from sartor.graph._outputs import differ, tensors_in
-from sartor.graph._places import SizeError, place_of
+from sartor.graph._places import SizeError, in_words, place_of
 from sartor.graph._prepare import traceable_copy
-from sartor.graph._tracer import SizeTracer
 
 #: Largest difference between a network and its trace, relative to the largest output.
 _TOLERANCE = 1e-4
@@ -32,12 +30,12 @@ def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """
     problems: list[Exception] = []
     whole: fx.GraphModule | None = None
-    for make_graph in _FRONT_ENDS:
+    for make_graph in FRONT_ENDS:
         # A new one, for what does not run is taken out of it.
         duplicate = traceable_copy(model)
         try:
             found = _proved(duplicate, inputs, make_graph)
-        except _FrontEndError as error:
+        except FrontEndError as error:
             problems.append(error)
             if _is_final(error):
                 break
@@ -75,19 +73,11 @@ def _holds_wholes(module: fx.GraphModule) -> bool:
     return False
 
 
-class _FrontEndError(Exception):
-    """A way of tracing cannot do it, for the reason that its cause and its words give."""
-
-
-#: Makes the graph of a network on examples.
-_FrontEnd = Callable[[nn.Module, Sequence[Tensor]], fx.Graph]
-
-
-def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -> fx.GraphModule:
+def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: FrontEnd) -> fx.GraphModule:
     """A network of the graph that one front end makes; it gives what the model gives."""
     # Before the graph is made, which takes what does not run out of the copy.
     proofs = [_beside(model, inputs)]
-    if make_graph is not _by_fx:
+    if make_graph is not by_fx:
         # Which takes a batch of two for all batches, if the forward pass does.
         proofs.append(_alone(model, inputs))
     graph = make_graph(model, inputs)
@@ -98,56 +88,17 @@ def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -
             actual = _run(module, given)
             different = differ(actual, expected, _TOLERANCE)
         except Exception as error:
-            raise _FrontEndError(
+            raise FrontEndError(
                 f"its trace fails where the network does not, on inputs of shape "
-                f"{_shapes(given)}: {_in_words(error)}"
+                f"{_shapes(given)}: {in_words(error)}"
             ) from error
 
         if different:
-            raise _FrontEndError(
+            raise FrontEndError(
                 "its trace computes something else than the network; "
                 "an in-place operator on a part of a tensor is a usual cause"
             )
     return module
-
-
-def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
-    """Operators in the order in which the forward pass calls them."""
-    if _takes_any_arguments(model):
-        raise _FrontEndError("torch.fx cannot follow a forward pass that takes *args or **kwargs")
-    tracer = SizeTracer(inputs)
-    defaults = _defaults(model, len(inputs))
-    problem: Exception | None = None
-    try:
-        graph = tracer.trace(model, concrete_args=defaults)
-    except Exception as error:  # fx raises many kinds, and so may somebody's forward pass
-        problem = error
-
-    # A refusal first: the forward pass may have caught it, and failed of something else.
-    if tracer.refusal is not None:
-        raise _FrontEndError(str(tracer.refusal)) from tracer.refusal
-    if problem is not None:
-        raise _FrontEndError(_in_words(problem) + place_of(problem)) from problem
-    return graph
-
-
-def _by_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
-    return _exported(model, inputs, functional=False)
-
-
-def _by_functional_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
-    return _exported(model, inputs, functional=True)
-
-
-def _exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
-    try:
-        return exported(model, inputs, functional=functional)
-    except Exception as error:  # torch.export raises many kinds, and so may a forward pass
-        raise _FrontEndError(_in_words(error) + place_of(error)) from error
-
-
-#: Ways to trace a network, in the order in which they are tried.
-_FRONT_ENDS: tuple[_FrontEnd, ...] = (_by_fx, _by_export, _by_functional_export)
 
 
 def _is_final(problem: Exception) -> bool:
@@ -177,25 +128,6 @@ def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx
     module.delete_all_unused_submodules()
     module.recompile()
     return module
-
-
-def _takes_any_arguments(model: nn.Module) -> bool:
-    parameters = inspect.signature(model.forward).parameters.values()
-    kinds = {parameter.kind for parameter in parameters}
-    return not kinds.isdisjoint({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
-
-
-def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
-    """Parameters of the forward pass beyond the ``given`` ones, with their defaults."""
-    signature = inspect.signature(model.forward)
-    parameters = list(signature.parameters.values())
-
-    defaults = {}
-    for parameter in parameters[given:]:
-        default = parameter.default
-        if default is not parameter.empty:
-            defaults[parameter.name] = default
-    return defaults or None
 
 
 #: Inputs, and what the network gives for them.
@@ -270,15 +202,9 @@ def _shapes(inputs: Sequence[Tensor]) -> str:
     return ", ".join(map(str, shapes))
 
 
-def _in_words(error: Exception) -> str:
-    """First line of what an error says."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
 def failed(model: nn.Module, inputs: Sequence[Tensor], error: Exception) -> TraceError:
     """The user's own forward pass may raise anything."""
     return TraceError(
         f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape "
-        f"{_shapes(inputs)}: {_in_words(error)}{place_of(error)}"
+        f"{_shapes(inputs)}: {in_words(error)}{place_of(error)}"
     )
