@@ -41,11 +41,13 @@ def by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
     return graph
 
 
-def _by_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+def by_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+    """Operators that the dispatcher sees, as functions of torch."""
     return _exported(model, inputs, functional=False)
 
 
-def _by_functional_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+def by_functional_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+    """The same where nothing is changed in place."""
     return _exported(model, inputs, functional=True)
 
 
@@ -54,10 +56,6 @@ def _exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -
         return exported(model, inputs, functional=functional)
     except Exception as error:  # torch.export raises many kinds, and so may a forward pass
         raise FrontEndError(in_words(error) + place_of(error)) from error
-
-
-#: Ways to trace a network, in the order in which they are tried.
-FRONT_ENDS: tuple[FrontEnd, ...] = (by_fx, _by_export, _by_functional_export)
 
 
 def _takes_any_arguments(model: nn.Module) -> bool:

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.errors import TraceError
-from sartor.graph._front_ends import FRONT_ENDS, FrontEnd, FrontEndError, by_fx
+from sartor.graph._front_ends import (
+    FrontEnd,
+    FrontEndError,
+    by_export,
+    by_functional_export,
+    by_fx,
+)
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layer_functions import onto_modules
 from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
@@ -20,6 +26,8 @@ from sartor.graph._prepare import traceable_copy
 
 #: Largest difference between a network and its trace, relative to the largest output.
 _TOLERANCE = 1e-4
+#: Inputs, and what the network gives for them.
+_Proof = tuple[tuple[Tensor, ...], Any]
 
 
 def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
@@ -28,38 +36,43 @@ def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     Made by `torch.fx`, whose graphs say most of what the network is made of; by `torch.export`
     where that cannot follow the forward pass.
     """
+    duplicate = traceable_copy(model)
+    proof = _beside(duplicate, inputs)
+
     problems: list[Exception] = []
-    whole: fx.GraphModule | None = None
-    for make_graph in FRONT_ENDS:
-        # A new one, for what does not run is taken out of it.
-        duplicate = traceable_copy(model)
+    for make_graph, may_hold_wholes in _ATTEMPTS:
         try:
-            found = _proved(duplicate, inputs, make_graph)
+            return _proved(duplicate, inputs, make_graph, [proof], may_hold_wholes)
         except FrontEndError as error:
             problems.append(error)
-            if _is_final(error):
+            if make_graph is by_fx and _is_final(error):
                 break
-            continue
+        # A new one, for what does not run was taken out of it.
+        duplicate = traceable_copy(model)
 
-        if not _holds_wholes(found):
-            return found
-        whole = whole or found
-
-    if whole is not None:
-        return whole
     said = _most_telling(problems)
     raise TraceError(f"{type(model).__name__} cannot be traced: {said}") from said.__cause__
 
 
-def _holds_wholes(module: fx.GraphModule) -> bool:
+#: How to trace, one after the other, and whether what consists of operators that were not looked
+#: into will do: rather than to refuse a network.
+_ATTEMPTS = (
+    (by_fx, False),
+    (by_export, True),
+    (by_functional_export, True),
+    (by_fx, True),
+)
+
+
+def _holds_wholes(model: nn.Module, graph: fx.Graph) -> bool:
     """Whether something is called that is made of other operators, and not known as a whole.
 
     `torch.fx` looks neither into what torch.nn has, such as torch's transformers, nor into
     functions that a library wraps; `torch.export` does.
     """
-    for node in module.graph.nodes:
+    for node in graph.nodes:
         if node.op == "call_module":
-            called = module.get_submodule(str(node.target))
+            called = model.get_submodule(str(node.target))
             is_made_of_others = next(called.children(), None) is not None
             is_unknown = module_effect(called) is Effect.UNKNOWN
         elif node.op == "call_function":
@@ -73,14 +86,21 @@ def _holds_wholes(module: fx.GraphModule) -> bool:
     return False
 
 
-def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: FrontEnd) -> fx.GraphModule:
+def _proved(
+    model: nn.Module,
+    inputs: Sequence[Tensor],
+    make_graph: FrontEnd,
+    proofs: list[_Proof],
+    may_hold_wholes: bool,
+) -> fx.GraphModule:
     """A network of the graph that one front end makes; it gives what the model gives."""
-    # Before the graph is made, which takes what does not run out of the copy.
-    proofs = [_beside(model, inputs)]
     if make_graph is not by_fx:
         # Which takes a batch of two for all batches, if the forward pass does.
-        proofs.append(_alone(model, inputs))
+        proofs = [*proofs, _alone(model, inputs)]
+
     graph = make_graph(model, inputs)
+    if not may_hold_wholes and _holds_wholes(model, graph):
+        raise FrontEndError("its trace holds what torch.fx does not look into")
     module = _ordinary(model, graph, inputs)
 
     for given, expected in proofs:
@@ -128,10 +148,6 @@ def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx
     module.delete_all_unused_submodules()
     module.recompile()
     return module
-
-
-#: Inputs, and what the network gives for them.
-_Proof = tuple[tuple[Tensor, ...], Any]
 
 
 def _beside(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
