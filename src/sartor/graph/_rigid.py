@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from sartor.graph._axes import UnitOf
 from sartor.graph._labelling import Labelling
 from sartor.graph._trial import NarrowTrial, Rigid
-from sartor.graph._walk import Walk
 from sartor.machine import BoolArray, IntArray
 
 
@@ -34,30 +31,7 @@ def find_rigid(
         NarrowTrial(labelled, unit_of, kept, found).run()
 
     found.resized -= found.nodes
-    _forget_what_depends_on_the_batch(labelled, found)
     return found
-
-
-@torch.no_grad()
-def _forget_what_depends_on_the_batch(labelled: Labelling, found: Rigid) -> None:
-    """Numbers that are others for another batch cannot stay as they are."""
-    if not found.numbers:
-        return
-
-    inputs = []
-    for node in labelled.network.graph.nodes:
-        if node.op == "placeholder" and isinstance(labelled.values[node], Tensor):
-            inputs.append(torch.cat([labelled.values[node]] * 2))
-
-    walk = Walk(labelled.network, inputs)
-    for pair, number in list(found.numbers.items()):
-        _, source = pair
-        try:
-            is_same = walk.value(source) == number
-        except Exception:  # the network itself takes no other batch
-            return
-        if not is_same:
-            del found.numbers[pair]
 
 
 def _random_pruning(

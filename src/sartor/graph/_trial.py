@@ -25,12 +25,13 @@ class Rigid:
     Attributes:
         nodes: Those that run at full width.
         resized: Those that follow if the fixed sizes that they are given do.
-        numbers: What a node computes with, such as a size that it divides by, and what it was.
+        numbers: Pairs of a node and a number that it computes with, such as a size that it divides
+            by, where that must stay as it was.
     """
 
     nodes: set[fx.Node] = field(default_factory=set)
     resized: set[fx.Node] = field(default_factory=set)
-    numbers: dict[tuple[fx.Node, fx.Node], int | float] = field(default_factory=dict)
+    numbers: set[tuple[fx.Node, fx.Node]] = field(default_factory=set)
 
 
 class NarrowTrial:
@@ -76,7 +77,7 @@ class NarrowTrial:
         for source in node.all_input_nodes:
             full = self.labelled.values[source]
             if isinstance(full, (int, float)) and self.values[source] != full:
-                self.found.numbers[node, source] = full
+                self.found.numbers.add((node, source))
 
     def _constant(self, node: fx.Node) -> Any:
         """What does not depend on inputs has its full size, whatever sizes of others it is of."""
