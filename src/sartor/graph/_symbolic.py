@@ -108,6 +108,11 @@ def _proved(
             actual = _run(module, given)
             different = differ(actual, expected, _TOLERANCE)
         except Exception as error:
+            if given is not proofs[0][0]:
+                raise FrontEndError(
+                    "its forward pass takes the batch size as a fixed number, so that its trace "
+                    "does for one size only"
+                ) from error
             raise FrontEndError(
                 f"its trace fails where the network does not, on inputs of shape "
                 f"{_shapes(given)}: {in_words(error)}"
@@ -130,7 +135,9 @@ def _most_telling(problems: Sequence[Exception]) -> Exception:
     """What names the line of the forward pass, if there is such a problem."""
     questions = [problem for problem in problems if isinstance(problem.__cause__, SizeError)]
     of_values = [problem for problem in questions if _is_final(problem)]
-    return [*of_values, *questions, problems[-1]][0]
+    # The second is what torch.export says, which runs the forward pass as it is.
+    first_of_export = problems[1:2]
+    return [*of_values, *questions, *first_of_export, problems[-1]][0]
 
 
 def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx.GraphModule:
@@ -210,7 +217,9 @@ def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
     torch.default_generator.manual_seed(0)
     # The forward pass may change what it is given.
     copies = [item.clone() for item in inputs]
-    return module(*copies)
+    # A graph that fails when it is called prints where.
+    run = module.forward if isinstance(module, fx.GraphModule) else module
+    return run(*copies)
 
 
 def _shapes(inputs: Sequence[Tensor]) -> str:
