@@ -213,6 +213,7 @@ class Image(nn.Module):
     def forward(self, x):
         x = self.norm(self.stem(x))
         x = F.fold(F.unfold(x, 2, stride=2), x.shape[2:], 2, stride=2)
+        x = x - x.max(dim=3, keepdim=True).values + x.amax(2, keepdim=True)
         return self.head(F.relu(self.out(self.up(self.mix(x)))).mean((2, 3)))
 
 
