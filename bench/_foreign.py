@@ -155,6 +155,7 @@ def _transformers(name: str) -> Example:
 
 #: Smaller than what the libraries have by default, but alike.
 _SMALLER: dict[str, dict[str, Any]] = {
+    "albert": {"hidden_size": 256, "intermediate_size": 512, "num_attention_heads": 4},
     "llama": {
         "hidden_size": 128,
         "intermediate_size": 256,

@@ -45,14 +45,15 @@ from sartor.machine import BoolArray, write_text
 from sartor.policy import Policy
 
 SEEDS = 3
+POLICIES = 20
 #: Columns of the table, and what of a network's record stands there.
 COLUMNS = {
     "network": "network",
-    "front end": "front",
     "groups": "groups",
     "MACs known": "known",
     "least MACs": "least",
     "sliced – masked": "wrong",
+    "crashes of 20": "crashes",
     "reloaded": "reloaded",
     "ONNX": "onnx",
     "seconds": "seconds",
@@ -131,11 +132,11 @@ def _record(name: str, *, onnx: bool) -> dict[str, Any]:
         record["seconds"] = round(time.process_time() - start, 1)
         record["megabytes"] = round((_peak() - before) / 1e6)
 
-    record["front"] = _front_end(network)
     record["groups"] = len(network.groups)
     record["said"] = _what_is_kept(network)
     record |= _depth(network, inputs)
     record |= _guarded("wrong", lambda: _largest_difference(network, inputs))
+    record["crashes"] = _crashes(network)
     record |= _guarded("reloaded", lambda: _reloaded(network, name, inputs))
     if onnx:
         record |= _guarded("onnx", lambda: _onnx_difference(network, inputs))
@@ -153,11 +154,6 @@ def _guarded(key: str, check: Callable[[], Any]) -> dict[str, Any]:
     except Exception as error:  # that is what is to be found out
         first = (str(error).strip().splitlines() or [""])[0]
         return {key: f"{type(error).__name__}: {first[:200]}"}
-
-
-def _front_end(network: Network) -> str:
-    kinds = {type(node.target).__module__ for node in network.module.graph.nodes}
-    return "export" if "torch._ops" in kinds else "fx"
 
 
 def _what_is_kept(network: Network) -> str:
@@ -202,11 +198,7 @@ def _largest_difference(network: Network, inputs: tuple[Tensor, ...]) -> float:
     """Largest relative difference of random policies, sliced and masked, at two batch sizes."""
     largest = 0.0
     for seed in range(SEEDS):
-        rng = np.random.default_rng(seed)
-        kept = np.ones(network.units, dtype=np.bool_)
-        for group in network.groups:
-            count = int(rng.integers(1, group.size + 1))
-            kept[rng.permutation(group.units)[count:]] = False
+        kept = _random_kept(network, np.random.default_rng(seed))
         narrower = narrow(network, kept)
         masked = mask(network, kept)
         for batch in (1, 2):
@@ -251,6 +243,29 @@ def _onnx_difference(network: Network, inputs: tuple[Tensor, ...]) -> float:
         outputs = session.run(None, {item.name: tensor.numpy() for item, tensor in given})
     pairs = [torch.from_numpy(output) for output in outputs]
     return float(f"{_difference(pairs, tensors_in(candidate(*inputs))):.1e}")
+
+
+def _crashes(network: Network) -> int:
+    """How many of twenty random policies make a network that cannot be built."""
+    crashes = 0
+    for seed in range(POLICIES):
+        rng = np.random.default_rng(100 + seed)
+        try:
+            narrower = narrow(network, _random_kept(network, rng))
+            with torch.no_grad():
+                narrower(*network.example_inputs)
+        except Exception:  # that is what is to be found out
+            crashes += 1
+    return crashes
+
+
+def _random_kept(network: Network, rng: np.random.Generator) -> BoolArray:
+    """One flag per unit; any number of each group, and at least one."""
+    kept = np.ones(network.units, dtype=np.bool_)
+    for group in network.groups:
+        count = int(rng.integers(1, group.size + 1))
+        kept[rng.permutation(group.units)[count:]] = False
+    return kept
 
 
 def _print(folder: Path, chosen: list[str]) -> None:

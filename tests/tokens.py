@@ -94,6 +94,29 @@ class Turned(Apart):
         return x * self.cos + torch.cat([-second, first], dim=-1) * self.sin
 
 
+class Summed(Apart):
+    """The same after Einstein's convention."""
+
+    def forward(self, x):
+        shape = (*x.shape[:-1], -1, self.size)
+        q, k, v = self.q(x).view(shape), self.k(x).view(shape), self.v(x).view(shape)
+        k, v = k.repeat_interleave(2, dim=2), v.repeat_interleave(2, dim=2)
+        weights = torch.einsum("bnhd,bmhd->bhnm", q, k).softmax(-1)
+        x = torch.einsum("bhnm,bmhd->bnhd", weights, v)
+        return self.proj(x.reshape(*shape[:-2], -1))
+
+
+class Factorised(Fused):
+    """Keys and values meet first: their product has channels along both axes."""
+
+    def forward(self, x):
+        b, n, c = x.shape
+        qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        x = q @ (k.softmax(dim=2).transpose(-1, -2) @ v)
+        return self.proj(x.transpose(1, 2).reshape(b, n, c))
+
+
 class Attention(nn.Module):
     """As torch has it."""
 
@@ -190,6 +213,7 @@ class Image(nn.Module):
     def forward(self, x):
         x = self.norm(self.stem(x))
         x = F.fold(F.unfold(x, 2, stride=2), x.shape[2:], 2, stride=2)
+        x = x - x.max(dim=3, keepdim=True).values + x.amax(2, keepdim=True)
         return self.head(F.relu(self.out(self.up(self.mix(x)))).mean((2, 3)))
 
 
@@ -218,6 +242,8 @@ ALL = {
     "by hand": vision(ByHand),
     "apart": vision(Apart),
     "turned": vision(Turned),
+    "summed": vision(Summed),
+    "factorised": vision(Factorised),
     "multihead": vision(Attention),
     "torch's own": lambda: Encoder(
         nn.TransformerEncoderLayer(12, 3, 20, batch_first=True, norm_first=True)

@@ -330,7 +330,6 @@ ALL = [
     SharedLayerOwnNorms,
     Attention,
     GroupNormalized,
-    Sorted,
     PixelShuffle,
     DenseBlock,
     LearnedScale,

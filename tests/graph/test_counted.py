@@ -216,7 +216,6 @@ NAMED = {
     Transposed: ("b (ConvTranspose2d)",),
     Recurrent: ("b (LSTM)",),
     Einstein: ("einsum",),
-    Products: ("matmul",),
     Bilinear: ("b (Bilinear)",),
 }
 

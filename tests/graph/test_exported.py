@@ -250,3 +250,22 @@ def test_what_a_norm_holds_outlives_it():
     x = torch.randn(2, 3, 10, 10)
     with torch.no_grad():
         torch.testing.assert_close(fold(network.module)(x), model(x), rtol=1e-4, atol=1e-5)
+
+
+class Images(nn.Module):
+    """Takes images one by one."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(3, 3)
+
+    def forward(self, *args):
+        return torch.stack([self.a(image) for image in args[0]])
+
+
+def test_what_is_written_for_one_batch_size_is_refused_without_a_word_beside(capfd):
+    with pytest.raises(TraceError, match="Images cannot be traced: its forward pass takes the bat"):
+        trace(Images(), torch.randn(1, 3))
+    with pytest.raises(TraceError, match="Reads cannot be traced"):
+        trace(Reads(), torch.randn(1, 3))
+    assert capfd.readouterr() == ("", "")

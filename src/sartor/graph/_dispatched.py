@@ -117,6 +117,34 @@ def _filled(args: Sequence[Any], kwargs: Named, names: Sequence[str]) -> list[An
     return [first, *given, *rest]
 
 
+def _slice_scatter(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
+    """What exporters know: what lies before, what is written, and what lies behind."""
+    tensor, written, *others = args
+    dim, start, end, step = _filled((None, *others), kwargs, ("dim", "start", "end", "step"))[1:]
+    if step not in (None, 1):
+        return graph.call_function(torch.slice_scatter, args, dict(kwargs))
+    return _written(graph, tensor, written, dim or 0, (start, end))
+
+
+def _select_scatter(graph: fx.Graph, args: Arguments, _: Named) -> fx.Node:
+    tensor, written, dim, index = args
+    row = graph.call_method("unsqueeze", (written, dim))
+    end = None if index == -1 else index + 1
+    return _written(graph, tensor, row, dim, (index, end))
+
+
+def _written(
+    graph: fx.Graph, tensor: Any, written: Any, dim: int, place: tuple[Any, Any]
+) -> fx.Node:
+    start, end = place
+    parts = [written]
+    if start not in (None, 0):
+        parts.insert(0, _indexed(graph, tensor, dim, slice(None, start)))
+    if end not in (None, _END):
+        parts.append(_indexed(graph, tensor, dim, slice(end, None)))
+    return graph.call_function(torch.cat, (parts, dim)) if len(parts) > 1 else written
+
+
 def _diff(graph: fx.Graph, args: Arguments, kwargs: Named) -> fx.Node:
     """What exporters know: a tensor without its first element, less that without its last."""
     tensor, count, dim, first, last = _filled(args, kwargs, ("n", "dim", "prepend", "append"))
@@ -141,6 +169,8 @@ _SPECIAL: dict[str, Translate] = {
     "index": _index,
     "copy": _copy,
     "to": _to,
+    "slice_scatter": _slice_scatter,
+    "select_scatter": _select_scatter,
     "diff": _diff,
     "linalg_vector_norm": _vector_norm,
 }

@@ -8,9 +8,11 @@ attributes of the network again, so that everything behind sees one kind of grap
 from __future__ import annotations
 
 import dataclasses
+import io
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
 import torch
@@ -25,6 +27,8 @@ from sartor.graph._questions import Questions
 
 #: Examples are repeated so often: torch.export takes a size of 1 for a constant.
 _BATCH = 2
+#: Loggers that are told of what is raised anyway.
+_TALKATIVE = ("torch.export", "torch._export", "torch.fx.experimental.symbolic_shapes")
 
 
 def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
@@ -35,8 +39,7 @@ def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) ->
     Raises `SizeError` if the forward pass asks for the value of a tensor, and whatever torch.export
     does where it fails.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quietly():
         program = _program(model, inputs)
         if functional or any(map(_changes_a_part, program.graph.nodes)):
             # No operator is taken apart but those that change what they are given.
@@ -70,6 +73,22 @@ def plain_attention() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What torch.export raises says enough: it also prints what it had until then."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, was in zip(loggers, before, strict=True):
+            logger.disabled = was
 
 
 def _changes_a_part(node: fx.Node) -> bool:

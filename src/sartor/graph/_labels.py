@@ -140,7 +140,18 @@ def tied_along(labels: Labels, twin: Tensor, dim: int) -> IntArray | None:
 def varying_axes(labels: Labels, twin: Tensor) -> list[int]:
     """Axes along which the channels of a twin are not the same throughout."""
     short = compact(twin)
+    return _axes_of(labels.roots(short.numpy().astype(np.int64)))
+
+
+def removable_axes(labels: Labels, twin: Tensor) -> list[int]:
+    """The same for what is not pinned: pinned channels count as one."""
+    short = compact(twin)
     roots = labels.roots(short.numpy().astype(np.int64))
+    pinned = [root for root in np.unique(roots).tolist() if labels.reason(root) is not None]
+    return _axes_of(np.where(np.isin(roots, pinned), NEUTRAL, roots))
+
+
+def _axes_of(roots: IntArray) -> list[int]:
     found = []
     for dim in range(roots.ndim):
         first = roots.take([0], dim)

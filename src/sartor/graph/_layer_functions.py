@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from sartor.graph._constants import fold_constants
-from sartor.graph._layer_kinds import KINDS, Call, Kind
+from sartor.graph._einsum import einsum_as_products
+from sartor.graph._kind import Call, Kind
+from sartor.graph._layer_kinds import KINDS
 from sartor.graph._norms_by_hand import norms_as_modules
 from sartor.graph._operators import operator_name
 from sartor.graph._reshapes import plain_reshapes
@@ -30,6 +32,7 @@ _UNNAMED = "computed"
 def onto_modules(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> None:
     """Rewrite a graph of ``model``, which gets the modules that are missing."""
     rewriting = _Rewriting(model, graph, inputs)
+    einsum_as_products(graph)
     plain_reshapes(graph, rewriting.value)
     fold_constants(model, graph, rewriting.value)
     norms_as_modules(graph, rewriting.value, rewriting.add)

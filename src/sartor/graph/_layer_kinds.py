@@ -2,86 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-
-@dataclass(frozen=True)
-class Call:
-    """A function that is given weights.
-
-    Attributes:
-        entering: What it works on.
-        tensors: Its weights, by the names that a module has for them.
-        settings: All its other arguments, by name.
-    """
-
-    entering: fx.Node
-    tensors: Mapping[str, fx.Node]
-    settings: Mapping[str, Any]
-
-
-class Kind(ABC):
-    """A kind of such functions; add one to `KINDS` to have another rewritten.
-
-    Attributes:
-        arguments: Names of its positional arguments, in order; ``input`` is what it works on.
-        tensors: Those of them that are weights.
-        needs_dims: Whether it depends on the number of axes which module does the same.
-        keeps_weights: Whether the module has the weights just as they are given.
-    """
-
-    arguments: tuple[str, ...]
-    tensors: tuple[str, ...] = ("weight", "bias")
-    needs_dims = False
-    keeps_weights = True
-
-    def read(self, node: fx.Node) -> Call | None:
-        """The arguments of a node; None where it has no input or weights that are computed."""
-        given: dict[str, Any] = dict(zip(self.names(node), node.args, strict=False))
-        given |= node.kwargs
-        entering = given.pop("input", None)
-        tensors = {name: given.pop(name, None) for name in self.tensors}
-        present = {name: value for name, value in tensors.items() if value is not None}
-
-        read = [entering, *present.values()]
-        computed = [value for value in given.values() if isinstance(value, fx.Node)]
-        if computed or not all(isinstance(value, fx.Node) for value in read):
-            return None
-        return Call(entering, present, given)
-
-    def names(self, node: fx.Node) -> tuple[str, ...]:
-        """Names of the positional arguments of the very function that a node calls."""
-        return self.arguments
-
-    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
-        """Whether a module of this kind can have these weights."""
-        return "weight" in values
-
-    @abstractmethod
-    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module | None:
-        """The module that does the same on tensors of so many axes; None if there is none."""
-
-    def replace(self, node: fx.Node, new: fx.Node) -> None:
-        """Let all that read the function read the module instead."""
-        node.replace_all_uses_with(new)
-
-
-def with_weights(module: nn.Module, values: Mapping[str, Tensor]) -> nn.Module:
-    """A module, made without values, with these; parameters stay those of the network."""
-    for name, value in values.items():
-        if name in module._buffers:
-            module._buffers[name] = value
-            continue
-        if not isinstance(value, nn.Parameter):
-            value = nn.Parameter(value.clone(), requires_grad=False)
-        module.register_parameter(name, value)
-    return module.eval()
+from sartor.graph._kind import Call, Kind, with_weights
+from sartor.graph._norm_kinds import BatchNorm, BatchNormInParts, GroupNorm, LayerNorm, RMSNorm
 
 
 class _Linear(Kind):
@@ -135,105 +63,6 @@ class _Convolution(Kind):
         return with_weights(module, values)
 
 
-class _BatchNorm(Kind):
-    """As torch has it; `torch.nn.functional` has another order."""
-
-    arguments: tuple[str, ...] = (
-        "input",
-        "weight",
-        "bias",
-        "running_mean",
-        "running_var",
-        "training",
-        "momentum",
-        "eps",
-    )
-    tensors = ("running_mean", "running_var", "weight", "bias")
-    needs_dims = True
-
-    def names(self, node: fx.Node) -> tuple[str, ...]:
-        if node.target is not F.batch_norm:
-            return self.arguments
-        first, weight, bias, mean, variance, *others = self.arguments
-        return (first, mean, variance, weight, bias, *others)
-
-    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
-        has_statistics = "running_mean" in values and "running_var" in values
-        return has_statistics and not call.settings.get("training", False)
-
-    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
-        classes = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
-        module = classes[dims](
-            len(values["running_mean"]),
-            eps=call.settings.get("eps", 1e-5),
-            momentum=call.settings.get("momentum", 0.1),
-            affine="weight" in values,
-        )
-        return with_weights(module.requires_grad_(False), values)
-
-
-class _BatchNormInParts(_BatchNorm):
-    """As torch.export has it where nothing is changed in place: it gives the statistics too."""
-
-    arguments = ("input", "weight", "bias", "running_mean", "running_var", "momentum", "eps")
-
-    def replace(self, node: fx.Node, new: fx.Node) -> None:
-        for reader in list(node.users):
-            if reader.args[1] == 0:
-                reader.replace_all_uses_with(new)
-
-
-class _LayerNorm(Kind):
-    arguments = ("input", "normalized_shape", "weight", "bias", "eps")
-
-    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
-        return len(call.settings["normalized_shape"]) == 1
-
-    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module | None:
-        if "bias" in values and "weight" not in values:
-            return None
-        module = nn.LayerNorm(
-            tuple(call.settings["normalized_shape"]),
-            eps=call.settings.get("eps", 1e-5),
-            elementwise_affine="weight" in values,
-            bias="bias" in values,
-            device="meta",
-        )
-        return with_weights(module, values)
-
-
-class _RMSNorm(Kind):
-    arguments = ("input", "normalized_shape", "weight", "eps")
-    tensors = ("weight",)
-
-    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
-        return len(call.settings["normalized_shape"]) == 1
-
-    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
-        module = nn.RMSNorm(
-            tuple(call.settings["normalized_shape"]),
-            eps=call.settings.get("eps"),
-            elementwise_affine="weight" in values,
-            device="meta",
-        )
-        return with_weights(module, values)
-
-
-class _GroupNorm(Kind):
-    arguments = ("input", "num_groups", "weight", "bias", "eps")
-
-    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module | None:
-        if "bias" not in values:
-            return None
-        module = nn.GroupNorm(
-            call.settings["num_groups"],
-            len(values["weight"]),
-            eps=call.settings.get("eps", 1e-5),
-            device="meta",
-        )
-        return with_weights(module, values)
-
-
 class _Embedding(Kind):
     """As torch has it; `torch.nn.functional` has the indices first."""
 
@@ -274,9 +103,9 @@ KINDS: dict[str, Kind] = {
     "conv2d": _Convolution(),
     "conv3d": _Convolution(),
     "embedding": _Embedding(),
-    "batch_norm": _BatchNorm(),
-    "_native_batch_norm_legit_no_training": _BatchNormInParts(),
-    "layer_norm": _LayerNorm(),
-    "rms_norm": _RMSNorm(),
-    "group_norm": _GroupNorm(),
+    "batch_norm": BatchNorm(),
+    "_native_batch_norm_legit_no_training": BatchNormInParts(),
+    "layer_norm": LayerNorm(),
+    "rms_norm": RMSNorm(),
+    "group_norm": GroupNorm(),
 }

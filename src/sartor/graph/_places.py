@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import torch
 
 #: Where frames lie that are nobody's forward pass.
-_LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
+_LIBRARIES = tuple(f"{Path(file).parent}{os.sep}" for file in (torch.__file__, __file__))
 
 
 class SizeError(Exception):
@@ -28,3 +29,9 @@ def place_in(frames: Sequence[traceback.FrameSummary]) -> str:
             continue
         return f" at {frame.filename}:{frame.lineno} ({frame.line})"
     return ""
+
+
+def in_words(error: Exception) -> str:
+    """First line of what an error says."""
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

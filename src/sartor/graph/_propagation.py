@@ -100,6 +100,8 @@ def _twin(labelling: Labelling, node: fx.Node, value: Any, effect: Effect) -> An
 
     if effect is Effect.SIZE:
         source = node.all_input_nodes[0]
+        if _picks_the_largest(labelling, node):
+            return labelling.twins[source][0]
         return labelling.pinned_like(value, f"part of what {source} gives")
     if effect is Effect.MAKE or not _carries(labelling, node, effect):
         return labelling.neutral_like(value)
@@ -108,6 +110,12 @@ def _twin(labelling: Labelling, node: fx.Node, value: Any, effect: Effect) -> An
     if handler is None or not tensors_within(value):
         return labelling.give_up(node, value)
     return handler(labelling, node, value)
+
+
+def _picks_the_largest(labelling: Labelling, node: fx.Node) -> bool:
+    """Whether a node is the ``.values`` of a maximum along an axis."""
+    twin = labelling.twins[node.all_input_nodes[0]]
+    return node.args[1:] == ("values",) and isinstance(twin, list)
 
 
 def _carries(labelling: Labelling, node: fx.Node, effect: Effect) -> bool:

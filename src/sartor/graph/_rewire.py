@@ -15,12 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from sartor.graph._axes import UnitOf, channel_axis, is_of_channels
 from sartor.graph._labelling import Labelling
 from sartor.graph._labels import compact
 from sartor.graph._layers import KEPT, Slot
 from sartor.graph._resize import Resize, fixed_sizes
-from sartor.graph._rigid import Rigid, UnitOf, channel_axis
 from sartor.graph._select import ChannelSelect
+from sartor.graph._trial import Rigid
 from sartor.graph._walk import Arguments, arguments
 
 
@@ -37,6 +38,7 @@ class Rewiring:
         self.slots: list[Slot] = []
 
         self._original: dict[fx.Node, Arguments] = {}
+        self._fixed: dict[fx.Node, int | float] = {}
         self._full: dict[fx.Node, fx.Node] = {}
         self._narrow: dict[fx.Node, fx.Node] = {}
         self._picked: dict[tuple[fx.Node, int, bytes], fx.Node] = {}
@@ -46,6 +48,10 @@ class Rewiring:
         graph = self.network.graph
         for node in graph.nodes:
             self._original[node] = (node.args, node.kwargs)
+        # While numbers still read what they did.
+        for _, number in self.numbers:
+            if is_of_channels(self.labelled, self.unit_of, number):
+                self._fixed[number] = self.labelled.values[number]
 
         # Not over the graph, which grows meanwhile.
         for node in self._original:
@@ -72,13 +78,22 @@ class Rewiring:
 
         def instead(source: fx.Node) -> Any:
             if (node, source) in self.numbers:
-                return self.numbers[node, source]
+                return self._number(source)
             adopted = self.labelled.adopted.get((node, source))
             if adopted is not None:
                 return self._picked_from(source, adopted)
             return self._narrowed(source)
 
         return instead
+
+    def _number(self, node: fx.Node) -> Any:
+        """What a number is at full width.
+
+        A constant where channels alone decide; else it is computed again, of what they do not.
+        """
+        if node in self._fixed:
+            return self._fixed[node]
+        return self._widened(node)
 
     def _widened(self, node: fx.Node) -> fx.Node:
         """The same node at full width.

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from sartor.errors import TraceError
-from sartor.graph._exported import exported
+from sartor.graph._front_ends import (
+    FrontEnd,
+    FrontEndError,
+    by_export,
+    by_functional_export,
+    by_fx,
+)
 from sartor.graph._inplace import without_in_place
 from sartor.graph._layer_functions import onto_modules
 from sartor.graph._operators import Effect, function_effect, module_effect, operator_name
 from sartor.graph._outputs import differ, tensors_in
-from sartor.graph._places import SizeError, place_of
+from sartor.graph._places import SizeError, in_words, place_of
 from sartor.graph._prepare import traceable_copy
-from sartor.graph._tracer import SizeTracer
 
 #: Largest difference between a network and its trace, relative to the largest output.
 _TOLERANCE = 1e-4
+#: Inputs, and what the network gives for them.
+_Proof = tuple[tuple[Tensor, ...], Any]
 
 
 def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
@@ -30,38 +36,43 @@ def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
     Made by `torch.fx`, whose graphs say most of what the network is made of; by `torch.export`
     where that cannot follow the forward pass.
     """
+    duplicate = traceable_copy(model)
+    proof = _beside(duplicate, inputs)
+
     problems: list[Exception] = []
-    whole: fx.GraphModule | None = None
-    for make_graph in _FRONT_ENDS:
-        # A new one, for what does not run is taken out of it.
-        duplicate = traceable_copy(model)
+    for make_graph, may_hold_wholes in _ATTEMPTS:
         try:
-            found = _proved(duplicate, inputs, make_graph)
-        except _FrontEndError as error:
+            return _proved(duplicate, inputs, make_graph, [proof], may_hold_wholes)
+        except FrontEndError as error:
             problems.append(error)
-            if _is_final(error):
+            if make_graph is by_fx and _is_final(error):
                 break
-            continue
+        # A new one, for what does not run was taken out of it.
+        duplicate = traceable_copy(model)
 
-        if not _holds_wholes(found):
-            return found
-        whole = whole or found
-
-    if whole is not None:
-        return whole
     said = _most_telling(problems)
     raise TraceError(f"{type(model).__name__} cannot be traced: {said}") from said.__cause__
 
 
-def _holds_wholes(module: fx.GraphModule) -> bool:
+#: How to trace, one after the other, and whether what consists of operators that were not looked
+#: into will do: rather than to refuse a network.
+_ATTEMPTS = (
+    (by_fx, False),
+    (by_export, True),
+    (by_functional_export, True),
+    (by_fx, True),
+)
+
+
+def _holds_wholes(model: nn.Module, graph: fx.Graph) -> bool:
     """Whether something is called that is made of other operators, and not known as a whole.
 
     `torch.fx` looks neither into what torch.nn has, such as torch's transformers, nor into
     functions that a library wraps; `torch.export` does.
     """
-    for node in module.graph.nodes:
+    for node in graph.nodes:
         if node.op == "call_module":
-            called = module.get_submodule(str(node.target))
+            called = model.get_submodule(str(node.target))
             is_made_of_others = next(called.children(), None) is not None
             is_unknown = module_effect(called) is Effect.UNKNOWN
         elif node.op == "call_function":
@@ -75,22 +86,21 @@ def _holds_wholes(module: fx.GraphModule) -> bool:
     return False
 
 
-class _FrontEndError(Exception):
-    """A way of tracing cannot do it, for the reason that its cause and its words give."""
-
-
-#: Makes the graph of a network on examples.
-_FrontEnd = Callable[[nn.Module, Sequence[Tensor]], fx.Graph]
-
-
-def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -> fx.GraphModule:
+def _proved(
+    model: nn.Module,
+    inputs: Sequence[Tensor],
+    make_graph: FrontEnd,
+    proofs: list[_Proof],
+    may_hold_wholes: bool,
+) -> fx.GraphModule:
     """A network of the graph that one front end makes; it gives what the model gives."""
-    # Before the graph is made, which takes what does not run out of the copy.
-    proofs = [_beside(model, inputs)]
-    if make_graph is not _by_fx:
+    if make_graph is not by_fx:
         # Which takes a batch of two for all batches, if the forward pass does.
-        proofs.append(_alone(model, inputs))
+        proofs = [*proofs, _alone(model, inputs)]
+
     graph = make_graph(model, inputs)
+    if not may_hold_wholes and _holds_wholes(model, graph):
+        raise FrontEndError("its trace holds what torch.fx does not look into")
     module = _ordinary(model, graph, inputs)
 
     for given, expected in proofs:
@@ -98,56 +108,22 @@ def _proved(model: nn.Module, inputs: Sequence[Tensor], make_graph: _FrontEnd) -
             actual = _run(module, given)
             different = differ(actual, expected, _TOLERANCE)
         except Exception as error:
-            raise _FrontEndError(
+            if given is not proofs[0][0]:
+                raise FrontEndError(
+                    "its forward pass takes the batch size as a fixed number, so that its trace "
+                    "does for one size only"
+                ) from error
+            raise FrontEndError(
                 f"its trace fails where the network does not, on inputs of shape "
-                f"{_shapes(given)}: {_in_words(error)}"
+                f"{_shapes(given)}: {in_words(error)}"
             ) from error
 
         if different:
-            raise _FrontEndError(
+            raise FrontEndError(
                 "its trace computes something else than the network; "
                 "an in-place operator on a part of a tensor is a usual cause"
             )
     return module
-
-
-def _by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
-    """Operators in the order in which the forward pass calls them."""
-    if _takes_any_arguments(model):
-        raise _FrontEndError("torch.fx cannot follow a forward pass that takes *args or **kwargs")
-    tracer = SizeTracer(inputs)
-    defaults = _defaults(model, len(inputs))
-    problem: Exception | None = None
-    try:
-        graph = tracer.trace(model, concrete_args=defaults)
-    except Exception as error:  # fx raises many kinds, and so may somebody's forward pass
-        problem = error
-
-    # A refusal first: the forward pass may have caught it, and failed of something else.
-    if tracer.refusal is not None:
-        raise _FrontEndError(str(tracer.refusal)) from tracer.refusal
-    if problem is not None:
-        raise _FrontEndError(_in_words(problem) + place_of(problem)) from problem
-    return graph
-
-
-def _by_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
-    return _exported(model, inputs, functional=False)
-
-
-def _by_functional_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
-    return _exported(model, inputs, functional=True)
-
-
-def _exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
-    try:
-        return exported(model, inputs, functional=functional)
-    except Exception as error:  # torch.export raises many kinds, and so may a forward pass
-        raise _FrontEndError(_in_words(error) + place_of(error)) from error
-
-
-#: Ways to trace a network, in the order in which they are tried.
-_FRONT_ENDS: tuple[_FrontEnd, ...] = (_by_fx, _by_export, _by_functional_export)
 
 
 def _is_final(problem: Exception) -> bool:
@@ -159,7 +135,9 @@ def _most_telling(problems: Sequence[Exception]) -> Exception:
     """What names the line of the forward pass, if there is such a problem."""
     questions = [problem for problem in problems if isinstance(problem.__cause__, SizeError)]
     of_values = [problem for problem in questions if _is_final(problem)]
-    return [*of_values, *questions, problems[-1]][0]
+    # The second is what torch.export says, which runs the forward pass as it is.
+    first_of_export = problems[1:2]
+    return [*of_values, *questions, *first_of_export, problems[-1]][0]
 
 
 def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx.GraphModule:
@@ -177,29 +155,6 @@ def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx
     module.delete_all_unused_submodules()
     module.recompile()
     return module
-
-
-def _takes_any_arguments(model: nn.Module) -> bool:
-    parameters = inspect.signature(model.forward).parameters.values()
-    kinds = {parameter.kind for parameter in parameters}
-    return not kinds.isdisjoint({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
-
-
-def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
-    """Parameters of the forward pass beyond the ``given`` ones, with their defaults."""
-    signature = inspect.signature(model.forward)
-    parameters = list(signature.parameters.values())
-
-    defaults = {}
-    for parameter in parameters[given:]:
-        default = parameter.default
-        if default is not parameter.empty:
-            defaults[parameter.name] = default
-    return defaults or None
-
-
-#: Inputs, and what the network gives for them.
-_Proof = tuple[tuple[Tensor, ...], Any]
 
 
 def _beside(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
@@ -262,7 +217,9 @@ def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
     torch.default_generator.manual_seed(0)
     # The forward pass may change what it is given.
     copies = [item.clone() for item in inputs]
-    return module(*copies)
+    # A graph that fails when it is called prints where.
+    run = module.forward if isinstance(module, fx.GraphModule) else module
+    return run(*copies)
 
 
 def _shapes(inputs: Sequence[Tensor]) -> str:
@@ -270,15 +227,9 @@ def _shapes(inputs: Sequence[Tensor]) -> str:
     return ", ".join(map(str, shapes))
 
 
-def _in_words(error: Exception) -> str:
-    """First line of what an error says."""
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
 def failed(model: nn.Module, inputs: Sequence[Tensor], error: Exception) -> TraceError:
     """The user's own forward pass may raise anything."""
     return TraceError(
         f"{type(model).__name__} cannot be traced: its forward pass fails on inputs of shape "
-        f"{_shapes(inputs)}: {_in_words(error)}{place_of(error)}"
+        f"{_shapes(inputs)}: {in_words(error)}{place_of(error)}"
     )

@@ -29,7 +29,9 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
 
     ``example_inputs`` have the batch first; only the first element of it is used. The forward pass
     may branch on sizes, which are those of the example from then on, except the batch size. Models
-    in `torch.nn.DataParallel` or `torch.compile` are taken out of them.
+    in `torch.nn.DataParallel` or `torch.compile` are taken out of them. What `torch.fx` cannot
+    follow (``*args``, assignments to parts of tensors, torch's own transformers) is traced by
+    `torch.export`; names and weights are those of the model either way.
 
     Raises `TraceError`, with the line of the forward pass where that is known, where it depends on
     values (``if x.sum() > 0``) or on the batch size, or fails on the examples; and `WeightsError`

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 
 import torch
@@ -95,6 +96,9 @@ class PartedValues:
         known = {kept: parts[number] for kept, parts in self._kept.items()}
         # Weights stay in fp32: only what runs in the context is computed in fewer bits.
         is_reduced = self.dtype != torch.float32
-        with torch.autocast("cpu", self.dtype, enabled=is_reduced):
+        reduced = torch.autocast("cpu", self.dtype, enabled=is_reduced)
+        with reduced, warnings.catch_warnings():
+            # Of norms whose weights stay in fp32, which is as it should be.
+            warnings.filterwarnings("ignore", "Mismatch dtype between input and weight")
             values = Walk(self.network, self.parts[number]).run_to(nodes, known)
         return dict(zip(nodes, values, strict=True))

@@ -6,7 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression.modules import bias_of, shallow_copy, weight_of, with_tensors
+from sartor.compression.modules import (
+    bias_of,
+    device_of,
+    shallow_copy,
+    weight_of,
+    with_tensors,
+)
 from sartor.compression.slicing._narrow import (
     groups_of,
     kept_channels,
@@ -24,13 +30,14 @@ def mask(network: Network, kept: BoolArray) -> fx.GraphModule:
     Weights that read removed channels, or write them, are zero. Norms whose statistics are over
     channels take them of those that are kept.
     """
+    device = device_of(network.module)
     candidate = shallow_copy(network.module)
     for slot in network.slots:
         module = network.module.get_submodule(slot.name)
         if slot.kind == "layer":
             candidate.set_submodule(slot.name, _masked_layer(module, slot, kept))
         elif slot.kind == "norm" and mixes_channels(module):
-            outgoing = torch.from_numpy(kept_channels(slot.out_units, kept))
+            outgoing = torch.from_numpy(kept_channels(slot.out_units, kept)).to(device)
             narrower = narrow_module(module, slot, kept)
             candidate.set_submodule(slot.name, _MaskedNorm(narrower, outgoing, module))
         elif slot.kind == "embedding":

@@ -12,6 +12,7 @@ from sartor.graph._labels import is_neutral, spread, tied_along, varying_axes
 from sartor.graph._operators import operator_name
 from sartor.graph._twins import combine, pin_twins
 from sartor.graph._values import tensors_within
+from sartor.graph.effects._positions import reduce
 
 #: What takes nothing but the type of other tensors than the first.
 _OF_THE_FIRST = frozenset(["type_as", "to"])
@@ -22,6 +23,11 @@ def pointwise(labelled: Labelling, node: fx.Node, value: Any) -> Any:
 
     A tensor without channels, such as a parameter, takes over those that it meets.
     """
+    if isinstance(value, tuple):
+        # The largest along an axis, and where they are.
+        largest, _ = value
+        return [reduce(labelled, node, largest), None]
+
     sources = node.all_input_nodes
     if operator_name(node) in _OF_THE_FIRST:
         sources = sources[:1]

@@ -8,7 +8,8 @@ import numpy as np
 from torch import Tensor, fx
 
 from sartor.graph._labelling import Labelling, ProductCall
-from sartor.graph._labels import NEUTRAL, is_neutral, tied_along, varying_axes
+from sartor.graph._labels import NEUTRAL, removable_axes, tied_along, varying_axes
+from sartor.graph._twins import pin_twins
 from sartor.machine import IntArray
 
 _NONE = np.array([NEUTRAL], dtype=np.int64)
@@ -26,20 +27,32 @@ def product(labelled: Labelling, node: fx.Node, value: Any) -> Any:
         return labelled.give_up(node, value)
 
     macs = value.numel() * left.shape[-1]
-    summed = (_varies(labelled, left, -1), _varies(labelled, right, -2))
-    free = (_varies(labelled, left, -2), _varies(labelled, right, -1))
-    if any(summed) and not any(free):
+    _keep_what_cannot_go(labelled, node, left, right)
+    if _goes(labelled, left, -1):
         return _contract(labelled, node, value, (left, right), macs)
-    if any(summed) or all(free):
-        return labelled.give_up(node, value)
+    for passing in ((left, -2), (right, -1)):
+        if _goes(labelled, *passing):
+            return _pass_on(labelled, node, value, passing, macs)
 
-    if any(free):
-        passing = (left, -2) if free[0] else (right, -1)
-        return _pass_on(labelled, node, value, passing, macs)
-    if is_neutral(left) and is_neutral(right):
-        labelled.products.append(ProductCall(node, _NONE, macs))
-        return labelled.neutral_like(value)
-    return labelled.give_up(node, value)
+    if removable_axes(labelled.labels, left) or removable_axes(labelled.labels, right):
+        return labelled.give_up(node, value)
+    labelled.products.append(ProductCall(node, _NONE, macs))
+    return labelled.neutral_like(value)
+
+
+def _keep_what_cannot_go(labelled: Labelling, node: fx.Node, left: Tensor, right: Tensor) -> None:
+    """Of a product, what both sides sum over may go, or the other axis of one of them."""
+
+    def keep(twin: Tensor) -> None:
+        pin_twins(labelled.labels, [twin], f"meets {labelled.word_for(node)} along several axes")
+
+    for twin in (left, right):
+        if _goes(labelled, twin, -1) and _goes(labelled, twin, -2):
+            keep(twin)
+    if _goes(labelled, left, -1) != _goes(labelled, right, -2):
+        keep(left if _goes(labelled, left, -1) else right)
+    if _goes(labelled, left, -2) and _goes(labelled, right, -1):
+        keep(left)
 
 
 def attend(labelled: Labelling, node: fx.Node, value: Any) -> Any:
@@ -130,5 +143,6 @@ def _tie_fused(labelled: Labelling, channels: IntArray) -> None:
             labelled.labels.merge_all(summed, channels)
 
 
-def _varies(labelled: Labelling, twin: Tensor, dim: int) -> bool:
-    return dim % twin.dim() in varying_axes(labelled.labels, twin)
+def _goes(labelled: Labelling, twin: Tensor, dim: int) -> bool:
+    """Whether channels along an axis may be removed."""
+    return dim % twin.dim() in removable_axes(labelled.labels, twin)
