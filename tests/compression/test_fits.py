@@ -98,3 +98,17 @@ def test_a_candidate_is_the_same_after_what_is_delivered_was_built():
     compressor.release()
     after = compressor.candidate(policy).state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("bits", [{}, {"a.0": 4}])
+def test_a_final_candidate_may_be_written_into(bits):
+    network = traced()
+    compressor = compressor_of(network)
+    channels = {group.name: 0.5 for group in network.groups}
+    policy = Policy(channels, weight_bits=bits, activation_bits=bits)
+    expected = compressor_of(network).candidate(policy, final=True).state_dict()
+
+    for tensor in compressor.candidate(policy, final=True).state_dict().values():
+        tensor.zero_()
+    found = compressor.candidate(policy, final=True).state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())

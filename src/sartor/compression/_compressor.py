@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -171,11 +172,17 @@ class Compressor:
     def candidate(self, policy: Policy, *, final: bool = False) -> fx.GraphModule:
         """The network with a policy applied.
 
-        ``final``: refitted from more calibration images, in fp32. Where the policy has bits,
-        batch norms are folded. Raises `DataError` for bits without calibration images.
+        ``final``: refitted from more calibration images, in fp32, with tensors of its own. Others
+        share theirs with the network and with the next candidate: never write into them. Where
+        the policy has bits, batch norms are folded. Raises `DataError` for bits without
+        calibration images.
         """
-        if final:
-            self._release("refitter")
+        if not final:
+            return self._candidate(policy, final=False)
+        self._release("refitter")
+        return copy.deepcopy(self._candidate(policy, final=True))
+
+    def _candidate(self, policy: Policy, *, final: bool) -> fx.GraphModule:
         if not policy.quantized:
             return self._pruned(policy, final=final)
         if self.images is None:
