@@ -37,6 +37,7 @@ from sartor.compression.refitting import (
     images_kept,
     keep_largest,
 )
+from sartor.compression.rounding import RoundingRefit
 from sartor.compression.slicing import narrow
 from sartor.cost import CostModel
 from sartor.errors import DataError
@@ -192,7 +193,7 @@ class Compressor:
             )
 
         folded, ranges = self._folded_of(policy, final=final)
-        return quantize(
+        candidate = quantize(
             folded,
             policy,
             inputs=(self._range_images,),
@@ -201,6 +202,12 @@ class Compressor:
             known=ranges,
             at_once=images_at_once(self.network),
         )
+        if self.options.rounding == "fitted":
+            refitter = self.final_refitter if final else self.refitter
+            assert refitter is not None
+            calibration = refitter.calibration
+            RoundingRefit(calibration, folded, candidate, ridge=self.options.ridge).run()
+        return candidate
 
     @cached_property
     def _range_images(self) -> Tensor:

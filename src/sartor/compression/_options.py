@@ -14,6 +14,8 @@ Selection = Literal["magnitude", "error"]
 Refit = Literal["pruned", "original", "none"]
 #: How the range of an activation follows from calibration images.
 RangeMethod = Literal["minmax", "percentile", "mse"]
+#: How weights are rounded to fewer than 8 bits.
+Rounding = Literal["fitted", "nearest"]
 
 _COUNTS = ("images", "positions", "final_images", "range_images")
 
@@ -41,6 +43,8 @@ class CompressOptions:
         ranges: How the range of an activation follows from calibration images: all of it, all but
             outliers, or least squared error.
         range_images: Calibration images that ranges are taken from.
+        rounding: Weights of fewer than 8 bits are rounded together, so that later ones make up for
+            what earlier ones lost, or each to the nearest number.
     """
 
     select: Selection = "error"
@@ -52,6 +56,7 @@ class CompressOptions:
     final_images: int = 2048
     ranges: RangeMethod = "minmax"
     range_images: int = 128
+    rounding: Rounding = "fitted"
 
     def __post_init__(self) -> None:
         for name in _COUNTS:

@@ -16,3 +16,5 @@ from ._scheme import REDUCED as REDUCED
 from ._scheme import Scheme as Scheme
 from ._unfold import refold as refold
 from ._unfold import unfold as unfold
+from ._weight_ranges import limits_of as limits_of
+from ._weight_ranges import whole_range as whole_range

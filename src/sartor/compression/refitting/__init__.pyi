@@ -1,11 +1,17 @@
 from ._calibration import Calibration as Calibration
+from ._calibration import groups_of as groups_of
 from ._calibration import norms_of_outputs as norms_of_outputs
 from ._joins import find_joins as find_joins
+from ._least_squares import least_squares as least_squares
 from ._least_squares import ridge_shift as ridge_shift
 from ._masks import error_curve as error_curve
 from ._masks import keep_largest as keep_largest
 from ._matrix import as_matrix as as_matrix
 from ._matrix import columns_of as columns_of
+from ._matrix import from_matrix as from_matrix
+from ._matrix import in_groups as in_groups
 from ._memory import images_at_once as images_at_once
 from ._memory import images_kept as images_kept
+from ._normal_equations import NormalEquations as NormalEquations
 from ._refitter import Refitter as Refitter
+from ._values import PartedValues as PartedValues

@@ -1,0 +1,1 @@
+from ._rounding_refit import RoundingRefit as RoundingRefit
