@@ -28,6 +28,7 @@ class Arguments:
     Attributes:
         bits: Of weights and of activations, all layers alike.
         ranges: How ranges of activations are calibrated.
+        rounding: How weights are rounded before anything is trained.
         shown: Images that each network is shown.
         pool: Calibration images that these are drawn from.
         seed: Of repairs.
@@ -37,6 +38,7 @@ class Arguments:
 
     bits: tuple[tuple[int, int], ...] = ((8, 8), (4, 4), (3, 3), (2, 2))
     ranges: Literal["minmax", "percentile", "mse"] = "mse"
+    rounding: Literal["fitted", "nearest"] = "fitted"
     shown: int = 16_384
     pool: int = 10_000
     seed: int = 0
@@ -50,9 +52,10 @@ def main() -> None:
     torch.set_num_threads(1)
     model, data = subject(arguments.model, calibration=arguments.pool, shared=arguments.shared)
     assert data.test is not None
-    few = data.calibration.batch(slice(0, 256))
+    few = data.calibration.batch(slice(0, 2048))
     network = trace(model, few[:1])
-    compressor = Compressor(network, few, CompressOptions(ranges=arguments.ranges), scheme=INTEGER)
+    compress = CompressOptions(ranges=arguments.ranges, rounding=arguments.rounding)
+    compressor = Compressor(network, few, compress, scheme=INTEGER)
     scorers = [ImageScorer(images) for images in (data.validation, data.test)]
     print_header(
         "weights, activations",

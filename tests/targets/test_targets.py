@@ -19,6 +19,7 @@ from sartor.graph import trace
 from sartor.machine import write_text
 from sartor.policy import Policy
 from sartor.targets import (
+    BitSerialTarget,
     CommandTarget,
     Deployment,
     ExecutorchTarget,
@@ -48,6 +49,12 @@ class TestOnnxRuntime(TargetConformance):
     @pytest.fixture
     def target(self):
         return OnnxRuntimeTarget()
+
+
+class TestBitSerial(TargetConformance):
+    @pytest.fixture
+    def target(self):
+        return BitSerialTarget()
 
 
 class TestOpenVino(TargetConformance):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, fx
 
@@ -21,6 +21,8 @@ class OnnxFormat(Format):
     suffix = ".onnx"
     runtime = "onnxruntime"
     names_layers = True
+    #: What its files run on.
+    target: ClassVar[type[OnnxRuntimeTarget]] = OnnxRuntimeTarget
 
     def write(
         self,
@@ -58,7 +60,7 @@ class OnnxFormat(Format):
         with tempfile.TemporaryDirectory() as folder:
             every_layer = Path(folder) / "every_layer.onnx"
             onnx.save(model, every_layer)
-            session = OnnxRuntimeTarget().load(every_layer)
+            session = self.target().load(every_layer)
             outputs = session.run([images])
 
         found = dict(zip([*results, *shown], outputs, strict=True))

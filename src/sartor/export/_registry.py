@@ -15,6 +15,7 @@ FORMATS: Registry[type[Format]] = Registry(
     "format",
     {
         "onnx": "sartor.export._onnx:OnnxFormat",
+        "onnx-bitserial": "sartor.export._onnx_bitserial:BitSerialFormat",
         "openvino": "sartor.export._openvino:OpenVinoFormat",
         "executorch": "sartor.export._executorch:ExecutorchFormat",
         "aoti": "sartor.export._aoti:AotiFormat",

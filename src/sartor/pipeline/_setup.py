@@ -199,12 +199,11 @@ def _precisions(
     """Bits that are open for each layer, by its name."""
     if target is None or "quantize" not in options.methods:
         return {}
-    supports = target.describe().supports
     found = {}
     for layer in network.layers:
         module = network.module.get_submodule(layer.name)
         if can_be_quantized(module):
-            found[layer.name] = targets.precisions(supports, layer)
+            found[layer.name] = target.precisions(layer)
     return found
 
 

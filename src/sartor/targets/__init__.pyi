@@ -36,4 +36,5 @@ from ._timing import Patience as Patience
 from ._timing import compare as compare
 from ._timing import is_slower as is_slower
 from ._torch import TorchTarget as TorchTarget
+from .bitserial import BitSerialTarget as BitSerialTarget
 from .prediction import LatencyTable as LatencyTable

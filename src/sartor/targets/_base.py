@@ -168,9 +168,12 @@ class Target(ABC):
             f"target {self.name} has no profiler; give a target that has, such as onnxruntime"
         )
 
+    def precisions(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+        """Weight and activation bits at which it runs a layer; fp32 where it says nothing."""
+        return precisions(self.describe().supports, layer)
+
     def check(self, network: Network, policy: Policy) -> None:
         """Raise `PolicyError` naming the first layer whose precision the target lacks."""
-        supports = self.describe().supports
         for name in policy.quantized:
             layer = network.layer_by_name.get(name)
             if layer is None:
@@ -179,7 +182,7 @@ class Target(ABC):
                 )
 
             bits = policy.bits(name)
-            allowed = precisions(supports, layer)
+            allowed = self.precisions(layer)
             if bits in allowed:
                 continue
             raise PolicyError(

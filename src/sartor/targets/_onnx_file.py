@@ -25,6 +25,8 @@ from sartor.targets._written_out import norms_written_out
 _OPSET = 17
 #: Bits that QuantizeLinear and DequantizeLinear have.
 BITS = 8
+#: Of operators that sartor has kernels for.
+DOMAIN = "sartor"
 
 
 def write_onnx(
@@ -112,22 +114,24 @@ def _trace_into(
             input_names=names,
             output_names=outputs,
             dynamic_axes=axes,
+            # Functions that say what they are exported as are not looked into.
+            autograd_inlining=False,
         )
 
 
 def _require_tracing_exporter() -> None:
     """Raise `RunError` where PyTorch has given up the exporter that is called deprecated."""
     known = inspect.signature(torch.onnx.export).parameters
-    if not {"dynamo", "dynamic_axes", "operator_export_type"} <= known.keys():
+    if not {"dynamo", "dynamic_axes", "operator_export_type", "autograd_inlining"} <= known.keys():
         raise RunError(
             f"torch {torch.__version__} has no ONNX exporter by tracing; install an earlier one"
         )
 
 
 def _require_operators(model: Any) -> None:
-    """Raise `RunError` naming an operator that is none of ONNX's."""
+    """Raise `RunError` naming an operator that is neither ONNX's nor sartor's."""
     for node in model.graph.node:
-        if node.domain:
+        if node.domain not in ("", DOMAIN):
             raise RunError(
                 f"ONNX cannot express the network: it has no operator for "
                 f"{node.domain.removeprefix('org.pytorch.')}::{node.op_type}"

@@ -7,7 +7,7 @@ from typing import Any
 from torch import fx, nn
 
 #: What exported layers become.
-_LAYER_OPERATORS = ("Conv", "Gemm", "MatMul")
+_LAYER_OPERATORS = ("Conv", "Gemm", "MatMul", "BitSerial")
 #: What runtimes let the kernels of layers do as well.
 _CLIPPING = ("Relu", "Clip")
 #: Ends the name of what is written by a layer's clipping.

@@ -20,6 +20,7 @@ TARGETS: Registry[type[Target]] = Registry(
     "target",
     {
         "onnxruntime": "sartor.targets._onnxruntime:OnnxRuntimeTarget",
+        "onnxruntime-bitserial": "sartor.targets.bitserial:BitSerialTarget",
         "openvino": "sartor.targets._openvino:OpenVinoTarget",
         "openvino-bf16": "sartor.targets._openvino:OpenVinoBf16Target",
         "executorch": "sartor.targets._executorch:ExecutorchTarget",

@@ -38,8 +38,14 @@ def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list
 
     Raises `PolicyError` for a layer that cannot be quantized.
     """
-    calls = _calls_of_quantized(network, policy)
-    points = _points_of_integers(network, calls) if scheme.outputs else _points_of_inputs(calls)
+    integers: list[tuple[fx.Node, int]] = []
+    floats: list[tuple[fx.Node, int]] = []
+    for call, bits in _calls_of_quantized(network, policy):
+        writes_integers = scheme.outputs and bits >= scheme.floats_below
+        chosen = integers if writes_integers else floats
+        chosen.append((call, bits))
+    # What single layers read comes first: rounding that is for all comes before it, then.
+    points = _points_of_inputs(floats) + _points_of_integers(network, integers)
 
     # Found in the order of the policy, which is no order of the network.
     position = {}

@@ -19,11 +19,13 @@ class Scheme:
         outputs: Not only what a quantized layer reads is rounded, but also what it writes,
             because its kernel gives integers.
         reduce_range: Weights of 8 bits use half of their range.
+        floats_below: Layers that read fewer bits write floating point, whatever ``outputs`` says.
     """
 
     symmetric_weights: bool
     outputs: bool
     reduce_range: bool = False
+    floats_below: int = 0
 
     def largest_weight(self, bits: int) -> int:
         """The largest integer of a symmetric weight: 127 at 8 bits, or 63."""
