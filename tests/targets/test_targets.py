@@ -118,7 +118,7 @@ def test_the_profiler_speaks_of_layers(tmp_path, quantized):
 def test_unknown_targets_are_refused():
     with pytest.raises(
         UsageError,
-        match="target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16",
+        match="target 'tpu' is not known; allowed are onnxruntime, onnxruntime-bitserial, openvino",
     ):
         targets.make("tpu")
 

@@ -169,8 +169,12 @@ class Target(ABC):
         )
 
     def precisions(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
-        """Weight and activation bits at which it runs a layer; fp32 where it says nothing."""
+        """Weight and activation bits that are searched for a layer; fp32 where it says nothing."""
         return precisions(self.describe().supports, layer)
+
+    def allowed(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+        """All at which it runs a layer; by default those that are searched."""
+        return self.precisions(layer)
 
     def check(self, network: Network, policy: Policy) -> None:
         """Raise `PolicyError` naming the first layer whose precision the target lacks."""
@@ -182,7 +186,7 @@ class Target(ABC):
                 )
 
             bits = policy.bits(name)
-            allowed = self.precisions(layer)
+            allowed = self.allowed(layer)
             if bits in allowed:
                 continue
             raise PolicyError(

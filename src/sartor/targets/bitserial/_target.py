@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -20,19 +22,17 @@ from sartor.targets._onnxruntime import OnnxRuntimeTarget
 from sartor.targets.bitserial._layer import BitSerialLayer
 from sartor.targets.bitserial._library import library
 
-#: Pairs of bits of weights and activations that are searched beside int8 and fp32: with more,
-#: int8 is faster everywhere.
-_FEW = 4
-_PRECISIONS = (
-    (FULL_WIDTH, FULL_WIDTH),
-    (BITS, BITS),
-    *(
-        (weights, activations)
-        for weights in range(1, _FEW + 1)
-        for activations in range(1, _FEW + 1)
-    ),
+_INTEGER = ((FULL_WIDTH, FULL_WIDTH), (BITS, BITS))
+_FEW = tuple(
+    (weights, activations)
+    for weights in range(1, BITS + 1)
+    for activations in range(1, BITS + 1)
+    if (weights, activations) != (BITS, BITS)
 )
-_INTEGER = _PRECISIONS[:2]
+#: Products of both bits up to which counting bits can be as fast as multiplying integers: by
+#: processor, where it has instructions for products of 8 bits, and else.
+_WORTH = {"x86_64": 4}
+_WORTH_ELSEWHERE = 9
 
 
 class BitSerialTarget(OnnxRuntimeTarget):
@@ -40,12 +40,11 @@ class BitSerialTarget(OnnxRuntimeTarget):
 
     The kernel takes convolutions without groups and linear layers; it is compiled for this
     processor when it is needed first. It pays where bits are so few that counting them is faster
-    than multiplying integers: with AVX-512 up to about two, without an int8 dot product about
-    three.
+    than multiplying integers: with AVX-512 below two, without an int8 dot product to about three.
     """
 
     name = "onnxruntime-bitserial"
-    summary = "ONNX Runtime, with a kernel for 1 to 4 bits"
+    summary = "ONNX Runtime, with a kernel for 1 to 8 bits"
     formats = ("onnx-bitserial",)
 
     @cached_property
@@ -54,15 +53,20 @@ class BitSerialTarget(OnnxRuntimeTarget):
         return replace(super().scheme, floats_below=BITS)
 
     def describe(self) -> Description:
-        """Few bits for what the kernel takes."""
-        supports = Support.for_all_layers(_PRECISIONS)
+        """As few bits as can be worth it here, for what the kernel takes."""
+        most = _WORTH.get(platform.machine(), _WORTH_ELSEWHERE)
+        worth = [pair for pair in _FEW if math.prod(pair) <= most]
+        supports = Support.for_all_layers((*_INTEGER, *worth))
         supports["depthwise"] = Support(_INTEGER)
         return replace(super().describe(), supports=supports)
 
     def precisions(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
         """Groups and other than two axes are left to ONNX Runtime."""
-        is_taken = layer.groups == 1 and (layer.kind == "linear" or len(layer.kernel) == 2)
-        return super().precisions(layer) if is_taken else _INTEGER
+        return super().precisions(layer) if _is_taken(layer) else _INTEGER
+
+    def allowed(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+        """One to eight bits in any pair."""
+        return (*_INTEGER, *_FEW) if _is_taken(layer) else _INTEGER
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
         """An ONNX file with operators of the domain ``sartor``."""
@@ -72,6 +76,11 @@ class BitSerialTarget(OnnxRuntimeTarget):
         options = super()._options(threads)
         options.register_custom_ops_library(str(library()))
         return options
+
+
+def _is_taken(layer: LayerSpec) -> bool:
+    """Whether the kernel can compute a layer."""
+    return layer.groups == 1 and (layer.kind == "linear" or len(layer.kernel) == 2)
 
 
 def write_bitserial(
