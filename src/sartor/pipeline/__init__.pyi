@@ -1,3 +1,10 @@
+from ._entries import Entry as Entry
+from ._entries import EpisodeSeconds as EpisodeSeconds
+from ._entries import LayerEntry as LayerEntry
+from ._entries import Layers as Layers
+from ._entries import Ratio as Ratio
+from ._entries import Repair as Repair
+from ._entries import Timed as Timed
 from ._found import Found as Found
 from ._found import SearchFiles as SearchFiles
 from ._goal import Reached as Reached
@@ -6,14 +13,7 @@ from ._options import SearchOptions as SearchOptions
 from ._original import OriginalScore as OriginalScore
 from ._pipeline import Pipeline as Pipeline
 from ._report import SCHEMA as SCHEMA
-from ._report import Entry as Entry
-from ._report import EpisodeSeconds as EpisodeSeconds
-from ._report import LayerEntry as LayerEntry
-from ._report import Layers as Layers
-from ._report import Ratio as Ratio
-from ._report import Repair as Repair
 from ._report import Report as Report
-from ._report import Timed as Timed
 from ._setup import make_compressor as make_compressor
 from ._setup import make_problem as make_problem
 from ._setup import make_target as make_target

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from sartor.machine import VERSION
-from sartor.pipeline._report import EpisodeSeconds
+from sartor.pipeline._entries import EpisodeSeconds
 from sartor.search import Episode
 
 

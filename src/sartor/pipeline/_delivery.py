@@ -9,11 +9,11 @@ from sartor.agents import SearchContext
 from sartor.budget import Budget
 from sartor.machine import Progress, Step
 from sartor.pipeline._aim import Aim
+from sartor.pipeline._entries import Entry, Layers, Repair, Timed
 from sartor.pipeline._judge import Judge
 from sartor.pipeline._judged import Judged, Verdict
 from sartor.pipeline._prepared import Prepared
 from sartor.pipeline._repairs import Repairs
-from sartor.pipeline._report import Entry, Layers, Repair, Timed
 from sartor.pipeline._timed import time_delivered
 from sartor.policy import Policy
 from sartor.problem import Problem

@@ -19,9 +19,9 @@ from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.machine import IntArray, Note, Progress, Step, silent
+from sartor.pipeline._entries import Entry, LayerEntry, Ratio
 from sartor.pipeline._judged import Scores, Verdict
 from sartor.pipeline._repairs import MOST_FINALISTS, Repairs
-from sartor.pipeline._report import Entry, LayerEntry, Ratio
 from sartor.policy import Policy
 from sartor.problem import Problem
 from sartor.scoring import (

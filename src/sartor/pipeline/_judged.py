@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import fx
 
+from sartor.pipeline._entries import Entry, Layers, Repair, Timed
 from sartor.pipeline._goal import Reached
-from sartor.pipeline._report import Entry, Layers, Repair, Timed
 from sartor.policy import Policy
 from sartor.repair import Repaired
 from sartor.scoring import Score

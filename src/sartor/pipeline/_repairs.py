@@ -15,8 +15,8 @@ from sartor.data import Images
 from sartor.errors import SartorError
 from sartor.finetune import Epoch
 from sartor.machine import Note, Progress, Step
+from sartor.pipeline._entries import Entry, Repair
 from sartor.pipeline._options import SearchOptions
-from sartor.pipeline._report import Entry, Repair
 from sartor.policy import Policy
 from sartor.repair import FEWEST_IMAGES, Repaired, RepairOptions, repair, steps_of
 from sartor.search import Episode

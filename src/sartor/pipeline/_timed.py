@@ -15,7 +15,7 @@ from sartor import targets
 from sartor.compression import deployable
 from sartor.errors import SartorError
 from sartor.graph import Network
-from sartor.pipeline._report import Timed
+from sartor.pipeline._entries import Timed
 from sartor.targets import Comparison, Patience, Target, TargetOptions, of_batch
 
 #: The first of them that is installed and holds the network is where it is timed.
