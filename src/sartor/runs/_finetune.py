@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from torch import fx, nn
 
@@ -18,19 +16,14 @@ from sartor.machine import is_main, write_text
 from sartor.runs._accuracies import TestAccuracy, ValidationAccuracy, on_test_images
 from sartor.runs._config import command_line, flags
 from sartor.runs._layout import Layout
-from sartor.runs._records import read_record, to_text
+from sartor.runs._stage_report import StageReport
 from sartor.scoring import with_own_labels
 from sartor.tasks import Task
 
-#: Of ``finetune.json``.
-SCHEMA = 1
-
 
 @dataclass(frozen=True)
-class FinetuneReport:
+class FinetuneReport(StageReport):
     """What ``finetune.json`` holds, under the same names.
-
-    Indexed by a name it gives the plain values that stand in the file.
 
     Attributes:
         validation: The metric on the validation images.
@@ -53,20 +46,6 @@ class FinetuneReport:
     members: tuple[int, ...]
     epochs: tuple[Epoch, ...]
     metric: str = "top-1"
-
-    def __getitem__(self, name: str) -> Any:
-        """The plain values that ``finetune.json`` holds under a name. Raises `KeyError`."""
-        return json.loads(self.to_json())[name]
-
-    def to_json(self) -> str:
-        """The text of ``finetune.json``."""
-        return to_text(self, SCHEMA)
-
-    @classmethod
-    def read(cls, path: Path) -> FinetuneReport:
-        """What ``finetune.json`` holds. Raises `RunError` if it is of another version."""
-        missing = f"{path} does not exist"
-        return read_record(cls, path, SCHEMA, called="report", missing=missing)
 
 
 @dataclass(frozen=True, eq=False)

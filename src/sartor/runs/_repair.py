@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import fx, nn
@@ -26,19 +23,14 @@ from sartor.repair import Repaired, RepairOptions, repair
 from sartor.runs._accuracies import TestAccuracy, ValidationAccuracy, on_test_images
 from sartor.runs._config import command_line, flags
 from sartor.runs._layout import Layout
-from sartor.runs._records import read_record, to_text
+from sartor.runs._stage_report import StageReport
 from sartor.scoring import ImageScorer, with_own_labels
 from sartor.tasks import Task
 
-#: Of ``repair.json``.
-SCHEMA = 1
-
 
 @dataclass(frozen=True)
-class RepairReport:
+class RepairReport(StageReport):
     """What ``repair.json`` holds, under the same names.
-
-    Indexed by a name it gives the plain values that stand in the file.
 
     Attributes:
         kept: Whether what was repaired is delivered, and not what was found: not where that is
@@ -66,20 +58,6 @@ class RepairReport:
     command: str
     rounds: tuple[Epoch, ...]
     metric: str = "top-1"
-
-    def __getitem__(self, name: str) -> Any:
-        """The plain values that ``repair.json`` holds under a name. Raises `KeyError`."""
-        return json.loads(self.to_json())[name]
-
-    def to_json(self) -> str:
-        """The text of ``repair.json``."""
-        return to_text(self, SCHEMA)
-
-    @classmethod
-    def read(cls, path: Path) -> RepairReport:
-        """What ``repair.json`` holds. Raises `RunError` if it is of another version."""
-        missing = f"{path} does not exist"
-        return read_record(cls, path, SCHEMA, called="report", missing=missing)
 
 
 @dataclass(frozen=True, eq=False)
