@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sartor.budget._bound import Bound, Bounded, parse_bound
+from sartor.budget._bound import Bound, Bounded, bounds_rate, parse_bound
 from sartor.budget._goal import Goal, parse_goal
 from sartor.errors import BudgetError
 
@@ -23,6 +23,8 @@ class Budget:
     0.5
     >>> print(Budget.parse("accuracy>=-1%"))
     accuracy>=-1%
+    >>> print(Budget.parse("fps>=1000, lut<=40K, bram<=80%"))
+    fps>=1K,lut<=40K,bram<=80%
 
     Attributes:
         bounds: In the order in which they were written.
@@ -37,7 +39,8 @@ class Budget:
         """Bounds joined by commas: ``macs<=50%``, ``params<=300K``, ``latency<=4ms``.
 
         A plain number up to 1 is a fraction. K, M and G are powers of 1000; sizes have B, KB, MB,
-        GB, KiB, MiB and GiB, latencies s, ms and us. A goal is ``accuracy>=-1%``, what may be lost,
+        GB, KiB, MiB and GiB, latencies s, ms and us. Of an FPGA's ``lut``, ``bram`` and ``dsp`` a
+        share is one of the device, and ``fps>=1000`` is a rate. A goal is ``accuracy>=-1%``, what may be lost,
         or ``accuracy>=90%``; the metric's own name is one too, such as ``miou>=-2%``. Raises
         `BudgetError` for anything else.
         """
@@ -49,7 +52,7 @@ class Budget:
         goals = []
         for part in text.split(","):
             part = part.strip()
-            if ">" in part:
+            if ">" in part and not bounds_rate(part):
                 goals.append(parse_goal(part))
             else:
                 bounds.append(parse_bound(part))
@@ -67,6 +70,11 @@ class Budget:
     def bounds_latency(self) -> bool:
         """Whether a bound is on latency, which needs a target."""
         return any(bound.quantity == "latency" for bound in self.bounds)
+
+    def floor(self, quantity: Bounded) -> float | None:
+        """The largest lower bound on a rate, in its own unit; None without one."""
+        limits = [bound.value for bound in self.bounds if bound.quantity == quantity]
+        return max(limits, default=None)
 
     def ceiling(self, quantity: Bounded, original: float) -> float | None:
         """The tightest bound on a quantity, as a share of the original; None without a bound."""
