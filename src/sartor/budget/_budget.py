@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sartor.budget._bound import Bound, Bounded, bounds_rate, parse_bound
+from sartor.budget._bound import QUANTITIES, Bound, Bounded, bounds_rate, parse_bound
 from sartor.budget._goal import Goal, parse_goal
 from sartor.errors import BudgetError
 
@@ -71,6 +72,11 @@ class Budget:
         """Whether a bound is on latency, which needs a target."""
         return any(bound.quantity == "latency" for bound in self.bounds)
 
+    @property
+    def bounds_hardware(self) -> bool:
+        """Whether a bound is on what only a target knows: latency, resources, a rate."""
+        return any(bound.quantity not in QUANTITIES for bound in self.bounds)
+
     def floor(self, quantity: Bounded) -> float | None:
         """The largest lower bound on a rate, in its own unit; None without one."""
         limits = [bound.value for bound in self.bounds if bound.quantity == quantity]
@@ -87,6 +93,12 @@ class Budget:
         """The bounds, and one more on a quantity, as a share of the original; without the goal."""
         bound = Bound(quantity, share, relative=True)
         return Budget((*self.bounds, bound))
+
+    def also(self, bounds: Sequence[Bound]) -> Budget:
+        """The same, and bounds on what it says nothing of."""
+        bounded = {bound.quantity for bound in self.bounds}
+        others = [bound for bound in bounds if bound.quantity not in bounded]
+        return Budget((*self.bounds, *others), self.goal)
 
     def without_latency(self) -> Budget:
         """All other bounds, without the goal."""

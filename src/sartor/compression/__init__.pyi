@@ -1,5 +1,6 @@
 from ._blocks import block_outputs as block_outputs
 from ._calls import LayerCall as LayerCall
+from ._calls import input_bits as input_bits
 from ._calls import layer_calls as layer_calls
 from ._compressor import Compressor as Compressor
 from ._options import CompressOptions as CompressOptions
@@ -21,6 +22,8 @@ from .modules import device_of as device_of
 from .modules import fastest_dtype as fastest_dtype
 from .modules import fold as fold
 from .modules import on_device as on_device
+from .quantizing import DATAFLOW as DATAFLOW
+from .quantizing import DATAFLOW_EXACT as DATAFLOW_EXACT
 from .quantizing import GALEN as GALEN
 from .quantizing import INTEGER as INTEGER
 from .quantizing import REDUCED as REDUCED

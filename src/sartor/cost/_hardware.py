@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sartor.budget import Bounded
+from sartor.budget import Bound, Bounded
 from sartor.cost._layer_settings import LayerSettings
 from sartor.machine import FloatArray, IntArray
 
@@ -28,6 +28,10 @@ class HardwareCosts(Protocol):
 
     def whole(self, quantity: Bounded) -> float:
         """What the device has of a resource."""
+        ...
+
+    def limits(self) -> tuple[Bound, ...]:
+        """Bounds that hold whatever a budget says: no more than the whole device."""
         ...
 
     def correct(self, counts: IntArray, options: LayerSettings, seconds: float) -> None:

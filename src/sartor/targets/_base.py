@@ -10,7 +10,9 @@ from typing import ClassVar, Protocol, Self
 
 from torch import Tensor, fx
 
+from sartor.budget import Budget
 from sartor.compression import INTEGER, Scheme
+from sartor.cost import CostModel, HardwareCosts
 from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.machine import Float32Array
@@ -57,7 +59,8 @@ class Description:
         batch: Images that are timed at once.
         channel_multiple: Channels that its kernels work on at a time: counts between multiples
             of it save little, and may cost more than the next multiple.
-        dtypes: Formats of numbers that it can compute with where nothing is quantized.
+        dtypes: Formats of numbers that it can compute with where nothing is quantized; none where
+            everything has to be.
     """
 
     target: str
@@ -158,6 +161,25 @@ class Target(ABC):
 
         Raises `RunError` for a file that cannot be loaded.
         """
+
+    @classmethod
+    def from_text(cls, text: str, options: TargetOptions) -> Self:
+        """The target of a name such as ``fpga:pynq-z2``: ``text`` is what follows the colon.
+
+        Raises `UsageError` where nothing may follow the name.
+        """
+        raise UsageError(f"target {cls.name} takes nothing behind its name, which is {text!r}")
+
+    def within(self, budget: Budget) -> Self:
+        """The target as a budget asks for it; most are the same for all."""
+        return self
+
+    def costs(self, cost_model: CostModel) -> HardwareCosts | None:
+        """What it knows of a network's policies without building them; most know nothing.
+
+        Raises `UsageError` for a network that it cannot hold.
+        """
+        return None
 
     def profile(self, artifact: Path) -> dict[str, float]:
         """Median seconds of each layer, by name, from the runtime's own profiler.

@@ -10,6 +10,8 @@ from ._ranges import Ranges as Ranges
 from ._ranges import calibrate as calibrate
 from ._ranges import find_range as find_range
 from ._rounding import round_learned as round_learned
+from ._scheme import DATAFLOW as DATAFLOW
+from ._scheme import DATAFLOW_EXACT as DATAFLOW_EXACT
 from ._scheme import GALEN as GALEN
 from ._scheme import INTEGER as INTEGER
 from ._scheme import REDUCED as REDUCED

@@ -14,6 +14,8 @@ from sartor.policy import FULL_WIDTH, Policy
 
 _CLIPPING_MODULES = (nn.ReLU, nn.ReLU6)
 _CLIPPING_FUNCTIONS = ("relu", "relu6")
+#: Bits that activations have at most.
+_WIDEST = 8
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class RoundedTensor:
         bits: To how many.
         like: The node whose range it has.
         readers: Those that read it rounded; None for all.
+        beside: Other nodes whose ranges it has to hold too.
     """
 
     node: fx.Node
     bits: int
     like: fx.Node
     readers: tuple[fx.Node, ...] | None = None
+    beside: tuple[fx.Node, ...] = ()
 
 
 def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list[RoundedTensor]:
@@ -40,6 +44,9 @@ def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list
     """
     calls = _calls_of_quantized(network, policy)
     points = _points_of_integers(network, calls) if scheme.outputs else _points_of_inputs(calls)
+    if scheme.equal_summands:
+        # First, so that what is added is rounded for its other readers before.
+        points = [*_points_of_sums(network, calls), *points]
 
     # Found in the order of the policy, which is no order of the network.
     position = {}
@@ -102,6 +109,54 @@ def _points_of_integers(
         points.append(point)
 
     return points + _moved_summands(network, rounded)
+
+
+def _points_of_sums(
+    network: fx.GraphModule, calls: list[tuple[fx.Node, int]]
+) -> list[RoundedTensor]:
+    """Both summands of every sum of tensors, alike: a range and as many bits as one of them has.
+
+    They have one bit more than the layers around have, as far as there are: it is for the sign.
+    """
+    if not calls:
+        return []
+    bits_of = {call: bits for call, bits in calls}
+    points = []
+    for node in network.graph.nodes:
+        summands = tuple(node.all_input_nodes)
+        if not _is_operator(node) or operator_name(node) != "add" or len(summands) < 2:
+            continue
+
+        around = [bits_of[call] for call in _layers_around(network, node) if call in bits_of]
+        bits = min(_WIDEST, 1 + max(around, default=_WIDEST))
+        first, *others = summands
+        for summand in summands:
+            point = RoundedTensor(summand, bits, first, readers=(node,), beside=tuple(others))
+            points.append(point)
+    return points
+
+
+def _layers_around(network: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
+    """The layers that write what a node reads, and those that read what it writes."""
+    return [*_nearest(network, node, "all_input_nodes"), *_nearest(network, node, "users")]
+
+
+def _nearest(network: fx.GraphModule, node: fx.Node, direction: str) -> list[fx.Node]:
+    """The first layers on all ways from a node."""
+    found: dict[fx.Node, None] = {}
+    seen = {node}
+    ahead = list(getattr(node, direction))
+    while ahead:
+        here = ahead.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        module = _module(network, here)
+        if module is not None and can_be_quantized(module):
+            found[here] = None
+        else:
+            ahead += getattr(here, direction)
+    return list(found)
 
 
 def _readers(calls: list[tuple[fx.Node, int]]) -> dict[tuple[fx.Node, int], list[fx.Node]]:

@@ -1,4 +1,5 @@
 from ._band import Band as Band
+from ._costs import FpgaCosts as FpgaCosts
 from ._dataflow import Dataflow as Dataflow
 from ._device import FpgaDevice as FpgaDevice
 from ._engines import Engine as Engine
@@ -6,3 +7,4 @@ from ._engines import Shape as Shape
 from ._estimate import Estimates as Estimates
 from ._estimator import Aim as Aim
 from ._estimator import Estimator as Estimator
+from ._target import FpgaTarget as FpgaTarget

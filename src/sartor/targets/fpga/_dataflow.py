@@ -16,9 +16,11 @@ from sartor.targets.fpga._engines import Engine
 #: What a comparison with thresholds does beside rounding, or what is folded into it.
 _ABSORBED = frozenset([
     "relu", "relu6", "clamp", "clamp_min", "hardtanh", "dropout", "contiguous", "clone", "detach",
-    "nn.ReLU", "nn.ReLU6", "nn.Hardtanh", "nn.Identity", "nn.Dropout", "nn.Dropout2d",
+    "nn.ReLU", "nn.ReLU6", "nn.Hardtanh", "nn.Dropout", "nn.Dropout2d",
     "nn.BatchNorm1d", "nn.BatchNorm2d",
 ])  # fmt: skip
+#: What quantizers and modules that do nothing are called here.
+_NOTHING = "nothing"
 #: Units of their own, without weights.
 _JOINS = frozenset(["add"])
 _POOLS = frozenset([
@@ -127,7 +129,7 @@ class _Builder:
 
     def _add_operator(self, node: fx.Node, before: tuple[int, ...]) -> int:
         name, effect = self._operator(node)
-        if name in _ABSORBED or effect in _WIRES or name == "quantizer":
+        if name in _ABSORBED or effect in _WIRES or name == _NOTHING:
             return before[0] if before else 0
         # What adds a number is no addition of streams.
         if name in _JOINS and len(node.all_input_nodes) == 1:
@@ -154,8 +156,9 @@ class _Builder:
             name = operator_name(node)
             return name, function_effect(name)
         module: nn.Module = self._network.get_submodule(str(node.target))
-        if isinstance(module, ActivationQuantizer):
-            return "quantizer", Effect.POINTWISE
+        # Where a batch norm was folded, a kind of Identity is left.
+        if isinstance(module, (ActivationQuantizer, nn.Identity)):
+            return _NOTHING, Effect.POINTWISE
         return f"nn.{type(module).__name__}", module_effect(module)
 
     def _layer_before(self, before: tuple[int, ...]) -> int | None:
