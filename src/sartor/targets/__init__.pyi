@@ -24,6 +24,8 @@ from ._options import TargetOptions as TargetOptions
 from ._program import PROGRAM_METADATA as PROGRAM_METADATA
 from ._program import write_program as write_program
 from ._pt2e import with_integers as with_integers
+from ._qonnx import QonnxTarget as QonnxTarget
+from ._qonnx_file import write_qonnx as write_qonnx
 from ._quiet import QuietGauge as QuietGauge
 from ._registry import TARGETS as TARGETS
 from ._registry import make as make
@@ -36,4 +38,5 @@ from ._timing import Patience as Patience
 from ._timing import compare as compare
 from ._timing import is_slower as is_slower
 from ._torch import TorchTarget as TorchTarget
+from .fpga import FpgaTarget as FpgaTarget
 from .prediction import LatencyTable as LatencyTable

@@ -113,6 +113,7 @@ class Target(ABC):
             search on it.
         reads_table: Whether the table of latencies in its options is where its numbers come from,
             not a place to keep what was measured.
+        times: Whether its sessions tell seconds; if not, it is only there to check artifacts.
         threads: Of the runtime.
         batch: Images that are timed at once.
     """
@@ -126,6 +127,7 @@ class Target(ABC):
     profiles: ClassVar[bool] = False
     formats: ClassVar[tuple[str, ...]] = ()
     reads_table: ClassVar[bool] = False
+    times: ClassVar[bool] = True
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:
         self.threads = threads

@@ -27,6 +27,7 @@ TARGETS: Registry[type[Target]] = Registry(
         "inductor": "sartor.targets._inductor:InductorTarget",
         "command": "sartor.targets._command:CommandTarget",
         "table": "sartor.targets._table:TableTarget",
+        "qonnx": "sartor.targets._qonnx:QonnxTarget",
         "fpga": "sartor.targets.fpga:FpgaTarget",
     },
 )
