@@ -62,12 +62,11 @@ class QonnxTarget(Target):
         return write_qonnx(network, inputs, path)
 
     def load(self, artifact: Path, *, threads: int | None = None) -> QonnxSession:
-        """The graph, with the shapes of all its tensors."""
+        """The graph, tidied up as FINN does it first: constants folded, all shapes known."""
         wrapper = require("qonnx.core.modelwrapper", extra="qonnx")
-        shapes = require("qonnx.transformation.infer_shapes", extra="qonnx")
+        tidying = require("qonnx.util.cleanup", extra="qonnx")
         with running(artifact, self.name, "loaded"):
-            model = wrapper.ModelWrapper(str(artifact))
-            model = model.transform(shapes.InferShapes())
+            model = tidying.cleanup_model(wrapper.ModelWrapper(str(artifact)))
         return QonnxSession(artifact, model)
 
 
