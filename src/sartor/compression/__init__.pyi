@@ -34,6 +34,7 @@ from .quantizing import can_be_quantized as can_be_quantized
 from .quantizing import deployable as deployable
 from .quantizing import is_quantized as is_quantized
 from .quantizing import quantize as quantize
+from .quantizing import sums_exactly as sums_exactly
 from .refitting import images_kept as images_kept
 from .slicing import keep_safe_groups as keep_safe_groups
 from .slicing import mask as mask

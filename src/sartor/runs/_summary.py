@@ -9,6 +9,7 @@ from sartor.pipeline import Entry, Reached, Repair, Report, Timed
 from sartor.runs._units import counted, in_bytes, milliseconds, percent
 
 if TYPE_CHECKING:
+    from sartor.export import Verification
     from sartor.runs._accuracies import TestAccuracy, ValidationAccuracy
     from sartor.runs._finetune import FinetuneReport
     from sartor.runs._repair import RepairReport
@@ -168,29 +169,40 @@ def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:
 def verified_words(verified: VerifiedRun) -> str:
     """What was measured of an exported file, in one sentence."""
     found = verified.found
-    latency = found.latency
     threads = counted(found.threads, "thread")
     where = f"{found.runtime} on {found.device}, {threads}"
 
     accuracy = percent(found.accuracy)
     simulated = percent(found.simulated)
-    measured = milliseconds(latency.candidate.median_s)
-    parts = (
+    parts = [
         f"{found.metric} {accuracy} on {found.images:,} test images (simulated {simulated})",
-        f"latency{at_once(found.batch)} {measured}",
-        f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
+        *_latency_words(found),
         in_bytes(found.size_bytes),
         f"peak memory {in_bytes(found.peak_memory_bytes)}.",
-    )
+    ]
     return f"{found.artifact} in {where}: {', '.join(parts)}"
+
+
+def _latency_words(found: Verification) -> list[str]:
+    """How long it takes, and beside the original; nothing where it was not timed."""
+    latency = found.latency
+    if latency is None:
+        return []
+    measured = milliseconds(latency.candidate.median_s)
+    return [
+        f"latency{at_once(found.batch)} {measured}",
+        f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
+    ]
 
 
 def verified_briefly(verified: VerifiedRun) -> str:
     """The metric and the latency of an exported file."""
     found = verified.found
     accuracy = f"{found.metric} {percent(found.accuracy)}"
-    latency = f"latency {found.latency.relative:.3f} of the original's"
-    return f"{found.artifact} in {found.runtime}, {accuracy}, {latency}"
+    parts = [f"{found.artifact} in {found.runtime}", accuracy]
+    if found.latency is not None:
+        parts.append(f"latency {found.latency.relative:.3f} of the original's")
+    return ", ".join(parts)
 
 
 def members_words(members: Sequence[int]) -> str:

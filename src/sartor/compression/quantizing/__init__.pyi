@@ -5,6 +5,7 @@ from ._quantizers import QuantizedWeight as QuantizedWeight
 from ._quantizers import can_be_quantized as can_be_quantized
 from ._quantizers import is_quantized as is_quantized
 from ._quantizers import rounded_once as rounded_once
+from ._quantizers import sums_exactly as sums_exactly
 from ._quantizers import with_rounded_weight as with_rounded_weight
 from ._ranges import Ranges as Ranges
 from ._ranges import calibrate as calibrate

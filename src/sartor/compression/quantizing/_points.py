@@ -14,6 +14,14 @@ from sartor.policy import FULL_WIDTH, Policy
 
 _CLIPPING_MODULES = (nn.ReLU, nn.ReLU6)
 _CLIPPING_FUNCTIONS = ("relu", "relu6")
+_AVERAGING_MODULES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+_AVERAGING_FUNCTIONS = (
+    "mean",
+    "avg_pool1d",
+    "avg_pool2d",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+)
 #: Bits that activations have at most.
 _WIDEST = 8
 
@@ -46,7 +54,8 @@ def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list
     points = _points_of_integers(network, calls) if scheme.outputs else _points_of_inputs(calls)
     if scheme.equal_summands:
         # First, so that what is added is rounded for its other readers before.
-        points = [*_points_of_sums(network, calls), *points]
+        sums = [*_points_of_sums(network, calls), *_points_of_means(network, calls)]
+        points = [*sums, *points]
 
     # Found in the order of the policy, which is no order of the network.
     position = {}
@@ -120,13 +129,13 @@ def _points_of_sums(
     """
     if not calls:
         return []
-    bits_of = {call: bits for call, bits in calls}
+    bits_of = dict(calls)
     points = []
     for node in network.graph.nodes:
-        summands = tuple(node.all_input_nodes)
-        if not _is_operator(node) or operator_name(node) != "add" or len(summands) < 2:
+        if not _is_sum(node):
             continue
 
+        summands = tuple(node.all_input_nodes)
         around = [bits_of[call] for call in _layers_around(network, node) if call in bits_of]
         bits = min(_WIDEST, 1 + max(around, default=_WIDEST))
         first, *others = summands
@@ -134,6 +143,46 @@ def _points_of_sums(
             point = RoundedTensor(summand, bits, first, readers=(node,), beside=tuple(others))
             points.append(point)
     return points
+
+
+def _points_of_means(
+    network: fx.GraphModule, calls: list[tuple[fx.Node, int]]
+) -> list[RoundedTensor]:
+    """What is averaged, where that is neither rounded nor a sum of what is.
+
+    It has as many bits as the layer that reads the average.
+    """
+    bits_of = dict(calls)
+    points = []
+    for node in network.graph.nodes:
+        if not _averages(network, node):
+            continue
+        source = node.all_input_nodes[0]
+        if not bits_of or _sums_up(network, source):
+            continue
+        readers = _nearest(network, node, "users")
+        bits = max((bits_of[call] for call in readers if call in bits_of), default=_WIDEST)
+        points.append(RoundedTensor(source, bits, source, readers=(node,)))
+    return points
+
+
+def _averages(network: fx.GraphModule, node: fx.Node) -> bool:
+    module = _module(network, node)
+    if module is not None:
+        return isinstance(module, _AVERAGING_MODULES)
+    return _is_operator(node) and operator_name(node) in _AVERAGING_FUNCTIONS
+
+
+def _sums_up(network: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a tensor is a sum, perhaps clipped."""
+    while _clips(network, node):
+        node = node.all_input_nodes[0]
+    return _is_sum(node)
+
+
+def _is_sum(node: fx.Node) -> bool:
+    is_add = _is_operator(node) and operator_name(node) == "add"
+    return is_add and len(node.all_input_nodes) > 1
 
 
 def _layers_around(network: fx.GraphModule, node: fx.Node) -> list[fx.Node]:

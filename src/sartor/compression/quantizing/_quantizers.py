@@ -272,6 +272,16 @@ def is_quantized(network: nn.Module) -> bool:
     return any(isinstance(module, rounding) for module in network.modules())
 
 
+def sums_exactly(network: nn.Module) -> bool:
+    """Whether all that is rounded in a network is so in steps of powers of two, and something is.
+
+    Its sums are exact in floating point then, in whatever order they are taken.
+    """
+    rounding = (ActivationQuantizer, QuantizedWeight)
+    found = [module for module in network.modules() if isinstance(module, rounding)]
+    return bool(found) and all(module.scheme.powers_of_two for module in found)
+
+
 def can_be_quantized(layer: nn.Module) -> bool:
     """Whether there is a quantized form of this kind of layer."""
     return type(layer) in _QUANTIZED_FORM

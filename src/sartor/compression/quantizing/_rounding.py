@@ -60,7 +60,9 @@ def allowed_scale(scale: Tensor, scheme: Scheme) -> Tensor:
     # What is a power of two but for rounding errors stays that one.
     exponent = torch.ceil(torch.log2(scale.detach().double()) - _ALMOST)
     exact = torch.exp2(exponent).to(scale.dtype)
-    return scale * (exact / scale.detach())
+    # To the last bit it is the power of two; what is added has its gradient and is 0.
+    fixed = scale.detach()
+    return exact + (scale - fixed) * (exact / fixed)
 
 
 def whole(x: Tensor) -> Tensor:

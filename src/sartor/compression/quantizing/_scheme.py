@@ -22,7 +22,8 @@ class Scheme:
         zero_points: Activations are unsigned, with a zero point anywhere. If not, those that are
             never below zero are unsigned and all others signed, and zero is 0.
         powers_of_two: Steps are powers of two, so that sums are exact in floating point.
-        equal_summands: What is added is rounded in steps of the same size.
+        equal_summands: What is added is rounded in steps of the same size, and what is averaged is
+            rounded: both are of whole numbers then.
     """
 
     symmetric_weights: bool

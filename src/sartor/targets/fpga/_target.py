@@ -52,7 +52,6 @@ class FpgaTarget(Target):
     needs = "a device, as fpga:pynq-z2"
     runs = False
     profiles = True
-    formats = ("qonnx",)
 
     def __init__(self, choices: Choices, budget: Budget | None = None) -> None:
         super().__init__()
