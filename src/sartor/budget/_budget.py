@@ -41,9 +41,9 @@ class Budget:
 
         A plain number up to 1 is a fraction. K, M and G are powers of 1000; sizes have B, KB, MB,
         GB, KiB, MiB and GiB, latencies s, ms and us. Of an FPGA's ``lut``, ``bram`` and ``dsp`` a
-        share is one of the device, and ``fps>=1000`` is a rate. A goal is ``accuracy>=-1%``, what may be lost,
-        or ``accuracy>=90%``; the metric's own name is one too, such as ``miou>=-2%``. Raises
-        `BudgetError` for anything else.
+        share is one of the device, and ``fps>=1000`` is a rate. A goal is ``accuracy>=-1%``, what
+        may be lost, or ``accuracy>=90%``; the metric's own name is one too, such as ``miou>=-2%``.
+        Raises `BudgetError` for anything else.
         """
         text = str(text)
         if not text.strip():

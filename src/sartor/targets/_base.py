@@ -165,7 +165,7 @@ class Target(ABC):
         """
 
     @classmethod
-    def from_text(cls, text: str, options: TargetOptions) -> Self:
+    def from_text(cls, text: str, options: TargetOptions) -> Self:  # noqa: ARG003
         """The target of a name such as ``fpga:pynq-z2``: ``text`` is what follows the colon.
 
         Raises `UsageError` where nothing may follow the name.

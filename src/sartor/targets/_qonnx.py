@@ -14,6 +14,7 @@ from sartor.errors import UsageError
 from sartor.machine import Float32Array, require
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
+from sartor.targets._batches import in_batches
 from sartor.targets._exporting import running
 from sartor.targets._onnx_target import processor
 from sartor.targets._qonnx_file import write_qonnx
@@ -81,18 +82,11 @@ class QonnxSession:
         self._inputs = [name for name in names if name not in stored]
         self._outputs = [item.name for item in model.graph.output]
         first = model.get_tensor_shape(self._inputs[0])
-        self.batch: int | None = int(first[0])
+        self.batch = int(first[0])
 
     def run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
-        """All outputs, for any number of images that is a multiple of what the file takes."""
-        import numpy as np
-
-        assert self.batch is not None
-        parts = []
-        for start in range(0, len(inputs[0]), self.batch):
-            few = [item[start : start + self.batch] for item in inputs]
-            parts.append(self._run(few))
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+        """All outputs."""
+        return in_batches(self._run, inputs, self.batch)
 
     def _run(self, inputs: Sequence[Float32Array]) -> list[Float32Array]:
         execution = require("qonnx.core.onnx_exec", extra="qonnx")

@@ -8,13 +8,14 @@ a scale per output channel, biases nodes of their own, summands of equal types.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.compression import ActivationQuantizer, QuantizedWeight
+from sartor.compression import ActivationQuantizer, QuantizedWeight, is_quantized
 from sartor.compression.modules import with_own_graph
 from sartor.errors import UsageError
 from sartor.machine import require, write_atomically
@@ -46,7 +47,9 @@ def write_qonnx(
 
     def fill(temporary: Path) -> None:
         plain, outputs = flat_outputs(norms_written_out(without_defaults(ready)))
-        trace_into(temporary, plain, inputs, outputs, domains={DOMAIN: 1})
+        # The exporter warns of a domain that nothing is of.
+        domains = {DOMAIN: 1} if is_quantized(network) else {}
+        trace_into(temporary, plain, inputs, outputs, domains=domains)
         model = onnx.load(temporary)
         require_operators(model, known=(DOMAIN,))
         explicit_pads(model)
@@ -71,6 +74,21 @@ def _with_quant_nodes(network: fx.GraphModule, path: Path) -> fx.GraphModule:
     return ready
 
 
+@dataclass(frozen=True)
+class _Integers:
+    """What numbers a ``Quant`` node rounds to.
+
+    Attributes:
+        bits: How many they have.
+        signed: Whether some are negative.
+        narrow: Whether there are as many negative as positive ones.
+    """
+
+    bits: int
+    signed: bool
+    narrow: bool = False
+
+
 class _RoundedActivation(nn.Module):
     """Rounds what flows through."""
 
@@ -84,14 +102,13 @@ class _RoundedActivation(nn.Module):
                 "with --target fpga:DEVICE, whose numbers are such"
             )
         # Half of all numbers lie below zero: these are signed ones.
-        self._signed = zero_point == half
-        self._bits = quantizer.bits
+        self._integers = _Integers(quantizer.bits, signed=zero_point == half)
         self.register_buffer("scale", quantizer.scale.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
         """The rounded tensor."""
         scale = cast("Tensor", self.scale)
-        return cast("Tensor", _Quant.apply(x, scale, self._bits, self._signed, False))
+        return cast("Tensor", _Quant.apply(x, scale, self._integers))
 
 
 class _RoundedLayer(nn.Module):
@@ -105,7 +122,7 @@ class _RoundedLayer(nn.Module):
                 f"{place} has weights with zero points; engines of an FPGA have none: search with "
                 "--target fpga:DEVICE, whose weights are symmetric"
             )
-        self._bits = layer.weight_bits
+        self._integers = _Integers(layer.weight_bits, signed=True, narrow=True)
         self._layer = layer
         self._is_linear = isinstance(layer, nn.Linear)
         weight = layer.rounded().detach()
@@ -119,7 +136,7 @@ class _RoundedLayer(nn.Module):
         layer: Any = self._layer
         weight = cast("Tensor", self.weight)
         scale = cast("Tensor", self.scale)
-        rounded = cast("Tensor", _Quant.apply(weight, scale, self._bits, True, True))
+        rounded = cast("Tensor", _Quant.apply(weight, scale, self._integers))
         if self._is_linear:
             output = x.matmul(rounded)
             return output if layer.bias is None else output + layer.bias
@@ -135,25 +152,23 @@ class _Quant(torch.autograd.Function):
     """The operator ``Quant`` of QONNX, without a zero point."""
 
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, scale: Tensor, bits: int, signed: bool, narrow: bool
-    ) -> Tensor:
-        """x itself: what is traced is only looked at."""
+    def forward(ctx: Any, x: Tensor, scale: Tensor, integers: _Integers) -> Tensor:  # noqa: ARG004
+        """What is given: the network is only traced."""
         return x.clone()
 
     @staticmethod
-    def symbolic(g: Any, x: Any, scale: Any, bits: int, signed: bool, narrow: bool) -> Any:
+    def symbolic(g: Any, x: Any, scale: Any, integers: _Integers) -> Any:
         """The node, with its constants."""
         zero_point = g.op("Constant", value_t=torch.tensor(0.0))
-        width = g.op("Constant", value_t=torch.tensor(float(bits)))
+        width = g.op("Constant", value_t=torch.tensor(float(integers.bits)))
         node = g.op(
             f"{DOMAIN}::Quant",
             x,
             scale,
             zero_point,
             width,
-            signed_i=int(signed),
-            narrow_i=int(narrow),
+            signed_i=int(integers.signed),
+            narrow_i=int(integers.narrow),
             rounding_mode_s="ROUND",
         )
         return node.setType(x.type())

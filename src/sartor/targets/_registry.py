@@ -36,7 +36,9 @@ TARGETS: Registry[type[Target]] = Registry(
 def target_class(name: str) -> type[Target]:
     """The class of a target, by its name in `TARGETS` or as ``package.module:Class``.
 
-    A name may be followed by a colon and a text, which says more: ``fpga:pynq-z2``. Raises `UsageError` for a name that is not known and for what is no target.
+    A name may be followed by a colon and a text that says more, as in ``fpga:pynq-z2``.
+
+    Raises `UsageError` for a name that is not known and for what is no target.
 
     >>> target_class("table").needs
     '--table'

@@ -86,6 +86,4 @@ class Choices:
         )
 
     def _refused(self, name: str, value: str, allowed: str) -> UsageError:
-        return UsageError(
-            f"target 'fpga:{self.text}': {name} is {value!r}; allowed are {allowed}"
-        )
+        return UsageError(f"target 'fpga:{self.text}': {name} is {value!r}; allowed are {allowed}")

@@ -27,7 +27,9 @@ def design(
     for column, (name, row) in enumerate(zip(names, rows.tolist(), strict=True)):
         inputs, outputs, *bits = row
         shape = Shape(inputs, outputs, *(min(FINEST, max(COARSEST, width)) for width in bits))
-        layers.append(_layer(estimator, estimates, name, column, shape, step))
+        in_dsp = bool(estimates.in_dsp[0, column])
+        engine = _engine(estimator, column, shape, step, in_dsp=in_dsp)
+        layers.append({"name": name, **engine})
 
     slowest = max(layers, key=lambda layer: float(layer["cycles"]))
     return {
@@ -44,19 +46,12 @@ def design_text(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def _layer(
-    estimator: Estimator,
-    estimates: Estimates,
-    name: str,
-    column: int,
-    shape: Shape,
-    step: int,
+def _engine(
+    estimator: Estimator, column: int, shape: Shape, step: int, *, in_dsp: bool
 ) -> dict[str, Any]:
     folding = estimator.folding(column, shape, step)
     taken = taken_by(estimator.dataflow.engines[column], shape, folding)
-    in_dsp = bool(estimates.in_dsp[0, column])
     return {
-        "name": name,
         **dataclasses.asdict(shape),
         "pe": folding.pe,
         "simd": folding.simd,

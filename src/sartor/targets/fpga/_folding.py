@@ -10,6 +10,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from sartor.targets.fpga._engines import Engine, Shape
 from sartor.targets.fpga._formulas import matrix_cycles, window_cycles
@@ -37,22 +38,44 @@ class Folding:
     window_simd: int
     cycles: int
 
+    @classmethod
+    def of(
+        cls,
+        engine: Engine,
+        shape: Shape,
+        *,
+        pe: int,
+        simd: int,
+        window_simd: int,
+        most_cycles: float = math.inf,
+    ) -> Self:
+        """What an engine and its window take; all places are given at once if else too slow."""
+        if engine.depthwise:
+            computing = (shape.outputs // pe) * (engine.taps // simd) * engine.pixels
+        else:
+            inputs = matrix_inputs(engine, shape)
+            computing = matrix_cycles(inputs, shape.outputs, pe, simd, engine.pixels)
+        moving = _moving_cycles(engine, shape, window_simd, most_cycles)
+        return cls(pe, simd, window_simd, max(computing, moving))
+
 
 def fold(engine: Engine, shape: Shape, most_cycles: float) -> Folding:
     """The smallest folding that reaches a number of cycles; the fastest where none does."""
     if engine.depthwise:
         pe, simd = _fold_vectors(engine, shape, most_cycles)
-        computing = (shape.outputs // pe) * (engine.taps // simd) * engine.pixels
         # The window hands over as many channels as are worked on.
         window_simd = min(pe, shape.inputs)
     else:
         pe, simd = _fold_matrix(engine, shape, most_cycles)
-        inputs = matrix_inputs(engine, shape)
-        computing = matrix_cycles(inputs, shape.outputs, pe, simd, engine.pixels)
         window_simd = _fold_window(engine, shape, most_cycles)
-
-    moving = _moving_cycles(engine, shape, window_simd, most_cycles)
-    return Folding(pe, simd, window_simd, max(computing, moving))
+    return Folding.of(
+        engine,
+        shape,
+        pe=pe,
+        simd=simd,
+        window_simd=window_simd,
+        most_cycles=most_cycles,
+    )
 
 
 def matrix_inputs(engine: Engine, shape: Shape) -> int:

@@ -14,8 +14,9 @@ import math
 #: (FINN's c1).
 ENGINE_LUT = 300
 _LUT_FACTOR = 1.1
-#: Words that are so few are held in look-up tables, of which each holds 64 bits.
-FEW_WORDS = 128
+#: Words that are so few are held in look-up tables, of which each holds 64 bits. FINN says 128 for
+#: one kind of memory and none for another; with 32 four published foldings come out best.
+FEW_WORDS = 32
 _BITS_OF_LUT = 64
 #: Look-up tables of a sliding window, and words that each of those of its buffer holds.
 _WINDOW_LUT = 300
@@ -73,7 +74,7 @@ def weight_blocks(width: int, words: int) -> int:
     Words are filled up to whole bytes, as the memories are that FINN generates; its own estimate
     does not say so, and gives a quarter of what a narrow design has.
 
-    >>> weight_blocks(1, 36_864), weight_blocks(36, 1024), weight_blocks(64, 128)
+    >>> weight_blocks(1, 36_864), weight_blocks(36, 1024), weight_blocks(64, 32)
     (18, 3, 0)
     """
     if words <= FEW_WORDS:

@@ -53,13 +53,13 @@ class FpgaTarget(Target):
     runs = False
     profiles = True
 
-    def __init__(self, choices: Choices, budget: Budget | None = None) -> None:
-        super().__init__()
+    def __init__(self, choices: Choices, budget: Budget | None = None, *, threads: int = 1) -> None:
+        super().__init__(threads)
         self.choices = choices
         self.budget = budget or Budget(())
 
     @classmethod
-    def from_options(cls, options: TargetOptions) -> Self:
+    def from_options(cls, options: TargetOptions) -> Self:  # noqa: ARG003
         """Refused: a device has to be named."""
         raise UsageError(
             "the target fpga needs a device, such as fpga:pynq-z2, or fpga:my.toml for a file of "
@@ -69,7 +69,7 @@ class FpgaTarget(Target):
     @classmethod
     def from_text(cls, text: str, options: TargetOptions) -> Self:
         """The device and choices that follow ``fpga:``."""
-        return cls(Choices.parse(text))
+        return cls(Choices.parse(text), threads=options.threads)
 
     def within(self, budget: Budget) -> Self:
         """The same device, its designs folded for the rate and the resources of a budget."""

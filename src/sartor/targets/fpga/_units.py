@@ -1,4 +1,4 @@
-"""What the units of a layer take at a folding: its window, its engine, and what rounds its input."""
+"""What the units of a layer take at a folding: window, engine, and what rounds its input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BITS = (2, 3, 4, 8, 16)
 _COUNTED = (0.43, 0.80, 1.00, 1.00, 1.26)
 #: Look-up tables of a unit's queue, its width converter and its interfaces. Fitted to four foldings
 #: of a network whose look-up tables were published (``bench/fpga.py``).
-NODE_LUT = 160
+NODE_LUT = 135
 _NODES_OF_UNIT = 3
 UNIT_LUT = NODE_LUT * _NODES_OF_UNIT
 #: Bits of the sums that are rounded, where the layer that gives them is not looked at.
