@@ -1,3 +1,4 @@
+from ._band import Band as Band
 from ._cost_model import CostModel as CostModel
 from ._costs import Cost as Cost
 from ._costs import LayerCost as LayerCost

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from sartor.budget import Bound, Bounded
+from sartor.cost._band import Band
 from sartor.cost._layer_settings import LayerSettings
 from sartor.machine import FloatArray, IntArray
 
@@ -24,6 +25,10 @@ class HardwareCosts(Protocol):
 
     def total(self, quantity: Bounded, counts: IntArray, options: LayerSettings) -> FloatArray:
         """One of the device's quantities (policies,), at the worse end of what it may be."""
+        ...
+
+    def bands(self, counts: IntArray, options: LayerSettings) -> dict[str, Band]:
+        """All of the device's quantities for one policy, given as rows of one."""
         ...
 
     def whole(self, quantity: Bounded) -> float:

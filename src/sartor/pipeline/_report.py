@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sartor.cost import Band
 from sartor.errors import RunError
 from sartor.graph import KeptWhole
 from sartor.machine import structure
 from sartor.pipeline._goal import Reached
 from sartor.policy import Policy
 from sartor.scoring import Interval
-from sartor.targets import Comparison, Description, is_slower
+from sartor.targets import Comparison, Description, Design, is_slower
 
 #: Of ``result.json``.
 SCHEMA = 1
@@ -50,12 +51,15 @@ class Entry:
         size: Bytes of the weights at their stored width.
         bops: Bit operations: MACs × weight bits × activation bits.
         latency: Measured on the target, beside the original's; None where nothing was measured.
+            Where the target only estimates, that says so.
         ratio: The costs as fractions of the original's.
         validation_interval: Where the validation accuracy truly lies, at 95 %; None where it was
             not counted on images.
         test_interval: The same of the test accuracy.
         change: Of the accuracy on the test images, else on the validation images, from the
             original's; None of the original itself, and where nothing was counted.
+        estimates: What a device would give and be taken by it, by quantity, where the target
+            estimates that.
     """
 
     validation: float
@@ -69,6 +73,7 @@ class Entry:
     validation_interval: Interval | None = None
     test_interval: Interval | None = None
     change: Interval | None = None
+    estimates: Mapping[str, Band] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -236,6 +241,7 @@ class Report:
         seconds_per_episode: Where they went.
         timed: What was found, timed beside the original; None where that was not asked for, and
             where no runtime that is installed holds it.
+        design: What was found as a device would have it, where the target makes designs.
         policy: What was decided.
         kept_whole: Channels that could not be removed, and why.
         not_refitted: Layers whose weights were not fitted anew, with the reason.
@@ -274,6 +280,7 @@ class Report:
     seconds: float
     seconds_per_episode: EpisodeSeconds
     timed: Timed | None = None
+    design: Design | None = None
     policy: Policy
     kept_whole: tuple[KeptWhole, ...]
     not_refitted: Mapping[str, str] = field(default_factory=dict)

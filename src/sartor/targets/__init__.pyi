@@ -7,6 +7,8 @@ from ._batches import of_batch as of_batch
 from ._command import CommandTarget as CommandTarget
 from ._deployment import SURE as SURE
 from ._deployment import Deployment as Deployment
+from ._design import Design as Design
+from ._design import EngineDesign as EngineDesign
 from ._executorch import ExecutorchTarget as ExecutorchTarget
 from ._exporting import exporting as exporting
 from ._exporting import running as running

@@ -17,6 +17,7 @@ from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._design import Design
 from sartor.targets._options import PRECISION, TargetOptions
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
@@ -181,6 +182,10 @@ class Target(ABC):
 
         Raises `UsageError` for a network that it cannot hold.
         """
+        return None
+
+    def design(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Design | None:
+        """What a network would become on a device; of targets that make no designs none."""
         return None
 
     def profile(self, artifact: Path) -> dict[str, float]:

@@ -69,7 +69,8 @@ def _with_quant_nodes(network: fx.GraphModule, path: Path) -> fx.GraphModule:
         if isinstance(module, ActivationQuantizer):
             ready.set_submodule(name, _RoundedActivation(module, f"{path}: {name}"))
         elif isinstance(module, QuantizedWeight):
-            ready.set_submodule(name, _RoundedLayer(module, f"{path}: {name}"))
+            layer = _RoundedLayer(network.get_submodule(name), f"{path}: {name}")
+            ready.set_submodule(name, layer)
     ready.recompile()
     return ready
 
@@ -108,7 +109,7 @@ class _RoundedActivation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The rounded tensor."""
         scale = cast("Tensor", self.scale)
-        return cast("Tensor", _Quant.apply(x, scale, self._integers))
+        return _quant(x, scale, self._integers)
 
 
 class _RoundedLayer(nn.Module):
@@ -136,7 +137,7 @@ class _RoundedLayer(nn.Module):
         layer: Any = self._layer
         weight = cast("Tensor", self.weight)
         scale = cast("Tensor", self.scale)
-        rounded = cast("Tensor", _Quant.apply(weight, scale, self._integers))
+        rounded = _quant(weight, scale, self._integers)
         if self._is_linear:
             output = x.matmul(rounded)
             return output if layer.bias is None else output + layer.bias
@@ -146,6 +147,12 @@ class _RoundedLayer(nn.Module):
             return output
         axes = [1] * len(layer.kernel_size)
         return output + layer.bias.view(1, -1, *axes)
+
+
+def _quant(x: Tensor, scale: Tensor, integers: _Integers) -> Tensor:
+    """What is rounded to integers times a scale, as a node of the graph."""
+    node: Tensor = _Quant.apply(x, scale, integers)  # type: ignore[no-untyped-call]
+    return node
 
 
 class _Quant(torch.autograd.Function):

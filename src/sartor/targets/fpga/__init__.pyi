@@ -1,4 +1,3 @@
-from ._band import Band as Band
 from ._costs import FpgaCosts as FpgaCosts
 from ._dataflow import Dataflow as Dataflow
 from ._device import FpgaDevice as FpgaDevice

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sartor.budget import RESOURCES, Bound, Bounded
-from sartor.cost import CostModel, LayerSettings
+from sartor.cost import Band, CostModel, LayerSettings
 from sartor.machine import FloatArray, IntArray
 from sartor.targets.fpga._engines import FINEST
-from sartor.targets.fpga._estimate import Estimates
+from sartor.targets.fpga._estimate import SHOWN, Estimates
 from sartor.targets.fpga._estimator import Estimator
 
 _AS_IT_IS = LayerSettings()
@@ -47,6 +47,11 @@ class FpgaCosts:
     def total(self, quantity: Bounded, counts: IntArray, options: LayerSettings) -> FloatArray:
         """A resource or the rate (policies,), at the worse end of its band."""
         return self.estimate(counts, options).cautious(quantity)
+
+    def bands(self, counts: IntArray, options: LayerSettings) -> dict[str, Band]:
+        """What one policy's design takes and gives."""
+        found = self.estimate(counts, options)
+        return {name: found.band(name) for name in SHOWN}
 
     def whole(self, quantity: Bounded) -> float:
         """What the device has of a resource; 1 of a rate, of which there are no shares."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sartor.cost import Band
 from sartor.machine import BoolArray, FloatArray, IntArray
-from sartor.targets.fpga._band import Band
 
 #: Shares by which each quantity is likely below and above its estimate. From published designs
 #: (``bench/fpga.py``), and wider where these are few.

@@ -68,8 +68,8 @@ class Estimator:
 
     def estimate(
         self,
-        inputs: FloatArray,
-        outputs: FloatArray,
+        inputs: FloatArray | IntArray,
+        outputs: FloatArray | IntArray,
         weight_bits: IntArray,
         activation_bits: IntArray,
     ) -> Estimates:

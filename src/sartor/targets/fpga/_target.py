@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -18,11 +20,12 @@ from sartor.graph import LayerSpec
 from sartor.machine import Float32Array, read_json, write_text
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support, Target
+from sartor.targets._design import Design
 from sartor.targets._options import TargetOptions
 from sartor.targets.fpga._choices import Choices
 from sartor.targets.fpga._costs import FpgaCosts
 from sartor.targets.fpga._dataflow import Dataflow
-from sartor.targets.fpga._design import design, design_text
+from sartor.targets.fpga._design import describe_design
 from sartor.targets.fpga._device import FpgaDevice
 from sartor.targets.fpga._engines import COARSEST, FINEST
 from sartor.targets.fpga._estimator import Aim, Estimator
@@ -113,11 +116,13 @@ class FpgaTarget(Target):
 
     def build(self, network: fx.GraphModule, inputs: Sequence[Tensor], path: Path) -> Path:
         """A JSON file of the design: engines, their folding, and what all of it takes."""
-        write_text(path, design_text(self.design(network, inputs)))
+        found = self.design(network, inputs)
+        content = {"estimated": True, **dataclasses.asdict(found)}
+        write_text(path, json.dumps(content, indent=1) + "\n")
         return path
 
-    def design(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> dict[str, Any]:
-        """The design of a network, as plain values. Raises `UsageError` where no engine fits."""
+    def design(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Design:
+        """The design of a network. Raises `UsageError` for what no engine computes."""
         read = input_bits(network)
         layers: dict[str, LayerSpec] = {}
         rows = []
@@ -137,10 +142,9 @@ class FpgaTarget(Target):
         dataflow = Dataflow.of(network, list(layers.values()))
         estimator = self._estimator(dataflow)
         table = np.array(rows, dtype=np.int64)
-        columns = [table[None, :, column] for column in range(4)]
-        widths = [column.astype(np.float64) for column in columns[:2]]
-        estimates = estimator.estimate(*widths, *columns[2:])
-        return design(estimator, estimates, list(layers), table)
+        inputs_of, outputs_of, weight_bits, activation_bits = table.T[:, None]
+        estimates = estimator.estimate(inputs_of, outputs_of, weight_bits, activation_bits)
+        return describe_design(estimator, estimates, list(layers), table)
 
     def load(self, artifact: Path, *, threads: int | None = None) -> FpgaSession:
         """The latency of a design."""
@@ -150,12 +154,12 @@ class FpgaTarget(Target):
     def profile(self, artifact: Path) -> dict[str, float]:
         """Seconds of one image in each engine."""
         content = _read(artifact)
-        clock = 1e6 * float(content["device"]["clock_mhz"])
-        return {layer["name"]: layer["cycles"] / clock for layer in content["layers"]}
+        clock = 1e6 * float(content["clock_mhz"])
+        return {engine["name"]: engine["cycles"] / clock for engine in content["engines"]}
 
     def _estimator(self, dataflow: Dataflow) -> Estimator:
         fps = self.budget.floor("fps") or self.choices.fps
-        ceilings = {}
+        ceilings: dict[str, float] = {}
         for quantity in RESOURCES:
             whole = float(getattr(self.device, quantity))
             share = self.budget.ceiling(quantity, whole) if whole else 0.0
