@@ -69,10 +69,8 @@ def _milliseconds(
     module: nn.Module = nn.Linear(layer.in_channels, layer.out_channels)
     sizes: tuple[int, ...] = ()
     if layer.kind == "conv":
-        padding = layer.kernel[0] // 2
-        module = nn.Conv2d(
-            layer.in_channels, layer.out_channels, layer.kernel, layer.stride, padding
-        )
+        (side, _), (step, _) = layer.kernel, layer.stride
+        module = nn.Conv2d(layer.in_channels, layer.out_channels, side, step, side // 2)
         sizes = layer.input_size
     # What ends a network is not rounded, and so no integer kernel would run.
     behind = nn.AdaptiveAvgPool2d(1) if sizes else nn.ReLU()

@@ -138,6 +138,7 @@ class Photos:
         run.finetune(self._distillation(), resume=True)
         run.export("onnx")
         verified = run.verify("onnx")
+        assert verified.found.latency is not None
         seconds = time.perf_counter() - started
         peak = peak_bytes()
 

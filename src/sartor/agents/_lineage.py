@@ -220,8 +220,8 @@ class Lineage:
 def _least(problem: Problem, free: BoolArray) -> IntArray:
     """Counts that use up least of the budget where only ``free`` decisions give anything up."""
     smallest = np.where(free, problem.lowest, problem.highest)
-    # What is smallest is not always fastest.
-    if problem.budget.bounds_latency and not problem.fits(smallest[None])[0]:
+    # What is smallest is not always fastest, nor does it take least of a device.
+    if problem.budget.bounds_hardware and not problem.fits(smallest[None])[0]:
         return cheapest(_without_choice(problem.decisions, ~free), problem.usage)
     return smallest
 

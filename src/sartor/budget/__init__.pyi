@@ -1,4 +1,6 @@
 from ._bound import QUANTITIES as QUANTITIES
+from ._bound import RATES as RATES
+from ._bound import RESOURCES as RESOURCES
 from ._bound import Bound as Bound
 from ._bound import Bounded as Bounded
 from ._bound import Quantity as Quantity

@@ -1,4 +1,4 @@
-"""Upper bounds on what a candidate costs, such as ``macs<=50%`` and ``params<=300K``."""
+"""Bounds on what a candidate costs, such as ``macs<=50%`` and ``params<=300K``, and on its rate."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from sartor.registry import nearest
 
 Quantity = Literal["macs", "params", "size", "bops"]
 QUANTITIES: tuple[Quantity, ...] = get_args(Quantity)
-#: What can be bounded: what is counted, and latency, which is measured on a target.
-Bounded = Literal["macs", "params", "size", "bops", "latency"]
+#: What can be bounded: what is counted, latency, which is measured on a target, and what devices
+#: have of which a design takes a part: look-up tables, blocks of memory, multipliers.
+Bounded = Literal["macs", "params", "size", "bops", "latency", "lut", "bram", "dsp", "fps"]
 _BOUNDED: tuple[Bounded, ...] = get_args(Bounded)
+#: Quantities of which a share is one of what the device has.
+RESOURCES: tuple[Bounded, ...] = ("lut", "bram", "dsp")
+#: Quantities that are bounded from below: frames a second.
+RATES: tuple[Bounded, ...] = ("fps",)
 
 #: A quantity, a number and a unit; spaces may lie between them.
-_BOUND = re.compile(r"^\s*([a-z]+)\s*<=?\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*$", re.IGNORECASE)
+_BOUND = re.compile(
+    r"^\s*([a-z]+)\s*([<>])=?\s*([0-9.]+(?:e[+-]?\d+)?)\s*([a-z%]*)\s*$", re.IGNORECASE
+)
 
 #: Units as they are printed, from the smallest, in the quantity's own unit. Decimal, because values
 #: that are printed must be read as the same floats.
@@ -32,6 +39,8 @@ _PERCENT = Decimal("0.01")
 _TOO_FEW = 100
 
 _NOUNS = {"macs": "MACs", "params": "parameters", "size": "bytes", "bops": "BOPs"}
+#: Quantities of which small whole numbers are meant as they stand.
+_SMALL = (*RESOURCES, *RATES)
 #: What is meant by words for which the nearest spelling is another quantity.
 _MEANT = {
     "flops": "macs",
@@ -40,29 +49,42 @@ _MEANT = {
     "bytes": "size",
     "memory": "size",
     "time": "latency",
+    "luts": "lut",
+    "brams": "bram",
+    "dsps": "dsp",
+    "throughput": "fps",
+    "rate": "fps",
 }
 
 
 @dataclass(frozen=True)
 class Bound:
-    """One upper bound.
+    """One upper bound, or a lower one of a rate.
 
     >>> Bound("macs", 0.5, relative=True).limit(original=40e6)
     20000000.0
+    >>> Bound("fps", 1000, relative=False).is_floor
+    True
 
     Attributes:
         quantity: What is bounded.
-        value: A fraction of the original if ``relative``, else in the quantity's own unit: MACs,
-            parameters, bytes, BOPs or seconds.
-        relative: Whether the bound is a share of what the original network has.
+        value: A fraction if ``relative``, else in the quantity's own unit: MACs, parameters, bytes,
+            BOPs, seconds, look-up tables, blocks of 18 Kbit, DSP slices or frames a second.
+        relative: Whether the bound is a share of what the original network has; of resources of
+            what the device has.
     """
 
     quantity: Bounded
     value: float
     relative: bool
 
+    @property
+    def is_floor(self) -> bool:
+        """Whether it is a lower bound."""
+        return self.quantity in RATES
+
     def limit(self, original: float) -> float:
-        """The bound in the quantity's own unit, for what the ``original`` has of it."""
+        """The bound in the quantity's own unit, for what the ``original`` (or device) has of it."""
         if self.relative:
             return self.value * original
         return self.value
@@ -78,7 +100,19 @@ class Bound:
             unit, scale = _unit_for(self.quantity, value)
 
         number = _plain(value / scale)
-        return f"{self.quantity}<={number}{unit}"
+        sign = ">=" if self.is_floor else "<="
+        return f"{self.quantity}{sign}{number}{unit}"
+
+
+def bounds_rate(text: str) -> bool:
+    """Whether a text is a bound on a rate, and no goal.
+
+    >>> bounds_rate("fps >= 100"), bounds_rate("accuracy>=90%")
+    (True, False)
+    """
+    name, _, _ = text.partition(">")
+    named = name.strip().lower()
+    return named in RATES or _MEANT.get(named) in RATES
 
 
 def parse_bound(text: str) -> Bound:
@@ -89,10 +123,17 @@ def parse_bound(text: str) -> Bound:
         raise BudgetError(f"budget {text!r} cannot be read; {example}")
 
     quantity = _known_quantity(match[1].lower(), text)
-    unit = match[3]
-    number = _number(match[2], text)
+    _require_direction(quantity, match[2], text)
+    unit = match[4]
+    number = _number(match[3], text)
 
-    relative = unit == "%" or (unit == "" and number <= 1)
+    is_share = unit == "" and number <= 1 and quantity not in _SMALL
+    relative = unit == "%" or is_share
+    if relative and quantity in RATES:
+        raise BudgetError(
+            f"budget {text!r} has a share of {quantity}; allowed are frames a second, such as "
+            f"{quantity}>=1000"
+        )
     if relative:
         scale = _PERCENT if unit == "%" else Decimal(1)
     else:
@@ -116,6 +157,14 @@ def _known_quantity(name: str, text: str) -> Bounded:
     near = _nearest_quantity(name)
     meant = f"did you mean {near!r}? " if near else ""
     raise BudgetError(f"budget {text!r} bounds {name!r}; {meant}allowed are {allowed}")
+
+
+def _require_direction(quantity: Bounded, sign: str, text: str) -> None:
+    wanted = ">" if quantity in RATES else "<"
+    if sign != wanted:
+        raise BudgetError(
+            f"budget {text!r} bounds {quantity} from the wrong side; allowed is {quantity}{wanted}="
+        )
 
 
 def _nearest_quantity(name: str) -> str | None:
@@ -151,7 +200,7 @@ def _scale(quantity: Bounded, unit: str, number: Decimal, text: str) -> Decimal:
         raise BudgetError(
             f"budget {text!r} needs a unit; allowed are %, {allowed}, or a fraction up to 1"
         )
-    if unit == "" and number <= _TOO_FEW:
+    if unit == "" and number <= _TOO_FEW and quantity not in _SMALL:
         plain = _plain(number)
         raise BudgetError(
             f"budget {text!r} bounds {plain} {_NOUNS[quantity]}; for a share of the original write "
@@ -183,7 +232,7 @@ def _unit_for(quantity: Bounded, value: Decimal) -> tuple[str, Decimal]:
         units = _SECONDS
     elif quantity == "size":
         units = _BYTES
-    elif _TOO_FEW < value < 1000:
+    elif _TOO_FEW < value < 1000 or (quantity in _SMALL and value < 1000):
         # Larger than what is refused without a unit, so that it is read back.
         return "", Decimal(1)
 

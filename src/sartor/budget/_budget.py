@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sartor.budget._bound import Bound, Bounded, parse_bound
+from sartor.budget._bound import QUANTITIES, Bound, Bounded, bounds_rate, parse_bound
 from sartor.budget._goal import Goal, parse_goal
 from sartor.errors import BudgetError
 
@@ -23,6 +24,8 @@ class Budget:
     0.5
     >>> print(Budget.parse("accuracy>=-1%"))
     accuracy>=-1%
+    >>> print(Budget.parse("fps>=1000, lut<=40K, bram<=80%"))
+    fps>=1K,lut<=40K,bram<=80%
 
     Attributes:
         bounds: In the order in which they were written.
@@ -37,9 +40,10 @@ class Budget:
         """Bounds joined by commas: ``macs<=50%``, ``params<=300K``, ``latency<=4ms``.
 
         A plain number up to 1 is a fraction. K, M and G are powers of 1000; sizes have B, KB, MB,
-        GB, KiB, MiB and GiB, latencies s, ms and us. A goal is ``accuracy>=-1%``, what may be lost,
-        or ``accuracy>=90%``; the metric's own name is one too, such as ``miou>=-2%``. Raises
-        `BudgetError` for anything else.
+        GB, KiB, MiB and GiB, latencies s, ms and us. Of an FPGA's ``lut``, ``bram`` and ``dsp`` a
+        share is one of the device, and ``fps>=1000`` is a rate. A goal is ``accuracy>=-1%``, what
+        may be lost, or ``accuracy>=90%``; the metric's own name is one too, such as ``miou>=-2%``.
+        Raises `BudgetError` for anything else.
         """
         text = str(text)
         if not text.strip():
@@ -49,7 +53,7 @@ class Budget:
         goals = []
         for part in text.split(","):
             part = part.strip()
-            if ">" in part:
+            if ">" in part and not bounds_rate(part):
                 goals.append(parse_goal(part))
             else:
                 bounds.append(parse_bound(part))
@@ -68,6 +72,16 @@ class Budget:
         """Whether a bound is on latency, which needs a target."""
         return any(bound.quantity == "latency" for bound in self.bounds)
 
+    @property
+    def bounds_hardware(self) -> bool:
+        """Whether a bound is on what only a target knows: latency, resources, a rate."""
+        return any(bound.quantity not in QUANTITIES for bound in self.bounds)
+
+    def floor(self, quantity: Bounded) -> float | None:
+        """The largest lower bound on a rate, in its own unit; None without one."""
+        limits = [bound.value for bound in self.bounds if bound.quantity == quantity]
+        return max(limits, default=None)
+
     def ceiling(self, quantity: Bounded, original: float) -> float | None:
         """The tightest bound on a quantity, as a share of the original; None without a bound."""
         limits = [bound.limit(original) for bound in self.bounds if bound.quantity == quantity]
@@ -79,6 +93,12 @@ class Budget:
         """The bounds, and one more on a quantity, as a share of the original; without the goal."""
         bound = Bound(quantity, share, relative=True)
         return Budget((*self.bounds, bound))
+
+    def also(self, bounds: Sequence[Bound]) -> Budget:
+        """The same, and bounds on what it says nothing of."""
+        bounded = {bound.quantity for bound in self.bounds}
+        others = [bound for bound in bounds if bound.quantity not in bounded]
+        return Budget((*self.bounds, *others), self.goal)
 
     def without_latency(self) -> Budget:
         """All other bounds, without the goal."""

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sartor.budget._bound import QUANTITIES
+from sartor.budget._bound import QUANTITIES, RESOURCES
 from sartor.errors import BudgetError
 
 #: What the metric of every task may be called.
@@ -68,7 +68,7 @@ def parse_goal(text: str) -> Goal:
             "be lost, or accuracy>=90%"
         )
     metric = metric_key(match[1])
-    if metric in (*QUANTITIES, "latency"):
+    if metric in (*QUANTITIES, *RESOURCES, "latency"):
         raise BudgetError(
             f"budget {text!r} bounds {metric} from below; costs have upper bounds, such as "
             f"{metric}<=50%"

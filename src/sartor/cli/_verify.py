@@ -68,16 +68,19 @@ def _table(found: Verification) -> Table:
     from sartor.runs import at_once, counted, in_bytes, milliseconds, percent
 
     latency = found.latency
-    interval = f"{latency.low:.3f} to {latency.high:.3f}"
     rows = {
         f"{found.metric} on {found.images:,} test images": percent(found.accuracy),
         "the same, simulated in PyTorch": percent(found.simulated),
-        f"latency{at_once(found.batch)}": milliseconds(latency.candidate.median_s),
-        "of the original's latency": f"{latency.relative:.3f} ({interval})",
-        "size": in_bytes(found.size_bytes),
-        "of the original's size": f"{found.relative_size:.3f}",
-        "peak memory": in_bytes(found.peak_memory_bytes),
     }
+    if found.unequal is not None:
+        rows["images with other outputs than simulated"] = f"{found.unequal:,}"
+    if latency is not None:
+        interval = f"{latency.low:.3f} to {latency.high:.3f}"
+        rows[f"latency{at_once(found.batch)}"] = milliseconds(latency.candidate.median_s)
+        rows["of the original's latency"] = f"{latency.relative:.3f} ({interval})"
+    rows["size"] = in_bytes(found.size_bytes)
+    rows["of the original's size"] = f"{found.relative_size:.3f}"
+    rows["peak memory"] = in_bytes(found.peak_memory_bytes)
 
     threads = counted(found.threads, "thread")
     title = f"{found.artifact} in {found.runtime}, {threads}"

@@ -1,5 +1,6 @@
 from ._blocks import block_outputs as block_outputs
 from ._calls import LayerCall as LayerCall
+from ._calls import input_bits as input_bits
 from ._calls import layer_calls as layer_calls
 from ._compressor import Compressor as Compressor
 from ._options import CompressOptions as CompressOptions
@@ -21,6 +22,8 @@ from .modules import device_of as device_of
 from .modules import fastest_dtype as fastest_dtype
 from .modules import fold as fold
 from .modules import on_device as on_device
+from .quantizing import DATAFLOW as DATAFLOW
+from .quantizing import DATAFLOW_EXACT as DATAFLOW_EXACT
 from .quantizing import GALEN as GALEN
 from .quantizing import INTEGER as INTEGER
 from .quantizing import REDUCED as REDUCED
@@ -32,6 +35,7 @@ from .quantizing import deployable as deployable
 from .quantizing import is_quantized as is_quantized
 from .quantizing import quantize as quantize
 from .quantizing import rounded_once as rounded_once
+from .quantizing import sums_exactly as sums_exactly
 from .refitting import images_kept as images_kept
 from .slicing import keep_safe_groups as keep_safe_groups
 from .slicing import mask as mask

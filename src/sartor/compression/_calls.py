@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from sartor.compression.quantizing import ActivationQuantizer
 from sartor.graph import Walk
 
 
@@ -35,6 +36,24 @@ def layer_calls(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[Layer
     recorder = _Recorder(network, inputs)
     recorder.run()
     return recorder.calls
+
+
+def input_bits(network: fx.GraphModule) -> dict[str, int]:
+    """Bits of what each layer reads, by its name, where that is rounded."""
+    bits = {}
+    for node in network.graph.nodes:
+        if node.op != "call_module" or not node.all_input_nodes:
+            continue
+
+        source = node.all_input_nodes[0]
+        if source.op != "call_module":
+            continue
+
+        quantizer = network.get_submodule(str(source.target))
+        if isinstance(quantizer, ActivationQuantizer):
+            layer = str(node.target)
+            bits[layer] = quantizer.bits
+    return bits
 
 
 class _Recorder(Walk):

@@ -30,6 +30,8 @@ class Format(ABC):
             nothing here does.
         dynamic: Whether it can leave the batch size open.
         names_layers: Whether `layer_outputs` can tell what each layer computes.
+        exact: Whether its runtime computes what the network does to the last bit, where steps are
+            powers of two; `verify` holds it to that then.
     """
 
     name: ClassVar[str]
@@ -37,6 +39,7 @@ class Format(ABC):
     runtime: ClassVar[str] = ""
     dynamic: ClassVar[bool] = True
     names_layers: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
     def on(self, options: TargetOptions) -> Self:
         """The format as a target of these options reads it; most are the same for all."""

@@ -35,9 +35,11 @@ class Verification:
         original_size_bytes: What the original takes in the same format.
         peak_memory_bytes: What loading and running it takes; None where that is not known.
         batch: Images that it takes at once; ``latency`` is of as many.
-        latency: Beside the original's.
+        latency: Beside the original's; None where the runtime only executes, and times nothing.
         drift: Of its layers in forward order, where the format names them.
         metric: What the metric is called.
+        unequal: Test images whose outputs are not those of the simulation to the last bit; None
+            where that was not to be expected.
     """
 
     artifact: str
@@ -52,9 +54,10 @@ class Verification:
     original_size_bytes: int
     peak_memory_bytes: int | None
     batch: int
-    latency: Comparison
+    latency: Comparison | None
     drift: list[Drift] = field(default_factory=list)
     metric: str = "top-1"
+    unequal: int | None = None
 
     @property
     def relative_size(self) -> float:
@@ -76,18 +79,11 @@ class Verification:
         ``latency`` and ``size`` are bounds relative to the original's; slower than the original is
         a fault without any.
         """
-        found = [*self._accuracy_faults(), *self._drift_faults()]
-        if self.latency.slower:
+        found = [*self._accuracy_faults(), *self._drift_faults(), *self._latency_faults(latency)]
+        if self.unequal:
             found.append(
-                f"it is slower than the original: relative latency is "
-                f"{self.latency.relative:.3f} (from {self.latency.low:.3f})"
-            )
-
-        # the lower end: only what is above a bound for sure is a fault
-        if latency is not None and self.latency.low > latency:
-            found.append(
-                f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), "
-                f"above {latency:.3f}"
+                f"{self.unequal} of {self.images:,} test images have other outputs in "
+                f"{self.runtime} than in PyTorch; all should be equal to the last bit"
             )
 
         if size is not None and self.relative_size > size:
@@ -111,6 +107,25 @@ class Verification:
             f"{self.metric} is {here} in {self.runtime}, {simulated} in PyTorch: "
             f"more than {100 * tolerance:.1f} points apart"
         ]
+
+    def _latency_faults(self, bound: float | None) -> list[str]:
+        """Slower than the original, or above a bound relative to it."""
+        if self.latency is None:
+            return []
+        found = []
+        if self.latency.slower:
+            found.append(
+                f"it is slower than the original: relative latency is "
+                f"{self.latency.relative:.3f} (from {self.latency.low:.3f})"
+            )
+
+        # the lower end: only what is above a bound for sure is a fault
+        if bound is not None and self.latency.low > bound:
+            found.append(
+                f"relative latency is {self.latency.relative:.3f} (from {self.latency.low:.3f}), "
+                f"above {bound:.3f}"
+            )
+        return found
 
     def _drift_faults(self) -> list[str]:
         """The first layer that is off; those after it follow from it."""

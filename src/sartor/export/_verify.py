@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, fx
 
 from sartor import targets
-from sartor.compression import deployable, tensor_identity
+from sartor.compression import deployable, sums_exactly, tensor_identity
 from sartor.data import Images
 from sartor.errors import RunError, UsageError
 from sartor.export._drift import drift
@@ -81,7 +81,8 @@ def verify(
     made_of = tensor_identity(network.state_dict())
     _require_network(artifact, chosen, made_of)
 
-    accuracy = _accuracy(session, test, task)
+    expected = _exactly(chosen, network)
+    accuracy, unequal = _answers(session, test, task, expected)
     example = test.batch(slice(0, 1))
     latency, original_size = _beside_original(chosen, runner, session, original, example)
     described = runner.describe()
@@ -100,11 +101,12 @@ def verify(
         simulated=ImageScorer(test, task=task, dtype=torch.float32).score(network).accuracy,
         size_bytes=chosen.size_bytes(artifact),
         original_size_bytes=original_size,
-        peak_memory_bytes=peak_memory(name, artifact, options),
+        peak_memory_bytes=peak_memory(name, artifact, options) if runner.times else None,
         batch=session.batch or runner.batch,
         latency=latency,
         drift=drift(artifact, chosen, deployable(network), few),
         metric=task.metric,
+        unequal=unequal,
     )
 
 
@@ -120,8 +122,8 @@ def _require_network(artifact: Path, form: Format, made_of: str) -> None:
 
 def _beside_original(
     form: Format, runner: Target, session: Session, original: fx.GraphModule, example: Tensor
-) -> tuple[Comparison, int]:
-    """Latency relative to the original's, exported alike, and the bytes of that."""
+) -> tuple[Comparison | None, int]:
+    """Latency relative to the original's, exported alike, if it is timed; the bytes of that."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"original{form.suffix}"
         export(
@@ -132,23 +134,46 @@ def _beside_original(
             batch=session.batch,
         )
 
+        size = form.size_bytes(path)
+        if not runner.times:
+            return None, size
         reference = runner.load(path)
-        latency = runner.compare(session, reference, SURE)
-        return latency, form.size_bytes(path)
+        return runner.compare(session, reference, SURE), size
 
 
-def _accuracy(session: Session, test: Images, task: Task) -> float:
-    """The metric of what an artifact answers."""
+def _exactly(form: Format, network: fx.GraphModule) -> fx.GraphModule | None:
+    """The network, if an artifact of it has to give the same outputs to the last bit."""
+    return deployable(network) if form.exact and sums_exactly(network) else None
+
+
+@torch.no_grad()
+def _answers(
+    session: Session, test: Images, task: Task, expected: fx.GraphModule | None
+) -> tuple[float, int | None]:
+    """The metric of what an artifact answers, and how many images it answers unlike a network."""
     tally = Tally(task)
+    unequal = 0
     for inputs, numbers in _batches(test, session.batch or pass_size(test, _BATCH)):
         arrays = session.run([inputs.numpy()])
         tensors = [torch.from_numpy(array) for array in arrays]
         outputs = task.outputs(tensors)
+        count = len(numbers)
+        if expected is not None:
+            same = _same(outputs, task.outputs(expected(inputs)))
+            unequal += int((~same[:count]).sum())
 
         # The last batch was filled up.
-        answered = tuple(item[: len(numbers)] for item in outputs)
+        answered = tuple(item[:count] for item in outputs)
         tally.add(answered, test.labels[numbers])
-    return tally.score().accuracy
+    return tally.score().accuracy, None if expected is None else unequal
+
+
+def _same(outputs: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """Which images (images,) have equal outputs."""
+    found = torch.ones(len(outputs[0]), dtype=torch.bool)
+    for output, other in zip(outputs, others, strict=True):
+        found &= (output == other).flatten(1).all(1)
+    return found
 
 
 def _batches(images: Images, size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from sartor.cost import Band
 from sartor.scoring import Interval
 from sartor.targets import Comparison, Description, is_slower
 
@@ -38,12 +40,15 @@ class Entry:
         size: Bytes of the weights at their stored width.
         bops: Bit operations: MACs × weight bits × activation bits.
         latency: Measured on the target, beside the original's; None where nothing was measured.
+            Where the target only estimates, that says so.
         ratio: The costs as fractions of the original's.
         validation_interval: Where the validation accuracy truly lies, at 95 %; None where it was
             not counted on images.
         test_interval: The same of the test accuracy.
         change: Of the accuracy on the test images, else on the validation images, from the
             original's; None of the original itself, and where nothing was counted.
+        estimates: What a device would give and be taken by it, by quantity, where the target
+            estimates that.
     """
 
     validation: float
@@ -57,6 +62,7 @@ class Entry:
     validation_interval: Interval | None = None
     test_interval: Interval | None = None
     change: Interval | None = None
+    estimates: Mapping[str, Band] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

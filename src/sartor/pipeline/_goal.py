@@ -72,8 +72,12 @@ def quantity_of(budget: Budget, *, has_target: bool) -> Bounded:
     >>> quantity_of(Budget.parse("accuracy>=-1%"), has_target=False)
     'macs'
     """
+    for bound in budget.bounds:
+        if not bound.is_floor:
+            return bound.quantity
+    # A rate is given: what is left to save is the device.
     if budget.bounds:
-        return budget.bounds[0].quantity
+        return "lut"
     return "latency" if has_target else "macs"
 
 

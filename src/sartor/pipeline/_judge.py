@@ -17,6 +17,7 @@ from torch import fx, nn
 
 from sartor.agents import RULES, SearchContext
 from sartor.compression import Compressor
+from sartor.cost import Band, HardwareCosts
 from sartor.data import Data
 from sartor.machine import IntArray, Note, Progress, Step, silent
 from sartor.pipeline._entries import Entry, LayerEntry, Ratio
@@ -229,7 +230,20 @@ class Judge:
             validation_interval=_interval(scores.validation),
             test_interval=_interval(test),
             change=self._change(scores),
+            estimates=self._estimates(policy),
         )
+
+    def _estimates(self, policy: Policy) -> dict[str, Band]:
+        """What the target's device gives and is taken by it; nothing where it is not estimated."""
+        if self._hardware is None:
+            return {}
+        return self._hardware.bands(*self.compressor.cost_model.row(policy))
+
+    @functools.cached_property
+    def _hardware(self) -> HardwareCosts | None:
+        if self.deployment is None:
+            return None
+        return self.deployment.target.costs(self.compressor.cost_model)
 
     def _scores(self, network: fx.GraphModule) -> Scores:
         validation = self.validate(network)

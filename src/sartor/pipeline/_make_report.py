@@ -7,15 +7,17 @@ from collections.abc import Sequence
 
 from sartor.agents import name_of
 from sartor.budget import Budget
+from sartor.compression import deployable
 from sartor.machine import describe_device
 from sartor.pipeline._counted import is_unsettled, mean_seconds, versions
-from sartor.pipeline._judged import Judged
+from sartor.pipeline._judged import Judged, Verdict
 from sartor.pipeline._original import OriginalScore
 from sartor.pipeline._prepared import Prepared
 from sartor.pipeline._report import Report
 from sartor.pipeline._setup import multiple_of
 from sartor.problem import Problem
 from sartor.search import Episode, Search
+from sartor.targets import Design
 
 
 def make_report(
@@ -44,7 +46,9 @@ def make_report(
     verdict = judged.verdict
     # Processes that were interrupted count with what they took.
     seconds = time.perf_counter() - prepared.started + search.seconds_before
-    error = problem.latency.error() if problem.latency else None
+    # What is estimated in closed form predicts itself.
+    predicts = problem.latency if problem.hardware is None else None
+    error = None if predicts is None else predicts.error()
     has_all = len(episodes) >= options.most_episodes
 
     return Report(
@@ -77,6 +81,7 @@ def make_report(
         seconds=round(seconds, 3),
         seconds_per_episode=mean_seconds(episodes),
         timed=judged.timed,
+        design=_design(prepared, verdict),
         policy=verdict.policy,
         kept_whole=network.kept_whole,
         not_refitted=prepared.compressor.not_refitted(verdict.policy),
@@ -85,3 +90,11 @@ def make_report(
         device=describe_device(prepared.compressor.device),
         versions=versions(),
     )
+
+
+def _design(prepared: Prepared, verdict: Verdict) -> Design | None:
+    """What is delivered, as the target's device would have it."""
+    if prepared.target is None:
+        return None
+    inputs = prepared.compressor.network.example_inputs
+    return prepared.target.design(deployable(verdict.network), inputs)

@@ -116,6 +116,8 @@ class Prepared:
         # Tracing is the slow part: what can be refused without it is refused before.
         choose_device(options.device)
         where = choose_target(target, options)
+        if where is not None:
+            where = where.within(bounds)
         base = read_base(options)
         experience = read_experience(options)
         compressor = make_compressor(model, examples, calibration, options, where)

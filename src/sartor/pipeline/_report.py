@@ -14,7 +14,7 @@ from sartor.machine import structure
 from sartor.pipeline._entries import Entry, EpisodeSeconds, Layers, Repair, Timed
 from sartor.pipeline._goal import Reached
 from sartor.policy import Policy
-from sartor.targets import Description
+from sartor.targets import Description, Design
 
 #: Of ``result.json``.
 SCHEMA = 1
@@ -58,6 +58,7 @@ class Report:
         seconds_per_episode: Where they went.
         timed: What was found, timed beside the original; None where that was not asked for, and
             where no runtime that is installed holds it.
+        design: What was found as a device would have it, where the target makes designs.
         policy: What was decided.
         kept_whole: Channels that could not be removed, and why.
         not_refitted: Layers whose weights were not fitted anew, with the reason.
@@ -96,6 +97,7 @@ class Report:
     seconds: float
     seconds_per_episode: EpisodeSeconds
     timed: Timed | None = None
+    design: Design | None = None
     policy: Policy
     kept_whole: tuple[KeptWhole, ...]
     not_refitted: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from sartor.graph import Network, trace
 from sartor.machine import Progress, Step, channels_last, choose_device
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
-from sartor.problem import Multiples, Precision, Problem, SearchSpace
+from sartor.problem import LatencyPredictor, Multiples, Precision, Problem, SearchSpace
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.targets import Deployment, LatencyTable, Target
 from sartor.tasks import Task
@@ -163,6 +164,8 @@ def make_problem(
     network = compressor.network
     if base is not None and target is not None:
         target.check(network, base)
+    if target is not None:
+        base = _without_floats(network, target, base)
 
     precisions = _precisions(network, options, target)
     space = SearchSpace(
@@ -172,17 +175,30 @@ def make_problem(
         multiple=multiple_of(options, target),
         precisions=precisions,
     )
-    latency = None
-    if deployment is not None and budget.bounds_latency:
+    hardware = None if target is None else target.costs(compressor.cost_model)
+    latency: LatencyPredictor | None = hardware
+    if hardware is None and deployment is not None and budget.bounds_latency:
         table = _table_file(options, deployment.target, latencies)
         timed = _with_base(precisions, base)
-        latency = LatencyTable.measure(compressor.cost_model, deployment, timed, table)
+        measured = LatencyTable.measure(compressor.cost_model, deployment, timed, table)
         # Without bounds: networks that are over the budget must be measured as they are.
-        unbounded = Problem.of(compressor.cost_model, Budget(()), space, latency=latency, base=base)
-        _measure_corners(unbounded, compressor, latency, options.seed, deployment.progress)
+        unbounded = Problem.of(
+            compressor.cost_model, Budget(()), space, latency=measured, base=base
+        )
+        _measure_corners(unbounded, compressor, measured, options.seed, deployment.progress)
+        latency = measured
 
     bounds = budget if enforced else budget.without_latency()
-    return Problem.of(compressor.cost_model, bounds, space, latency=latency, base=base)
+    if hardware is not None:
+        bounds = bounds.also(hardware.limits())
+    return Problem.of(
+        compressor.cost_model,
+        bounds,
+        space,
+        latency=latency,
+        hardware=hardware,
+        base=base,
+    )
 
 
 def multiple_of(options: SearchOptions, target: Target | None) -> int | Multiples:
@@ -205,6 +221,25 @@ def _precisions(
         if can_be_quantized(module):
             found[layer.name] = target.precisions(layer)
     return found
+
+
+def _without_floats(network: Network, target: Target, base: Policy | None) -> Policy | None:
+    """What was decided before and, on a target without floats, the finest bits for all else.
+
+    Raises `UsageError` for a layer that it cannot run then.
+    """
+    description = target.describe()
+    if description.dtypes:
+        return base
+    decided = base or Policy()
+    weight_bits = dict(decided.weight_bits)
+    activation_bits = dict(decided.activation_bits)
+    for layer in network.layers:
+        if layer.name in decided.quantized:
+            continue
+        finest = max(targets.precisions(description.supports, layer))
+        weight_bits[layer.name], activation_bits[layer.name] = finest
+    return replace(decided, weight_bits=weight_bits, activation_bits=activation_bits)
 
 
 def _with_base(

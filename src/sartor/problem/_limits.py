@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from sartor.budget import Bound, Bounded, Budget
+from sartor.budget import QUANTITIES, RATES, RESOURCES, Bound, Bounded, Budget
 from sartor.errors import BudgetError
 from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.problem._corners import cheapest, ends
@@ -101,11 +101,11 @@ class BudgetLimits:
         """
         # Bound by bound first: that one of them alone cannot be met is the clearer message.
         for bound, limit in self._values.items():
-            smallest = self._smallest(bound.quantity)
-            share = smallest / limit
+            nearest = self._nearest(bound)
+            share = _share(bound, limit, nearest)
             slack = doubt if bound.quantity == "latency" else 0.0
             if share > 1 + slack + _ROUNDING:
-                self._refuse_bound(bound, smallest)
+                self._refuse_bound(bound, nearest)
 
         # A policy that keeps each bound may break another one: ask the best compromise too.
         least = self.cheapest()[None]
@@ -113,16 +113,22 @@ class BudgetLimits:
         if excess > 1 + doubt + _ROUNDING:
             self._refuse_all(least)
 
-    def _refuse_bound(self, bound: Bound, smallest: float) -> NoReturn:
-        original = self._original(bound.quantity)
-        percent = 100 * smallest / original
-        reached = _reached(bound.quantity, smallest)
+    def _refuse_bound(self, bound: Bound, nearest: float) -> NoReturn:
+        reached = _reached(bound.quantity, nearest)
+        end = "largest" if bound.is_floor else "smallest"
         raise BudgetError(
-            f"budget {bound} cannot be met: the smallest reachable value is "
-            f"{reached} ({percent:.1f}% of the original's) "
-            "with the allowed choices",
-            smallest={bound.quantity: smallest},
+            f"budget {bound} cannot be met: the {end} reachable value is "
+            f"{reached}{self._percent(bound, nearest)} with the allowed choices",
+            smallest={bound.quantity: nearest},
         )
+
+    def _percent(self, bound: Bound, value: float) -> str:
+        """A value as a share, in brackets; nothing of a rate."""
+        if bound.is_floor:
+            return ""
+        percent = 100 * value / self._original(bound.quantity)
+        whose = "device" if bound.quantity in RESOURCES else "original"
+        return f" ({percent:.1f}% of the {whose}'s)"
 
     def _refuse_all(self, least: IntArray) -> NoReturn:
         values: dict[str, float] = {}
@@ -148,8 +154,8 @@ class BudgetLimits:
 
         # Not stacked from a list, because there may be no bounds at all.
         for row, (bound, limit) in enumerate(self._values.items()):
-            used = self._total(bound.quantity, counts)
-            shares[row] = used / limit
+            total = self._total(bound.quantity, counts)
+            shares[row] = _shares(bound, limit, total)
 
         return shares
 
@@ -159,16 +165,18 @@ class BudgetLimits:
                 return cheapest(self._decisions, self.excess)
         return self._lowest()
 
-    def _smallest(self, quantity: Bounded) -> float:
-        """The least of one quantity that can be reached."""
-        total = functools.partial(self._total, quantity)
-        if self._is_least_when_smallest(quantity):
+    def _nearest(self, bound: Bound) -> float:
+        """What comes nearest to a bound, or lies furthest within it, in the quantity's own unit."""
+        total = functools.partial(self._total, bound.quantity)
+        if self._is_least_when_smallest(bound.quantity):
             counts = self._lowest()
+        elif bound.is_floor:
+            counts = cheapest(self._decisions, lambda rows: -total(rows))
         else:
             counts = cheapest(self._decisions, total)
 
-        (least,) = total(counts[None])
-        return float(least)
+        (value,) = total(counts[None])
+        return float(value)
 
     def _lowest(self) -> IntArray:
         lowest, _ = ends(self._decisions)
@@ -177,10 +185,10 @@ class BudgetLimits:
     def _is_least_when_smallest(self, quantity: Bounded) -> bool:
         """Whether all smallest choices are the cheapest.
 
-        Not with pairs of bits, of which each may be the smaller in one way; latency need not rise
-        with width.
+        Not with pairs of bits, of which each may be the smaller in one way; neither latency nor
+        what a design takes need rise with width.
         """
-        return quantity != "latency" and not self._quantizes
+        return quantity in QUANTITIES and not self._quantizes
 
 
 def affordable(usage: FloatArray) -> BoolArray:
@@ -193,7 +201,21 @@ def used_up(usage: FloatArray) -> BoolArray:
     return usage >= 1 - _ROUNDING
 
 
+def _shares(bound: Bound, limit: float, total: FloatArray) -> FloatArray:
+    """What is used up of a bound; a rate that is reached uses nothing up."""
+    if bound.is_floor:
+        return np.where(total >= limit, 0.0, limit / total)
+    return total / limit
+
+
+def _share(bound: Bound, limit: float, value: float) -> float:
+    (share,) = _shares(bound, limit, np.array([value]))
+    return float(share)
+
+
 def _reached(quantity: str, value: float) -> str:
     if quantity == "latency":
         return f"latency<={1e3 * value:.3g}ms (predicted)"
+    if quantity in RATES:
+        return f"{quantity}>={value:.0f}"
     return f"{quantity}<={value:.0f}"

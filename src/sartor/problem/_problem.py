@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from sartor.budget import Bounded, Budget, Quantity
-from sartor.cost import Cost, CostModel, LayerSettings
+from sartor.budget import QUANTITIES, Bounded, Budget, Quantity
+from sartor.cost import Cost, CostModel, HardwareCosts, LayerSettings
 from sartor.errors import TraceError, UsageError
 from sartor.graph import Network
 from sartor.machine import BoolArray, FloatArray, IntArray
@@ -26,7 +26,8 @@ _PRECEDENCE: tuple[Quantity, ...] = ("bops", "params", "macs")
 class Problem:
     """All decisions in forward order, their joint cost, and the budget.
 
-    ``latency`` predicts for bounds on it; ``base`` says what was decided before.
+    ``latency`` predicts for bounds on it, ``hardware`` for those on what a device has; ``base``
+    says what was decided before.
     Raises `BudgetError`, with the smallest reachable value, if the budget cannot be met. Latency is
     only predicted: a bound on it is refused if it is missed by more than predictions usually err.
 
@@ -46,6 +47,7 @@ class Problem:
         decisions: In forward order.
         budget: What has to hold.
         latency: Predicts latency; None without a target.
+        hardware: Knows what designs take of a device; None where the target has no such thing.
         original: What the original network costs.
         sizes: What the original has for each decision (decisions,).
         lowest: Smallest choice of each decision (decisions,).
@@ -60,12 +62,14 @@ class Problem:
         budget: Budget,
         *,
         latency: LatencyPredictor | None = None,
+        hardware: HardwareCosts | None = None,
         base: Policy | None = None,
     ) -> None:
         self.cost_model = cost_model
         self.decisions = list(decisions)
         self.budget = budget
         self.latency = latency
+        self.hardware = hardware
         self.original: Cost = cost_model.original
 
         sizes = [decision.size for decision in decisions]
@@ -93,6 +97,7 @@ class Problem:
         space: SearchSpace | None = None,
         *,
         latency: LatencyPredictor | None = None,
+        hardware: HardwareCosts | None = None,
         base: Policy | None = None,
     ) -> Problem:
         """The problem with all decisions of a search space; no more is kept than ``base`` kept.
@@ -110,6 +115,7 @@ class Problem:
             decisions,
             budget,
             latency=latency,
+            hardware=hardware,
             base=base,
         )
 
@@ -128,9 +134,14 @@ class Problem:
         return [mask for mask in (self.quantizes, ~self.quantizes) if mask.any()]
 
     def of_original(self, quantity: Bounded) -> float:
-        """A quantity of the original network. Raises `UsageError` for latency without a target."""
-        if quantity != "latency":
+        """A quantity of the original network, of resources what the device has; a rate's is 1.
+
+        Raises `UsageError` for latency without a target, and for what the target knows nothing of.
+        """
+        if quantity in QUANTITIES:
             return float(getattr(self.original, quantity))
+        if quantity != "latency":
+            return self._hardware_of(quantity).whole(quantity)
         if self.latency is None:
             raise UsageError(
                 "a budget on latency needs a target; give for instance "
@@ -152,7 +163,9 @@ class Problem:
         if quantity == "latency":
             assert self.latency is not None
             return self.latency.seconds(groups, settings)
-        return self.cost_model.total(quantity, groups, settings)
+        if quantity in QUANTITIES:
+            return self.cost_model.total(quantity, groups, settings)
+        return self._hardware_of(quantity).total(quantity, groups, settings)
 
     def usage(self, counts: IntArray) -> FloatArray:
         """Largest share of any bound that each policy (policies, decisions) uses up.
@@ -256,6 +269,14 @@ class Problem:
         distances = np.abs(allowed - wanted)
         nearest = distances.argmin()
         return int(allowed[nearest])
+
+    def _hardware_of(self, quantity: Bounded) -> HardwareCosts:
+        if self.hardware is None:
+            raise UsageError(
+                f"a budget on {quantity} needs a target that estimates it; give for instance "
+                "--target fpga:pynq-z2, or target='fpga:pynq-z2' in Python"
+            )
+        return self.hardware
 
     def _completed(self, decided: IntArray, later: IntArray) -> IntArray:
         """Policies (choices, decisions), one for each choice of the decision that is next.

@@ -9,10 +9,12 @@ from sartor.pipeline import Entry, Reached, Repair, Report, Timed
 from sartor.runs._units import counted, in_bytes, milliseconds, percent
 
 if TYPE_CHECKING:
+    from sartor.export import Verification
     from sartor.runs._accuracies import TestAccuracy, ValidationAccuracy
     from sartor.runs._finetune import FinetuneReport
     from sartor.runs._repair import RepairReport
     from sartor.runs._verify import VerifiedRun
+    from sartor.targets import Design
 
 #: Headings of `cells`; the last only where something was measured.
 HEADINGS = ("validation", "test", "MACs", "parameters", "size", "latency")
@@ -38,6 +40,8 @@ def cells(entry: Entry) -> list[str]:
     if entry.latency is not None:
         measured = milliseconds(entry.latency.candidate.median_s)
         latency = f"{measured} ({percent(entry.latency.relative, 1)})"
+        if not entry.latency.candidate.measured:
+            latency = f"estimated {latency}"
 
     # Powers of ten, as budgets read them: 1 KB is 1,000 bytes.
     macs = f"{entry.macs / 1e6:.2f} M"
@@ -83,7 +87,32 @@ def delivered_words(report: Report) -> list[str]:
     timed = report.timed
     if timed is not None:
         found.append(f"in {timed.runtime} it takes {_relative(timed)}")
+    if report.design is not None:
+        found.append(design_words(report.design))
     return found
+
+
+def design_words(design: Design) -> str:
+    """What a design takes and gives, in one sentence that says that it is estimated."""
+    quantities = []
+    for name, band in design.estimates.items():
+        scale, unit = (1e3, "ms") if name == "latency" else (1.0, name)
+        value, low, high = (_short(scale * part) for part in (band.value, band.low, band.high))
+        share = ""
+        if design.has.get(name):
+            share = f", {percent(band.value / design.has[name], 0)} of the device"
+        quantities.append(f"{value} {unit} ({low} to {high}{share})")
+    slowest = design.slowest
+    return (
+        f"ESTIMATED on {design.part} at {design.clock_mhz:g} MHz, not measured: "
+        f"{', '.join(quantities)}; the slowest engine is {slowest.name} with "
+        f"{slowest.cycles:,} cycles"
+    )
+
+
+def _short(value: float) -> str:
+    """Three digits of what is small, all of what is large."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _repaired(report: Report, repair: Repair) -> str:
@@ -168,29 +197,40 @@ def accuracy_words(accuracy: ValidationAccuracy | TestAccuracy) -> str:
 def verified_words(verified: VerifiedRun) -> str:
     """What was measured of an exported file, in one sentence."""
     found = verified.found
-    latency = found.latency
     threads = counted(found.threads, "thread")
     where = f"{found.runtime} on {found.device}, {threads}"
 
     accuracy = percent(found.accuracy)
     simulated = percent(found.simulated)
-    measured = milliseconds(latency.candidate.median_s)
-    parts = (
+    parts = [
         f"{found.metric} {accuracy} on {found.images:,} test images (simulated {simulated})",
-        f"latency{at_once(found.batch)} {measured}",
-        f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
+        *_latency_words(found),
         in_bytes(found.size_bytes),
         f"peak memory {in_bytes(found.peak_memory_bytes)}.",
-    )
+    ]
     return f"{found.artifact} in {where}: {', '.join(parts)}"
+
+
+def _latency_words(found: Verification) -> list[str]:
+    """How long it takes, and beside the original; nothing where it was not timed."""
+    latency = found.latency
+    if latency is None:
+        return []
+    measured = milliseconds(latency.candidate.median_s)
+    return [
+        f"latency{at_once(found.batch)} {measured}",
+        f"{latency.relative:.3f} of the original's ({latency.low:.3f} to {latency.high:.3f})",
+    ]
 
 
 def verified_briefly(verified: VerifiedRun) -> str:
     """The metric and the latency of an exported file."""
     found = verified.found
     accuracy = f"{found.metric} {percent(found.accuracy)}"
-    latency = f"latency {found.latency.relative:.3f} of the original's"
-    return f"{found.artifact} in {found.runtime}, {accuracy}, {latency}"
+    parts = [f"{found.artifact} in {found.runtime}", accuracy]
+    if found.latency is not None:
+        parts.append(f"latency {found.latency.relative:.3f} of the original's")
+    return ", ".join(parts)
 
 
 def members_words(members: Sequence[int]) -> str:

@@ -135,9 +135,11 @@ def _cost(report: Report) -> Figure:
 
 def _latency(report: Report, verified: tuple[VerifiedRun, ...]) -> Figure | None:
     """What was measured last: of the exported file, else when the search had ended."""
-    if verified:
-        found = verified[-1].found
+    timed_files = [item.found for item in verified if item.found.latency is not None]
+    if timed_files:
+        found = timed_files[-1]
         measured = found.latency
+        assert measured is not None
         where = f"measured in {found.runtime}"
         return _of(measured.relative, measured.low, measured.high, where)
     if report.timed is not None:

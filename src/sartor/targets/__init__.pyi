@@ -7,6 +7,8 @@ from ._batches import of_batch as of_batch
 from ._command import CommandTarget as CommandTarget
 from ._deployment import SURE as SURE
 from ._deployment import Deployment as Deployment
+from ._design import Design as Design
+from ._design import EngineDesign as EngineDesign
 from ._executorch import ExecutorchTarget as ExecutorchTarget
 from ._exporting import exporting as exporting
 from ._exporting import running as running
@@ -24,6 +26,8 @@ from ._options import TargetOptions as TargetOptions
 from ._program import PROGRAM_METADATA as PROGRAM_METADATA
 from ._program import write_program as write_program
 from ._pt2e import with_integers as with_integers
+from ._qonnx import QonnxTarget as QonnxTarget
+from ._qonnx_file import write_qonnx as write_qonnx
 from ._quiet import QuietGauge as QuietGauge
 from ._registry import TARGETS as TARGETS
 from ._registry import make as make
@@ -37,4 +41,5 @@ from ._timing import compare as compare
 from ._timing import is_slower as is_slower
 from ._torch import TorchTarget as TorchTarget
 from .bitserial import BitSerialTarget as BitSerialTarget
+from .fpga import FpgaTarget as FpgaTarget
 from .prediction import LatencyTable as LatencyTable

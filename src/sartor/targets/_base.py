@@ -10,11 +10,14 @@ from typing import ClassVar, Protocol, Self
 
 from torch import Tensor, fx
 
+from sartor.budget import Budget
 from sartor.compression import INTEGER, Scheme
+from sartor.cost import CostModel, HardwareCosts
 from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._design import Design
 from sartor.targets._options import PRECISION, TargetOptions
 from sartor.targets._quiet import QuietGauge
 from sartor.targets._timing import Comparison, Patience, compare, estimated
@@ -57,7 +60,8 @@ class Description:
         batch: Images that are timed at once.
         channel_multiple: Channels that its kernels work on at a time: counts between multiples
             of it save little, and may cost more than the next multiple.
-        dtypes: Formats of numbers that it can compute with where nothing is quantized.
+        dtypes: Formats of numbers that it can compute with where nothing is quantized; none where
+            everything has to be.
     """
 
     target: str
@@ -110,6 +114,7 @@ class Target(ABC):
             search on it.
         reads_table: Whether the table of latencies in its options is where its numbers come from,
             not a place to keep what was measured.
+        times: Whether its sessions tell seconds; if not, it is only there to check artifacts.
         threads: Of the runtime.
         batch: Images that are timed at once.
     """
@@ -123,6 +128,7 @@ class Target(ABC):
     profiles: ClassVar[bool] = False
     formats: ClassVar[tuple[str, ...]] = ()
     reads_table: ClassVar[bool] = False
+    times: ClassVar[bool] = True
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:
         self.threads = threads
@@ -158,6 +164,29 @@ class Target(ABC):
 
         Raises `RunError` for a file that cannot be loaded.
         """
+
+    @classmethod
+    def from_text(cls, text: str, options: TargetOptions) -> Self:  # noqa: ARG003
+        """The target of a name such as ``fpga:pynq-z2``: ``text`` is what follows the colon.
+
+        Raises `UsageError` where nothing may follow the name.
+        """
+        raise UsageError(f"target {cls.name} takes nothing behind its name, which is {text!r}")
+
+    def within(self, budget: Budget) -> Self:
+        """The target as a budget asks for it; most are the same for all."""
+        return self
+
+    def costs(self, cost_model: CostModel) -> HardwareCosts | None:
+        """What it knows of a network's policies without building them; most know nothing.
+
+        Raises `UsageError` for a network that it cannot hold.
+        """
+        return None
+
+    def design(self, network: fx.GraphModule, inputs: Sequence[Tensor]) -> Design | None:
+        """What a network would become on a device; of targets that make no designs none."""
+        return None
 
     def profile(self, artifact: Path) -> dict[str, float]:
         """Median seconds of each layer, by name, from the runtime's own profiler.

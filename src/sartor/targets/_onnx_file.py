@@ -50,11 +50,11 @@ def write_onnx(
 
     def fill(temporary: Path) -> None:
         plain, outputs = flat_outputs(norms_written_out(without_defaults(network)))
-        _trace_into(temporary, plain, inputs, outputs, dynamic_batch=dynamic_batch)
+        trace_into(temporary, plain, inputs, outputs, dynamic_batch=dynamic_batch)
 
         # PyTorch's exporter only writes files, so the model is read back
         model = onnx.load(temporary)
-        _require_operators(model)
+        require_operators(model, known=(DOMAIN,))
         explicit_pads(model)
         store_integers(model)
         name_layers(model, network)
@@ -80,18 +80,20 @@ def _require_width(network: fx.GraphModule, path: Path) -> None:
             )
 
 
-def _trace_into(
+def trace_into(
     path: Path,
     network: fx.GraphModule,
     inputs: Sequence[Tensor],
     outputs: list[str],
     *,
-    dynamic_batch: bool,
+    dynamic_batch: bool = False,
+    domains: Mapping[str, int] | None = None,
 ) -> None:
     """PyTorch's exporter by tracing: twenty times faster than its successor.
 
     Operators that ONNX lacks are left in the file, because the exporter prints the whole network
-    before it refuses one.
+    before it refuses one. ``domains`` are those of operators that are none of ONNX's, with their
+    versions.
     """
     _require_tracing_exporter()
     names = ["input"]
@@ -116,6 +118,7 @@ def _trace_into(
             dynamic_axes=axes,
             # Functions that say what they are exported as are not looked into.
             autograd_inlining=False,
+            custom_opsets=dict(domains or {}),
         )
 
 
@@ -128,10 +131,10 @@ def _require_tracing_exporter() -> None:
         )
 
 
-def _require_operators(model: Any) -> None:
-    """Raise `RunError` naming an operator that is neither ONNX's nor sartor's."""
+def require_operators(model: Any, known: Sequence[str] = ()) -> None:
+    """Raise `RunError` naming an operator that is none of ONNX's, nor of a domain that is known."""
     for node in model.graph.node:
-        if node.domain not in ("", DOMAIN):
+        if node.domain and node.domain not in known:
             raise RunError(
                 f"ONNX cannot express the network: it has no operator for "
                 f"{node.domain.removeprefix('org.pytorch.')}::{node.op_type}"

@@ -28,6 +28,8 @@ TARGETS: Registry[type[Target]] = Registry(
         "inductor": "sartor.targets._inductor:InductorTarget",
         "command": "sartor.targets._command:CommandTarget",
         "table": "sartor.targets._table:TableTarget",
+        "qonnx": "sartor.targets._qonnx:QonnxTarget",
+        "fpga": "sartor.targets.fpga:FpgaTarget",
     },
 )
 
@@ -35,15 +37,26 @@ TARGETS: Registry[type[Target]] = Registry(
 def target_class(name: str) -> type[Target]:
     """The class of a target, by its name in `TARGETS` or as ``package.module:Class``.
 
+    A name may be followed by a colon and a text that says more, as in ``fpga:pynq-z2``.
+
     Raises `UsageError` for a name that is not known and for what is no target.
 
     >>> target_class("table").needs
     '--table'
     """
-    found: object = TARGETS.get(name)
+    plain, _ = _split(name)
+    found: object = TARGETS.get(plain)
     if not hasattr(found, "from_options"):
         raise UsageError(f"target {name!r} is no class derived from sartor.targets.Target")
-    return TARGETS.get(name)
+    return TARGETS.get(plain)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """The name in `TARGETS`, or a reference to a class, and the text that follows the name."""
+    plain, _, text = name.partition(":")
+    if plain in TARGETS:
+        return plain, text
+    return name, ""
 
 
 def make(name: str, options: TargetOptions | None = None) -> Target:
@@ -59,6 +72,9 @@ def make(name: str, options: TargetOptions | None = None) -> Target:
     options = options or TargetOptions()
     kind = target_class(name)
     _require_taken(name, kind, options)
+    _, text = _split(name)
+    if text:
+        return kind.from_text(text, options)
     return kind.from_options(options)
 
 

@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from torch import Tensor, fx
 
-from sartor.compression import GALEN, ActivationQuantizer, Scheme, layer_calls
+from sartor.compression import GALEN, Scheme, input_bits, layer_calls
 from sartor.errors import RunError, UsageError
 from sartor.graph import LayerSpec
 from sartor.machine import Float32Array, write_text
@@ -252,11 +252,11 @@ def _overhead(seconds: Mapping[str, float], pair: tuple[int, int]) -> CallOverhe
 def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[_Layer]:
     """Shape and channels of every call of a layer."""
     found: list[_Layer] = []
-    input_bits = _input_bits(network)
+    read = input_bits(network)
     for call in layer_calls(network, inputs):
         # layers that are not quantized have no such attribute
         weights = int(getattr(call.layer, "weight_bits", FULL_WIDTH))
-        activations = input_bits.get(call.name, FULL_WIDTH)
+        activations = read.get(call.name, FULL_WIDTH)
 
         layer = LayerSpec.of(
             call.name,
@@ -267,21 +267,3 @@ def _layers_of(network: fx.GraphModule, inputs: Sequence[Tensor]) -> list[_Layer
         shape = LayerShape.of(layer, (weights, activations))
         found.append((shape, layer.in_channels, layer.out_channels))
     return found
-
-
-def _input_bits(network: fx.GraphModule) -> dict[str, int]:
-    """Bits of what each layer reads, where that is rounded."""
-    bits = {}
-    for node in network.graph.nodes:
-        if node.op != "call_module" or not node.all_input_nodes:
-            continue
-
-        source = node.all_input_nodes[0]
-        if source.op != "call_module":
-            continue
-
-        quantizer = network.get_submodule(str(source.target))
-        if isinstance(quantizer, ActivationQuantizer):
-            layer = str(node.target)
-            bits[layer] = quantizer.bits
-    return bits

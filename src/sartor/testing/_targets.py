@@ -30,11 +30,12 @@ class TargetConformance:
     """
 
     def test_it_describes_itself(self, target: Target) -> None:
-        """Names, threads and fp32 for convolutions."""
+        """Names, threads and fp32 for convolutions, if it has floats at all."""
         description = target.describe()
         assert description.target == target.name
         assert description.threads == target.threads >= 1
-        assert (FULL_WIDTH, FULL_WIDTH) in description.supports["conv"].precisions
+        has_floats = (FULL_WIDTH, FULL_WIDTH) in description.supports["conv"].precisions
+        assert has_floats == bool(description.dtypes)
 
     def test_options_give_its_threads(self, target: Target) -> None:
         """A target that needs no option of its own is made from threads alone."""
@@ -58,6 +59,9 @@ class TargetConformance:
 
     def test_latency_is_relative_to_the_original(self, target: Target, tmp_path: Path) -> None:
         """A network is about as fast as itself; intervals hold the middle."""
+        if not target.times:
+            pytest.skip("it times nothing")
+
         network, images = example_network()
         example = images[:1]
         folded = fold(network.module)
@@ -91,7 +95,8 @@ class TargetConformance:
         artifact = made.build(exact, inputs, tmp_path / f"a{made.suffix}")
         session = made.load(artifact)
         assert session.batch in (None, made.batch)
-        assert session.seconds() > 0
+        if made.times:
+            assert session.seconds() > 0
 
         # eight images, which are no multiple of three
         if made.runs:

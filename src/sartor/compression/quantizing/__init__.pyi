@@ -5,11 +5,14 @@ from ._quantizers import QuantizedWeight as QuantizedWeight
 from ._quantizers import can_be_quantized as can_be_quantized
 from ._quantizers import is_quantized as is_quantized
 from ._quantizers import rounded_once as rounded_once
+from ._quantizers import sums_exactly as sums_exactly
 from ._quantizers import with_rounded_weight as with_rounded_weight
 from ._ranges import Ranges as Ranges
 from ._ranges import calibrate as calibrate
 from ._ranges import find_range as find_range
 from ._rounding import round_learned as round_learned
+from ._scheme import DATAFLOW as DATAFLOW
+from ._scheme import DATAFLOW_EXACT as DATAFLOW_EXACT
 from ._scheme import GALEN as GALEN
 from ._scheme import INTEGER as INTEGER
 from ._scheme import REDUCED as REDUCED

@@ -14,6 +14,16 @@ from sartor.policy import FULL_WIDTH, Policy
 
 _CLIPPING_MODULES = (nn.ReLU, nn.ReLU6)
 _CLIPPING_FUNCTIONS = ("relu", "relu6")
+_AVERAGING_MODULES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+_AVERAGING_FUNCTIONS = (
+    "mean",
+    "avg_pool1d",
+    "avg_pool2d",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+)
+#: Bits that activations have at most.
+_WIDEST = 8
 
 
 @dataclass(frozen=True)
@@ -25,12 +35,14 @@ class RoundedTensor:
         bits: To how many.
         like: The node whose range it has.
         readers: Those that read it rounded; None for all.
+        beside: Other nodes whose ranges it has to hold too.
     """
 
     node: fx.Node
     bits: int
     like: fx.Node
     readers: tuple[fx.Node, ...] | None = None
+    beside: tuple[fx.Node, ...] = ()
 
 
 def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list[RoundedTensor]:
@@ -46,6 +58,11 @@ def find_points(network: fx.GraphModule, policy: Policy, scheme: Scheme) -> list
         chosen.append((call, bits))
     # What single layers read comes first: rounding that is for all comes before it, then.
     points = _points_of_inputs(floats) + _points_of_integers(network, integers)
+    if scheme.equal_summands:
+        calls = [*integers, *floats]
+        # First, so that what is added is rounded for its other readers before.
+        sums = [*_points_of_sums(network, calls), *_points_of_means(network, calls)]
+        points = [*sums, *points]
 
     # Found in the order of the policy, which is no order of the network.
     position = {}
@@ -108,6 +125,94 @@ def _points_of_integers(
         points.append(point)
 
     return points + _moved_summands(network, rounded)
+
+
+def _points_of_sums(
+    network: fx.GraphModule, calls: list[tuple[fx.Node, int]]
+) -> list[RoundedTensor]:
+    """Both summands of every sum of tensors, alike: a range and as many bits as one of them has.
+
+    They have one bit more than the layers around have, as far as there are: it is for the sign.
+    """
+    if not calls:
+        return []
+    bits_of = dict(calls)
+    points = []
+    for node in network.graph.nodes:
+        if not _is_sum(node):
+            continue
+
+        summands = tuple(node.all_input_nodes)
+        around = [bits_of[call] for call in _layers_around(network, node) if call in bits_of]
+        bits = min(_WIDEST, 1 + max(around, default=_WIDEST))
+        first, *others = summands
+        for summand in summands:
+            point = RoundedTensor(summand, bits, first, readers=(node,), beside=tuple(others))
+            points.append(point)
+    return points
+
+
+def _points_of_means(
+    network: fx.GraphModule, calls: list[tuple[fx.Node, int]]
+) -> list[RoundedTensor]:
+    """What is averaged, where that is neither rounded nor a sum of what is.
+
+    It has as many bits as the layer that reads the average.
+    """
+    bits_of = dict(calls)
+    points = []
+    for node in network.graph.nodes:
+        if not _averages(network, node):
+            continue
+        source = node.all_input_nodes[0]
+        if not bits_of or _sums_up(network, source):
+            continue
+        readers = _nearest(network, node, "users")
+        bits = max((bits_of[call] for call in readers if call in bits_of), default=_WIDEST)
+        points.append(RoundedTensor(source, bits, source, readers=(node,)))
+    return points
+
+
+def _averages(network: fx.GraphModule, node: fx.Node) -> bool:
+    module = _module(network, node)
+    if module is not None:
+        return isinstance(module, _AVERAGING_MODULES)
+    return _is_operator(node) and operator_name(node) in _AVERAGING_FUNCTIONS
+
+
+def _sums_up(network: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a tensor is a sum, perhaps clipped."""
+    while _clips(network, node):
+        node = node.all_input_nodes[0]
+    return _is_sum(node)
+
+
+def _is_sum(node: fx.Node) -> bool:
+    is_add = _is_operator(node) and operator_name(node) == "add"
+    return is_add and len(node.all_input_nodes) > 1
+
+
+def _layers_around(network: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
+    """The layers that write what a node reads, and those that read what it writes."""
+    return [*_nearest(network, node, "all_input_nodes"), *_nearest(network, node, "users")]
+
+
+def _nearest(network: fx.GraphModule, node: fx.Node, direction: str) -> list[fx.Node]:
+    """The first layers on all ways from a node."""
+    found: dict[fx.Node, None] = {}
+    seen = {node}
+    ahead = list(getattr(node, direction))
+    while ahead:
+        here = ahead.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        module = _module(network, here)
+        if module is not None and can_be_quantized(module):
+            found[here] = None
+        else:
+            ahead += getattr(here, direction)
+    return list(found)
 
 
 def _readers(calls: list[tuple[fx.Node, int]]) -> dict[tuple[fx.Node, int], list[fx.Node]]:

@@ -43,7 +43,7 @@ def quantize(
     points = find_points(folded, policy, scheme)
     # An empty table that is given is filled too.
     found = known if known is not None else {}
-    needed = {(point.like, point.bits) for point in points}
+    needed = {(node, point.bits) for point in points for node in (point.like, *point.beside)}
     missing = needed - found.keys()
     if inputs is not None and missing:
         new = calibrate(folded, inputs, missing, ranges, at_once)
@@ -52,13 +52,13 @@ def quantize(
     device = device_of(folded)
     network, copies = with_own_graph(folded)
     # One for all tensors of the same range: it stays the same for all when it is trained.
-    quantizers: dict[tuple[fx.Node, int], ActivationQuantizer] = {}
+    quantizers: dict[tuple[tuple[fx.Node, ...], int], ActivationQuantizer] = {}
     for index, point in enumerate(points):
         name = f"quantizer_{index}"
-        key = (point.like, point.bits)
+        key = ((point.like, *point.beside), point.bits)
         if key not in quantizers:
-            low, high = found.get(key, _PLACEHOLDER)
-            quantizers[key] = ActivationQuantizer(point.bits, low, high, device)
+            low, high = _range_of(point, found)
+            quantizers[key] = ActivationQuantizer(point.bits, low, high, device, scheme)
         network.add_submodule(name, quantizers[key])
         _insert(network, name, point, copies)
 
@@ -71,6 +71,15 @@ def quantize(
 
     network.recompile()
     return network
+
+
+def _range_of(point: RoundedTensor, found: Ranges) -> tuple[float, float]:
+    """What holds all tensors of one range; what is known of none of them is a placeholder."""
+    ranges = []
+    for node in (point.like, *point.beside):
+        ranges.append(found.get((node, point.bits), _PLACEHOLDER))
+    lows, highs = zip(*ranges, strict=True)
+    return min(lows), max(highs)
 
 
 def deployable(candidate: fx.GraphModule) -> fx.GraphModule:

@@ -8,6 +8,9 @@ While a network is trained its ranges are, too. What is learned of a range is th
 factor that it grows by (Jain et al. 2020): then an optimizer whose steps are about as large as its
 learning rate, such as Adam, changes coarse and fine ranges alike. It is counted in tenths, so that
 ranges change at a tenth of the rate: as fast as weights they are not learned, but shaken.
+
+Where steps are powers of two, sums of products are exact in floating point, in whatever order. A
+bias is added to them afterwards then: a kernel that began with it would round on the way.
 """
 
 from __future__ import annotations
@@ -18,9 +21,16 @@ import torch
 from torch import Tensor, nn
 
 from sartor.compression.modules import weight_of
+from sartor.compression.quantizing._activation_ranges import activation_range
 from sartor.compression.quantizing._ranges import SMALLEST_SCALE
-from sartor.compression.quantizing._rounding import beside, factor_of, round_learned, whole
-from sartor.compression.quantizing._scheme import Scheme
+from sartor.compression.quantizing._rounding import (
+    allowed_scale,
+    beside,
+    factor_of,
+    round_learned,
+    whole,
+)
+from sartor.compression.quantizing._scheme import INTEGER, Scheme
 from sartor.compression.quantizing._weight_ranges import (
     integer_range,
     limits_of,
@@ -32,10 +42,14 @@ class ActivationQuantizer(nn.Module):
     """Rounds a tensor to ``bits`` unsigned bits with one scale and zero point.
 
     ``low`` and ``high`` are what is to be represented; zero always is, exactly. It rounds on the
-    CPU, or on its ``device``.
+    CPU, or on its ``device``. Signed numbers, which a scheme without zero points has, are unsigned
+    ones whose zero point is half of how many there are.
 
     >>> ActivationQuantizer(2, low=0.0, high=3.0)(torch.tensor([-1.0, 1.2, 9.0]))
     tensor([0., 1., 3.])
+    >>> from sartor.compression import DATAFLOW
+    >>> ActivationQuantizer(2, low=-2.0, high=0.5, scheme=DATAFLOW)(torch.tensor([-9.0, 0.6, 9.0]))
+    tensor([-2.,  1.,  1.])
     """
 
     scale: Tensor
@@ -43,17 +57,17 @@ class ActivationQuantizer(nn.Module):
     growth: nn.Parameter | None
 
     def __init__(
-        self, bits: int, low: float, high: float, device: torch.device | None = None
+        self,
+        bits: int,
+        low: float,
+        high: float,
+        device: torch.device | None = None,
+        scheme: Scheme = INTEGER,
     ) -> None:
         super().__init__()
         self.bits = bits
-
-        # Zero must be exact: padding is made of it.
-        low = min(low, 0.0)
-        high = max(high, 0.0)
-        step = (high - low) / (2**bits - 1)
-        scale = max(step, SMALLEST_SCALE)
-        zero_point = round(-low / scale)
+        self.scheme = scheme
+        scale, zero_point = activation_range(bits, low, high, scheme)
 
         self.register_buffer("scale", torch.tensor(scale, device=device))
         number = torch.tensor(zero_point, dtype=torch.int32, device=device)
@@ -81,6 +95,11 @@ class ActivationQuantizer(nn.Module):
         """
         assert self.growth is not None
         largest = 2**self.bits - 1
+        if not self.scheme.zero_points:
+            # Both ends are as far away as before, in steps.
+            scale = self.scale * factor_of(self.growth.mean())
+            return allowed_scale(scale, self.scheme), self.zero_point.to(scale.dtype)
+
         # In steps, of which there are as many as before: they become wider instead.
         steps = torch.stack([self.zero_point, largest - self.zero_point])
         below, above = steps * factor_of(self.growth)
@@ -123,7 +142,7 @@ class QuantizedWeight:
         """
         assert self.growth is not None
         scale, zero_point = self.fitted()
-        return scale * factor_of(self.growth), zero_point
+        return allowed_scale(scale * factor_of(self.growth), self.scheme), zero_point
 
     def fitted(self) -> tuple[Tensor, Tensor]:
         """Scale and zero point of the range that just holds the weight, both (outputs,)."""
@@ -150,7 +169,8 @@ class QuantizedWeight:
     def rescale(self, factor: Tensor) -> None:
         """Follow a weight that was multiplied by a factor of every output channel, (outputs,)."""
         scale = self.weight_scale * factor.abs()
-        self.weight_scale = scale.clamp_min(SMALLEST_SCALE)
+        # Of powers of two the next: what was trained is rounded once more.
+        self.weight_scale = allowed_scale(scale.clamp_min(SMALLEST_SCALE), self.scheme)
         # Turned round, the lowest number becomes the highest.
         turned = sum(self.limits) - self.weight_zero_point
         self.weight_zero_point = torch.where(factor < 0, turned, self.weight_zero_point)
@@ -176,7 +196,10 @@ class QuantizedConv1d(QuantizedWeight, nn.Conv1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Output, not rounded."""
-        return self._conv_forward(x, self.rounded(), self.bias)
+        if self.bias is None or not self.scheme.powers_of_two:
+            return self._conv_forward(x, self.rounded(), self.bias)
+        ones = [1] * len(self.kernel_size)
+        return self._conv_forward(x, self.rounded(), None) + self.bias.view(-1, *ones)
 
 
 class QuantizedConv2d(QuantizedWeight, nn.Conv2d):
@@ -184,7 +207,10 @@ class QuantizedConv2d(QuantizedWeight, nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Output, not rounded."""
-        return self._conv_forward(x, self.rounded(), self.bias)
+        if self.bias is None or not self.scheme.powers_of_two:
+            return self._conv_forward(x, self.rounded(), self.bias)
+        ones = [1] * len(self.kernel_size)
+        return self._conv_forward(x, self.rounded(), None) + self.bias.view(-1, *ones)
 
 
 class QuantizedLinear(QuantizedWeight, nn.Linear):
@@ -192,7 +218,9 @@ class QuantizedLinear(QuantizedWeight, nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Output, not rounded."""
-        return nn.functional.linear(x, self.rounded(), self.bias)
+        if self.bias is None or not self.scheme.powers_of_two:
+            return nn.functional.linear(x, self.rounded(), self.bias)
+        return nn.functional.linear(x, self.rounded()) + self.bias
 
 
 _QUANTIZED_FORM: dict[type[nn.Module], type[nn.Module]] = {
@@ -242,6 +270,16 @@ def is_quantized(network: nn.Module) -> bool:
     """Whether anything in a network is rounded."""
     rounding = (ActivationQuantizer, QuantizedWeight)
     return any(isinstance(module, rounding) for module in network.modules())
+
+
+def sums_exactly(network: nn.Module) -> bool:
+    """Whether all that is rounded in a network is so in steps of powers of two, and something is.
+
+    Its sums are exact in floating point then, in whatever order they are taken.
+    """
+    rounding = (ActivationQuantizer, QuantizedWeight)
+    found = [module for module in network.modules() if isinstance(module, rounding)]
+    return bool(found) and all(module.scheme.powers_of_two for module in found)
 
 
 def can_be_quantized(layer: nn.Module) -> bool:

@@ -7,8 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sartor.compression.quantizing._scheme import Scheme
+
 #: Of a logarithm, by which what is learned of a range is counted.
 TENTHS = 10
+#: Of an exponent of two, by which a step may be missed by computing it.
+_ALMOST = 1e-4
 
 
 def round_learned(
@@ -42,6 +46,23 @@ def factor_of(growth: Tensor) -> Tensor:
     1.0
     """
     return (growth / TENTHS).exp()
+
+
+def allowed_scale(scale: Tensor, scheme: Scheme) -> Tensor:
+    """The smallest step that a scheme allows and that is no smaller, with the gradient of scale.
+
+    >>> from sartor.compression import DATAFLOW_EXACT
+    >>> allowed_scale(torch.tensor([0.3, 0.5]), DATAFLOW_EXACT)
+    tensor([0.5000, 0.5000])
+    """
+    if not scheme.powers_of_two:
+        return scale
+    # What is a power of two but for rounding errors stays that one.
+    exponent = torch.ceil(torch.log2(scale.detach().double()) - _ALMOST)
+    exact = torch.exp2(exponent).to(scale.dtype)
+    # To the last bit it is the power of two; what is added has its gradient and is 0.
+    fixed = scale.detach()
+    return exact + (scale - fixed) * (exact / fixed)
 
 
 def whole(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sartor.compression.quantizing._ranges import SMALLEST_SCALE
+from sartor.compression.quantizing._rounding import allowed_scale
 from sartor.compression.quantizing._scheme import Scheme
 
 
@@ -32,7 +33,8 @@ def whole_range(weight: Tensor, bits: int, scheme: Scheme) -> tuple[Tensor, Tens
     """Scale and zero point of every output channel, (outputs,), that just hold a weight."""
     flat = weight.flatten(1)
     if _is_symmetric(bits, scheme):
-        return _symmetric(flat, scheme.largest_weight(bits))
+        scale, zero_point = _symmetric(flat, scheme.largest_weight(bits))
+        return allowed_scale(scale, scheme), zero_point
     return _asymmetric(flat, bits)
 
 

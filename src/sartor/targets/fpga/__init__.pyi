@@ -1,0 +1,14 @@
+from ._costs import FpgaCosts as FpgaCosts
+from ._dataflow import Dataflow as Dataflow
+from ._device import FpgaDevice as FpgaDevice
+from ._engines import Engine as Engine
+from ._engines import Shape as Shape
+from ._estimate import Estimates as Estimates
+from ._estimator import Aim as Aim
+from ._estimator import Estimator as Estimator
+from ._folding import Folding as Folding
+from ._streaming import stream as stream
+from ._target import FpgaTarget as FpgaTarget
+from ._units import UNIT_LUT as UNIT_LUT
+from ._units import Taken as Taken
+from ._units import taken_by as taken_by
