@@ -197,9 +197,16 @@ class Target(ABC):
             f"target {self.name} has no profiler; give a target that has, such as onnxruntime"
         )
 
+    def precisions(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+        """Weight and activation bits that are searched for a layer; fp32 where it says nothing."""
+        return precisions(self.describe().supports, layer)
+
+    def allowed(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+        """All at which it runs a layer; by default those that are searched."""
+        return self.precisions(layer)
+
     def check(self, network: Network, policy: Policy) -> None:
         """Raise `PolicyError` naming the first layer whose precision the target lacks."""
-        supports = self.describe().supports
         for name in policy.quantized:
             layer = network.layer_by_name.get(name)
             if layer is None:
@@ -208,7 +215,7 @@ class Target(ABC):
                 )
 
             bits = policy.bits(name)
-            allowed = precisions(supports, layer)
+            allowed = self.allowed(layer)
             if bits in allowed:
                 continue
             raise PolicyError(

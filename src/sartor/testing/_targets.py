@@ -107,7 +107,7 @@ class TargetConformance:
         layer = network.layers[0]
         name = layer.name
         # no runtime has kernels for the first; what has any integers has not the second
-        allowed = precisions(target.describe().supports, layer)
+        allowed = target.allowed(layer)
         weights, inputs = (5, 7) if (5, 7) not in allowed else (1, 1)
         policy = Policy(
             weight_bits={name: weights},

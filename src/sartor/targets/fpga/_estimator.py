@@ -77,9 +77,9 @@ class Estimator:
 
         What is not quantized is taken to have 8 bits.
         """
-        shapes = np.stack([inputs, outputs, weight_bits, activation_bits], axis=2)
+        columns = np.stack([inputs, outputs, weight_bits, activation_bits], axis=2)
+        shapes: IntArray = np.rint(columns).astype(np.int64)
         shapes[:, :, 2:] = np.clip(shapes[:, :, 2:], COARSEST, FINEST)
-        shapes = np.rint(shapes).astype(np.int64)
         taken = self._taken(shapes)
 
         in_dsp = self._in_dsp(taken)
