@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 
 import numpy as np
@@ -11,6 +12,7 @@ from sartor.export import export
 from sartor.export._qonnx import QonnxFormat
 from sartor.policy import Policy
 from sartor.testing import FormatConformance, TargetConformance, example_network
+from verified import FOUND
 
 needs_qonnx = pytest.mark.skipif(
     importlib.util.find_spec("qonnx") is None, reason="qonnx is not installed"
@@ -84,3 +86,10 @@ def test_zero_points_are_refused(tmp_path):
     network, images = rounded(INTEGER)
     with pytest.raises(UsageError, match=r"has the zero point .* engines of an FPGA have none"):
         export(network, (images[:1],), tmp_path / "a.qonnx", "qonnx", batch=1)
+
+
+def test_outputs_that_differ_are_a_fault():
+    exact = dataclasses.replace(FOUND, latency=None, unequal=0)
+    assert exact.faults(latency=0.1) == []
+    (fault,) = dataclasses.replace(exact, unequal=3).faults()
+    assert fault.startswith("3 of 10 test images have other outputs in c than in PyTorch")

@@ -224,12 +224,8 @@ def _precisions(
 
 
 def _without_floats(network: Network, target: Target, base: Policy | None) -> Policy | None:
-    """What was decided before and, on a target without floats, the finest bits for all else.
-
-    Raises `UsageError` for a layer that it cannot run then.
-    """
-    description = target.describe()
-    if description.dtypes:
+    """What was decided before and, on a target without floats, the finest bits for all else."""
+    if target.describe().dtypes:
         return base
     decided = base or Policy()
     weight_bits = dict(decided.weight_bits)
@@ -237,7 +233,7 @@ def _without_floats(network: Network, target: Target, base: Policy | None) -> Po
     for layer in network.layers:
         if layer.name in decided.quantized:
             continue
-        finest = max(targets.precisions(description.supports, layer))
+        finest = max(target.precisions(layer))
         weight_bits[layer.name], activation_bits[layer.name] = finest
     return replace(decided, weight_bits=weight_bits, activation_bits=activation_bits)
 

@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from sartor.machine import require
+from sartor.report._engines import HEADINGS, engine_rows
 from sartor.report._figures import CAPTIONS, figures
 from sartor.report._how import how
 from sartor.runs import (
@@ -41,6 +42,7 @@ class Page:
         faults: What is not as promised, one sentence each.
         how: How it was made, by what is said of it.
         verdict: What came of it, in a sentence and a few numbers; None while the search goes on.
+        engines: HTML of the table of engines; empty where the target makes no designs.
         live: Whether the page asks for a new payload every few seconds.
     """
 
@@ -50,6 +52,7 @@ class Page:
     faults: list[str] = field(default_factory=list)
     how: Mapping[str, str] = field(default_factory=dict)
     verdict: Verdict | None = None
+    engines: str = ""
     live: bool = False
 
     def render(self) -> str:
@@ -68,6 +71,7 @@ class Page:
             faults=self.faults,
             how=self.how,
             verdict=self.verdict,
+            engines=self.engines,
             live=self.live,
         )
 
@@ -89,6 +93,7 @@ def page(run: Run, *, live: bool = False) -> str:
         faults=run.faults,
         how=how(run),
         verdict=run.verdict,
+        engines=_engines(run),
         live=live,
     )
     return described.render()
@@ -124,7 +129,15 @@ def drawn(charts: Mapping[str, Chart], captions: Mapping[str, str]) -> dict[str,
 def table(networks: Mapping[str, Entry], batch: int = 1) -> str:
     """The networks of reports by name, one row each; a sentence where there are none yet."""
     rows = {name: cells(entry) for name, entry in networks.items()}
-    return _fill(_TABLE, headings=headings(batch), rows=rows)
+    return _fill(_TABLE, what="network", headings=headings(batch), rows=rows)
+
+
+def _engines(run: Run) -> str:
+    """The table of the engines of what was found; empty where there are none."""
+    if run.result is None or run.result.design is None:
+        return ""
+    rows = engine_rows(run.result.design)
+    return _fill(_TABLE, what="engine", headings=HEADINGS, rows=rows)
 
 
 def _fill(template: str, **values: object) -> str:

@@ -77,9 +77,9 @@ class Estimator:
 
         What is not quantized is taken to have 8 bits.
         """
-        stacked = np.stack([inputs, outputs, weight_bits, activation_bits], axis=2)
-        stacked[:, :, 2:] = np.clip(stacked[:, :, 2:], COARSEST, FINEST)
-        shapes: IntArray = np.rint(stacked).astype(np.int64)
+        columns = np.stack([inputs, outputs, weight_bits, activation_bits], axis=2)
+        shapes: IntArray = np.rint(columns).astype(np.int64)
+        shapes[:, :, 2:] = np.clip(shapes[:, :, 2:], COARSEST, FINEST)
         taken = self._taken(shapes)
 
         in_dsp = self._in_dsp(taken)

@@ -32,6 +32,9 @@ from sartor.targets.fpga._estimator import Aim, Estimator
 
 #: What of a device a design may take where no budget says it (FINN's ceilings).
 _SHARES = {"lut": 0.7, "bram": 0.8, "dsp": 0.8}
+#: Bits that are searched, and by how many of these steps activations may be finer than weights.
+_WIDTHS = (2, 3, 4, 6, 8)
+_FINER = 2
 #: Channels that fold well are multiples of it; primes do not fold at all.
 _FOLDS = 8
 
@@ -107,6 +110,22 @@ class FpgaTarget(Target):
             channel_multiple=_FOLDS,
             dtypes=(),
         )
+
+    def precisions(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+        """Activations as fine as the weights, or one or two steps finer.
+
+        Each pair is tried in every layer before a search, and coarser activations than weights
+        lose more than they save.
+        """
+        pairs = []
+        for place, weights in enumerate(_WIDTHS):
+            for activations in _WIDTHS[place : place + _FINER + 1]:
+                pairs.append((weights, activations))
+        return tuple(pairs)
+
+    def allowed(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
+        """All pairs of 2 to 8 bits."""
+        return super().precisions(layer)
 
     def costs(self, cost_model: CostModel) -> FpgaCosts:
         """Designs of all policies of a network."""
