@@ -15,9 +15,10 @@ from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._comparison import Comparison, estimated
 from sartor.targets._options import PRECISION, TargetOptions
 from sartor.targets._quiet import QuietGauge
-from sartor.targets._timing import Comparison, Patience, compare, estimated
+from sartor.targets._timing import Patience, compare
 
 _KINDS = ("conv", "depthwise", "linear")
 #: Channels that kernels work on at a time, on about every processor.
@@ -103,11 +104,12 @@ class Target(ABC):
         suffix: How its artifacts end, with the dot.
         summary: What it is, in a few words.
         needs: The option of the command line without which it cannot be made, if there is one.
-        takes: Which it knows of the options batch, device and precision; others are refused.
+        takes: Which it knows of the options batch, device, precision and place; others are refused.
         runs: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
         profiles: Whether it can measure the seconds of single layers.
         formats: Names of the formats of `sartor.export` whose artifacts are verified on it after a
             search on it.
+        is_here: Whether its runtime is on this machine.
         reads_table: Whether the table of latencies in its options is where its numbers come from,
             not a place to keep what was measured.
         threads: Of the runtime.
@@ -122,6 +124,7 @@ class Target(ABC):
     runs: ClassVar[bool] = True
     profiles: ClassVar[bool] = False
     formats: ClassVar[tuple[str, ...]] = ()
+    is_here: ClassVar[bool] = True
     reads_table: ClassVar[bool] = False
 
     def __init__(self, threads: int = 1, batch: int = 1) -> None:

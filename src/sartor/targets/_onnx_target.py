@@ -15,7 +15,8 @@ from sartor.targets._base import Description, Support, Target
 from sartor.targets._onnx_file import BITS, write_onnx
 from sartor.targets._saturation import saturates
 
-_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (BITS, BITS))
+#: Pairs of weight and activation bits that such a runtime has kernels for.
+PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (BITS, BITS))
 
 
 class OnnxTarget(Target):
@@ -45,7 +46,7 @@ class OnnxTarget(Target):
             device=processor(),
             runtime=self._described,
             threads=self.threads,
-            supports=Support.for_all_layers(_PRECISIONS),
+            supports=Support.for_all_layers(PRECISIONS),
             batch=self.batch,
         )
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Options that a target refuses unless it takes them.
 _CHOICES = ("batch", "device", "precision")
+#: Stands between the name of a target and where it is.
+_AT = ":"
 
 #: Classes of targets by the names of the command line.
 TARGETS: Registry[type[Target]] = Registry(
@@ -25,6 +27,7 @@ TARGETS: Registry[type[Target]] = Registry(
         "executorch": "sartor.targets._executorch:ExecutorchTarget",
         "torch": "sartor.targets._torch:TorchTarget",
         "inductor": "sartor.targets._inductor:InductorTarget",
+        "ssh": "sartor.targets.boards:SshTarget",
         "command": "sartor.targets._command:CommandTarget",
         "table": "sartor.targets._table:TableTarget",
     },
@@ -34,11 +37,16 @@ TARGETS: Registry[type[Target]] = Registry(
 def target_class(name: str) -> type[Target]:
     """The class of a target, by its name in `TARGETS` or as ``package.module:Class``.
 
+    Where it is, behind a colon after its name, is no part of it.
+
     Raises `UsageError` for a name that is not known and for what is no target.
 
     >>> target_class("table").needs
     '--table'
+    >>> target_class("ssh:pi").name
+    'ssh'
     """
+    name, _ = _name_and_place(name)
     found: object = TARGETS.get(name)
     if not hasattr(found, "from_options"):
         raise UsageError(f"target {name!r} is no class derived from sartor.targets.Target")
@@ -47,6 +55,8 @@ def target_class(name: str) -> type[Target]:
 
 def make(name: str, options: TargetOptions | None = None) -> Target:
     """A target by its name in `TARGETS` or as ``package.module:Class``.
+
+    Of one that is elsewhere it is said where, behind a colon after its name: ``ssh:pi``.
 
     Raises `UsageError` for a name that is not known, for an option that the target lacks and for
     what this processor cannot run, `MissingPackageError` if its runtime is not installed.
@@ -57,8 +67,12 @@ def make(name: str, options: TargetOptions | None = None) -> Target:
     """
     options = options or TargetOptions()
     kind = target_class(name)
+    name, place = _name_and_place(name)
+    if place and "place" not in kind.takes:
+        raise UsageError(f"target {name} is on this machine; {place!r} must not follow its name")
+
     _require_taken(name, kind, options)
-    return kind.from_options(options)
+    return kind.from_options(dataclasses.replace(options, place=place))
 
 
 def taken(name: str, options: TargetOptions) -> TargetOptions:
@@ -74,6 +88,12 @@ def taken(name: str, options: TargetOptions) -> TargetOptions:
         if option not in kind.takes:
             refused[option] = getattr(usual, option)
     return dataclasses.replace(options, **refused)
+
+
+def _name_and_place(text: str) -> tuple[str, str]:
+    """The name of a target, and where it is; classes of other packages have a colon, too."""
+    name, _, place = text.partition(_AT)
+    return (name, place) if name in TARGETS else (text, "")
 
 
 def _require_taken(name: str, kind: type[Target], options: TargetOptions) -> None:
