@@ -127,7 +127,7 @@ class TurnSizes:
         """For two networks that take so many seconds.
 
         >>> TurnSizes.of(1e-3, 2e-3)
-        TurnSizes(runs=2, candidate_uncounted=10, original_uncounted=5, both_s=0.026)
+        TurnSizes(runs=2, candidate_uncounted=10, original_uncounted=5, both_s=0.026...)
         """
         # what takes no time at all would have endless runs in a turn
         mine_s = max(candidate_s, 1e-7)

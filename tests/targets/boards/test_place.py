@@ -20,17 +20,17 @@ def test_a_path_in_the_home_folder_is_left_to_the_board():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("ssh", "ssh:: '' is no host; write one as ssh does, ssh:pi,runtime=onnxruntime"),
+        ("ssh", "target 'ssh:': '' is no host; write one as ssh does, ssh:pi,runtime=onnxruntime"),
         ("ssh:-oProxyCommand=x", "'-oProxyCommand=x' is no host"),
-        ("ssh:pi,pyton=p", "'pyton=p' is not known; did you mean 'python'? allowed are runtime,"),
-        ("ssh:pi,cores", "'cores' is not known; did you mean 'cores'? allowed are runtime,"),
+        ("ssh:pi,pyton=p", "'pyton' is not known; did you mean 'python'? allowed are runtime,"),
+        ("ssh:pi,cores", "cores has no value; write cores=…, as in ssh:pi,runtime=onnxruntime"),
         ("ssh:pi,cores=a", "cores 'a' cannot be read; write 0, 0-3 or 0+2"),
         ("ssh:pi,cores=3-1", "cores '3-1' are none"),
         ("ssh:pi,limit=0", "limit '0' must be whole seconds, at least 1"),
         ("ssh:pi,limit=9,limit=9", "limit is given twice; once is enough"),
         (
-            "ssh:pi,runtime=onnx",
-            "runtime 'onnx' is not known; did you mean 'onnxruntime'? allowed are onnxruntime, o",
+            "ssh:pi,runtime=onxruntime",
+            "runtime 'onxruntime' is not known; did you mean 'onnxruntime'? allowed are onnx",
         ),
         ("onnxruntime:pi", "target onnxruntime is on this machine; 'pi' must not follow its name"),
     ],

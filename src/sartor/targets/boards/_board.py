@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,15 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
 class Board:
-    """A board, connected when it is first asked for anything."""
+    """A board, connected when it is asked for anything and is not yet, or not any more.
+
+    What it has loaded it finds again by the files that it keeps.
+    """
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self._channel: Channel | None = None
+        self._runtime = ""
 
     def facts(self) -> Facts:
         """What it says of itself now."""
@@ -40,33 +44,16 @@ class Board:
         found: dict[str, str] = answer["runtimes"]
         return found
 
-    @cached_property
+    @property
     def runtime(self) -> str:
-        """The runtime with its version, imported there once.
+        """The runtime with its version.
 
         Raises `MissingPackageError` if it is missing or too old, `UsageError` for cores that the
         board lacks.
         """
-        place = self.place
-        chosen = RUNTIMES[place.runtime]
-        answer, _ = self._channel.ask("start", runtime=place.runtime, cores=place.cores)
-        said = answer.get("error")
-        if said and answer["kind"] == "missing":
-            raise MissingPackageError(
-                f"{place.runtime} cannot be imported on board {place.host} ({said[:_MOST]}); run: "
-                f"{place.pip} {chosen.package}"
-            )
-        if said:
-            raise UsageError(f"board {place.host}: {said}")
-
-        version = answer["version"]
-        if _numbers(version) < chosen.least:
-            least = ".".join(map(str, chosen.least))
-            raise MissingPackageError(
-                f"board {place.host} has {place.runtime} {version}; at least {least} is needed; "
-                f"run: {place.pip} --upgrade {chosen.package}"
-            )
-        return f"{place.runtime} {version}"
+        if not self._runtime:
+            self._runtime = self._start(self._connected())
+        return self._runtime
 
     def keep(self, content: bytes) -> str:
         """Have a file there, sent if it is not yet; returns its SHA-256, by which it is known.
@@ -131,16 +118,42 @@ class Board:
         found: list[list[list[float]]] = answer["turns"]
         return found
 
-    @cached_property
-    def _channel(self) -> Channel:
+    def _connected(self) -> Channel:
+        if self._channel is None or not self._channel.is_open:
+            place = self.place
+            self._channel = Channel.open(place.host, words(place), program(), place.limit)
+            if self._runtime:
+                self._start(self._channel)
+        return self._channel
+
+    def _start(self, channel: Channel) -> str:
+        """Have the runtime imported there; returns its name with the version."""
         place = self.place
-        return Channel.open(place.host, words(place), program(), place.limit)
+        chosen = RUNTIMES[place.runtime]
+        answer, _ = channel.ask("start", runtime=place.runtime, cores=place.cores)
+        said = answer.get("error")
+        if said and answer["kind"] == "missing":
+            raise MissingPackageError(
+                f"{place.runtime} cannot be imported on board {place.host} ({said[:_MOST]}); run: "
+                f"{place.pip} {chosen.package}"
+            )
+        if said:
+            raise UsageError(f"board {place.host}: {said}")
+
+        version = answer["version"]
+        if _numbers(version) < chosen.least:
+            least = ".".join(map(str, chosen.least))
+            raise MissingPackageError(
+                f"board {place.host} has {place.runtime} {version}; at least {least} is needed; "
+                f"run: {place.pip} --upgrade {chosen.package}"
+            )
+        return f"{place.runtime} {version}"
 
     def _ask(
         self, do: str, failing: str, body: bytes = b"", **told: Any
     ) -> tuple[dict[str, Any], bytes]:
         """An answer. Raises `RunError`, a sentence with what is ``failing`` and what was said."""
-        answer, content = self._channel.ask(do, body, **told)
+        answer, content = self._connected().ask(do, body, **told)
         said = answer.get("error")
         if said:
             more = "; free some room there" if answer["kind"] == "full" else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import tempfile
 import threading
@@ -15,6 +17,8 @@ from sartor.targets.boards.agent import GREETING, read, write
 
 #: Seconds that the board has beyond the limit here, before it ends what hangs there by itself.
 _GRACE = 10
+#: Seconds that ssh has to say why it ended.
+_LAST_WORDS = 2
 #: Lines that login scripts may print before the board greets.
 _MOST_LINES = 200
 #: Characters of what ssh or the board say that are passed on.
@@ -71,16 +75,27 @@ class Channel:
         return channel
 
     def ask(self, do: str, body: bytes = b"", **told: Any) -> tuple[dict[str, Any], bytes]:
-        """Send a request and wait for its answer. Raises `RunError` where none comes."""
+        """Send a request and wait for its answer. Raises `RunError` where none comes.
+
+        Then, and if it is interrupted, it is closed: the answer might come to the next request.
+        """
         head = {"do": do, "limit": int(self._limit) + _GRACE, **told}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with self._limited():
-            try:
+        try:
+            with self._limited():
                 write(self._process.stdin, head, body)
                 return read(self._process.stdout)
-            except (EOFError, OSError, ValueError):
-                self._raise_gone()
+        except (EOFError, OSError, ValueError):
+            self._raise_gone()
+        except BaseException:  # Ctrl-C
+            self.close()
+            raise
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return self.close.alive
 
     def _greet(self, program: bytes) -> None:
         assert self._process.stdin is not None
@@ -112,7 +127,7 @@ class Channel:
 
     def _give_up(self) -> None:
         self._late = True
-        self._process.kill()
+        _kill(self._process)
 
     def _raise_unreachable(self) -> NoReturn:
         status, said = self._last_words()
@@ -138,17 +153,27 @@ class Channel:
 
     def _last_words(self) -> tuple[int, str]:
         """The status that the process ended with, and what it said last, after a colon."""
-        self._process.kill() if self._late else self._process.terminate()
-        status = self._process.wait()
+        try:
+            status = self._process.wait(_LAST_WORDS)
+        except subprocess.TimeoutExpired:
+            _kill(self._process)
+            status = self._process.wait()
         self._said.seek(0)
         text = self._said.read().decode(errors="replace")
         line = " ".join(text.split())[-_MOST:]
+        self.close()
         return status, f": {line}" if line else ""
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session, and all that it has started in it."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
     """Let a board know that nobody asks any more; it ends by itself."""
-    process.kill()
+    _kill(process)
     for stream in (process.stdin, process.stdout):
         assert stream is not None
         try:

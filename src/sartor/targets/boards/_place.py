@@ -14,7 +14,7 @@ from sartor.targets.boards.agent import RUNTIMES
 #: Whatever ssh takes for a host, but nothing that it would take for an option.
 _HOST = re.compile(r"[A-Za-z0-9_\[][^\s,]*")
 _CORES = re.compile(r"[0-9]+(-[0-9]+)?(\+[0-9]+(-[0-9]+)?)*")
-_ALLOWED = "runtime, python, cores and limit"
+_KEYS = ("runtime", "python", "cores", "limit")
 _EXAMPLE = "ssh:pi,runtime=onnxruntime"
 
 
@@ -33,8 +33,8 @@ class Place:
     Place(host='pi@10.0.0.7', runtime='openvino', python='python3', cores=(2, 3), limit=300)
     >>> Place.parse("pi,runtme=openvino")
     Traceback (most recent call last):
-    sartor.errors.UsageError: ssh:pi,runtme=openvino: 'runtme=openvino' is not known; did you mean
-    'runtime'? allowed are runtime, python, cores and limit, as in ssh:pi,runtime=onnxruntime
+    sartor.errors.UsageError: target 'ssh:pi,runtme=openvino': 'runtme' is not known; did you mean
+    'runtime'? allowed are runtime, python, cores, limit, as in ssh:pi,runtime=onnxruntime
     """
 
     host: str
@@ -47,19 +47,21 @@ class Place:
     def parse(cls, text: str) -> Self:
         """Read what stands behind ``ssh:``. Raises `UsageError` that says what is allowed."""
         host, *words = text.split(",")
-        whole = f"ssh:{text}"
+        whole = f"target 'ssh:{text}'"
         if not _HOST.fullmatch(host):
             raise UsageError(f"{whole}: {host!r} is no host; write one as ssh does, {_EXAMPLE}")
 
         given: dict[str, str] = {}
         for word in words:
-            key, equals, value = word.partition("=")
-            if not equals or not value or key not in ("runtime", "python", "cores", "limit"):
-                meant = did_you_mean(key, ("runtime", "python", "cores", "limit"))
+            key, _, value = word.partition("=")
+            if key not in _KEYS:
+                meant = did_you_mean(key, _KEYS)
+                allowed = ", ".join(_KEYS)
                 raise UsageError(
-                    f"{whole}: {word!r} is not known; {meant}allowed are {_ALLOWED}, as in "
-                    f"{_EXAMPLE}"
+                    f"{whole}: {key!r} is not known; {meant}allowed are {allowed}, as in {_EXAMPLE}"
                 )
+            if not value:
+                raise UsageError(f"{whole}: {key} has no value; write {key}=…, as in {_EXAMPLE}")
             if key in given:
                 raise UsageError(f"{whole}: {key} is given twice; once is enough")
             given[key] = value
