@@ -6,6 +6,7 @@ import platform
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, fx
 
@@ -26,7 +27,7 @@ class OnnxTarget(Target):
     """
 
     suffix = ".onnx"
-    takes = ("batch",)
+    takes: ClassVar[tuple[str, ...]] = ("batch",)
 
     def __init__(self, threads: int, batch: int, runtime: str) -> None:
         super().__init__(threads, batch)

@@ -90,7 +90,7 @@ class Board:
 
         failing = f"cannot run {artifact} with {self.runtime}"
         answer, content = self._ask("run", failing, network=network, inputs=sent)
-        found = []
+        found: list[Float32Array] = []
         for output in answer["outputs"]:
             kind = np.dtype(output["type"])
             count = int(np.prod(output["shape"], dtype=np.int64))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 #: The line with which a board begins, after whatever its login scripts print.
 GREETING = b"sartor board 1\n"
 
 
-def write(stream: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
+def write(stream: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
     """Send one message."""
     line = json.dumps({**head, "bytes": len(body)})
     stream.write(line.encode() + b"\n")
@@ -17,7 +17,7 @@ def write(stream: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
     stream.flush()
 
 
-def read(stream: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def read(stream: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """The next message. Raises `EOFError` at the end of the stream, within a message too.
 
     >>> import io

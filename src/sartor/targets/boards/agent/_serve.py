@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from sartor.targets.boards.agent._cores import keep_to
 from sartor.targets.boards.agent._facts import facts
@@ -83,7 +83,7 @@ def main() -> None:
     serve(sys.stdin.buffer, answers, Agent(Kept.usual()))
 
 
-def serve(requests: BinaryIO, answers: BinaryIO, agent: Agent) -> None:
+def serve(requests: IO[bytes], answers: IO[bytes], agent: Agent) -> None:
     """Answer all requests of a stream.
 
     One that takes more seconds than it says ends the process, even if a runtime hangs in it.
