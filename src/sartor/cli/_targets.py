@@ -19,10 +19,22 @@ _HEADINGS = ("target", "runtime", "device", "layers", "weight/activation bits")
 
 @dataclass(frozen=True)
 class ListTargets:
-    """List what can be measured here and what each target supports."""
+    """List what can be measured here and what each target supports.
+
+    With --on ssh:HOST, what a board can do: its runtimes, and how to install what is missing.
+
+    Attributes:
+        on: A board, as ssh:HOST or ssh:HOST,python=PATH; nothing is installed there.
+    """
+
+    on: str = ""
 
     def run(self, console: Console) -> None:
         """Print a table; targets whose runtime is missing say how to install it."""
+        if self.on:
+            _print_board(self.on, console)
+            return
+
         from rich.table import Table
 
         from sartor.targets import TARGETS
@@ -37,6 +49,26 @@ class ListTargets:
         console.print(table)
         for line in missing:
             console.print(line)
+
+
+def _print_board(name: str, console: Console) -> None:
+    """What a board says of itself, what to give as target, and what is missing there."""
+    from rich.table import Table
+
+    from sartor.targets import survey
+
+    found = survey(name)
+    table = Table("", "board", title=found.place.host)
+    for what, words in found.facts.rows().items():
+        table.add_row(what, words)
+    for runtime, version in found.runtimes.items():
+        table.add_row(runtime, version or "missing")
+    console.print(table)
+
+    for target in found.targets:
+        console.print(f"measure there with: --target {target}")
+    for sentence in found.sentences():
+        console.print(f"board {found.place.host}: {sentence}")
 
 
 def _row(name: str) -> tuple[str, ...]:

@@ -27,9 +27,10 @@ def peak_memory(target: str, artifact: Path, options: TargetOptions) -> int | No
 
     They are those of the machine, not of an accelerator.
 
-    None where the system does not tell. Raises `RunError` if the artifact cannot be run.
+    None where the system does not tell, and for targets that run elsewhere. Raises `RunError` if
+    the artifact cannot be run.
     """
-    if not _STATUS.exists():
+    if not _STATUS.exists() or not targets.target_class(target).is_here:
         return None
 
     module = "sartor.export._memory"

@@ -5,6 +5,9 @@ from ._base import Target as Target
 from ._base import precisions as precisions
 from ._batches import of_batch as of_batch
 from ._command import CommandTarget as CommandTarget
+from ._comparison import Comparison as Comparison
+from ._comparison import Latency as Latency
+from ._comparison import is_slower as is_slower
 from ._deployment import SURE as SURE
 from ._deployment import Deployment as Deployment
 from ._design import Design as Design
@@ -34,12 +37,12 @@ from ._registry import make as make
 from ._registry import taken as taken
 from ._registry import target_class as target_class
 from ._table import TableTarget as TableTarget
-from ._timing import Comparison as Comparison
-from ._timing import Latency as Latency
 from ._timing import Patience as Patience
 from ._timing import compare as compare
-from ._timing import is_slower as is_slower
 from ._torch import TorchTarget as TorchTarget
 from .bitserial import BitSerialTarget as BitSerialTarget
+from .boards import SshTarget as SshTarget
+from .boards import Survey as Survey
+from .boards import survey as survey
 from .fpga import FpgaTarget as FpgaTarget
 from .prediction import LatencyTable as LatencyTable

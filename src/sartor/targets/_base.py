@@ -17,10 +17,11 @@ from sartor.errors import PolicyError, UsageError
 from sartor.graph import LayerSpec, Network
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._comparison import Comparison, estimated
 from sartor.targets._design import Design
 from sartor.targets._options import PRECISION, TargetOptions
 from sartor.targets._quiet import QuietGauge
-from sartor.targets._timing import Comparison, Patience, compare, estimated
+from sartor.targets._timing import Patience, compare
 
 _KINDS = ("conv", "depthwise", "linear")
 #: Channels that kernels work on at a time, on about every processor.
@@ -107,11 +108,12 @@ class Target(ABC):
         suffix: How its artifacts end, with the dot.
         summary: What it is, in a few words.
         needs: The option of the command line without which it cannot be made, if there is one.
-        takes: Which it knows of the options batch, device and precision; others are refused.
+        takes: Which it knows of the options batch, device, precision and place; others are refused.
         runs: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
         profiles: Whether it can measure the seconds of single layers.
         formats: Names of the formats of `sartor.export` whose artifacts are verified on it after a
             search on it.
+        is_here: Whether its runtime is on this machine.
         reads_table: Whether the table of latencies in its options is where its numbers come from,
             not a place to keep what was measured.
         times: Whether its sessions tell seconds; if not, it is only there to check artifacts.
@@ -127,6 +129,7 @@ class Target(ABC):
     runs: ClassVar[bool] = True
     profiles: ClassVar[bool] = False
     formats: ClassVar[tuple[str, ...]] = ()
+    is_here: ClassVar[bool] = True
     reads_table: ClassVar[bool] = False
     times: ClassVar[bool] = True
 
@@ -164,14 +167,6 @@ class Target(ABC):
 
         Raises `RunError` for a file that cannot be loaded.
         """
-
-    @classmethod
-    def from_text(cls, text: str, options: TargetOptions) -> Self:  # noqa: ARG003
-        """The target of a name such as ``fpga:pynq-z2``: ``text`` is what follows the colon.
-
-        Raises `UsageError` where nothing may follow the name.
-        """
-        raise UsageError(f"target {cls.name} takes nothing behind its name, which is {text!r}")
 
     def within(self, budget: Budget) -> Self:
         """The target as a budget asks for it; most are the same for all."""

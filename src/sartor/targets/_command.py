@@ -17,10 +17,11 @@ from sartor.errors import MissingPackageError, RunError, UsageError
 from sartor.machine import Float32Array
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Session, Support, Target
+from sartor.targets._comparison import Comparison
 from sartor.targets._onnx_file import write_onnx
 from sartor.targets._options import NUMBER, TargetOptions
 from sartor.targets._quiet import QuietGauge
-from sartor.targets._timing import Comparison, Patience, compare
+from sartor.targets._timing import Patience, compare
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 #: Characters of what a program prints that are passed on.

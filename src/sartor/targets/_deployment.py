@@ -14,8 +14,9 @@ from sartor.graph import Network
 from sartor.machine import Float32Array, Progress, silent, synchronize
 from sartor.targets._base import Session, Target
 from sartor.targets._batches import of_batch
+from sartor.targets._comparison import Comparison
 from sartor.targets._quiet import QuietGauge
-from sartor.targets._timing import Comparison, Patience
+from sartor.targets._timing import Patience
 
 #: Enough to know how fast the original is in quiet moments.
 _FIRST = Patience(limit_s=10.0, least_s=2.0)

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from torch import Tensor, fx
 
@@ -15,7 +16,8 @@ from sartor.targets._base import Description, Support, Target
 from sartor.targets._onnx_file import BITS, write_onnx
 from sartor.targets._saturation import saturates
 
-_PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (BITS, BITS))
+#: Pairs of weight and activation bits that such a runtime has kernels for.
+PRECISIONS = ((FULL_WIDTH, FULL_WIDTH), (BITS, BITS))
 
 
 class OnnxTarget(Target):
@@ -25,7 +27,7 @@ class OnnxTarget(Target):
     """
 
     suffix = ".onnx"
-    takes = ("batch",)
+    takes: ClassVar[tuple[str, ...]] = ("batch",)
 
     def __init__(self, threads: int, batch: int, runtime: str) -> None:
         super().__init__(threads, batch)
@@ -45,7 +47,7 @@ class OnnxTarget(Target):
             device=processor(),
             runtime=self._described,
             threads=self.threads,
-            supports=Support.for_all_layers(_PRECISIONS),
+            supports=Support.for_all_layers(PRECISIONS),
             batch=self.batch,
         )
 

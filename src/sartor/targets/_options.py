@@ -30,6 +30,8 @@ class TargetOptions:
             prints; the last match counts.
         command_unit: Unit of that number: s, ms, us or ns.
         table: A JSON file of latencies of layers.
+        place: Where the target is, if not here, or on which device: what stands behind a colon
+            after its name.
     """
 
     threads: int = 1
@@ -40,3 +42,4 @@ class TargetOptions:
     command_pattern: str = NUMBER
     command_unit: str = "ms"
     table: Path | None = None
+    place: str = ""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: Options that a target refuses unless it takes them.
 _CHOICES = ("batch", "device", "precision")
+#: Stands between the name of a target and where it is.
+_AT = ":"
 
 #: Classes of targets by the names of the command line.
 TARGETS: Registry[type[Target]] = Registry(
@@ -26,6 +28,7 @@ TARGETS: Registry[type[Target]] = Registry(
         "executorch": "sartor.targets._executorch:ExecutorchTarget",
         "torch": "sartor.targets._torch:TorchTarget",
         "inductor": "sartor.targets._inductor:InductorTarget",
+        "ssh": "sartor.targets.boards:SshTarget",
         "command": "sartor.targets._command:CommandTarget",
         "table": "sartor.targets._table:TableTarget",
         "qonnx": "sartor.targets._qonnx:QonnxTarget",
@@ -37,30 +40,27 @@ TARGETS: Registry[type[Target]] = Registry(
 def target_class(name: str) -> type[Target]:
     """The class of a target, by its name in `TARGETS` or as ``package.module:Class``.
 
-    A name may be followed by a colon and a text that says more, as in ``fpga:pynq-z2``.
+    Where it is, behind a colon after its name, or on which device, is no part of it.
 
     Raises `UsageError` for a name that is not known and for what is no target.
 
     >>> target_class("table").needs
     '--table'
+    >>> target_class("ssh:pi").name
+    'ssh'
     """
-    plain, _ = _split(name)
-    found: object = TARGETS.get(plain)
+    name, _ = _name_and_place(name)
+    found: object = TARGETS.get(name)
     if not hasattr(found, "from_options"):
         raise UsageError(f"target {name!r} is no class derived from sartor.targets.Target")
-    return TARGETS.get(plain)
-
-
-def _split(name: str) -> tuple[str, str]:
-    """The name in `TARGETS`, or a reference to a class, and the text that follows the name."""
-    plain, _, text = name.partition(":")
-    if plain in TARGETS:
-        return plain, text
-    return name, ""
+    return TARGETS.get(name)
 
 
 def make(name: str, options: TargetOptions | None = None) -> Target:
     """A target by its name in `TARGETS` or as ``package.module:Class``.
+
+    Of one that is elsewhere it is said where, behind a colon after its name: ``ssh:pi``, and of
+    one that is many devices, which: ``fpga:pynq-z2``.
 
     Raises `UsageError` for a name that is not known, for an option that the target lacks and for
     what this processor cannot run, `MissingPackageError` if its runtime is not installed.
@@ -71,11 +71,12 @@ def make(name: str, options: TargetOptions | None = None) -> Target:
     """
     options = options or TargetOptions()
     kind = target_class(name)
+    name, place = _name_and_place(name)
+    if place and "place" not in kind.takes:
+        raise UsageError(f"target {name} takes nothing behind its name, which is {place!r}")
+
     _require_taken(name, kind, options)
-    _, text = _split(name)
-    if text:
-        return kind.from_text(text, options)
-    return kind.from_options(options)
+    return kind.from_options(dataclasses.replace(options, place=place))
 
 
 def taken(name: str, options: TargetOptions) -> TargetOptions:
@@ -91,6 +92,12 @@ def taken(name: str, options: TargetOptions) -> TargetOptions:
         if option not in kind.takes:
             refused[option] = getattr(usual, option)
     return dataclasses.replace(options, **refused)
+
+
+def _name_and_place(text: str) -> tuple[str, str]:
+    """The name of a target, and where it is; classes of other packages have a colon, too."""
+    name, _, place = text.partition(_AT)
+    return (name, place) if name in TARGETS else (text, "")
 
 
 def _require_taken(name: str, kind: type[Target], options: TargetOptions) -> None:

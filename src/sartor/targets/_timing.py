@@ -7,14 +7,14 @@ import time
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from sartor.machine import FloatArray
+from sartor.targets._comparison import Comparison, Latency
 from sartor.targets._quiet import QuietGauge, quiet
 
-#: One and the same network differs by up to 1.7 % from one measurement to the next.
-_SURELY_SLOWER = 1.02
 #: Seconds that the slower network runs before it is the other's turn: short against how long
 #: neighbours rest, some tens of ms.
 _TURN = 0.003
@@ -50,69 +50,6 @@ class Patience:
     fastest: int = 5
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Seconds of one run, with as many images as the target's batch.
-
-    Attributes:
-        median_s: Median.
-        low_s: Lower end of its 95 % confidence interval.
-        high_s: Upper end.
-        samples: How many runs it rests on.
-        measured: False if it is an estimate.
-    """
-
-    median_s: float
-    low_s: float
-    high_s: float
-    samples: int
-    measured: bool = True
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A candidate's latency relative to the original's, where nothing disturbs them.
-
-    It is that of the fastest turns of both.
-
-    Attributes:
-        relative: The likely ratio.
-        low: What these turns allow at least: the fastest of the candidate's against the slowest
-            chosen of the original's.
-        high: What they allow at most.
-        candidate: Of typical turns.
-        original: Of typical turns.
-        settled: Whether measuring ended before its limit; if not, the machine was too busy, and
-            the latency is likely smaller.
-    """
-
-    relative: float
-    low: float
-    high: float
-    candidate: Latency
-    original: Latency
-    settled: bool = True
-
-    @property
-    def slower(self) -> bool:
-        """Whether the candidate is slower for certain."""
-        return is_slower(self.low)
-
-    @property
-    def of_original(self) -> Comparison:
-        """The original beside itself, as it was measured here."""
-        return Comparison(1.0, 1.0, 1.0, self.original, self.original, self.settled)
-
-
-def is_slower(low: float) -> bool:
-    """Whether a network is slower for certain whose relative latency is at least ``low``.
-
-    >>> is_slower(1.01), is_slower(1.03)
-    (False, True)
-    """
-    return low > _SURELY_SLOWER
-
-
 def compare(
     candidate: Callable[[], float],
     original: Callable[[], float],
@@ -133,7 +70,6 @@ def compare(
     >>> compare(lambda: 2e-3, lambda: 4e-3, Patience(limit_s=0.0), runs=1, pin=False).relative
     0.5
     """
-    gauge = gauge or QuietGauge()
     if patience.warm_up:
         # what is compiled at the first run starts its threads before this one is pinned
         candidate()
@@ -141,8 +77,25 @@ def compare(
 
     with quiet(pin=pin):
         mine, theirs = _sides(candidate, original, patience, runs)
-        ratio, settled = _until_sure(mine, theirs, patience, gauge)
+        return compare_turns(mine, theirs, patience, gauge)
 
+
+def compare_turns(
+    candidate: Callable[[], Sequence[float]],
+    original: Callable[[], Sequence[float]],
+    patience: Patience,
+    gauge: QuietGauge | None = None,
+) -> Comparison:
+    """What `compare` finds, of turns that somebody else takes.
+
+    Each call gives the next turn of a side: seconds of its runs that count, at least one.
+
+    >>> compare_turns(lambda: [2e-3, 3e-3], lambda: [4e-3], Patience(limit_s=0.0)).relative
+    0.5
+    """
+    mine = _Turns(candidate)
+    theirs = _Turns(original)
+    ratio, settled = _until_sure(mine, theirs, patience, gauge or QuietGauge())
     return Comparison(
         relative=ratio.likely,
         low=ratio.low,
@@ -153,16 +106,37 @@ def compare(
     )
 
 
-def estimated(candidate_s: float, original_s: float) -> Comparison:
-    """A comparison of two estimates, which need no second look."""
-    relative = candidate_s / original_s
-    return Comparison(
-        relative=relative,
-        low=relative,
-        high=relative,
-        candidate=_estimate(candidate_s),
-        original=_estimate(original_s),
-    )
+@dataclass(frozen=True)
+class TurnSizes:
+    """How often each side runs in a turn.
+
+    Attributes:
+        runs: Of either, that count.
+        candidate_uncounted: Of the candidate, before those.
+        original_uncounted: Of the original, before those.
+        both_s: Seconds that a turn of both takes.
+    """
+
+    runs: int
+    candidate_uncounted: int
+    original_uncounted: int
+    both_s: float
+
+    @classmethod
+    def of(cls, candidate_s: float, original_s: float) -> Self:
+        """For two networks that take so many seconds.
+
+        >>> TurnSizes.of(1e-3, 2e-3)
+        TurnSizes(runs=2, candidate_uncounted=10, original_uncounted=5, both_s=0.026...)
+        """
+        # what takes no time at all would have endless runs in a turn
+        mine_s = max(candidate_s, 1e-7)
+        theirs_s = max(original_s, 1e-7)
+        runs = max(1, round(_TURN / max(mine_s, theirs_s)))
+        mine = max(1, round(_SETTLING / mine_s))
+        theirs = max(1, round(_SETTLING / theirs_s))
+        both_s = (runs + mine) * mine_s + (runs + theirs) * theirs_s
+        return cls(runs, mine, theirs, both_s)
 
 
 def median_interval(values: FloatArray, confidence: float = 0.95) -> tuple[float, float]:
@@ -209,20 +183,19 @@ class Ratio:
 
 
 class _Turns:
-    """One side's turns of ``runs``; ``uncounted`` ones come first in each and find a cold cache."""
+    """One side's turns; each call of ``take`` gives seconds of the runs of the next."""
 
-    def __init__(self, call: Callable[[], float], runs: int, uncounted: int) -> None:
-        self._call = call
-        self._runs = runs
-        self._uncounted = uncounted
+    def __init__(self, take: Callable[[], Sequence[float]]) -> None:
+        self._take = take
         self._medians: list[float] = []
+        self._runs = 0
         #: Least seconds of each turn, sorted.
         self.fastest: list[float] = []
 
     def take(self) -> None:
         """One more turn."""
-        times = [self._call() for _ in range(self._uncounted + self._runs)]
-        counted = times[self._uncounted :]
+        counted = self._take()
+        self._runs += len(counted)
         self._medians.append(statistics.median(counted))
         insort(self.fastest, min(counted))
 
@@ -234,7 +207,7 @@ class _Turns:
             median_s=float(np.median(turns)),
             low_s=low,
             high_s=high,
-            samples=len(turns) * self._runs,
+            samples=self._runs,
         )
 
 
@@ -243,22 +216,27 @@ def _sides(
     original: Callable[[], float],
     patience: Patience,
     runs: int | None,
-) -> tuple[_Turns, _Turns]:
-    """Both sides warmed up, with as many runs a turn as both need."""
+) -> tuple[Callable[[], list[float]], Callable[[], list[float]]]:
+    """What takes turns of both, once they are warm, with as many runs a turn as both need."""
     mine_s = _warm_up(candidate, patience.warm_up)
     theirs_s = _warm_up(original, patience.warm_up)
     if runs:
-        mine = _Turns(candidate, runs, uncounted=0)
-        theirs = _Turns(original, runs, uncounted=0)
-        return mine, theirs
+        return _turn(candidate, runs, uncounted=0), _turn(original, runs, uncounted=0)
 
-    slower_s = max(mine_s, theirs_s)
-    each = max(1, round(_TURN / slower_s))
-    mine_uncounted = max(1, round(_SETTLING / mine_s))
-    theirs_uncounted = max(1, round(_SETTLING / theirs_s))
-    mine = _Turns(candidate, each, mine_uncounted)
-    theirs = _Turns(original, each, theirs_uncounted)
+    sizes = TurnSizes.of(mine_s, theirs_s)
+    mine = _turn(candidate, sizes.runs, sizes.candidate_uncounted)
+    theirs = _turn(original, sizes.runs, sizes.original_uncounted)
     return mine, theirs
+
+
+def _turn(call: Callable[[], float], runs: int, uncounted: int) -> Callable[[], list[float]]:
+    """What takes a turn of so many runs; ``uncounted`` ones come first and find a cold cache."""
+
+    def take() -> list[float]:
+        times = [call() for _ in range(uncounted + runs)]
+        return times[uncounted:]
+
+    return take
 
 
 def _until_sure(
@@ -296,10 +274,4 @@ def _until_sure(
 def _warm_up(call: Callable[[], float], runs: int) -> float:
     """Median seconds of some runs."""
     times = [call() for _ in range(max(1, runs))]
-    median = float(np.median(times))
-    # what takes no time at all would have endless runs in a turn
-    return max(median, 1e-7)
-
-
-def _estimate(seconds: float) -> Latency:
-    return Latency(seconds, seconds, seconds, samples=1, measured=False)
+    return float(np.median(times))

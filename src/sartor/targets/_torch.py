@@ -19,12 +19,13 @@ from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Session, Support, Target
 from sartor.targets._batches import in_batches
 from sartor.targets._clock import clock_of, warm_up
+from sartor.targets._comparison import Comparison
 from sartor.targets._devices import DTYPES, device_name, dtypes_of
 from sartor.targets._exporting import running
 from sartor.targets._options import DEVICE, PRECISION
 from sartor.targets._program import read_program, write_program
 from sartor.targets._quiet import QuietGauge
-from sartor.targets._timing import Comparison, Patience
+from sartor.targets._timing import Patience
 
 
 class TorchTarget(Target):

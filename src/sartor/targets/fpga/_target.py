@@ -56,6 +56,7 @@ class FpgaTarget(Target):
     suffix = ".fpga.json"
     summary = "estimated designs"
     needs = "a device, as fpga:pynq-z2"
+    takes = ("place",)
     runs = False
     profiles = True
 
@@ -65,17 +66,14 @@ class FpgaTarget(Target):
         self.budget = budget or Budget(())
 
     @classmethod
-    def from_options(cls, options: TargetOptions) -> Self:  # noqa: ARG003
-        """Refused: a device has to be named."""
-        raise UsageError(
-            "the target fpga needs a device, such as fpga:pynq-z2, or fpga:my.toml for a file of "
-            "resources"
-        )
-
-    @classmethod
-    def from_text(cls, text: str, options: TargetOptions) -> Self:
-        """The device and choices that follow ``fpga:``."""
-        return cls(Choices.parse(text), threads=options.threads)
+    def from_options(cls, options: TargetOptions) -> Self:
+        """On the device, and with the choices, that follow ``fpga:``."""
+        if not options.place:
+            raise UsageError(
+                "the target fpga needs a device, such as fpga:pynq-z2, or fpga:my.toml for a file "
+                "of resources"
+            )
+        return cls(Choices.parse(options.place), threads=options.threads)
 
     def within(self, budget: Budget) -> Self:
         """The same device, its designs folded for the rate and the resources of a budget."""

@@ -16,8 +16,8 @@ from sartor.errors import RunError
 from sartor.graph import LayerSpec
 from sartor.machine import FloatArray, Step
 from sartor.policy import FULL_WIDTH, Policy
+from sartor.targets._comparison import Comparison
 from sartor.targets._deployment import Deployment
-from sartor.targets._timing import Comparison
 from sartor.targets.prediction._layer_shape import LayerShape
 from sartor.targets.prediction._overhead import CallOverhead, chain_key
 from sartor.targets.prediction._probes import Probe, chain, single_layer
