@@ -297,7 +297,7 @@ BAD_INPUT = {
     "an unknown target": lambda f, w: (
         search(f, w, target="tpu"),
         2,
-        "target 'tpu' is not known; allowed are onnxruntime, openvino, openvino-bf16, executorch, torch, inductor, command",
+        "target 'tpu' is not known; allowed are onnxruntime, onnxruntime-bitserial, openvino, openvino-bf16",
     ),
     "bits without a target": lambda f, w: (
         search(f, w, methods="quantize"),
