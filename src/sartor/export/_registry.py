@@ -19,8 +19,8 @@ FORMATS: Registry[type[Format]] = Registry(
         "openvino": "sartor.export._openvino:OpenVinoFormat",
         "executorch": "sartor.export._executorch:ExecutorchFormat",
         "aoti": "sartor.export._aoti:AotiFormat",
-        "qonnx": "sartor.export._qonnx:QonnxFormat",
         "pt2": "sartor.export._pt2:Pt2Format",
+        "qonnx": "sartor.export._qonnx:QonnxFormat",
     },
 )
 

@@ -112,8 +112,7 @@ class FpgaTarget(Target):
     def precisions(self, layer: LayerSpec) -> tuple[tuple[int, int], ...]:
         """Activations as fine as the weights, or one or two steps finer.
 
-        Each pair is tried in every layer before a search, and coarser activations than weights
-        lose more than they save.
+        Few of those that are allowed, since each is tried in every layer before a search.
         """
         pairs = []
         for place, weights in enumerate(_WIDTHS):
