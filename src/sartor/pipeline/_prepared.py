@@ -20,6 +20,7 @@ from sartor.pipeline._choices import (
     choose_budget,
     choose_reward,
     choose_target,
+    require_timed,
     with_names,
 )
 from sartor.pipeline._goal import require_metric
@@ -116,6 +117,7 @@ class Prepared:
         # Tracing is the slow part: what can be refused without it is refused before.
         choose_device(options.device)
         where = choose_target(target, options)
+        require_timed(where, bounds)
         base = read_base(options)
         experience = read_experience(options)
         compressor = make_compressor(model, examples, calibration, options, where)

@@ -59,6 +59,7 @@ class Description:
         channel_multiple: Channels that its kernels work on at a time: counts between multiples
             of it save little, and may cost more than the next multiple.
         dtypes: Formats of numbers that it can compute with where nothing is quantized.
+        emulated: Whether the processor is only imitated: outputs are right, latencies mean nothing.
     """
 
     target: str
@@ -70,6 +71,7 @@ class Description:
     batch: int = 1
     channel_multiple: int = _BLOCK
     dtypes: tuple[str, ...] = (PRECISION,)
+    emulated: bool = False
 
 
 class Session(Protocol):
