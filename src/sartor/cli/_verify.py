@@ -68,12 +68,14 @@ def _table(found: Verification) -> Table:
     from sartor.runs import at_once, counted, in_bytes, milliseconds, percent
 
     latency = found.latency
-    interval = f"{latency.low:.3f} to {latency.high:.3f}"
+    relative = f"{latency.relative:.3f} ({latency.low:.3f} to {latency.high:.3f})"
+    if found.emulated:
+        relative = "means nothing: the processor is emulated"
     rows = {
         f"{found.metric} on {found.images:,} test images": percent(found.accuracy),
         "the same, simulated in PyTorch": percent(found.simulated),
         f"latency{at_once(found.batch)}": milliseconds(latency.candidate.median_s),
-        "of the original's latency": f"{latency.relative:.3f} ({interval})",
+        "of the original's latency": relative,
         "size": in_bytes(found.size_bytes),
         "of the original's size": f"{found.relative_size:.3f}",
         "peak memory": in_bytes(found.peak_memory_bytes),

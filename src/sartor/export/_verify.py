@@ -105,6 +105,7 @@ def verify(
         latency=latency,
         drift=drift(artifact, chosen, deployable(network), few),
         metric=task.metric,
+        emulated=described.emulated,
     )
 
 

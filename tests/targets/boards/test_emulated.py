@@ -9,7 +9,9 @@ import pytest
 import sartor
 from sartor import targets
 from sartor.errors import UsageError
+from sartor.targets import Comparison
 from sartor.testing import FakeTarget, TargetConformance
+from verified import FOUND, LATENCY
 
 #: Names the folder that bench/emulated.py has filled.
 FOLDER = "SARTOR_EMULATED"
@@ -35,6 +37,12 @@ def test_nothing_is_ranked_by_latencies_that_mean_nothing(model, data):
     assert found.report.best.latency is None
     assert found.report.target.device == "Cortex-A72 (emulated)"
     assert [episode.outcome.relative_latency for episode in found.episodes] == [None, None]
+
+
+def test_what_is_emulated_is_not_called_slow():
+    slow = replace(FOUND, latency=Comparison(3.0, 2.9, 3.1, LATENCY, LATENCY))
+    assert len(slow.faults(latency=0.5)) == 2
+    assert replace(slow, emulated=True).faults(latency=0.5) == []
 
 
 class TestOnArm(TargetConformance):
