@@ -40,6 +40,8 @@ class Scripted:
 class Clock:
     """A deployment that measures what it was made with and counts what it was asked."""
 
+    times = True
+
     def __init__(self, *latencies, settled=True):
         self.latencies = list(latencies)
         self.settled = settled

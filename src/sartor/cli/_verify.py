@@ -75,9 +75,11 @@ def _table(found: Verification) -> Table:
     if found.unequal is not None:
         rows["images with other outputs than simulated"] = f"{found.unequal:,}"
     if latency is not None:
-        interval = f"{latency.low:.3f} to {latency.high:.3f}"
+        relative = f"{latency.relative:.3f} ({latency.low:.3f} to {latency.high:.3f})"
+        if found.emulated:
+            relative = "means nothing: the processor is emulated"
         rows[f"latency{at_once(found.batch)}"] = milliseconds(latency.candidate.median_s)
-        rows["of the original's latency"] = f"{latency.relative:.3f} ({interval})"
+        rows["of the original's latency"] = relative
     rows["size"] = in_bytes(found.size_bytes)
     rows["of the original's size"] = f"{found.relative_size:.3f}"
     rows["peak memory"] = in_bytes(found.peak_memory_bytes)

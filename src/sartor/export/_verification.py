@@ -40,6 +40,7 @@ class Verification:
         metric: What the metric is called.
         unequal: Test images whose outputs are not those of the simulation to the last bit; None
             where that was not to be expected.
+        emulated: Whether the processor was only imitated; then ``latency`` means nothing.
     """
 
     artifact: str
@@ -58,6 +59,7 @@ class Verification:
     drift: list[Drift] = field(default_factory=list)
     metric: str = "top-1"
     unequal: int | None = None
+    emulated: bool = False
 
     @property
     def relative_size(self) -> float:
@@ -110,7 +112,7 @@ class Verification:
 
     def _latency_faults(self, bound: float | None) -> list[str]:
         """Slower than the original, or above a bound relative to it."""
-        if self.latency is None:
+        if self.latency is None or self.emulated:
             return []
         found = []
         if self.latency.slower:

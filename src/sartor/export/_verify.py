@@ -107,6 +107,7 @@ def verify(
         drift=drift(artifact, chosen, deployable(network), few),
         metric=task.metric,
         unequal=unequal,
+        emulated=described.emulated,
     )
 
 

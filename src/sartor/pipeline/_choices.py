@@ -80,6 +80,18 @@ def choose_reward(
     return chosen
 
 
+def require_timed(target: Target | None, budget: Budget) -> None:
+    """Raise `UsageError` for a bound on latency where latencies mean nothing."""
+    if target is None or not budget.bounds_latency:
+        return
+    described = target.describe()
+    if described.emulated:
+        raise UsageError(
+            f"target {described.target} is {described.device}: its latencies mean nothing. Give "
+            f"a budget that counts, such as macs<=50%, instead of {budget}"
+        )
+
+
 def choose_target(target: object, options: SearchOptions) -> Target | None:
     """The target that is given as an object, else that of the options; None without one."""
     if target is None or isinstance(target, str):

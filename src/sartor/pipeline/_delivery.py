@@ -102,12 +102,15 @@ class Delivery:
         return repairs.entry(verdict.repaired, refitted, since=self._prepared.started)
 
     def _time(self, verdict: Verdict) -> Timed | None:
-        """What is delivered beside the original: as the target measured it, else here and now."""
+        """What is delivered beside the original: as the target measured it, else here and now.
+
+        None for targets that do not measure: what is so here need not be so there.
+        """
         target = self._prepared.target
         options = self._prepared.options
         if target is not None and verdict.latency is not None:
             return Timed.of(verdict.latency, target.describe())
-        if not options.timed:
+        if target is not None or not options.timed:
             return None
         original = self._prepared.compressor.network
         return time_delivered(original, verdict.network, options.target_options)

@@ -330,7 +330,7 @@ class Judge:
         return replace(verdict, latency=again, met=met)
 
     def _measure(self, network: fx.GraphModule) -> Comparison | None:
-        if self.deployment is None:
+        if self.deployment is None or not self.deployment.times:
             return None
         return self.deployment.measure(network, SURE)
 

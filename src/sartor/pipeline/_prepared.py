@@ -20,6 +20,7 @@ from sartor.pipeline._choices import (
     choose_budget,
     choose_reward,
     choose_target,
+    require_timed,
     with_names,
 )
 from sartor.pipeline._goal import require_metric
@@ -118,6 +119,7 @@ class Prepared:
         where = choose_target(target, options)
         if where is not None:
             where = where.within(bounds)
+        require_timed(where, bounds)
         base = read_base(options)
         experience = read_experience(options)
         compressor = make_compressor(model, examples, calibration, options, where)

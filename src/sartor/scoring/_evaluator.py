@@ -118,7 +118,7 @@ class Evaluator:
             seconds_score=scored - built,
             divergence=score.divergence,
         )
-        if self.deployment is not None and not score.stopped:
+        if self.deployment is not None and self.deployment.times and not score.stopped:
             outcome = _measured(outcome, self.deployment, candidate)
         self.remember(policy, outcome, score)
         return outcome

@@ -63,6 +63,7 @@ class Description:
             of it save little, and may cost more than the next multiple.
         dtypes: Formats of numbers that it can compute with where nothing is quantized; none where
             everything has to be.
+        emulated: Whether the processor is only imitated: outputs are right, latencies mean nothing.
     """
 
     target: str
@@ -74,6 +75,7 @@ class Description:
     batch: int = 1
     channel_multiple: int = _BLOCK
     dtypes: tuple[str, ...] = (PRECISION,)
+    emulated: bool = False
 
 
 class Session(Protocol):

@@ -73,6 +73,11 @@ class Deployment:
         reference = target.load(original)
         return cls(target, inputs, original, reference, progress=progress, rough=rough)
 
+    @property
+    def times(self) -> bool:
+        """Whether latencies there say anything; those of an emulated processor do not."""
+        return not self.target.describe().emulated
+
     def measure(self, candidate: fx.GraphModule, patience: Patience = _QUICK) -> Comparison:
         """Latency of a candidate beside the original's."""
         # A GPU that is at work, and what feeds it, would disturb.

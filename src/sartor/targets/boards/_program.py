@@ -9,21 +9,6 @@ from importlib import resources
 from sartor.targets.boards._place import Place
 
 _AGENT = "sartor.targets.boards.agent"
-#: In the order in which they need each other; the last one serves.
-_FILES = (
-    "_message",
-    "_processor",
-    "_cores",
-    "_facts",
-    "_kept",
-    "_inputs",
-    "_runtime",
-    "_onnxruntime",
-    "_openvino",
-    "_runtimes",
-    "_networks",
-    "_serve",
-)
 #: Reads the loader from standard input. No quotes but one kind: every shell takes them alike.
 _START = "import sys;b=sys.stdin.buffer;exec(b.read(int(b.readline())))"
 #: The user's own configuration decides all else: keys, jump hosts, ports. Nobody is there to ask.
@@ -47,14 +32,15 @@ def words(place: Place) -> list[str]:
 
 
 def program() -> bytes:
-    """What Python then reads: the loader, and behind it all files of the agent."""
+    """What Python then reads: the loader, and behind it all other files of the agent."""
     folder = resources.files(_AGENT)
     loader = (folder / "_loader.py").read_bytes()
-    parts = []
-    for name in _FILES:
-        source = (folder / f"{name}.py").read_text(encoding="utf-8")
-        parts.append((f"{_AGENT}.{name}", source))
+    sources = {}
+    for file in folder.iterdir():
+        name = file.name.removesuffix(".py")
+        if name != file.name and name not in ("__init__", "_loader"):
+            sources[f"{_AGENT}.{name}"] = file.read_text(encoding="utf-8")
 
     # ASCII, so that characters are bytes whatever the board's locale is
-    rest = json.dumps(parts).encode("ascii")
-    return b"%d\n%s%s\n" % (len(loader), loader, rest)
+    rest = json.dumps({"sources": sources, "serves": f"{_AGENT}._serve"}, sort_keys=True)
+    return b"%d\n%s%s\n" % (len(loader), loader, rest.encode("ascii"))

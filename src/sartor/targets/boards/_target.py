@@ -68,6 +68,7 @@ class SshTarget(OnnxTarget):
             threads=self.threads,
             supports=Support.for_all_layers(PRECISIONS),
             batch=self.batch,
+            emulated=self._first_facts.emulated,
         )
 
     def load(self, artifact: Path, *, threads: int | None = None) -> BoardSession:
