@@ -298,6 +298,24 @@ class Image(nn.Module):
         return self.head(F.relu(self.out(self.up(self.mix(x)))).mean((2, 3)))
 
 
+class Convolutional(nn.Module):
+    """Attention of convolutions: each head has queries and keys of half the width of its values."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.qkv = nn.Conv2d(3, 12, 4, 4), nn.Conv2d(12, 24, 1)
+        self.near, self.proj = nn.Conv2d(12, 12, 3, 1, 1, groups=12), nn.Conv2d(12, 12, 1)
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(x).view(b, 3, c * 2 // 3, h * w).split([2, 2, 4], dim=2)
+        weights = (q.transpose(-2, -1) @ k * 0.7).softmax(-1)
+        y = (v @ weights.transpose(-2, -1)).view(b, c, h, w) + self.near(v.reshape(b, c, h, w))
+        return self.head(F.relu(x + self.proj(y)).mean((2, 3)))
+
+
 class Words(nn.Module):
     """Tokens of a text, with positions and a norm, and a block."""
 
@@ -335,6 +353,7 @@ ALL = {
         nn.TransformerEncoderLayer(12, 3, 20, batch_first=True, norm_first=True)
     ),
     "convnext": ConvNeXt,
+    "convolutional": Convolutional,
     "words": Words,
     "root mean square": lambda: Encoder(
         Block(Apart(), norm=RootMeanSquare), Block(Fused(), norm=RootMeanSquare)

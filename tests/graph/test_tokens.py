@@ -42,6 +42,7 @@ GROUPS = {
         "linear1": 20,
     },
     "convnext": {"stem": 12, "fc1": 24, "down": 4},
+    "convolutional": {"stem": 12, "qkv": 2, "qkv#heads": 3, "qkv#2": 4},
     "words": {**APART, "words": 12},
     "root mean square": {**APART, **FUSED},
     "image": {"stem": 12, "mix": 6, "out": 8},

@@ -11,7 +11,7 @@ import dataclasses
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from sartor.graph._dispatched import as_in_torch, is_check
+from sartor.graph._examples import Examples
 from sartor.graph._questions import Questions
 
 #: Examples are repeated so often: torch.export takes a size of 1 for a constant.
@@ -31,8 +32,8 @@ _BATCH = 2
 _TALKATIVE = ("torch.export", "torch._export", "torch.fx.experimental.symbolic_shapes")
 
 
-def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
-    """The graph of what a model does with inputs, the batch first, of a size of one.
+def exported(model: nn.Module, examples: Examples, *, functional: bool) -> fx.Graph:
+    """The graph of what a model does with examples.
 
     What changes parts of tensors in place is written as what gives new ones; all that changes
     tensors is, if ``functional``.
@@ -40,23 +41,29 @@ def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) ->
     does where it fails.
     """
     with _quietly():
-        program = _program(model, inputs)
+        program = _program(model, examples)
         if functional or any(map(_changes_a_part, program.graph.nodes)):
             # No operator is taken apart but those that change what they are given.
             program = program.run_decompositions({})
     return _Translation(model, program).graph()
 
 
-def _program(model: nn.Module, inputs: Sequence[Tensor]) -> ExportedProgram:
-    examples = tuple(torch.cat([item] * _BATCH) for item in inputs)
+def _program(model: nn.Module, examples: Examples) -> ExportedProgram:
+    repeated = [torch.cat([item] * _BATCH) for item in examples.tensors]
     open_batch: Any = ShapesCollection()
-    for item in examples:
+    for item in repeated:
         open_batch[item] = {0: Dim.AUTO}
 
     questions = Questions()
     try:
         with torch.no_grad(), plain_attention(), questions:
-            program = torch.export.export(model, examples, dynamic_shapes=open_batch, strict=False)
+            program = torch.export.export(
+                model,
+                examples.positional(repeated),
+                examples.by_name(repeated),
+                dynamic_shapes=open_batch,
+                strict=False,
+            )
     finally:
         # The forward pass may have caught it, and gone on as if nothing was.
         if questions.refusal is not None:

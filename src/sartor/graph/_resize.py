@@ -84,7 +84,9 @@ class Resize(nn.Module):
         return f"{self.method}, sizes={self.sizes}"
 
 
-def fixed_sizes(node: fx.Node, number: Callable[[fx.Node], int | None]) -> list[Any] | None:
+def fixed_sizes(
+    node: fx.Node, number: Callable[[fx.Node], int | None] = lambda _: None
+) -> list[Any] | None:
     """The sizes that a node is given, numbers or nodes; None where it is given none.
 
     ``number`` gives those of nodes that channels alone decide on.

@@ -42,6 +42,7 @@ class Rewiring:
 
         self._original: dict[fx.Node, Arguments] = {}
         self._fixed: dict[fx.Node, int | float] = {}
+        self._sizes: dict[fx.Node, list[Any]] = {}
         self._full: dict[fx.Node, fx.Node] = {}
         self._narrow: dict[fx.Node, fx.Node] = {}
         self._picked: dict[tuple[fx.Node, tuple[Any, ...]], fx.Node] = {}
@@ -55,6 +56,8 @@ class Rewiring:
         for _, number in self.numbers:
             if any(is_of_channels(each.labelled, each.unit_of, number) for each in self.tracked):
                 self._fixed[number] = self.values[number]
+        for node in self.resized:
+            self._sizes[node] = fixed_sizes(node, self._number_of_channels) or []
 
         # Not over the graph, which grows meanwhile.
         for node in self._original:
@@ -200,8 +203,11 @@ class Rewiring:
 
     def _resize(self, node: fx.Node) -> None:
         """Put a module in the place of a method that is given fixed sizes."""
-        sizes = fixed_sizes(node, self._number_of_channels)
+        sizes = fixed_sizes(node)
         assert sizes is not None
+        for axis, known in enumerate(self._sizes[node]):
+            if isinstance(known, int):
+                sizes[axis] = known
         module = Resize.of(node, sizes)
         name = self._add("resize", module)
 

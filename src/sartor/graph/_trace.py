@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.errors import TraceError
 from sartor.graph._axes import Tracked, UnitOf
+from sartor.graph._examples import Examples, Given
 from sartor.graph._groups import find_groups, head_table, unit_table, whole_products
 from sartor.graph._labelling import Labelling
 from sartor.graph._layers import KEPT, Group, KeptWhole, Layer, LayerSpec
@@ -25,10 +23,12 @@ from sartor.graph._slots import channels_of, products_of, slots_of
 from sartor.graph._symbolic import failed, symbolic
 
 
-def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Network:
+def trace(model: nn.Module, example_inputs: Given) -> Network:
     """Trace ``model`` with one example of each input; the model itself is not changed.
 
-    ``example_inputs`` have the batch first; only the first element of it is used. The forward pass
+    ``example_inputs`` have the batch first; only the first element of it is used. A mapping gives
+    them by name; all arguments that are not given have their defaults. Whole numbers are taken for
+    indices of the range that the example has. The forward pass
     may branch on sizes, which are those of the example from then on, except the batch size. Models
     in `torch.nn.DataParallel` or `torch.compile` are taken out of them. What `torch.fx` cannot
     follow (``*args``, assignments to parts of tensors, torch's own transformers) is traced by
@@ -45,13 +45,14 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     >>> [(group.name, group.size) for group in network.groups]
     [('0', 8)]
     """
-    inputs = _examples(example_inputs)
     model = unwrapped(model)
+    examples = Examples.of(model, example_inputs)
+    inputs = examples.tensors
     require_finite(model)
 
     # Forward passes may draw numbers; the caller's generator stays as it is.
     with torch.random.fork_rng(devices=[]):
-        module = symbolic(model, inputs)
+        module = symbolic(model, examples)
         followed = _followed(model, module, inputs)
 
     layers = _layers(followed)
@@ -70,6 +71,7 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     return Network(
         module=module,
         example_inputs=inputs,
+        input_names=examples.names,
         layers=layers,
         slots=(*slots, *inserted),
         groups=groups,
@@ -78,29 +80,6 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
         units=units,
         shared=followed.calls.shared,
         products=products,
-    )
-
-
-def _examples(given: Any) -> tuple[Tensor, ...]:
-    """Examples with a batch of one."""
-    is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
-    items = given if is_sequence else [given]
-    return tuple(_first_of_batch(item) for item in items)
-
-
-def _first_of_batch(item: Any) -> Tensor:
-    if isinstance(item, np.ndarray):
-        item = torch.from_numpy(item)
-
-    what = type(item).__name__
-    if isinstance(item, Tensor):
-        if item.dim() and len(item):
-            first = item[:1]
-            return first.detach().cpu()
-        what = f"shape {tuple(item.shape)}"
-
-    raise TraceError(
-        f"example inputs must be tensors with at least one element of the batch, not {what}"
     )
 
 

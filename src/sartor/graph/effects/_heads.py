@@ -125,11 +125,15 @@ def _adopt_mask(labelled: Labelling, node: fx.Node, mask: fx.Node, result: Tenso
     if given.dim() < 3 or given.shape[-3] == 1:
         return
 
+    # Windows and the like, which the batch counts too, have the heads of the first.
+    heads = result[..., :1, :1]
+    for dim in range(heads.dim() - 3):
+        heads = heads.narrow(dim, 0, 1)
+    while heads.dim() > given.dim():
+        heads = heads[0]
+
     twin = labelled.twins[mask]
-    of_mask = result[..., :1, :1].expand([*result.shape[:-2], *given.shape[-2:]])
     if labelled.is_constant(mask):
-        while of_mask.dim() > given.dim():
-            of_mask = of_mask[0]
-        labelled.adopt(node, mask, of_mask.expand(given.shape))
+        labelled.adopt(node, mask, heads.expand(given.shape))
     elif isinstance(twin, Tensor):
-        combine(labelled.labels, [of_mask, twin], of_mask.shape)
+        combine(labelled.labels, [heads, twin], given.shape)
