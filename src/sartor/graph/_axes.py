@@ -67,13 +67,16 @@ def channel_axis(twin: Tensor, unit_of: UnitOf) -> tuple[int, IntArray] | None:
 
 
 def is_of_channels(labelled: Labelling, unit_of: UnitOf, node: fx.Node) -> bool:
-    """Whether a number is made of numbers of channels alone, and of no other sizes."""
+    """Whether a number is made of numbers of channels that may go alone, of no other sizes."""
     asked = _size_asked_for(labelled, node)
     if asked is not None:
         tensor, axis = asked
         twin = labelled.twins[tensor]
         found = channel_axis(twin, unit_of) if isinstance(twin, Tensor) else None
-        return found is not None and found[0] == axis % twin.dim()
+        if found is None:
+            return False
+        dim, units = found
+        return dim == axis % twin.dim() and bool((units != KEPT).any())
 
     sources = node.all_input_nodes
     if any(isinstance(labelled.values[source], Tensor) for source in sources):

@@ -32,8 +32,11 @@ _BATCH = 2
 _TALKATIVE = ("torch.export", "torch._export", "torch.fx.experimental.symbolic_shapes")
 
 
-def exported(model: nn.Module, examples: Examples, *, functional: bool) -> fx.Graph:
+def exported(model: nn.Module, examples: Examples, *, functional: bool, any_size: bool) -> fx.Graph:
     """The graph of what a model does with examples.
+
+    If ``any_size``, for any height and width of images, and any length of texts, where the forward
+    pass does not take these as fixed numbers.
 
     What changes parts of tensors in place is written as what gives new ones; all that changes
     tensors is, if ``functional``.
@@ -41,18 +44,19 @@ def exported(model: nn.Module, examples: Examples, *, functional: bool) -> fx.Gr
     does where it fails.
     """
     with _quietly():
-        program = _program(model, examples)
+        program = _program(model, examples, any_size=any_size)
         if functional or any(map(_changes_a_part, program.graph.nodes)):
             # No operator is taken apart but those that change what they are given.
             program = program.run_decompositions({})
     return _Translation(model, program).graph()
 
 
-def _program(model: nn.Module, examples: Examples) -> ExportedProgram:
+def _program(model: nn.Module, examples: Examples, *, any_size: bool) -> ExportedProgram:
     repeated = [torch.cat([item] * _BATCH) for item in examples.tensors]
     open_batch: Any = ShapesCollection()
     for item in repeated:
-        open_batch[item] = {0: Dim.AUTO}
+        sizes = _sizes(item) if any_size else ()
+        open_batch[item] = dict.fromkeys((0, *sizes), Dim.AUTO)
 
     questions = Questions()
     try:
@@ -69,6 +73,11 @@ def _program(model: nn.Module, examples: Examples) -> ExportedProgram:
         if questions.refusal is not None:
             raise questions.refusal
     return program
+
+
+def _sizes(item: Tensor) -> range:
+    """Axes of positions: behind the channels; in texts, whose words are whole numbers, the next."""
+    return range(2 if item.is_floating_point() else 1, item.dim())
 
 
 @contextmanager

@@ -43,17 +43,29 @@ def by_fx(model: nn.Module, examples: Examples) -> fx.Graph:
 
 def by_export(model: nn.Module, examples: Examples) -> fx.Graph:
     """Operators that the dispatcher sees, as functions of torch."""
-    return _exported(model, examples, functional=False)
+    return _exported(model, examples, functional=False, any_size=True)
 
 
 def by_functional_export(model: nn.Module, examples: Examples) -> fx.Graph:
     """The same where nothing is changed in place."""
-    return _exported(model, examples, functional=True)
+    return _exported(model, examples, functional=True, any_size=True)
 
 
-def _exported(model: nn.Module, examples: Examples, *, functional: bool) -> fx.Graph:
+def by_fixed_export(model: nn.Module, examples: Examples) -> fx.Graph:
+    """As `by_export`, for the size of the examples only."""
+    return _exported(model, examples, functional=False, any_size=False)
+
+
+def by_fixed_functional_export(model: nn.Module, examples: Examples) -> fx.Graph:
+    """As `by_functional_export`, for the size of the examples only."""
+    return _exported(model, examples, functional=True, any_size=False)
+
+
+def _exported(
+    model: nn.Module, examples: Examples, *, functional: bool, any_size: bool
+) -> fx.Graph:
     try:
-        return exported(model, examples, functional=functional)
+        return exported(model, examples, functional=functional, any_size=any_size)
     except Exception as error:  # torch.export raises many kinds, and so may a forward pass
         raise FrontEndError(in_words(error) + place_of(error)) from error
 

@@ -16,6 +16,8 @@ from sartor.graph._front_ends import (
     FrontEnd,
     FrontEndError,
     by_export,
+    by_fixed_export,
+    by_fixed_functional_export,
     by_functional_export,
     by_fx,
 )
@@ -62,6 +64,8 @@ _ATTEMPTS = (
     (by_fx, False),
     (by_export, True),
     (by_functional_export, True),
+    (by_fixed_export, True),
+    (by_fixed_functional_export, True),
     (by_fx, True),
 )
 
