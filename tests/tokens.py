@@ -117,6 +117,87 @@ class Factorised(Fused):
         return self.proj(x.transpose(1, 2).reshape(b, n, c))
 
 
+class Biased(Fused):
+    """Every head has a table of numbers that are added by how far tokens are apart."""
+
+    def __init__(self, width=12, heads=3):
+        super().__init__(width, heads)
+        self.table = nn.Parameter(torch.rand(33, heads))
+        places = torch.arange(17)
+        self.register_buffer("apart", places[:, None] - places + 16)
+
+    def forward(self, x):
+        b, n, c = x.shape
+        qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv.unbind(0)
+        weights = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)
+        weights = (weights + self.bias()).softmax(dim=-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(b, n, c))
+
+    def bias(self):
+        table = self.table[self.apart.view(-1)].view(17, 17, -1)
+        return table.permute(2, 0, 1).contiguous().unsqueeze(0)
+
+
+class BiasedWhole(Biased):
+    """The same given to torch's attention."""
+
+    def forward(self, x):
+        b, n, c = x.shape
+        qkv = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        x = F.scaled_dot_product_attention(*qkv.unbind(0), attn_mask=self.bias())
+        return self.proj(x.transpose(1, 2).reshape(b, n, c))
+
+
+class Shared(Apart):
+    """Queries of several heads share keys and values, as torch has it."""
+
+    def forward(self, x):
+        shape = (*x.shape[:-1], -1, self.size)
+        q, k, v = (part(x).view(shape).transpose(1, 2) for part in (self.q, self.k, self.v))
+        x = F.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        return self.proj(x.transpose(1, 2).reshape(*shape[:-2], -1))
+
+
+class OneKey(nn.Module):
+    """All heads have the same keys and values."""
+
+    def __init__(self, width=12, heads=4, size=5):
+        super().__init__()
+        self.heads, self.size = heads, size
+        self.q, self.kv = nn.Linear(width, heads * size), nn.Linear(width, 2 * size)
+        self.proj = nn.Linear(heads * size, width)
+
+    def forward(self, x):
+        b, n, _ = x.shape
+        q = self.q(x).view(b, n, self.heads, self.size).transpose(1, 2)
+        k, v = self.kv(x).unsqueeze(1).chunk(2, dim=-1)
+        weights = (q @ k.transpose(-2, -1)).softmax(-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(b, n, self.heads * self.size))
+
+
+class Windows(Fused):
+    """Images whose windows are attended to one by one, some with a mask."""
+
+    def __init__(self, width=12, heads=3):
+        super().__init__(width, heads)
+        self.table = nn.Parameter(torch.rand(heads, 4, 4))
+        self.register_buffer("mask", torch.randint(-9, 1, (4, 4, 4)).float())
+
+    def forward(self, x):
+        b, _, c = x.shape
+        token, x = x[:, :1], x[:, 1:].view(b, 2, 2, 2, 2, c).permute(0, 1, 3, 2, 4, 5)
+        x = x.reshape(-1, 4, c)
+        qkv = self.qkv(x).reshape(x.shape[0], 4, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv[0], qkv[1], qkv[2]
+        weights = q @ k.transpose(-2, -1) + self.table.unsqueeze(0)
+        weights = weights.view(b, 4, self.heads, 4, 4) + self.mask.unsqueeze(1).unsqueeze(0)
+        weights = weights.view(-1, self.heads, 4, 4).softmax(-1)
+        x = self.proj((weights @ v).transpose(1, 2).reshape(-1, 4, c))
+        x = x.view(b, 2, 2, 2, 2, c).permute(0, 1, 3, 2, 4, 5).reshape(b, 16, c)
+        return torch.cat([token, x], 1)
+
+
 class Attention(nn.Module):
     """As torch has it."""
 
@@ -217,6 +298,24 @@ class Image(nn.Module):
         return self.head(F.relu(self.out(self.up(self.mix(x)))).mean((2, 3)))
 
 
+class Convolutional(nn.Module):
+    """Attention of convolutions: each head has queries and keys of half the width of its values."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.qkv = nn.Conv2d(3, 12, 4, 4), nn.Conv2d(12, 24, 1)
+        self.near, self.proj = nn.Conv2d(12, 12, 3, 1, 1, groups=12), nn.Conv2d(12, 12, 1)
+        self.head = nn.Linear(12, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(x).view(b, 3, c * 2 // 3, h * w).split([2, 2, 4], dim=2)
+        weights = (q.transpose(-2, -1) @ k * 0.7).softmax(-1)
+        y = (v @ weights.transpose(-2, -1)).view(b, c, h, w) + self.near(v.reshape(b, c, h, w))
+        return self.head(F.relu(x + self.proj(y)).mean((2, 3)))
+
+
 class Words(nn.Module):
     """Tokens of a text, with positions and a norm, and a block."""
 
@@ -244,11 +343,17 @@ ALL = {
     "turned": vision(Turned),
     "summed": vision(Summed),
     "factorised": vision(Factorised),
+    "biased": vision(Biased),
+    "biased whole": vision(BiasedWhole),
+    "shared": vision(Shared),
+    "one key": vision(OneKey),
+    "windows": vision(Windows),
     "multihead": vision(Attention),
     "torch's own": lambda: Encoder(
         nn.TransformerEncoderLayer(12, 3, 20, batch_first=True, norm_first=True)
     ),
     "convnext": ConvNeXt,
+    "convolutional": Convolutional,
     "words": Words,
     "root mean square": lambda: Encoder(
         Block(Apart(), norm=RootMeanSquare), Block(Fused(), norm=RootMeanSquare)

@@ -43,6 +43,18 @@ def test_sliced_networks_are_masked_ones(name):
         assert sum(map(len, narrower.parameters())) < sum(map(len, model.parameters()))
 
 
+def test_texts_may_be_of_any_length():
+    model = tokens.ALL["words"]().eval()
+    network = trace(model, tokens.example("words"))
+    kept = random_kept(network, np.random.default_rng(0))
+    for length in (2, 5, 30):
+        words = torch.randint(0, 50, (3, length))
+        with torch.no_grad():
+            torch.testing.assert_close(network.module(words), model(words))
+            masked = mask(network, kept)(words)
+            torch.testing.assert_close(narrow(network, kept)(words), masked, rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", tokens.ALL)
 def test_a_saved_network_is_loaded_into_other_weights(name, tmp_path):
     torch.manual_seed(0)

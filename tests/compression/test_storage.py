@@ -99,6 +99,31 @@ def test_a_network_that_reads_whole_numbers_is_loaded(tmp_path):
         assert torch.equal(load_network(tmp_path, model)(words), candidate(words))
 
 
+class Masked(Words):
+    """Takes its inputs by name, beside others that have defaults."""
+
+    def forward(self, ids=None, places=None, mask=None, **others):
+        words = self.table(ids) if places is None else self.table(places)
+        weights = torch.ones_like(words[..., :1]) if mask is None else mask[..., None]
+        return {"scores": self.head((self.inner(words).relu() * weights).mean(1))}
+
+
+def test_inputs_by_name_are_loaded_with_their_kinds_and_ranges(tmp_path):
+    torch.manual_seed(0)
+    model, ids = Masked().eval(), torch.randint(7, 20, (4, 5))
+    mask = torch.tensor([[1, 1, 0, 1, 0]]).expand(4, 5)
+    candidate = saved(tmp_path, model, {"mask": mask, "ids": ids})
+
+    stored = StoredNetwork.read(tmp_path)
+    assert stored.input_names == ("ids", "mask")
+    assert stored.inputs[0].min() == ids[0].min()
+    assert stored.inputs[0].max() == ids[0].max()
+    again = load_network(tmp_path, model)
+    with torch.no_grad():
+        by_name = again(ids=ids, mask=mask)["scores"]
+        assert torch.equal(by_name, candidate(ids, mask)["scores"])
+
+
 def test_types_of_inputs_may_be_missing_and_must_be_types(tmp_path):
     saved(tmp_path, small(), torch.zeros(1, 3, 9, 9))
     path = tmp_path / "network.json"

@@ -43,6 +43,79 @@ def test_arguments_may_have_no_names():
     assert_the_same(model, network, 3, 8, 8)
 
 
+class Named(nn.Module):
+    """Takes what it reads by name, and sees to what is not given."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, images=None, mask=None, *, shift=None, scale=None, power=2):
+        if images is None:
+            raise ValueError("give images")
+        x = F.relu(self.a(images))
+        x = x if shift is None else x + shift[:, None, None, None]
+        x = x if scale is None else x * scale[:, None, None, None]
+        return self.b(x**power) if mask is None else self.b(x) * mask
+
+
+class AnyNames(Named):
+    """The same, and whatever else it is given."""
+
+    def forward(self, images, *, scale=None, **others):
+        return super().forward(images, scale=scale, **others)
+
+
+@pytest.mark.parametrize("kind", [Named, AnyNames])
+def test_inputs_may_be_given_by_name(kind):
+    model = kind().eval()
+    network = trace(model, {"scale": torch.rand(1), "images": torch.randn(1, 3, 8, 8)})
+    assert groups_of(network) == {"a": 8}
+    assert set(network.input_names) == {"scale", "images"}
+    for batch in (1, 2, 5):
+        given = {"images": torch.randn(batch, 3, 8, 8), "scale": torch.rand(batch)}
+        with torch.no_grad():
+            torch.testing.assert_close(network.module(**given), model(**given))
+            in_order = network.module(*(given[name] for name in network.input_names))
+            torch.testing.assert_close(in_order, model(**given))
+
+
+def test_the_size_of_images_is_free():
+    model = Named().eval()
+    network = trace(model, {"scale": torch.rand(1), "images": torch.randn(1, 3, 8, 8)})
+    for height, width in ((5, 9), (16, 4)):
+        given = {"images": torch.randn(2, 3, height, width), "scale": torch.rand(2)}
+        with torch.no_grad():
+            torch.testing.assert_close(network.module(**given), model(**given))
+
+
+class Split(nn.Module):
+    """Takes images apart in places that follow from their size, whatever that is."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 1)
+
+    def forward(self, *images):
+        x = F.relu(self.a(images[0]))
+        b, c, h, w = x.shape
+        x = x.view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4).reshape(b, c, 4, -1)
+        return self.b(x)
+
+
+def test_sizes_that_are_computed_with_are_free():
+    model = Split().eval()
+    network = trace(model, torch.randn(1, 3, 8, 8))
+    assert groups_of(network) == {"a": 8}
+    assert keep_safe_groups(network) is network
+    assert_the_same(model, network, 3, 12, 6)
+
+
+def test_names_that_the_forward_pass_lacks_are_refused():
+    with pytest.raises(TraceError, match=r"Named has no argument 'image'; it has images, mask"):
+        trace(Named(), {"image": torch.randn(1, 3, 8, 8)})
+
+
 @dataclasses.dataclass
 class Output:
     scores: torch.Tensor

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from sartor.compression.refitting import find_joins, norms_of_outputs
-from sartor.compression.slicing import kept_channels
 from sartor.graph import Network
 from sartor.machine import BoolArray
 
@@ -28,8 +27,8 @@ def block_outputs(network: Network, kept: BoolArray) -> dict[str, Tensor]:
 
     found = {}
     for layer, node in ends.items():
-        units = network.slot_by_name[layer].out_units
-        found[node] = torch.from_numpy(kept_channels(units, kept))
+        slot = network.slot_by_name[layer]
+        found[node] = torch.from_numpy(slot.outgoing(kept))
     return found
 
 

@@ -26,7 +26,8 @@ class Voter:
     def __init__(self, network: Network, refitter: Refitter, group: Group, layer: str) -> None:
         module = network.module.get_submodule(layer)
         weight = weight_of(module)
-        units = network.slot_by_name[layer].in_units
+        slot = network.slot_by_name[layer]
+        units = slot.in_heads if group.of_heads else slot.in_units
         taps = weight[0, 0].numel()
         #: Columns of each unit, (units, columns).
         self.blocks = _columns_of_units(group, units, taps).to(weight.device)

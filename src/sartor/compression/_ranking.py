@@ -95,9 +95,9 @@ def _magnitude(network: Network, group: Group) -> FloatArray:
         weight = weight_of(module).abs()
         slot = network.slot_by_name[name]
         if group.consumers:
-            units = slot.in_units
+            units = slot.in_heads if group.of_heads else slot.in_units
         else:
-            units = slot.out_units
+            units = slot.out_heads if group.of_heads else slot.out_units
             weight = weight.transpose(0, 1)
 
         if weight.dim() > 2:

@@ -56,7 +56,7 @@ def save_network(
     description = {
         "schema": SCHEMA,
         "origin": asdict(origin),
-        **describe_inputs(network.example_inputs),
+        **describe_inputs(network),
         "scheme": asdict(scheme),
         "groups": groups,
     }
@@ -115,7 +115,7 @@ def load_full_width(folder: Path, model: nn.Module) -> dict[str, Tensor]:
             f"{folder} holds a quantized network; its weights have no place in the original"
         )
 
-    network = trace(model, stored.inputs)
+    network = trace(model, stored.examples)
     candidate = stored.load(model)
     kept = stored.kept(network)
     wide = widen(network, candidate, kept)

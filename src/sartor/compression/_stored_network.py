@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,7 @@ from sartor.compression.modules import fold, trainable_copy, untie_different
 from sartor.compression.quantizing import Scheme, quantize
 from sartor.compression.slicing import narrow
 from sartor.errors import PolicyError, RunError, WeightsError
-from sartor.graph import Network, trace
+from sartor.graph import Given, Network, trace
 from sartor.machine import BoolArray, read_json
 from sartor.policy import Policy
 
@@ -68,7 +69,10 @@ class StoredNetwork:
         folder: Where it lies.
         policy: By which it was made.
         origin: How the original network can be built by name.
-        inputs: Zeros in the shapes that the original reads, with a batch of one.
+        inputs: Of what the original reads, with a batch of one: zeros, or whole numbers from the
+            lowest to the highest that it was traced with.
+        input_names: Arguments of the forward pass that these are given as; none where they are
+            given in order.
         scheme: How it rounds, where the policy has bits.
         groups: By name, how many units each group has, and which of them were kept.
     """
@@ -77,6 +81,7 @@ class StoredNetwork:
     policy: Policy
     origin: Origin
     inputs: tuple[Tensor, ...]
+    input_names: tuple[str, ...]
     scheme: Scheme
     groups: dict[str, tuple[int, list[int]]]
 
@@ -90,10 +95,17 @@ class StoredNetwork:
         parts = _read_description(folder)
         return cls(folder=folder, policy=read_policy(folder), **parts)
 
+    @property
+    def examples(self) -> Given:
+        """What the original is traced with."""
+        if not self.input_names:
+            return self.inputs
+        return dict(zip(self.input_names, self.inputs, strict=True))
+
     def load(self, model: nn.Module | None = None) -> fx.GraphModule:
         """The network, as `load_network` gives it."""
         original = self._original() if model is None else model
-        network = trace(original, self.inputs)
+        network = trace(original, self.examples)
         kept = self.kept(network)
         candidate = narrow(network, kept)
         if self.policy.quantized:
@@ -180,12 +192,22 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from error
 
 
-def describe_inputs(inputs: tuple[Tensor, ...]) -> dict[str, Any]:
+def describe_inputs(network: Network) -> dict[str, Any]:
     """What `network.json` says of what a network reads."""
+    inputs = network.example_inputs
     return {
         "inputs": [list(item.shape) for item in inputs],
         "input_types": [str(item.dtype).removeprefix("torch.") for item in inputs],
+        "input_ranges": [_range(item) for item in inputs],
+        "input_names": list(network.input_names),
     }
+
+
+def _range(item: Tensor) -> list[int] | None:
+    """Lowest and highest of whole numbers; None of others, which may be any."""
+    if item.is_floating_point():
+        return None
+    return [int(item.min()), int(item.max())]
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -219,16 +241,25 @@ def _parse_dataclass(key: str, kind: Any, content: dict[str, Any]) -> Any:
 
 def _parse_inputs(content: dict[str, Any]) -> tuple[Tensor, ...]:
     shapes = content["inputs"]
-    floats = ["float32"] * len(shapes)
-    types = content.get("input_types", floats)
+    types = content.get("input_types", ["float32"] * len(shapes))
+    ranges = content.get("input_ranges", [None] * len(shapes))
 
     inputs = []
-    for shape, name in zip(shapes, types, strict=True):
-        dtype = _dtype(name)
-        zeros = torch.zeros(shape, dtype=dtype)
-        inputs.append(zeros)
+    for shape, name, limits in zip(shapes, types, ranges, strict=True):
+        low, high = limits or (0, 0)
+        numbers = torch.linspace(low, high, math.prod(shape)).round()
+        inputs.append(numbers.to(_dtype(name)).reshape(shape))
 
     return tuple(inputs)
+
+
+def _parse_names(content: dict[str, Any]) -> tuple[str, ...]:
+    names = content.get("input_names", [])
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{names} are no names")
+    if names and len(names) != len(content["inputs"]):
+        raise ValueError(f"{len(names)} names, of {len(content['inputs'])} inputs")
+    return tuple(names)
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -251,6 +282,7 @@ def _parse_group(size: int, kept: list[int]) -> tuple[int, list[int]]:
 _PARTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "origin": partial(_parse_dataclass, "origin", Origin),
     "inputs": _parse_inputs,
+    "input_names": _parse_names,
     "scheme": partial(_parse_dataclass, "scheme", Scheme),
     "groups": _parse_groups,
 }

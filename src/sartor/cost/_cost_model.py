@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -10,8 +10,9 @@ from sartor.budget import QUANTITIES, Quantity
 from sartor.cost._costs import Cost, LayerCost
 from sartor.cost._layer_settings import LayerSettings
 from sartor.cost._parameters import ParameterCounts
+from sartor.cost._widths import Widths
 from sartor.errors import PolicyError
-from sartor.graph import KEPT, LayerSpec, Network
+from sartor.graph import LayerSpec, Network, Slot
 from sartor.machine import FloatArray, IntArray
 from sartor.policy import FULL_WIDTH, Policy, kept_count
 
@@ -42,12 +43,13 @@ class CostModel:
 
         # Each layer has weights for what it reads times what it writes.
         layers = [network.slot_by_name[layer.name] for layer in network.layers]
-        self._in = self._widths([slot.in_units for slot in layers])
-        self._out = self._widths([slot.out_units for slot in layers])
+        self._in = Widths(network, [(slot.in_units, slot.in_heads) for slot in layers])
+        self._out = _outputs(network, layers)
         norms = [slot for slot in network.slots if slot.kind == "norm"]
-        self._norm = self._widths([slot.out_units for slot in norms])
+        self._norm = _outputs(network, norms)
         self._parameters = ParameterCounts.of(network, layers, norms)
-        self._product = self._widths([product.units for product in network.products])
+        products = [(product.units, product.heads) for product in network.products]
+        self._product = Widths(network, products)
         self._macs_of_products = np.array(
             [product.macs for product in network.products],
             dtype=np.float64,
@@ -66,35 +68,9 @@ class CostModel:
         # Last, because it is computed from all of these.
         self.original = self.cost(Policy())
 
-    def _groups_of_units(self) -> IntArray:
-        """The index of each unit's group; for channels that are always kept, one after the last."""
-        groups = self.network.groups
-        units = self.network.units
-        # One entry more than there are units, for the channels that have none.
-        owner = np.full(units + 1, len(groups), dtype=np.int64)
-        for index, group in enumerate(groups):
-            owner[group.units] = index
-        return owner
-
-    def _widths(self, units: list[IntArray]) -> FloatArray:
-        """Row per slot: channels per kept unit of each group, and last those always kept."""
-        columns = len(self.network.groups) + 1
-        owner = self._groups_of_units()
-        rows = []
-        for row in units:
-            # Channels that are always kept count as one unit more, of a group of its own.
-            numbered = np.where(row == KEPT, self.network.units, row)
-            channels = np.bincount(owner[numbered], minlength=columns)
-            rows.append(channels)
-
-        # Without any slot there would be no columns either.
-        counts = np.array(rows, dtype=np.float64).reshape(len(units), columns)
-        units_of_groups = np.append(self.sizes, 1)
-        return counts / units_of_groups
-
     def channels(self, counts: FloatArray | IntArray) -> tuple[FloatArray, FloatArray]:
         """Input and output channels, both (policies, layers), for counts (policies, groups)."""
-        return _channels(self._in, counts), _channels(self._out, counts)
+        return self._in.channels(counts), self._out.channels(counts)
 
     def weights(self, counts: FloatArray | IntArray) -> FloatArray:
         """Weights of each layer, (policies, layers), for counts (policies, groups)."""
@@ -131,7 +107,7 @@ class CostModel:
         """Multiply-accumulates of what has no weights of a layer, (policies,)."""
         if not len(self._product):
             return np.zeros(len(counts))
-        return _channels(self._product, counts) @ self._macs_of_products
+        return self._product.channels(counts) @ self._macs_of_products
 
     def _stored_once(self, weights: FloatArray, settings: LayerSettings) -> FloatArray:
         """Weights of each layer; 0 where those of an earlier one, treated alike, are the same."""
@@ -153,14 +129,14 @@ class CostModel:
     def _other_parameters(self, counts: FloatArray | IntArray) -> FloatArray:
         """Parameters that are no weights of layers, (policies,)."""
         parameters = self._parameters
-        biases = _channels(self._out, counts) @ parameters.biases
+        biases = self._out.channels(counts) @ parameters.biases
         others = biases + parameters.fixed
 
         if not len(self._norm):
             return others
 
         # Scale and shift of every channel that is left.
-        norms = _channels(self._norm, counts) @ parameters.per_channel
+        norms = self._norm.channels(counts) @ parameters.per_channel
         return others + norms
 
     def cost(self, policy: Policy) -> Cost:
@@ -244,6 +220,10 @@ class CostModel:
         return np.array([policy.weights.get(name, 1.0) for name in names])
 
 
+def _outputs(network: Network, slots: Sequence[Slot]) -> Widths:
+    return Widths(network, [(slot.out_units, slot.out_heads) for slot in slots])
+
+
 def _weights_per_pair(layer: LayerSpec) -> float:
     """Weights for each pair of an input and an output channel, on average over all pairs."""
     taps = np.prod(layer.kernel)
@@ -276,12 +256,6 @@ def _bitmaps(weights: FloatArray, densities: FloatArray | None) -> FloatArray | 
     # One bit for each weight, zero or not.
     bits = weights * (densities < 1)
     return bits.sum(1) / 8
-
-
-def _channels(widths: FloatArray, counts: FloatArray | IntArray) -> FloatArray:
-    per_unit = widths[:, :-1]
-    always_kept = widths[:, -1]
-    return counts @ per_unit.T + always_kept
 
 
 def _require_known(named: Collection[str], names: list[str], what: str) -> None:

@@ -1,3 +1,5 @@
+from ._examples import Given as Given
+from ._examples import random_like as random_like
 from ._exported import plain_attention as plain_attention
 from ._layers import KEPT as KEPT
 from ._layers import LAYERS as LAYERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,30 @@ UnitOf = Callable[[IntArray], IntArray]
 
 #: Below all units: what carries no channel agrees with any.
 _ANY = KEPT - 1
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """Labels of a network, and the units of those.
+
+    Attributes:
+        labelled: The labels.
+        unit_of: Their units, or `KEPT`.
+    """
+
+    labelled: Labelling
+    unit_of: UnitOf
+
+    def axis(self, twin: Tensor) -> tuple[int, IntArray] | None:
+        """`channel_axis` of a twin of these labels."""
+        return channel_axis(twin, self.unit_of)
+
+    def number(self, node: fx.Node) -> int | None:
+        """What a node gives that channels alone decide on; None of others."""
+        if not is_of_channels(self.labelled, self.unit_of, node):
+            return None
+        value = self.labelled.values[node]
+        return value if isinstance(value, int) else None
 
 
 def channel_axis(twin: Tensor, unit_of: UnitOf) -> tuple[int, IntArray] | None:
@@ -42,13 +67,16 @@ def channel_axis(twin: Tensor, unit_of: UnitOf) -> tuple[int, IntArray] | None:
 
 
 def is_of_channels(labelled: Labelling, unit_of: UnitOf, node: fx.Node) -> bool:
-    """Whether a number is made of numbers of channels alone, and of no other sizes."""
+    """Whether a number is made of numbers of channels that may go alone, of no other sizes."""
     asked = _size_asked_for(labelled, node)
     if asked is not None:
         tensor, axis = asked
         twin = labelled.twins[tensor]
         found = channel_axis(twin, unit_of) if isinstance(twin, Tensor) else None
-        return found is not None and found[0] == axis % twin.dim()
+        if found is None:
+            return False
+        dim, units = found
+        return dim == axis % twin.dim() and bool((units != KEPT).any())
 
     sources = node.all_input_nodes
     if any(isinstance(labelled.values[source], Tensor) for source in sources):

@@ -11,7 +11,7 @@ import dataclasses
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
@@ -23,6 +23,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils import _pytree as pytree
 
 from sartor.graph._dispatched import as_in_torch, is_check
+from sartor.graph._examples import Examples
 from sartor.graph._questions import Questions
 
 #: Examples are repeated so often: torch.export takes a size of 1 for a constant.
@@ -31,8 +32,11 @@ _BATCH = 2
 _TALKATIVE = ("torch.export", "torch._export", "torch.fx.experimental.symbolic_shapes")
 
 
-def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
-    """The graph of what a model does with inputs, the batch first, of a size of one.
+def exported(model: nn.Module, examples: Examples, *, functional: bool, any_size: bool) -> fx.Graph:
+    """The graph of what a model does with examples.
+
+    If ``any_size``, for any height and width of images, and any length of texts, where the forward
+    pass does not take these as fixed numbers.
 
     What changes parts of tensors in place is written as what gives new ones; all that changes
     tensors is, if ``functional``.
@@ -40,28 +44,40 @@ def exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) ->
     does where it fails.
     """
     with _quietly():
-        program = _program(model, inputs)
+        program = _program(model, examples, any_size=any_size)
         if functional or any(map(_changes_a_part, program.graph.nodes)):
             # No operator is taken apart but those that change what they are given.
             program = program.run_decompositions({})
     return _Translation(model, program).graph()
 
 
-def _program(model: nn.Module, inputs: Sequence[Tensor]) -> ExportedProgram:
-    examples = tuple(torch.cat([item] * _BATCH) for item in inputs)
+def _program(model: nn.Module, examples: Examples, *, any_size: bool) -> ExportedProgram:
+    repeated = [torch.cat([item] * _BATCH) for item in examples.tensors]
     open_batch: Any = ShapesCollection()
-    for item in examples:
-        open_batch[item] = {0: Dim.AUTO}
+    for item in repeated:
+        sizes = _sizes(item) if any_size else ()
+        open_batch[item] = dict.fromkeys((0, *sizes), Dim.AUTO)
 
     questions = Questions()
     try:
         with torch.no_grad(), plain_attention(), questions:
-            program = torch.export.export(model, examples, dynamic_shapes=open_batch, strict=False)
+            program = torch.export.export(
+                model,
+                examples.positional(repeated),
+                examples.by_name(repeated),
+                dynamic_shapes=open_batch,
+                strict=False,
+            )
     finally:
         # The forward pass may have caught it, and gone on as if nothing was.
         if questions.refusal is not None:
             raise questions.refusal
     return program
+
+
+def _sizes(item: Tensor) -> range:
+    """Axes of positions: behind the channels; in texts, whose words are whole numbers, the next."""
+    return range(2 if item.is_floating_point() else 1, item.dim())
 
 
 @contextmanager

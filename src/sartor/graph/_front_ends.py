@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
+from sartor.graph._examples import Examples
 from sartor.graph._exported import exported
 from sartor.graph._places import in_words, place_of
 from sartor.graph._tracer import SizeTracer
@@ -18,15 +18,15 @@ class FrontEndError(Exception):
 
 
 #: Makes the graph of a network on examples.
-FrontEnd = Callable[[nn.Module, Sequence[Tensor]], fx.Graph]
+FrontEnd = Callable[[nn.Module, Examples], fx.Graph]
 
 
-def by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+def by_fx(model: nn.Module, examples: Examples) -> fx.Graph:
     """Operators in the order in which the forward pass calls them."""
     if _takes_any_arguments(model):
         raise FrontEndError("torch.fx cannot follow a forward pass that takes *args or **kwargs")
-    tracer = SizeTracer(inputs)
-    defaults = _defaults(model, len(inputs))
+    tracer = SizeTracer(examples.tensors)
+    defaults = examples.defaults(model) or None
     problem: Exception | None = None
     try:
         graph = tracer.trace(model, concrete_args=defaults)
@@ -41,19 +41,31 @@ def by_fx(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
     return graph
 
 
-def by_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+def by_export(model: nn.Module, examples: Examples) -> fx.Graph:
     """Operators that the dispatcher sees, as functions of torch."""
-    return _exported(model, inputs, functional=False)
+    return _exported(model, examples, functional=False, any_size=True)
 
 
-def by_functional_export(model: nn.Module, inputs: Sequence[Tensor]) -> fx.Graph:
+def by_functional_export(model: nn.Module, examples: Examples) -> fx.Graph:
     """The same where nothing is changed in place."""
-    return _exported(model, inputs, functional=True)
+    return _exported(model, examples, functional=True, any_size=True)
 
 
-def _exported(model: nn.Module, inputs: Sequence[Tensor], *, functional: bool) -> fx.Graph:
+def by_fixed_export(model: nn.Module, examples: Examples) -> fx.Graph:
+    """As `by_export`, for the size of the examples only."""
+    return _exported(model, examples, functional=False, any_size=False)
+
+
+def by_fixed_functional_export(model: nn.Module, examples: Examples) -> fx.Graph:
+    """As `by_functional_export`, for the size of the examples only."""
+    return _exported(model, examples, functional=True, any_size=False)
+
+
+def _exported(
+    model: nn.Module, examples: Examples, *, functional: bool, any_size: bool
+) -> fx.Graph:
     try:
-        return exported(model, inputs, functional=functional)
+        return exported(model, examples, functional=functional, any_size=any_size)
     except Exception as error:  # torch.export raises many kinds, and so may a forward pass
         raise FrontEndError(in_words(error) + place_of(error)) from error
 
@@ -62,16 +74,3 @@ def _takes_any_arguments(model: nn.Module) -> bool:
     parameters = inspect.signature(model.forward).parameters.values()
     kinds = {parameter.kind for parameter in parameters}
     return not kinds.isdisjoint({inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD})
-
-
-def _defaults(model: nn.Module, given: int) -> dict[str, Any] | None:
-    """Parameters of the forward pass beyond the ``given`` ones, with their defaults."""
-    signature = inspect.signature(model.forward)
-    parameters = list(signature.parameters.values())
-
-    defaults = {}
-    for parameter in parameters[given:]:
-        default = parameter.default
-        if default is not parameter.empty:
-            defaults[parameter.name] = default
-    return defaults or None

@@ -47,6 +47,7 @@ class Labelling:
         pinned: Nodes whose inputs are kept whole.
         products: What is counted beside the layers.
         consumed: Labels that a product sums over.
+        heads: Labels of the heads of products, where whole heads are followed.
         adopted: What reads a tensor without channels where it has as many places as there are
             channels: the labels that the tensor has there.
     """
@@ -63,6 +64,7 @@ class Labelling:
         self.pinned: set[fx.Node] = set()
         self.products: list[ProductCall] = []
         self.consumed: list[IntArray] = []
+        self.heads: dict[fx.Node, IntArray] = {}
         self.adopted: dict[tuple[fx.Node, fx.Node], Tensor] = {}
         self.depends_on_inputs: set[fx.Node] = set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -135,6 +136,23 @@ def tied_along(labels: Labels, twin: Tensor, dim: int) -> IntArray | None:
         if len(present):
             labels.merge_all(np.full_like(present, present[0]), present)
     return along(labels, twin, dim)
+
+
+def tie_within(labels: Labels, twin: Tensor, dims: Sequence[int]) -> bool:
+    """Make one unit of what lies along some axes, where channels vary along others too.
+
+    Gives whether they do.
+    """
+    varying = set(varying_axes(labels, twin))
+    tied = varying & {dim % twin.dim() for dim in dims}
+    if not tied or tied == varying:
+        return False
+
+    for dim in tied:
+        first = twin.narrow(dim, 0, 1).expand_as(twin)
+        for left, right in distinct_pairs(first, twin):
+            labels.merge(left, right)
+    return True
 
 
 def varying_axes(labels: Labels, twin: Tensor) -> list[int]:

@@ -43,7 +43,7 @@ def onto_modules(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) ->
         if kind is not None:
             rewriting.rewrite(node, kind)
         elif operator_name(node) == _ATTENTION:
-            rewriting.fix_scale(node)
+            rewriting.write_out(node)
 
     # What modules have is not read by itself any more.
     for node in reversed(list(graph.nodes)):
@@ -88,14 +88,33 @@ class _Rewriting:
         *_, caller = ["", *_callers(node)]
         return self._beside(f"{caller}.{_UNNAMED}".removeprefix("."), module)
 
-    def fix_scale(self, node: fx.Node) -> None:
-        """By what attention divides does not change where queries get narrower."""
-        if node.kwargs.get("scale") is not None:
-            return
-        query = node.args[0] if node.args else node.kwargs["query"]
+    def write_out(self, node: fx.Node) -> None:
+        """Attention, with what it does by itself said in its arguments.
+
+        By what it divides does not change where queries get narrower. Keys and values that several
+        heads share are repeated, for exporters know no other way.
+        """
+        names = ("query", "key", "value")
+        query, key, value = (
+            node.args[place] if len(node.args) > place else node.kwargs[name]
+            for place, name in enumerate(names)
+        )
         assert isinstance(query, fx.Node)
-        width = self.value(query).shape[-1]
-        node.kwargs = {**node.kwargs, "scale": width**-0.5}
+        kwargs = dict(node.kwargs)
+        shape = self.value(query).shape
+        if kwargs.get("scale") is None:
+            kwargs["scale"] = shape[-1] ** -0.5
+        if kwargs.pop("enable_gqa", False):
+            key = self._repeat(node, key, shape[-3])
+            value = self._repeat(node, value, shape[-3])
+        node.args = (query, key, value, *node.args[3:])
+        node.kwargs = {name: given for name, given in kwargs.items() if name not in names}
+
+    def _repeat(self, node: fx.Node, shared: Any, heads: int) -> fx.Node:
+        """Each head that several queries share, once for each of them."""
+        repeats = heads // self.value(shared).shape[-3]
+        with self._graph.inserting_before(node):
+            return self._graph.call_method("repeat_interleave", (shared, repeats, -3))
 
     def _is_constant(self, call: Call) -> bool:
         tensors = list(call.tensors.values())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import numpy as np
 from torch import nn
 
-from sartor.machine import IntArray
+from sartor.machine import BoolArray, IntArray
 
 #: Modules that have weights to compress, as a type and one by one.
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
@@ -20,6 +21,9 @@ OVER_LAST_AXIS = (nn.LayerNorm, nn.RMSNorm)
 
 #: The unit of a channel that is never removed. Units of prunable channels are 0, 1, 2, …
 KEPT = -1
+
+#: Of channels that belong to no heads: the same for any number of them.
+NO_HEADS: IntArray = np.array(KEPT)
 
 Shape = tuple[int, ...]
 
@@ -165,7 +169,13 @@ def _positions(leaving: Sequence[Shape], sizes: Sequence[Shape]) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Slot:
-    """A module whose tensors have channels, and the unit that each of them belongs to.
+    """A module whose tensors have channels, and the units that each of them belongs to.
+
+    A channel of attention has a place in the width of a head, and a head: it goes if either does.
+
+    >>> slot = Slot("fc", "layer", np.array([0, 0, 1, KEPT]), np.array([2, 3]))
+    >>> slot.incoming(np.array([False, True, True, True]))
+    array([2, 3])
 
     Attributes:
         name: Of the module in the network.
@@ -173,6 +183,8 @@ class Slot:
         in_units: Unit of each input channel, or `KEPT`; none of an embedding.
         out_units: Unit of each output channel, or `KEPT`; of a `Resize` those of all elements, in
             as many axes, with a size of one where they do not vary.
+        in_heads: Unit of the head that each input channel belongs to, or `KEPT`.
+        out_heads: The same of each output channel.
         select_dim: The channel axis of a `ChannelSelect`.
         per_channel: The module's parameters and buffers that have one entry (or one row) for each
             output channel, by name.
@@ -183,8 +195,28 @@ class Slot:
     kind: Literal["layer", "norm", "embedding", "select", "resize"]
     in_units: IntArray
     out_units: IntArray
+    in_heads: IntArray = field(default_factory=lambda: NO_HEADS)
+    out_heads: IntArray = field(default_factory=lambda: NO_HEADS)
     select_dim: int = 1
     per_channel: tuple[str, ...] = ()
+
+    def incoming(self, kept: BoolArray) -> IntArray:
+        """Indices of the input channels that stay; ``kept`` has one flag per unit."""
+        return np.flatnonzero(_stay(self.in_units, self.in_heads, kept))
+
+    def outgoing(self, kept: BoolArray) -> IntArray:
+        """Indices of the output channels that stay; ``kept`` has one flag per unit."""
+        return np.flatnonzero(self.stays(kept))
+
+    def stays(self, kept: BoolArray) -> BoolArray:
+        """Whether each output channel stays, or of a `Resize` each element."""
+        return _stay(self.out_units, self.out_heads, kept)
+
+
+def _stay(units: IntArray, heads: IntArray, kept: BoolArray) -> BoolArray:
+    # The unit KEPT is −1: the last.
+    stays = np.append(kept, True)
+    return np.logical_and(stays[units], stays[heads])
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,11 +226,13 @@ class Product:
     Attributes:
         name: Of its node in the graph.
         units: Unit of each channel, or `KEPT`.
+        heads: Unit of the head that each channel belongs to, or `KEPT`.
         macs: Multiply-accumulates for each of them, for a batch of one.
     """
 
     name: str
     units: IntArray
+    heads: IntArray
     macs: float
 
 
@@ -207,10 +241,12 @@ class Group:
     """Units removed alike, each with as many channels of the same layers: only their count matters.
 
     Attributes:
-        name: The first layer that makes its channels, with ``#2`` and so on for further groups.
+        name: The first layer that makes its channels, with ``#2`` and so on for further groups; of
+            heads with ``#heads``.
         units: The unit numbers.
         producers: Layers whose outputs shrink.
         consumers: Layers whose inputs shrink; none of queries and keys, which only meet each other.
+        of_heads: Whether a unit is a whole head of attention.
 
     """
 
@@ -218,6 +254,7 @@ class Group:
     units: IntArray
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
+    of_heads: bool = False
 
     @property
     def size(self) -> int:

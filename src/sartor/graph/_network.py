@@ -18,6 +18,8 @@ class Network:
     Attributes:
         module: The graph of what runs, in evaluation mode, float32, on the CPU.
         example_inputs: What it was traced with; a batch of one.
+        input_names: Arguments of the forward pass that the examples were given as, in their order;
+            none where they were not given by name.
         layers: Convolutions and linear layers, in the order in which they run.
         slots: All modules whose tensors have channels: layers, norms, and what was inserted.
         groups: What can be removed, one decision each.
@@ -41,6 +43,7 @@ class Network:
     units: int
     shared: Mapping[str, str] = field(default_factory=dict)
     products: tuple[Product, ...] = ()
+    input_names: tuple[str, ...] = ()
 
     @cached_property
     def layer_by_name(self) -> dict[str, LayerSpec]:

@@ -13,7 +13,7 @@ values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -26,15 +26,22 @@ from sartor.graph._twins import pin_twins
 from sartor.graph._values import tensors_within
 from sartor.graph._walk import Walk
 from sartor.graph.effects import (
+    along_of_heads,
     along_one_axis,
     attend,
+    attend_of_heads,
     embed,
     mix,
+    mix_of_heads,
     move,
     pointwise,
+    pointwise_of_heads,
     product,
+    product_of_heads,
     reduce,
+    reduce_of_heads,
     scale,
+    scale_of_heads,
     spatial,
 )
 
@@ -54,6 +61,18 @@ _HANDLERS: dict[Effect, _Handler] = {
     Effect.ATTEND: attend,
 }
 
+#: The same where whole heads of attention are followed.
+_OF_HEADS: dict[Effect, _Handler] = {
+    **_HANDLERS,
+    Effect.MIX: mix_of_heads,
+    Effect.SCALE: scale_of_heads,
+    Effect.POINTWISE: pointwise_of_heads,
+    Effect.REDUCE: reduce_of_heads,
+    Effect.ALONG: along_of_heads,
+    Effect.PRODUCT: product_of_heads,
+    Effect.ATTEND: attend_of_heads,
+}
+
 
 @torch.no_grad()
 def labelled(network: fx.GraphModule, *inputs: Tensor) -> Labelling:
@@ -63,14 +82,30 @@ def labelled(network: fx.GraphModule, *inputs: Tensor) -> Labelling:
     labelling.values = walk.values
 
     def visit(node: fx.Node, value: Any) -> None:
-        _label(labelling, node, value)
+        _label(labelling, node, value, _HANDLERS)
 
     walk.run(visit)
     estimate_unknown(labelling)
     return labelling
 
 
-def _label(labelling: Labelling, node: fx.Node, value: Any) -> None:
+@torch.no_grad()
+def labelled_heads(widths: Labelling) -> Labelling:
+    """Labels of the same network that follow whole heads of attention, not their channels.
+
+    A channel of attention has a place in the width of its head, and a head. The labels of
+    ``widths`` tie the same place of all heads, these all places of one.
+    """
+    labelling = Labelling(widths.network)
+    labelling.values = widths.values
+    for node in widths.network.graph.nodes:
+        _label(labelling, node, widths.values[node], _OF_HEADS)
+    return labelling
+
+
+def _label(
+    labelling: Labelling, node: fx.Node, value: Any, handlers: Mapping[Effect, _Handler]
+) -> None:
     effect = Effect.UNKNOWN
     if node.op.startswith("call"):
         effect = labelling.effect(node)
@@ -80,7 +115,7 @@ def _label(labelling: Labelling, node: fx.Node, value: Any) -> None:
     if _reads_inputs(labelling, node) and not of_shapes:
         labelling.depends_on_inputs.add(node)
 
-    labelling.twins[node] = _twin(labelling, node, value, effect)
+    labelling.twins[node] = _twin(labelling, node, value, effect, handlers)
 
 
 def _reads_inputs(labelling: Labelling, node: fx.Node) -> bool:
@@ -90,7 +125,13 @@ def _reads_inputs(labelling: Labelling, node: fx.Node) -> bool:
     return not labelling.depends_on_inputs.isdisjoint(sources)
 
 
-def _twin(labelling: Labelling, node: fx.Node, value: Any, effect: Effect) -> Any:
+def _twin(
+    labelling: Labelling,
+    node: fx.Node,
+    value: Any,
+    effect: Effect,
+    handlers: Mapping[Effect, _Handler],
+) -> Any:
     if node.op == "placeholder":
         return labelling.pinned_like(value, "network input")
     if node.op == "output":
@@ -106,7 +147,7 @@ def _twin(labelling: Labelling, node: fx.Node, value: Any, effect: Effect) -> An
     if effect is Effect.MAKE or not _carries(labelling, node, effect):
         return labelling.neutral_like(value)
 
-    handler = _HANDLERS.get(effect)
+    handler = handlers.get(effect)
     if handler is None or not tensors_within(value):
         return labelling.give_up(node, value)
     return handler(labelling, node, value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, fx, nn
@@ -12,24 +13,34 @@ _RESIZING = ("reshape", "expand")
 
 
 class Resize(nn.Module):
-    """``x.reshape(sizes)`` or ``x.expand(sizes)``, where sizes that are numbers can be changed.
+    """``x.reshape(sizes)`` or ``x.expand(sizes)``, where sizes can be changed.
 
     Stands where the graph has fixed sizes that include those of channels. Sizes that depend on the
-    batch come with each call.
+    batch come with each call; of one that counts both (batch × heads) the same share is left.
 
     >>> import torch
-    >>> Resize("reshape", [None, 2, 3])(torch.zeros(4, 6), 4).shape
+    >>> resize = Resize("reshape", [None, 2, 3])
+    >>> resize(torch.zeros(4, 6), 4).shape
     torch.Size([4, 2, 3])
+    >>> resize.to_counts([(1, 2), None, None])(torch.zeros(4, 3), 4).shape
+    torch.Size([2, 2, 3])
 
     Attributes:
         method: Name of the method.
         sizes: The new sizes; None for those that come with the call.
+        shares: Of each size that comes with the call, how many places of how many are left.
     """
 
-    def __init__(self, method: str, sizes: Sequence[int | None]) -> None:
+    def __init__(
+        self,
+        method: str,
+        sizes: Sequence[int | None],
+        shares: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+    ) -> None:
         super().__init__()
         self.method = method
         self.sizes = tuple(sizes)
+        self.shares = dict(shares)
 
     @classmethod
     def of(cls, node: fx.Node, sizes: Sequence[Any]) -> Resize:
@@ -40,29 +51,46 @@ class Resize(nn.Module):
     def forward(self, x: Tensor, *given: int) -> Tensor:
         """``x`` in its new shape; ``given`` are the sizes that are None, in order."""
         coming = iter(given)
-        sizes = [next(coming) if size is None else size for size in self.sizes]
+        sizes: list[int] = []
+        for axis, size in enumerate(self.sizes):
+            new = next(coming) if size is None else size
+            if axis in self.shares:
+                left, full = self.shares[axis]
+                new = new * left // full
+            sizes.append(new)
+
         if self.method == "expand":
             return x.expand(sizes)
         return x.reshape(sizes)
 
-    def to_counts(self, counts: Sequence[int | None]) -> Resize:
-        """The same for tensors of which so many places are left along each axis.
+    def to_counts(self, counts: Sequence[tuple[int, int] | None]) -> Resize:
+        """The same for tensors of which so many places of so many are left along each axis.
 
         None where nothing changes. What is taken from the other sizes (−1) stays so.
         """
         sizes: list[int | None] = []
-        for size, count in zip(self.sizes, counts, strict=True):
-            is_fixed = size is not None and size != -1
-            sizes.append(count if is_fixed and count is not None else size)
-        return Resize(self.method, sizes)
+        shares = {}
+        for axis, (size, count) in enumerate(zip(self.sizes, counts, strict=True)):
+            new = size
+            if count is not None and size is None:
+                shares[axis] = count
+            elif count is not None and size != -1:
+                new, _ = count
+            sizes.append(new)
+        return Resize(self.method, sizes, shares)
 
     def extra_repr(self) -> str:
         """Shown by ``print(network)``."""
         return f"{self.method}, sizes={self.sizes}"
 
 
-def fixed_sizes(node: fx.Node) -> list[Any] | None:
-    """The sizes that a node is given, numbers or nodes; None where it is given none."""
+def fixed_sizes(
+    node: fx.Node, number: Callable[[fx.Node], int | None] = lambda _: None
+) -> list[Any] | None:
+    """The sizes that a node is given, numbers or nodes; None where it is given none.
+
+    ``number`` gives those of nodes that channels alone decide on.
+    """
     if node.op != "call_method" or node.target not in _RESIZING or node.kwargs:
         return None
 
@@ -71,4 +99,9 @@ def fixed_sizes(node: fx.Node) -> list[Any] | None:
         sizes = list(sizes[0])
     if not all(isinstance(size, (int, fx.Node)) for size in sizes):
         return None
-    return sizes
+
+    found: list[Any] = []
+    for size in sizes:
+        known = number(size) if isinstance(size, fx.Node) else None
+        found.append(size if known is None else known)
+    return found

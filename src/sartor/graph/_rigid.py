@@ -11,24 +11,27 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sartor.graph._axes import UnitOf
-from sartor.graph._labelling import Labelling
+from sartor.graph._axes import Tracked
 from sartor.graph._trial import NarrowTrial, Rigid
 from sartor.machine import BoolArray, IntArray
 
 
 def find_rigid(
-    labelled: Labelling, unit_of: UnitOf, groups: Sequence[IntArray], trials: int = 4
+    tracked: Sequence[Tracked], groups: Sequence[IntArray], units: int, trials: int = 4
 ) -> Rigid:
-    """Nodes that cannot follow narrower tensors, found by trying random prunings of all groups."""
+    """Nodes that cannot follow narrower tensors, found by trying random prunings of all groups.
+
+    ``units`` is the number of units, in all groups together.
+    """
     found = Rigid()
     if not groups:
         return found
 
     rng = np.random.default_rng(0)
     for draw in [_thirds, *[_different_shares] * (trials - 1)]:
-        kept = _random_pruning(groups, draw, rng)
-        NarrowTrial(labelled, unit_of, kept, found).run()
+        kept = _random_pruning(groups, units, draw, rng)
+        for labels in tracked:
+            NarrowTrial(labels, kept, found).run()
 
     found.resized -= found.nodes
     return found
@@ -36,11 +39,11 @@ def find_rigid(
 
 def _random_pruning(
     groups: Sequence[IntArray],
+    units: int,
     draw: Callable[[Sequence[IntArray], np.random.Generator], list[int]],
     rng: np.random.Generator,
 ) -> BoolArray:
     """Whether each unit is kept where some of every group are removed."""
-    units = 1 + max(int(group.max()) for group in groups)
     kept = np.ones(units, dtype=np.bool_)
     for group, count in zip(groups, draw(groups, rng), strict=True):
         removed = rng.permutation(group)[:count]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from sartor.errors import TraceError
+from sartor.graph._examples import Examples, random_like
 from sartor.graph._front_ends import (
     FrontEnd,
     FrontEndError,
     by_export,
+    by_fixed_export,
+    by_fixed_functional_export,
     by_functional_export,
     by_fx,
 )
@@ -30,19 +34,19 @@ _TOLERANCE = 1e-4
 _Proof = tuple[tuple[Tensor, ...], Any]
 
 
-def symbolic(model: nn.Module, inputs: Sequence[Tensor]) -> fx.GraphModule:
+def symbolic(model: nn.Module, examples: Examples) -> fx.GraphModule:
     """The graph of what runs, without in-place operators; held against the network it is of.
 
     Made by `torch.fx`, whose graphs say most of what the network is made of; by `torch.export`
     where that cannot follow the forward pass.
     """
     duplicate = traceable_copy(model)
-    proof = _beside(duplicate, inputs)
+    proof = _beside(duplicate, examples)
 
     problems: list[Exception] = []
     for make_graph, may_hold_wholes in _ATTEMPTS:
         try:
-            return _proved(duplicate, inputs, make_graph, [proof], may_hold_wholes)
+            return _proved(duplicate, examples, make_graph, [proof], may_hold_wholes)
         except FrontEndError as error:
             problems.append(error)
             if make_graph is by_fx and _is_final(error):
@@ -60,6 +64,8 @@ _ATTEMPTS = (
     (by_fx, False),
     (by_export, True),
     (by_functional_export, True),
+    (by_fixed_export, True),
+    (by_fixed_functional_export, True),
     (by_fx, True),
 )
 
@@ -88,7 +94,7 @@ def _holds_wholes(model: nn.Module, graph: fx.Graph) -> bool:
 
 def _proved(
     model: nn.Module,
-    inputs: Sequence[Tensor],
+    examples: Examples,
     make_graph: FrontEnd,
     proofs: list[_Proof],
     may_hold_wholes: bool,
@@ -96,16 +102,17 @@ def _proved(
     """A network of the graph that one front end makes; it gives what the model gives."""
     if make_graph is not by_fx:
         # Which takes a batch of two for all batches, if the forward pass does.
-        proofs = [*proofs, _alone(model, inputs)]
+        proofs = [*proofs, _alone(model, examples)]
 
-    graph = make_graph(model, inputs)
+    graph = make_graph(model, examples)
     if not may_hold_wholes and _holds_wholes(model, graph):
         raise FrontEndError("its trace holds what torch.fx does not look into")
-    module = _ordinary(model, graph, inputs)
+    module = _ordinary(model, graph, examples.tensors)
 
     for given, expected in proofs:
         try:
-            actual = _run(module, given)
+            # Not the call of the module, which prints where it fails.
+            actual = _run(lambda copies: module.forward(*copies), given)
             different = differ(actual, expected, _TOLERANCE)
         except Exception as error:
             if given is not proofs[0][0]:
@@ -157,53 +164,38 @@ def _ordinary(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) -> fx
     return module
 
 
-def _beside(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
+def _beside(model: nn.Module, examples: Examples) -> _Proof:
     """Inputs on which a trace must give what the network gives, and what that is.
 
     The example, and random numbers beside it in a batch of two; the example alone where the
     network takes only that.
     """
     generator = torch.Generator().manual_seed(0)
-    beside = tuple(torch.cat([item, _random_like(item, generator)]) for item in inputs)
+    beside = tuple(torch.cat([item, random_like(item, generator)]) for item in examples.tensors)
 
     # NaN on the random numbers proves nothing, and says nothing against the network.
     try:
-        expected = _run(model, beside)
+        expected = _run(partial(examples.call, model), beside)
     except Exception:
         expected = None
     if expected is not None and _finite(expected):
         return beside, expected
-    return _alone(model, inputs)
+    return _alone(model, examples)
 
 
-def _alone(model: nn.Module, inputs: Sequence[Tensor]) -> _Proof:
+def _alone(model: nn.Module, examples: Examples) -> _Proof:
     """The example, and what the network gives for it."""
     try:
-        expected = _run(model, inputs)
+        expected = _run(partial(examples.call, model), examples.tensors)
     except Exception as error:
-        raise failed(model, inputs, error) from error
+        raise failed(model, examples.tensors, error) from error
 
     if not _finite(expected):
         raise TraceError(
             f"{type(model).__name__} cannot be traced: it gives NaN or infinity on the example "
-            f"inputs of shape {_shapes(inputs)}"
+            f"inputs of shape {_shapes(examples.tensors)}"
         )
-    return tuple(inputs), expected
-
-
-def _random_like(example: Tensor, generator: torch.Generator) -> Tensor:
-    """Numbers of the range of an example; whole numbers of it in another order."""
-    if not example.is_floating_point():
-        order = torch.randperm(example.numel(), generator=generator)
-        shuffled = example.flatten()[order]
-        return shuffled.view_as(example)
-
-    low = float(example.min())
-    high = float(example.max())
-    drawn = torch.empty_like(example)
-    if low == high:
-        return drawn.normal_(generator=generator)
-    return drawn.uniform_(low, high, generator=generator)
+    return examples.tensors, expected
 
 
 def _finite(output: Any) -> bool:
@@ -211,15 +203,13 @@ def _finite(output: Any) -> bool:
 
 
 @torch.no_grad()
-def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Any:
+def _run(forward: Callable[[Sequence[Tensor]], Any], inputs: Sequence[Tensor]) -> Any:
     """Outputs; what is drawn in a forward pass is drawn alike each time."""
     # Not `torch.manual_seed`, which would seed GPUs that nobody puts back.
     torch.default_generator.manual_seed(0)
     # The forward pass may change what it is given.
     copies = [item.clone() for item in inputs]
-    # A graph that fails when it is called prints where.
-    run = module.forward if isinstance(module, fx.GraphModule) else module
-    return run(*copies)
+    return forward(copies)
 
 
 def _shapes(inputs: Sequence[Tensor]) -> str:

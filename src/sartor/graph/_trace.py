@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
-from sartor.errors import TraceError
-from sartor.graph._groups import find_groups, unit_table
+from sartor.graph._axes import Tracked, UnitOf
+from sartor.graph._examples import Examples, Given
+from sartor.graph._groups import find_groups, head_table, unit_table, whole_products
 from sartor.graph._labelling import Labelling
-from sartor.graph._layers import KEPT, KeptWhole, Layer, LayerSpec, Product, Slot
+from sartor.graph._layers import KEPT, Group, KeptWhole, Layer, LayerSpec
 from sartor.graph._network import Network
-from sartor.graph._operators import operator_name, per_channel_tensors
+from sartor.graph._operators import operator_name
 from sartor.graph._prepare import require_finite, unwrapped
-from sartor.graph._propagation import labelled
+from sartor.graph._propagation import labelled, labelled_heads
 from sartor.graph._rewire import Rewiring
 from sartor.graph._rigid import find_rigid
+from sartor.graph._slots import channels_of, products_of, slots_of
 from sartor.graph._symbolic import failed, symbolic
-from sartor.machine import IntArray
 
 
-def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Network:
+def trace(model: nn.Module, example_inputs: Given) -> Network:
     """Trace ``model`` with one example of each input; the model itself is not changed.
 
-    ``example_inputs`` have the batch first; only the first element of it is used. The forward pass
+    ``example_inputs`` have the batch first; only the first element of it is used. A mapping gives
+    them by name; all arguments that are not given have their defaults. Whole numbers are taken for
+    indices of the range that the example has. The forward pass
     may branch on sizes, which are those of the example from then on, except the batch size. Models
     in `torch.nn.DataParallel` or `torch.compile` are taken out of them. What `torch.fx` cannot
     follow (``*args``, assignments to parts of tensors, torch's own transformers) is traced by
@@ -44,59 +45,41 @@ def trace(model: nn.Module, example_inputs: Tensor | Sequence[Tensor]) -> Networ
     >>> [(group.name, group.size) for group in network.groups]
     [('0', 8)]
     """
-    inputs = _examples(example_inputs)
     model = unwrapped(model)
+    examples = Examples.of(model, example_inputs)
+    inputs = examples.tensors
     require_finite(model)
 
     # Forward passes may draw numbers; the caller's generator stays as it is.
     with torch.random.fork_rng(devices=[]):
-        module = symbolic(model, inputs)
+        module = symbolic(model, examples)
         followed = _followed(model, module, inputs)
 
-    unit_of, units = unit_table(followed)
     layers = _layers(followed)
-    slots = _slots(followed, unit_of)
-    groups = find_groups(slots, units)
-    kept_whole = _kept_whole(followed, layers, unit_of)
+    tracked, units, heads = _tracked(followed)
+    slots = slots_of(tracked)
+    products = products_of(tracked)
+    found = find_groups(slots, units, heads)
+    groups = whole_products(found, channels_of(slots, products))
+    kept_whole = _kept_whole(followed, layers, tracked[0].unit_of)
+    uneven = [group for group in found if group not in groups]
 
     units_of_groups = [group.units for group in groups]
-    rigid = find_rigid(followed, unit_of.__getitem__, units_of_groups)
-    inserted = Rewiring(followed, unit_of.__getitem__, rigid).apply()
+    rigid = find_rigid(tracked, units_of_groups, units)
+    inserted = Rewiring(tracked, rigid).apply()
 
     return Network(
         module=module,
         example_inputs=inputs,
+        input_names=examples.names,
         layers=layers,
         slots=(*slots, *inserted),
         groups=groups,
-        kept_whole=kept_whole,
+        kept_whole=(*kept_whole, *map(_kept_heads, uneven)),
         unknown_operators=_unknown_operators(followed),
         units=units,
         shared=followed.calls.shared,
-        products=_products(followed, unit_of),
-    )
-
-
-def _examples(given: Any) -> tuple[Tensor, ...]:
-    """Examples with a batch of one."""
-    is_sequence = isinstance(given, Sequence) and not isinstance(given, str)
-    items = given if is_sequence else [given]
-    return tuple(_first_of_batch(item) for item in items)
-
-
-def _first_of_batch(item: Any) -> Tensor:
-    if isinstance(item, np.ndarray):
-        item = torch.from_numpy(item)
-
-    what = type(item).__name__
-    if isinstance(item, Tensor):
-        if item.dim() and len(item):
-            first = item[:1]
-            return first.detach().cpu()
-        what = f"shape {tuple(item.shape)}"
-
-    raise TraceError(
-        f"example inputs must be tensors with at least one element of the batch, not {what}"
+        products=products,
     )
 
 
@@ -107,36 +90,18 @@ def _followed(model: nn.Module, module: fx.GraphModule, inputs: Sequence[Tensor]
         raise failed(model, inputs, error) from error
 
 
-def _slots(followed: Labelling, unit_of: IntArray) -> tuple[Slot, ...]:
-    slots = []
-    for name, calls in followed.calls.by_module.items():
-        module = followed.modules[name]
-        # All calls of a module have the channels of the first.
-        _, incoming, outgoing = calls[0]
+def _tracked(followed: Labelling) -> tuple[list[Tracked], int, int]:
+    """Labels of channels, and of heads if there are any; how many units, and how many are heads."""
+    table, units = unit_table(followed)
+    tracked = [Tracked(followed, table.__getitem__)]
+    if not followed.products:
+        return tracked, units, 0
 
-        slot = Slot(
-            name=name,
-            kind=_kind(module),
-            in_units=unit_of[incoming],
-            out_units=unit_of[outgoing],
-            per_channel=per_channel_tensors(module, channels=len(outgoing)),
-        )
-        slots.append(slot)
-    return tuple(slots)
-
-
-def _kind(module: nn.Module) -> Literal["layer", "norm", "embedding"]:
-    if isinstance(module, Layer):
-        return "layer"
-    return "embedding" if isinstance(module, nn.Embedding) else "norm"
-
-
-def _products(followed: Labelling, unit_of: IntArray) -> tuple[Product, ...]:
-    products = []
-    for call in followed.products:
-        product = Product(call.node.name, unit_of[call.channels], call.macs)
-        products.append(product)
-    return tuple(products)
+    whole = labelled_heads(followed)
+    table, heads = head_table(whole, first=units)
+    if heads:
+        tracked.append(Tracked(whole, table.__getitem__))
+    return tracked, units + heads, heads
 
 
 def _layers(followed: Labelling) -> tuple[LayerSpec, ...]:
@@ -163,12 +128,12 @@ def _shape(followed: Labelling, node: fx.Node) -> tuple[int, ...]:
 
 
 def _kept_whole(
-    followed: Labelling, layers: Sequence[LayerSpec], unit_of: IntArray
+    followed: Labelling, layers: Sequence[LayerSpec], unit_of: UnitOf
 ) -> tuple[KeptWhole, ...]:
     kept = []
     for layer in layers:
         _, _, outgoing = followed.calls.by_module[layer.name][0]
-        is_kept = unit_of[outgoing] == KEPT
+        is_kept = unit_of(outgoing) == KEPT
         pinned = outgoing[is_kept]
 
         reasons: Counter[str] = Counter()
@@ -181,6 +146,11 @@ def _kept_whole(
             kept.append(item)
 
     return tuple(kept)
+
+
+def _kept_heads(group: Group) -> KeptWhole:
+    reason = "heads that do not have as many channels of each width"
+    return KeptWhole(group.producers[0], group.size, reason)
 
 
 def _unknown_operators(followed: Labelling) -> tuple[str, ...]:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx
 
-from sartor.graph._axes import UnitOf, channel_axis
-from sartor.graph._labelling import Labelling
+from sartor.graph._axes import Tracked
 from sartor.graph._labels import NEUTRAL, distinct
 from sartor.graph._layers import KEPT
 from sartor.graph._resize import Resize, fixed_sizes
@@ -37,9 +36,10 @@ class Rigid:
 class NarrowTrial:
     """One walk over the labels of a network from which random units were removed."""
 
-    def __init__(self, labelled: Labelling, unit_of: UnitOf, kept: BoolArray, found: Rigid) -> None:
-        self.labelled = labelled
-        self.unit_of = unit_of
+    def __init__(self, tracked: Tracked, kept: BoolArray, found: Rigid) -> None:
+        self.tracked = tracked
+        self.labelled = tracked.labelled
+        self.unit_of = tracked.unit_of
         self.kept = kept
         self.found = found
         self.rigid: set[fx.Node] = set()
@@ -97,7 +97,7 @@ class NarrowTrial:
         if not isinstance(twin, Tensor):
             return twin
 
-        found = channel_axis(twin, self.unit_of)
+        found = self.tracked.axis(twin)
         if found is not None:
             dim, units = found
             # The unit KEPT is −1: the last.
@@ -151,14 +151,13 @@ class NarrowTrial:
 
     def _resized(self, node: fx.Node, expected: Tensor) -> Any:
         """What a node gives if it is given the sizes that are left."""
-        sizes = fixed_sizes(node)
+        sizes = fixed_sizes(node, self.tracked.number)
         if sizes is None or len(sizes) != expected.dim():
             return None
 
         full = self.labelled.twins[node].shape
-        counts = [
-            None if now == before else now for now, before in zip(expected.shape, full, strict=True)
-        ]
+        pairs = zip(expected.shape, full, strict=True)
+        counts = [None if now == before else (now, before) for now, before in pairs]
         given = [self.values[size] for size in sizes if isinstance(size, fx.Node)]
         module = Resize.of(node, sizes).to_counts(counts)
         try:

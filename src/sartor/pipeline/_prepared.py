@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from torch import Tensor, nn
+from torch import nn
 
 from sartor.agents import AgentFactory, Experience
 from sartor.budget import Budget
 from sartor.compression import Compressor
 from sartor.data import Data
 from sartor.errors import UsageError
+from sartor.graph import Given
 from sartor.machine import choose_device
 from sartor.pipeline._choices import (
     choose_agent,
@@ -80,7 +81,7 @@ class Prepared:
         *,
         budget: str | Budget = "macs<=50%",
         evaluate: Callable[[nn.Module], float] | None = None,
-        example_inputs: Tensor | Sequence[Tensor] | None = None,
+        example_inputs: Given | None = None,
         options: SearchOptions | None = None,
         agent: str | AgentFactory | None = None,
         reward: str | Reward | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from sartor.compression import (
 from sartor.cost import CostModel
 from sartor.data import Data, Images
 from sartor.errors import UsageError
-from sartor.graph import Network, trace
+from sartor.graph import Given, Network, trace
 from sartor.machine import Progress, Step, channels_last, choose_device
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
@@ -123,7 +123,7 @@ def calibration_images(images: Images, options: SearchOptions) -> Tensor:
 
 def make_compressor(
     model: nn.Module,
-    examples: Tensor | Sequence[Tensor],
+    examples: Given,
     calibration: Tensor | None,
     options: SearchOptions,
     target: Target | None,

@@ -87,7 +87,9 @@ class SearchSpace:
         decisions: list[Decision] = []
         for group in network.groups:
             highest = most[group.name]
-            choices = self._channel_choices(group.size, highest)
+            # Kernels work on several channels at a time, not on several heads.
+            multiple = 1 if group.of_heads else self._multiple_within(group.size)
+            choices = self._channel_choices(group.size, highest, multiple)
 
             first_end = group.ends[0]
             decision = ChannelDecision(
@@ -99,17 +101,17 @@ class SearchSpace:
             decisions.append(decision)
         return decisions
 
-    def _channel_choices(self, size: int, highest: int) -> IntArray:
+    def _multiple_within(self, size: int) -> int:
+        multiple = self.multiple
+        return multiple.within(size) if isinstance(multiple, Multiples) else multiple
+
+    def _channel_choices(self, size: int, highest: int, multiple: int) -> IntArray:
         """Counts of a group of ``size`` channels, of which at most ``highest`` are kept."""
         # A product that is a whole number may come out a little larger, and must not be rounded up.
         product = self.min_keep * size - 1e-9
         least = max(1, math.ceil(product))
         # A base may have left fewer channels than min_keep asks for.
         lowest = min(highest, least)
-
-        multiple = self.multiple
-        if isinstance(multiple, Multiples):
-            multiple = multiple.within(size)
 
         choices = np.arange(lowest, highest + 1)
         is_multiple = choices % multiple == 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from sartor.agents import AgentFactory
 from sartor.budget import Budget
+from sartor.graph import Given
 from sartor.machine import Note, Progress, Step, crowding_now
 from sartor.models import InputOptions, read_preprocessing
 from sartor.pipeline import Pipeline, SearchOptions
@@ -29,7 +30,7 @@ def compress(
     *,
     budget: str | Budget = "macs<=50%",
     evaluate: Callable[[nn.Module], float] | None = None,
-    example_inputs: Tensor | Sequence[Tensor] | None = None,
+    example_inputs: Given | None = None,
     options: SearchOptions | None = None,
     agent: str | AgentFactory | None = None,
     reward: str | Reward | None = None,
@@ -57,7 +58,8 @@ def compress(
             "latency<=4ms"; empty for none. Or how good the smallest network has to be, in the
             metric of the task: "accuracy>=-1%", which is what may be lost, or "miou>=70%".
         evaluate: Accuracy of a network, from 0 to 1, in place of images that have labels.
-        example_inputs: A batch of one for each input, needed where there is no data.
+        example_inputs: A batch of one for each input, in order or by name, needed where there is
+            no data. Whole numbers have the range of the indices that are valid.
         options: How to search.
         agent: Who decides, in place of the options': a name, or what makes an agent.
         reward: What is maximised, in place of the options': a name or an object.

@@ -78,6 +78,7 @@ class Fits:
             if slot.name in modules:
                 # Of a reshape they lie in the shape of what it gives.
                 units += [slot.in_units.ravel(), slot.out_units.ravel()]
+                units += [slot.in_heads.ravel(), slot.out_heads.ravel()]
         distinct = np.unique(np.concatenate(units))
         return distinct[distinct != KEPT], sorted(modules)
 

@@ -13,7 +13,6 @@ from sartor.compression.refitting._calibration import Calibration, groups_of, ob
 from sartor.compression.refitting._least_squares import least_squares
 from sartor.compression.refitting._masks import keep_largest, least_error_mask
 from sartor.compression.refitting._matrix import from_matrix
-from sartor.compression.slicing import kept_channels
 from sartor.machine import BoolArray, solving_device
 
 
@@ -57,7 +56,7 @@ class LayerSolver:
             return True
 
         slot = network.slot_by_name[layer]
-        incoming = kept_channels(slot.in_units, kept)
+        incoming = slot.incoming(kept)
         return len(incoming) < len(slot.in_units)
 
     def takes_shift(self, candidate: fx.GraphModule, layer: str) -> bool:
@@ -106,7 +105,7 @@ class LayerSolver:
             return least_squares(gram, cross, dense, self.ridge, mask)
 
         slot = self.calibration.network.slot_by_name[layer]
-        outgoing = kept_channels(slot.out_units, kept)
+        outgoing = slot.outgoing(kept)
         rows = torch.from_numpy(outgoing)
         sensitivity = self.calibration.sensitivity[layer][rows]
         mask = least_error_mask(

@@ -12,7 +12,6 @@ from sartor.compression.modules import bias_of, weight_of
 from sartor.compression.refitting._layer_solver import LayerSolver
 from sartor.compression.refitting._matrix import as_matrix, columns_of
 from sartor.compression.refitting._normal_equations import NormalEquations
-from sartor.compression.slicing import kept_channels
 from sartor.graph import walk
 from sartor.machine import BoolArray, FloatArray, IntArray
 
@@ -44,8 +43,8 @@ class OriginalRefit:
 
         network = self.solver.calibration.network
         slot = network.slot_by_name[layer]
-        incoming = kept_channels(slot.in_units, kept)
-        outgoing = kept_channels(slot.out_units, kept)
+        incoming = slot.incoming(kept)
+        outgoing = slot.outgoing(kept)
 
         # Arrays cannot be looked up, their bytes can.
         key = (layer, incoming.tobytes(), outgoing.tobytes(), density)

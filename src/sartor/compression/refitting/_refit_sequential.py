@@ -17,7 +17,6 @@ from sartor.compression.refitting._matrix import as_matrix, in_groups
 from sartor.compression.refitting._normal_equations import NormalEquations
 from sartor.compression.refitting._targets import Target, Targets
 from sartor.compression.refitting._values import PartedValues
-from sartor.compression.slicing import kept_channels
 from sartor.graph import needed
 from sartor.machine import BoolArray, give_freed_memory_back
 
@@ -198,7 +197,7 @@ class SequentialRefit:
         Before a residual addition, corrected by what its shortcut now gives instead.
         """
         slot = self.calibration.network.slot_by_name[layer]
-        outgoing = kept_channels(slot.out_units, self.kept)
+        outgoing = slot.outgoing(self.kept)
         channels = torch.from_numpy(outgoing)
 
         original = target[0][:, channels]

@@ -1,4 +1,3 @@
-from ._narrow import kept_channels as kept_channels
 from ._narrow import narrow as narrow
 from ._proof import keep_safe_groups as keep_safe_groups
 from ._widen import mask as mask

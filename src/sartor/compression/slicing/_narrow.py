@@ -20,17 +20,6 @@ from sartor.graph import OVER_LAST_AXIS, ChannelSelect, Network, Resize, Slot
 from sartor.machine import BoolArray, IntArray
 
 
-def kept_channels(units: IntArray, kept: BoolArray) -> IntArray:
-    """Indices of the channels that stay, given the unit of each channel and which units stay.
-
-    >>> kept_channels(np.array([0, 0, 1, -1]), np.array([False, True]))
-    array([2, 3])
-    """
-    # The unit KEPT is −1: the last.
-    stays = np.append(kept, True)
-    return np.flatnonzero(stays[units])
-
-
 def narrow(network: Network, kept: BoolArray) -> fx.GraphModule:
     """A new network without the channels of the units that are not kept.
 
@@ -62,8 +51,8 @@ def narrow_module(module: nn.Module, slot: Slot, kept: BoolArray) -> nn.Module:
     if slot.kind == "resize":
         return _narrow_resize(module, slot, kept)
 
-    incoming = kept_channels(slot.in_units, kept)
-    outgoing = kept_channels(slot.out_units, kept)
+    incoming = slot.incoming(kept)
+    outgoing = slot.outgoing(kept)
     # Of a tensor that is cut in two, one half may lose all its channels.
     if slot.kind == "select":
         return _narrow_select(slot, incoming, outgoing)
@@ -143,13 +132,13 @@ def _width(norm: nn.Module, channels: int) -> int | tuple[int, ...]:
 def _narrow_resize(module: nn.Module, slot: Slot, kept: BoolArray) -> Resize:
     """A place along an axis goes if all that lies there does."""
     assert isinstance(module, Resize)
-    stays = np.append(kept, True)[slot.out_units]
+    stays = slot.stays(kept)
 
-    counts: list[int | None] = []
+    counts: list[tuple[int, int] | None] = []
     for axis, size in enumerate(stays.shape):
         others = tuple(other for other in range(stays.ndim) if other != axis)
         count = int(stays.any(others).sum())
-        counts.append(None if count == size else count)
+        counts.append(None if count == size else (count, size))
     return module.to_counts(counts)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sartor.compression.slicing._narrow import narrow
 from sartor.compression.slicing._widen import mask
-from sartor.graph import Group, KeptWhole, Network, differ, tensors_in
+from sartor.graph import Group, KeptWhole, Network, differ, random_like, tensors_in
 from sartor.machine import BoolArray
 
 #: Largest difference between sliced and masked network, relative to the largest output.
@@ -175,14 +175,14 @@ def _first_line(error: Exception) -> str:
 
 
 def _random_like(inputs: Inputs) -> Inputs:
-    """Random numbers in the shapes of inputs; of integers, which may be indices, the same ones."""
+    """Random numbers in the shapes of inputs; whole ones, which may be indices, of their range."""
     generator = torch.Generator().manual_seed(0)
     found = []
     for item in inputs:
         if item.is_floating_point():
             found.append(torch.randn(item.shape, generator=generator))
         else:
-            found.append(item)
+            found.append(random_like(item, generator))
     return tuple(found)
 
 

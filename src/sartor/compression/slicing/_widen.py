@@ -15,7 +15,6 @@ from sartor.compression.modules import (
 )
 from sartor.compression.slicing._narrow import (
     groups_of,
-    kept_channels,
     mixes_channels,
     narrow_module,
 )
@@ -37,12 +36,12 @@ def mask(network: Network, kept: BoolArray) -> fx.GraphModule:
         if slot.kind == "layer":
             candidate.set_submodule(slot.name, _masked_layer(module, slot, kept))
         elif slot.kind == "norm" and mixes_channels(module):
-            outgoing = torch.from_numpy(kept_channels(slot.out_units, kept)).to(device)
+            outgoing = torch.from_numpy(slot.outgoing(kept)).to(device)
             narrower = narrow_module(module, slot, kept)
             candidate.set_submodule(slot.name, _MaskedNorm(narrower, outgoing, module))
         elif slot.kind == "embedding":
             weight = weight_of(module).clone()
-            weight[:, _removed(slot.out_units, kept)] = 0
+            weight[:, _removed(slot, kept)] = 0
             candidate.set_submodule(slot.name, with_tensors(module, {"weight": weight}))
 
     return candidate
@@ -55,11 +54,11 @@ def _masked_layer(module: nn.Module, slot: Slot, kept: BoolArray) -> nn.Module:
     is_depthwise = groups_of(module) == len(slot.in_units) > 1
     if not is_depthwise:
         # Columns count within a group; all groups lose the same ones.
-        columns = _removed(slot.in_units, kept)
+        columns = _others(slot.incoming(kept), len(slot.in_units))
         weight[:, columns[columns < weight.shape[1]]] = 0
 
     # Queries and keys are read by no layer, but meet each other.
-    rows = _removed(slot.out_units, kept)
+    rows = _removed(slot, kept)
     weight[rows] = 0
     tensors = {"weight": weight}
     bias = bias_of(module)
@@ -69,10 +68,14 @@ def _masked_layer(module: nn.Module, slot: Slot, kept: BoolArray) -> nn.Module:
     return with_tensors(module, tensors)
 
 
-def _removed(units: IntArray, kept: BoolArray) -> IntArray:
-    """Indices of the channels that go."""
-    every = np.arange(len(units))
-    return np.setdiff1d(every, kept_channels(units, kept))
+def _removed(slot: Slot, kept: BoolArray) -> IntArray:
+    """Indices of the output channels that go."""
+    return _others(slot.outgoing(kept), len(slot.out_units))
+
+
+def _others(indices: IntArray, size: int) -> IntArray:
+    """All indices below ``size`` but these."""
+    return np.setdiff1d(np.arange(size), indices)
 
 
 class _MaskedNorm(nn.Module):
@@ -128,7 +131,7 @@ def _require_same_statistics(network: Network, kept: BoolArray) -> None:
         if slot.kind != "norm":
             continue
         module = network.module.get_submodule(slot.name)
-        if mixes_channels(module) and len(_removed(slot.out_units, kept)):
+        if mixes_channels(module) and len(_removed(slot, kept)):
             raise RunError(
                 f"the network cannot be widened: the norm {slot.name} takes its statistics over "
                 "channels, of which some were removed; the original takes them over all"
@@ -137,7 +140,7 @@ def _require_same_statistics(network: Network, kept: BoolArray) -> None:
 
 def _fill(filled: Tensor, tensor: Tensor, slot: Slot, kept: BoolArray) -> Tensor:
     """A tensor of full width with what a narrower one has in its places."""
-    outgoing = kept_channels(slot.out_units, kept)
+    outgoing = slot.outgoing(kept)
     rows = torch.from_numpy(outgoing)
     is_narrower = tensor.dim() > 1 and tensor.shape[1] < filled.shape[1]
     if not is_narrower:
@@ -145,7 +148,7 @@ def _fill(filled: Tensor, tensor: Tensor, slot: Slot, kept: BoolArray) -> Tensor
         return filled
 
     # Of grouped convolutions the first group's, which are alike in all.
-    incoming = kept_channels(slot.in_units, kept)
+    incoming = slot.incoming(kept)
     width = tensor.shape[1]
     columns = torch.from_numpy(incoming[:width])
     filled[rows[:, None], columns] = tensor

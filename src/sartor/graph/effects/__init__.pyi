@@ -1,4 +1,11 @@
 from ._elementwise import pointwise as pointwise
+from ._heads import along_of_heads as along_of_heads
+from ._heads import attend_of_heads as attend_of_heads
+from ._heads import mix_of_heads as mix_of_heads
+from ._heads import pointwise_of_heads as pointwise_of_heads
+from ._heads import product_of_heads as product_of_heads
+from ._heads import reduce_of_heads as reduce_of_heads
+from ._heads import scale_of_heads as scale_of_heads
 from ._layers import embed as embed
 from ._layers import mix as mix
 from ._movement import move as move

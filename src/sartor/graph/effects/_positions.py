@@ -38,13 +38,10 @@ def reduce(labelled: Labelling, node: fx.Node, value: Tensor) -> Any:
     if not labelled.has_channels(twin):
         return labelled.neutral_like(value)
 
-    place = 2 if name.endswith("norm") else 1
-    given = node.args[place] if len(node.args) > place else node.kwargs.get("dim")
-    if given is None or not isinstance(value, Tensor):
+    dims = reduced_axes(labelled, node)
+    if dims is None or not isinstance(value, Tensor):
         reason = f"summed over all channels by {name}"
         return labelled.give_up(node, value, reason)
-
-    dims: Any = fx.node.map_arg(given, labelled.values.__getitem__)
     keepdim = value.dim() == twin.dim()
 
     # Labels that are equal along the axes have one channel to give to the result.
@@ -56,10 +53,20 @@ def reduce(labelled: Labelling, node: fx.Node, value: Tensor) -> Any:
     return high
 
 
+def reduced_axes(labelled: Labelling, node: fx.Node) -> list[int] | None:
+    """The axes that a node removes; None where it is told none."""
+    place = 2 if operator_name(node).endswith("norm") else 1
+    given = node.args[place] if len(node.args) > place else node.kwargs.get("dim")
+    if given is None:
+        return None
+    dims: Any = fx.node.map_arg(given, labelled.values.__getitem__)
+    return [dims] if isinstance(dims, int) else list(dims)
+
+
 def along_one_axis(labelled: Labelling, node: fx.Node, value: Any) -> Any:
     """Mixes what lies along one axis; channels that vary along others pass."""
     twin = labelled.carriers(node)[0]
-    dim = _axis(labelled, node)
+    dim = axis_of(labelled, node)
     if dim is None or not isinstance(value, Tensor) or twin.shape != value.shape:
         return labelled.give_up(node, value)
     if dim % twin.dim() in varying_axes(labelled.labels, twin):
@@ -67,7 +74,8 @@ def along_one_axis(labelled: Labelling, node: fx.Node, value: Any) -> Any:
     return twin
 
 
-def _axis(labelled: Labelling, node: fx.Node) -> int | None:
+def axis_of(labelled: Labelling, node: fx.Node) -> int | None:
+    """The axis that a node works along; None where that is not known."""
     if node.op == "call_module":
         dim = getattr(labelled.module(node), "dim", None)
     elif operator_name(node).endswith("normalize"):

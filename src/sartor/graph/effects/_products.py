@@ -57,9 +57,8 @@ def _keep_what_cannot_go(labelled: Labelling, node: fx.Node, left: Tensor, right
 
 def attend(labelled: Labelling, node: fx.Node, value: Any) -> Any:
     """Scaled dot product attention; all heads lose the same positions of their widths."""
-    arguments = [*node.args, *(node.kwargs.get(name) for name in ("query", "key", "value"))]
-    sources = [item for item in arguments if isinstance(item, fx.Node)][:3]
-    query, key, values = (_tied(labelled, labelled.twins[source]) for source in sources)
+    *sources, _ = operands_of_attention(node)
+    query, key, values = (_tied(labelled, labelled.carrier(source)) for source in sources)
     if value.dim() < 3 or not all(_along_last(labelled, twin) for twin in (query, key, values)):
         return labelled.give_up(node, value)
 
@@ -69,10 +68,19 @@ def attend(labelled: Labelling, node: fx.Node, value: Any) -> Any:
         return labelled.give_up(node, value)
 
     # Of every query with every key, in all heads.
-    *_, read, _ = labelled.values[sources[1]].shape
+    *_, read, _ = key.shape
     pairs = value.numel() // value.shape[-1] * read
     _sum_over(labelled, node, channels, others, pairs)
     return _pass_on(labelled, node, value, (values, -1), pairs * value.shape[-1])
+
+
+def operands_of_attention(node: fx.Node) -> list[Any]:
+    """Nodes of queries, keys and values, and of what is added to their products, or None."""
+    operands: list[Any] = []
+    for place, name in enumerate(("query", "key", "value", "attn_mask")):
+        given = node.args[place] if len(node.args) > place else node.kwargs.get(name)
+        operands.append(given if isinstance(given, fx.Node) else None)
+    return operands
 
 
 def _along_last(labelled: Labelling, twin: Tensor) -> bool:
