@@ -123,8 +123,9 @@ def test_an_export_has_the_sources_beside_it_and_is_verified(data, model, tmp_pa
     convolutions = [layer.name for layer in network.layers if layer.kind == "conv"]
     candidate = deployable(candidate_of(network, images, 2, 2, convolutions))
     form = "onnx-bitserial"
-    path = export(candidate, (images[:1],), tmp_path / "few.onnx", form)
-    assert {file.name for file in tmp_path.iterdir()} == {"few.onnx", "kernel.c", "operator.c"}
+    path = export(candidate, (images[:1],), tmp_path / "few.bitserial.onnx", form)
+    written = {file.name for file in tmp_path.iterdir()}
+    assert written == {"few.bitserial.onnx", "kernel.c", "operator.c"}
     assert find_format(form).size_bytes(path) > path.stat().st_size
 
     original = deployable(network.module)

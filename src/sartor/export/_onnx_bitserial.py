@@ -23,6 +23,7 @@ class BitSerialFormat(OnnxFormat):
     """
 
     name = "onnx-bitserial"
+    suffix = ".bitserial.onnx"
     runtime = "onnxruntime-bitserial"
     target = BitSerialTarget
 
