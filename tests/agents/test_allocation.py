@@ -163,3 +163,13 @@ def test_errors_of_other_decisions_are_refused():
         total_error(problem, errors, problem.lowest)
     with pytest.raises(ValueError, match="zip"):
         _linear_allocation(problem, errors, problem.lowest)
+
+
+def test_where_only_what_costs_too_much_is_allowed_the_cheapest_is_taken(monkeypatch):
+    problem = problems.channels("macs<=50%")
+    # as on a device where fewer channels may take more
+    monkeypatch.setattr(problem, "usage", lambda counts: (24 - counts.sum(1)) / 20)
+    monkeypatch.setattr(problem, "cheapest", lambda: problem.highest)
+    only_lowest = [np.r_[0.0, np.full(9, np.inf)], np.r_[0.0, np.full(3, np.inf)]]
+    found = _linear_allocation(problem, only_lowest, problem.lowest)
+    assert found.tolist() == problem.highest.tolist()

@@ -112,3 +112,23 @@ def test_ranges_that_were_trained_stay_powers_of_two_without_zero_points():
     for _, module in quantizers(settled):
         assert is_power_of_two(module.scale)
         assert int(module.zero_point) in (0, 2 ** (module.bits - 1))
+
+
+def test_a_little_training_leaves_powers_of_two_as_they_are():
+    network, images = rounded()
+    before = [module.scale.clone() for _, module in quantizers(network)]
+    trained = unfold(network, (images,))
+    for module in trained.modules():
+        if getattr(module, "growth", None) is not None:
+            module.growth.data += 0.5
+    after = [module.scale for _, module in quantizers(refold(trained))]
+    assert all(map(torch.equal, after, before))
+
+
+def test_what_is_trained_computes_what_is_delivered():
+    network, images = rounded()
+    trained = unfold(network, (images,))
+    with torch.no_grad():
+        expected = network(images)
+        assert torch.equal(trained(images), expected)
+        assert torch.equal(refold(trained)(images), expected)

@@ -96,7 +96,7 @@ def test_what_a_format_cannot_do_is_refused(candidate, data, tmp_path):
         export(candidate, images, tmp_path / "a.pte", "executorch")
     with pytest.raises(
         UsageError,
-        match="format 'tflite' is not known; allowed are onnx, onnx-bitserial, openvino, executorch",
+        match="format 'tflite' is not known; allowed are onnx, onnx-bitserial, openvino",
     ):
         export(candidate, images, tmp_path / "a.tflite", "tflite")
     with pytest.raises(UsageError, match=r"a.onnx: a file of format 'openvino' ends in .xml"):

@@ -12,7 +12,7 @@ from sartor.errors import BudgetError, TraceError, UsageError
 from sartor.graph import trace
 from sartor.policy import Policy
 from sartor.problem import Problem, SearchSpace
-from sartor.problem._problem import _wastes_nothing
+from sartor.problem._limits import wastes_nothing
 
 RESNET20 = CostModel(trace(models.build("resnet20"), torch.zeros(1, 3, 32, 32)))
 PAIRS = ((8, 8), (32, 32))
@@ -96,8 +96,8 @@ def test_bits_may_waste_less_than_the_next_would_be_too_much(chain, usage, allow
     bits, channels, _ = space.decisions(chain, Policy())
     used = [value >= 1 - 1e-12 for value in usage]
     expected = [a or b for a, b in zip(allowed, used, strict=True)]
-    assert _wastes_nothing(bits, np.array(usage)).tolist() == expected
-    assert _wastes_nothing(channels, np.array(usage)).tolist() == used
+    assert wastes_nothing(bits, np.array(usage)).tolist() == expected
+    assert wastes_nothing(channels, np.array(usage)).tolist() == used
 
 
 @pytest.mark.parametrize(

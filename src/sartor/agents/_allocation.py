@@ -92,6 +92,9 @@ def _linear_allocation(
         chosen.append(table.argmin(0))
         least = table.min(0)
 
+    # What may be chosen at all costs more than there is, if other choices are the cheapest.
+    if not np.isfinite(least[-1]):
+        return problem.cheapest()
     return _trace_back(problem, prices, chosen)
 
 

@@ -80,6 +80,9 @@ def _row(name: str) -> tuple[str, ...]:
         return name, kind.summary, given, "all", given
 
     description = make(name).describe()
+    if not kind.times:
+        return name, description.runtime, description.device, "all", "only verifies artifacts"
+
     layers = _layers_by_precisions(description)
     return (
         description.target,

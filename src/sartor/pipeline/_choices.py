@@ -93,9 +93,18 @@ def require_timed(target: Target | None, budget: Budget) -> None:
 
 
 def choose_target(target: object, options: SearchOptions) -> Target | None:
-    """The target that is given as an object, else that of the options; None without one."""
+    """The target that is given as an object, else that of the options; None without one.
+
+    Raises `UsageError` for one that only executes artifacts to verify them.
+    """
     if target is None or isinstance(target, str):
-        return make_target(options)
+        made = make_target(options)
+        if made is not None and not made.times:
+            raise UsageError(
+                f"target {made.name} only verifies artifacts; search on a target that measures or "
+                "estimates, such as fpga:pynq-z2"
+            )
+        return made
     if not isinstance(target, Target):
         raise UsageError(
             f"target is {target!r}; it must be a name, or an object of a subclass of "

@@ -69,9 +69,10 @@ class SearchOptions:
         sensitivity: A sensitivity.json that sartor sensitivity wrote; if not given, what the
             agent needs is measured first.
         target: Runtime that latency is measured on and whose precisions are used: onnxruntime,
-            openvino, openvino-bf16, executorch, torch, inductor, command or table; or a board, as
-            ssh:HOST,runtime=onnxruntime (also python=PATH, cores=0-3, limit=SECONDS), which
-            sartor targets --on ssh:HOST looks at.
+            openvino, openvino-bf16, onnxruntime-bitserial, executorch, torch, inductor, command or
+            table; a board, as ssh:HOST,runtime=onnxruntime (also python=PATH, cores=0-3,
+            limit=SECONDS), which sartor targets --on ssh:HOST looks at; fpga:pynq-z2, or
+            fpga:FILE.toml, estimates designs for an FPGA.
         target_threads: Threads of the target's runtime.
         target_batch: Images that are timed at once; --batch is short for it.
         target_device: Where the targets torch and inductor compute: cpu, cuda, cuda:1, mps, or

@@ -201,6 +201,21 @@ def used_up(usage: FloatArray) -> BoolArray:
     return usage >= 1 - _ROUNDING
 
 
+def wastes_nothing(decision: Decision, usage: FloatArray) -> BoolArray:
+    """Which choices use the budget up, given what they use of it if all later ones keep everything.
+
+    Bits have few choices, far apart: one that leaves less of the budget than the next would exceed
+    it by is no waste.
+    """
+    full = used_up(usage)
+    if decision.quantizes:
+        left = 1 - usage[:-1]
+        step = np.diff(usage)
+        # The next choice would exceed the budget by step - left: compared with what is left.
+        full[:-1] |= step > 2 * left
+    return full
+
+
 def _shares(bound: Bound, limit: float, total: FloatArray) -> FloatArray:
     """What is used up of a bound; a rate that is reached uses nothing up."""
     if bound.is_floor:

@@ -15,7 +15,7 @@ from sartor.policy import Policy
 from sartor.problem import _corners
 from sartor.problem._decisions import Decision
 from sartor.problem._latency import LatencyPredictor
-from sartor.problem._limits import BudgetLimits, affordable, used_up
+from sartor.problem._limits import BudgetLimits, affordable, wastes_nothing
 from sartor.problem._mapping import DecisionMap
 from sartor.problem._space import SearchSpace
 
@@ -258,9 +258,7 @@ class Problem:
         decision = self.decisions[len(decided)]
         lavish = self._completed(decided, self.highest)
         usage = self.usage(lavish)
-        wastes_nothing = _wastes_nothing(decision, usage)
-
-        allowed = np.flatnonzero(fits & wastes_nothing)
+        allowed = np.flatnonzero(fits & wastes_nothing(decision, usage))
         if not len(allowed):
             fitting = np.flatnonzero(fits)
             return int(fitting[-1])
@@ -298,18 +296,3 @@ def _reasons(network: Network) -> str:
     """Why groups of a network are kept whole."""
     reasons = {item.reason for item in network.kept_whole}
     return "; ".join(sorted(reasons))
-
-
-def _wastes_nothing(decision: Decision, usage: FloatArray) -> BoolArray:
-    """Which choices use the budget up, given what they use of it if all later ones keep everything.
-
-    Bits have few choices, far apart: one that leaves less of the budget than the next would exceed
-    it by is no waste.
-    """
-    full = used_up(usage)
-    if decision.quantizes:
-        left = 1 - usage[:-1]
-        step = np.diff(usage)
-        # The next choice would exceed the budget by step - left: compared with what is left.
-        full[:-1] |= step > 2 * left
-    return full

@@ -55,8 +55,9 @@ def compress(
             train, validation and test to these; or a name: digits, the folder of a data set,
             package.module:callable.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: "macs<=50%",
-            "latency<=4ms"; empty for none. Or how good the smallest network has to be, in the
-            metric of the task: "accuracy>=-1%", which is what may be lost, or "miou>=70%".
+            "latency<=4ms"; of an FPGA "fps>=1000,lut<=40K,bram<=80%"; empty for none.
+            Or how good the smallest network has to be, in the metric of the task:
+            "accuracy>=-1%", which is what may be lost, or "miou>=70%".
         evaluate: Accuracy of a network, from 0 to 1, in place of images that have labels.
         example_inputs: A batch of one for each input, in order or by name, needed where there is
             no data. Whole numbers have the range of the indices that are valid.

@@ -47,7 +47,8 @@ class RunConfig:
         task: What the network is for: classification, classification-top5, multi-label,
             segmentation, regression, detection, embedding, or package.module:OBJECT.
         budget: Bounds on macs, params, size, bops or latency, joined by commas: macs<=50%,
-            params<=300K, size<=500KB, latency<=0.3 (of the original's) or latency<=4ms.
+            params<=300K, size<=500KB, latency<=0.3 (of the original's) or latency<=4ms; of an
+            FPGA on its rate and resources: fps>=1000,lut<=40K,bram<=80%,dsp<=80%.
             Or how good the smallest network has to be: accuracy>=-1%, which is what may be
             lost, or accuracy>=90%; smallest in what is bounded beside it, else in latency if
             there is a target, else in MACs. Empty: none.

@@ -109,7 +109,8 @@ class Target(ABC):
         name: What messages call it.
         suffix: How its artifacts end, with the dot.
         summary: What it is, in a few words.
-        needs: The option of the command line without which it cannot be made, if there is one.
+        needs: The option of the command line, or what has to follow its name, without which it
+            cannot be made, if there is such a thing.
         takes: Which it knows of the options batch, device, precision and place; others are refused.
         runs: Whether its sessions give outputs on this machine; if not, accuracy is simulated.
         profiles: Whether it can measure the seconds of single layers.

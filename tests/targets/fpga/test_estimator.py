@@ -168,6 +168,13 @@ def test_what_no_engine_computes_is_refused_by_name(model, shape, said):
         make("fpga:pynq-z2").costs(CostModel(network))
 
 
+def test_the_smallest_design_needs_a_rate():
+    goal = Budget.parse("accuracy>=-1%,lut<=60%")
+    with pytest.raises(BudgetError, match="asks for no rate"):
+        make("fpga:pynq-z2").within(goal)
+    assert make("fpga:pynq-z2,fps=10").within(goal).budget == goal
+
+
 def test_bits_that_it_lacks_are_refused():
     network, _ = example_network()
     name = network.layers[0].name

@@ -15,13 +15,8 @@ from sartor.policy import FULL_WIDTH, Policy
 _CLIPPING_MODULES = (nn.ReLU, nn.ReLU6)
 _CLIPPING_FUNCTIONS = ("relu", "relu6")
 _AVERAGING_MODULES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
-_AVERAGING_FUNCTIONS = (
-    "mean",
-    "avg_pool1d",
-    "avg_pool2d",
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-)
+_ADAPTIVE = ("adaptive_avg_pool1d", "adaptive_avg_pool2d")
+_AVERAGING_FUNCTIONS = ("mean", "avg_pool1d", "avg_pool2d", *_ADAPTIVE)
 #: Bits that activations have at most.
 _WIDEST = 8
 

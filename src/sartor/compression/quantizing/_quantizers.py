@@ -27,6 +27,7 @@ from sartor.compression.quantizing._rounding import (
     allowed_scale,
     beside,
     factor_of,
+    nearest_scale,
     round_learned,
     whole,
 )
@@ -98,7 +99,7 @@ class ActivationQuantizer(nn.Module):
         if not self.scheme.zero_points:
             # Both ends are as far away as before, in steps.
             scale = self.scale * factor_of(self.growth.mean())
-            return allowed_scale(scale, self.scheme), self.zero_point.to(scale.dtype)
+            return nearest_scale(scale, self.scheme), self.zero_point.to(scale.dtype)
 
         # In steps, of which there are as many as before: they become wider instead.
         steps = torch.stack([self.zero_point, largest - self.zero_point])
@@ -142,7 +143,7 @@ class QuantizedWeight:
         """
         assert self.growth is not None
         scale, zero_point = self.fitted()
-        return allowed_scale(scale * factor_of(self.growth), self.scheme), zero_point
+        return nearest_scale(scale * factor_of(self.growth), self.scheme), zero_point
 
     def fitted(self) -> tuple[Tensor, Tensor]:
         """Scale and zero point of the range that just holds the weight, both (outputs,)."""
@@ -169,7 +170,7 @@ class QuantizedWeight:
     def rescale(self, factor: Tensor) -> None:
         """Follow a weight that was multiplied by a factor of every output channel, (outputs,)."""
         scale = self.weight_scale * factor.abs()
-        # Of powers of two the next: what was trained is rounded once more.
+        # Of powers of two the next.
         self.weight_scale = allowed_scale(scale.clamp_min(SMALLEST_SCALE), self.scheme)
         # Turned round, the lowest number becomes the highest.
         turned = sum(self.limits) - self.weight_zero_point

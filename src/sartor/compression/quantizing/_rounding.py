@@ -49,7 +49,7 @@ def factor_of(growth: Tensor) -> Tensor:
 
 
 def allowed_scale(scale: Tensor, scheme: Scheme) -> Tensor:
-    """The smallest step that a scheme allows and that is no smaller, with the gradient of scale.
+    """The smallest steps that a scheme allows and that are no smaller.
 
     >>> from sartor.compression import DATAFLOW_EXACT
     >>> allowed_scale(torch.tensor([0.3, 0.5]), DATAFLOW_EXACT)
@@ -58,7 +58,22 @@ def allowed_scale(scale: Tensor, scheme: Scheme) -> Tensor:
     if not scheme.powers_of_two:
         return scale
     # What is a power of two but for rounding errors stays that one.
-    exponent = torch.ceil(torch.log2(scale.detach().double()) - _ALMOST)
+    exponent = torch.ceil(torch.log2(scale.double()) - _ALMOST)
+    return torch.exp2(exponent).to(scale.dtype)
+
+
+def nearest_scale(scale: Tensor, scheme: Scheme) -> Tensor:
+    """The steps that a scheme allows and that are nearest, with the gradient of ``scale``.
+
+    Of what is learned, since the next larger power of two is twice as large at once.
+
+    >>> from sartor.compression import DATAFLOW_EXACT
+    >>> nearest_scale(torch.tensor([0.3, 0.51]), DATAFLOW_EXACT)
+    tensor([0.2500, 0.5000])
+    """
+    if not scheme.powers_of_two:
+        return scale
+    exponent = torch.round(torch.log2(scale.detach().double()))
     exact = torch.exp2(exponent).to(scale.dtype)
     # To the last bit it is the power of two; what is added has its gradient and is 0.
     fixed = scale.detach()

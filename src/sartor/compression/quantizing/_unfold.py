@@ -33,10 +33,11 @@ _Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 def unfold(folded: fx.GraphModule, inputs: tuple[Tensor, ...]) -> fx.GraphModule:
     """A copy to train, with batch norms where `fold` took them out.
 
-    In evaluation mode it computes what ``folded`` does. Statistics are those of ``inputs``; a
-    batch norm that stood behind several layers stays folded. Weights before the others are scaled
-    to length 1 per output channel: only their direction counts there, and a step of a given size
-    turns them the further the shorter they are (van Laarhoven 2017).
+    In evaluation mode it computes what ``folded`` does. Statistics are those of ``inputs``. A batch
+    norm that stood behind several layers stays folded, and so does one behind a layer whose steps
+    are powers of two: folding it afterwards would scale them to others. Weights before the others
+    are scaled to length 1 per output channel: only their direction counts there, and a step of a
+    given size turns them the further the shorter they are (van Laarhoven 2017).
     """
     network = trainable_copy(folded)
     missing = own_norms(folded, lambda module: isinstance(module, FoldedNorm))
@@ -52,6 +53,8 @@ def unfold(folded: fx.GraphModule, inputs: tuple[Tensor, ...]) -> fx.GraphModule
             return
 
         layer = network.get_submodule(name)
+        if isinstance(layer, QuantizedWeight) and layer.scheme.powers_of_two:
+            return
         unfolded = _split(cast("_Convolution", layer), value)
         network.set_submodule(norm, unfolded)
 

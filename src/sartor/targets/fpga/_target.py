@@ -15,7 +15,7 @@ from torch import Tensor, fx
 from sartor.budget import RESOURCES, Budget
 from sartor.compression import DATAFLOW, DATAFLOW_EXACT, Scheme, input_bits, layer_calls
 from sartor.cost import CostModel
-from sartor.errors import RunError, UsageError
+from sartor.errors import BudgetError, RunError, UsageError
 from sartor.graph import LayerSpec
 from sartor.machine import Float32Array, read_json, write_text
 from sartor.policy import FULL_WIDTH
@@ -76,7 +76,18 @@ class FpgaTarget(Target):
         return cls(Choices.parse(options.place), threads=options.threads)
 
     def within(self, budget: Budget) -> Self:
-        """The same device, its designs folded for the rate and the resources of a budget."""
+        """The same device, its designs folded for the rate and the resources of a budget.
+
+        Raises `BudgetError` where the smallest design is sought and no rate says what it must do:
+        each design takes what it may then.
+        """
+        bounded = [bound.quantity for bound in budget.bounds if not bound.is_floor]
+        seeks_smallest = budget.goal is not None and bounded and bounded[0] in RESOURCES
+        if seeks_smallest and budget.floor("fps") is None and self.choices.fps is None:
+            raise BudgetError(
+                f"budget {str(budget)!r} seeks the smallest design and asks for no rate, without "
+                "which each takes what it may; add one, such as fps>=1000"
+            )
         aimed = copy.copy(self)
         aimed.budget = budget
         return aimed
