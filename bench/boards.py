@@ -8,6 +8,7 @@ The board is to be this machine, reached over its own sshd; then relative latenc
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
@@ -48,14 +49,15 @@ class Agree:
     shared: Path = SHARED
 
     def run(self) -> None:
-        """Print each measurement, then medians."""
+        """Print each measurement, then medians of those that settled, and how many did."""
         print_header("network", "where", "relative", "interval", "settled", "original ms", "s")
         for model in self.models:
             network, candidate, _ = _networks(model, self.shared)
             found = self._measure(model, network, candidate)
-            here = statistics.median(found["here"])
-            there = statistics.median(found["board"])
-            print_row(model, "medians", f"{here:.4f} {there:.4f}", f"{there / here - 1:+.2%}")
+            here = statistics.median(found["here"] or [math.nan])
+            there = statistics.median(found["board"] or [math.nan])
+            counts = f"{len(found['here'])} and {len(found['board'])} settled"
+            print_row(model, counts, f"{here:.4f} {there:.4f}", f"{there / here - 1:+.2%}")
 
     def _measure(
         self, model: str, network: Network, candidate: torch.fx.GraphModule
@@ -73,7 +75,8 @@ class Agree:
                     started = time.perf_counter()
                     comparison = deployment.measure(candidate)
                     seconds = time.perf_counter() - started
-                    found[where].append(comparison.relative)
+                    if comparison.settled:
+                        found[where].append(comparison.relative)
                     print_row(
                         model,
                         where,

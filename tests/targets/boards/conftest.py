@@ -75,6 +75,14 @@ def sshd(tmp_path_factory):
         process.wait()
 
 
+@pytest.fixture
+def behind_sshd(sshd, monkeypatch):
+    """A target of this machine that ssh has really reached."""
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", f"{sshd}{os.pathsep}{path}")
+    return targets.make(f"ssh:board,python={sys.executable}")
+
+
 def _free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

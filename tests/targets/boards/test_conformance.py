@@ -1,5 +1,4 @@
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -24,10 +23,8 @@ class TestOpenVinoOnABoard(TargetConformance):
 
 class TestBehindSshd(TargetConformance):
     @pytest.fixture
-    def target(self, sshd, monkeypatch):
-        path = os.environ["PATH"]
-        monkeypatch.setenv("PATH", f"{sshd}{os.pathsep}{path}")
-        return targets.make(f"ssh:board,python={sys.executable}")
+    def target(self, behind_sshd):
+        return behind_sshd
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])

@@ -144,6 +144,27 @@ def test_outputs_of_a_wrong_input_are_refused_with_what_the_runtime_says(board, 
         session.run([np.zeros(3, np.float32)])
 
 
+def test_where_ssh_is_killed_the_board_ends_what_it_does(behind_sshd):
+    process = behind_sshd.board.facts().process
+    ssh = behind_sshd.board._channel._process
+    ssh.kill()
+    with pytest.raises(RunError, match=r"board does not answer any more \(ssh ended with -9\)"):
+        behind_sshd.describe()
+    gone = subprocess.run(["tail", f"--pid={process}", "-f", "/dev/null"], timeout=10, check=False)
+    assert gone.returncode == 0
+
+
+def test_a_key_that_the_board_does_not_know_is_said_so(behind_sshd, sshd):
+    config = sshd.parent / "ssh_config"
+    known = config.read_text()
+    config.write_text(known.replace(f"{sshd.parent}/user", f"{sshd.parent}/host"))
+    try:
+        with pytest.raises(RunError, match=r"ssh ended with 255\): .*Permission denied"):
+            behind_sshd.describe()
+    finally:
+        config.write_text(known)
+
+
 def test_nothing_of_a_target_that_is_not_used_any_more_is_left_on_the_board(board):
     target = board()
     process = target.board.facts().process
