@@ -34,7 +34,7 @@ class _Linear(Kind):
 class _LinearOfColumns(_Linear):
     """``addmm``, whose weight has a column for each output."""
 
-    arguments = ("bias", "input", "weight")
+    arguments: tuple[str, ...] = ("bias", "input", "weight")
     keeps_weights = False
 
     def read(self, node: fx.Node) -> Call | None:
