@@ -20,7 +20,7 @@ from sartor.graph._norm_kinds import (
 
 
 class _Linear(Kind):
-    arguments = ("input", "weight", "bias")
+    arguments: tuple[str, ...] = ("input", "weight", "bias")
 
     def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
         return values["weight"].dim() == 2
