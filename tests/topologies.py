@@ -248,6 +248,34 @@ class GroupNormalized(nn.Module):
         return self.head(F.relu(self.b(F.relu(self.n(self.a(x))))).mean((2, 3)))
 
 
+class Gated(nn.Module):
+    """Halves of channels that open or close the others, and a weight that is multiplied with."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.gate, self.head = conv(3, 16), conv(8, 12), nn.GLU(1), nn.Linear(7, 5)
+        self.weight = nn.Parameter(torch.randn(6, 7))
+
+    def forward(self, x):
+        x = F.glu(self.b(self.gate(self.a(x))), dim=1)
+        return self.head(F.relu(x.mean((2, 3)) @ self.weight))
+
+
+class InstanceNormalized(nn.Module):
+    """With weights, as a module and as a function, and without."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.head = conv(3, 8), conv(8, 6), conv(6, 8), nn.Linear(8, 5)
+        self.norm = nn.InstanceNorm2d(8, affine=True)
+        self.scale, self.shift = nn.Parameter(torch.rand(6)), nn.Parameter(torch.rand(6))
+
+    def forward(self, x):
+        x = self.b(F.relu(self.norm(self.a(x))))
+        x = self.c(F.relu(F.instance_norm(x, weight=self.scale, bias=self.shift)))
+        return self.head(F.relu(F.instance_norm(x)).square().mean((2, 3)))
+
+
 class Sorted(nn.Module):
     """Orders channels by their values: they are kept whole."""
 
@@ -330,6 +358,8 @@ ALL = [
     SharedLayerOwnNorms,
     Attention,
     GroupNormalized,
+    Gated,
+    InstanceNormalized,
     PixelShuffle,
     DenseBlock,
     LearnedScale,

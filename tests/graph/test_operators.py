@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import topologies
 from outside import operators as foreign
 from sartor.compression import keep_safe_groups, mask, narrow
 from sartor.cost import CostModel
@@ -54,6 +55,20 @@ def test_a_network_of_outside_operators_is_pruned_through():
         assert not torch.allclose(narrower(x), network.module(x))
     assert narrower.get_submodule("norm").mean.shape == (7,)
     assert narrower.get_submodule("b").weight.shape == (5, 7, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [
+        (topologies.Gated, [6, 7, 8]),
+        (topologies.InstanceNormalized, [6, 8, 8]),
+    ],
+)
+def test_gates_instance_norms_and_products_with_weights_are_pruned_through(kind, sizes):
+    network = trace(kind().eval(), topologies.example_inputs(kind))
+    assert sorted(group.size for group in network.groups) == sizes
+    assert network.unknown_operators == ()
+    assert keep_safe_groups(network) is network
 
 
 def test_the_cost_of_outside_operators_is_that_of_their_kind():

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 
 from sartor.graph._constants import fold_constants
 from sartor.graph._einsum import einsum_as_products
+from sartor.graph._gates import gates_written_out
 from sartor.graph._kind import Call, Kind
 from sartor.graph._layer_kinds import KINDS
 from sartor.graph._norms_by_hand import norms_as_modules
@@ -33,6 +34,7 @@ def onto_modules(model: nn.Module, graph: fx.Graph, inputs: Sequence[Tensor]) ->
     """Rewrite a graph of ``model``, which gets the modules that are missing."""
     rewriting = _Rewriting(model, graph, inputs)
     einsum_as_products(graph)
+    gates_written_out(model, graph)
     plain_reshapes(graph, rewriting.value)
     fold_constants(model, graph, rewriting.value)
     norms_as_modules(graph, rewriting.value, rewriting.add)

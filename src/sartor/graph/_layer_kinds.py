@@ -9,11 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from sartor.graph._kind import Call, Kind, with_weights
-from sartor.graph._norm_kinds import BatchNorm, BatchNormInParts, GroupNorm, LayerNorm, RMSNorm
+from sartor.graph._norm_kinds import (
+    BatchNorm,
+    BatchNormInParts,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    RMSNorm,
+)
 
 
 class _Linear(Kind):
-    arguments = ("input", "weight", "bias")
+    arguments: tuple[str, ...] = ("input", "weight", "bias")
 
     def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
         return values["weight"].dim() == 2
@@ -27,7 +34,7 @@ class _Linear(Kind):
 class _LinearOfColumns(_Linear):
     """``addmm``, whose weight has a column for each output."""
 
-    arguments = ("bias", "input", "weight")
+    arguments: tuple[str, ...] = ("bias", "input", "weight")
     keeps_weights = False
 
     def read(self, node: fx.Node) -> Call | None:
@@ -37,6 +44,15 @@ class _LinearOfColumns(_Linear):
     def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
         turned = values["weight"].t().contiguous()
         return super().build(call, {**values, "weight": turned}, dims)
+
+
+class _MatrixOfColumns(_LinearOfColumns):
+    """``x @ weight``."""
+
+    arguments = ("input", "weight")
+
+    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
+        return super().fits(call, values) and not values.keys() - {"weight"}
 
 
 class _Convolution(Kind):
@@ -99,11 +115,13 @@ def _padding(size: Any) -> Any:
 KINDS: dict[str, Kind] = {
     "linear": _Linear(),
     "addmm": _LinearOfColumns(),
+    "matmul": _MatrixOfColumns(),
     "conv1d": _Convolution(),
     "conv2d": _Convolution(),
     "conv3d": _Convolution(),
     "embedding": _Embedding(),
     "batch_norm": BatchNorm(),
+    "instance_norm": InstanceNorm(),
     "_native_batch_norm_legit_no_training": BatchNormInParts(),
     "layer_norm": LayerNorm(),
     "rms_norm": RMSNorm(),

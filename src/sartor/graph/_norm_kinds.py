@@ -47,6 +47,27 @@ class BatchNorm(Kind):
         return with_weights(module.requires_grad_(False), values)
 
 
+class InstanceNorm(BatchNorm):
+    """Of each image; torch has the same order of arguments as for batch norms."""
+
+    def names(self, node: fx.Node) -> tuple[str, ...]:
+        if node.target is not F.instance_norm:
+            return self.arguments
+        first, weight, bias, mean, variance, *others = self.arguments
+        return (first, mean, variance, weight, bias, *others)
+
+    def fits(self, call: Call, values: Mapping[str, Tensor]) -> bool:
+        # Those without weights need no module to be followed.
+        own = call.settings.get("training", True)
+        return own and "weight" in values and "bias" in values and "running_mean" not in values
+
+    def build(self, call: Call, values: Mapping[str, Tensor], dims: int) -> nn.Module:
+        classes = {3: nn.InstanceNorm1d, 4: nn.InstanceNorm2d, 5: nn.InstanceNorm3d}
+        eps = call.settings.get("eps", 1e-5)
+        module = classes[dims](len(values["weight"]), eps=eps, affine=True)
+        return with_weights(module.requires_grad_(False), values)
+
+
 class BatchNormInParts(BatchNorm):
     """As torch.export has it where nothing is changed in place: it gives the statistics too."""
 

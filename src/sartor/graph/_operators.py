@@ -73,6 +73,7 @@ _FUNCTIONS = {
         adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
         adaptive_max_pool1d adaptive_max_pool2d
         interpolate upsample upsample_nearest1d upsample_nearest2d upsample_nearest3d
+        instance_norm
         upsample_bilinear2d upsample_bicubic2d upsample_linear1d upsample_trilinear3d
     """,
     Effect.REDUCE: "mean sum amax amin prod var std norm linalg_vector_norm logsumexp",
