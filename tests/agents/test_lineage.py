@@ -333,7 +333,7 @@ def of_latency(counted=True):
     But for the first width at 1, which takes 20 ms.
     """
     problem = problems.channels("")
-    problem.budget = SimpleNamespace(bounds_latency=counted)
+    problem.budget = SimpleNamespace(bounds_hardware=counted)
 
     def usage(counts):
         given_up = (problem.highest - counts).sum(1)

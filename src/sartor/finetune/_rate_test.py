@@ -14,7 +14,7 @@ _STEPS = (4, 12)
 _SHARE = 1 / 40
 #: What is tried, in this order, until larger ones only make it worse.
 _RATES: dict[Optimizer, tuple[float, ...]] = {
-    "adam": (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
+    "adam": (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03),
     "sgd": (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1),
 }
 #: What pays most after a few steps is too careful for many, whose rate falls towards the end.
