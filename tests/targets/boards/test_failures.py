@@ -34,11 +34,20 @@ def test_a_board_that_is_killed_while_it_measures_says_so(board, artifact):
     assert target.board.facts().process != process
 
 
-def test_an_answer_that_was_not_waited_for_does_not_come_to_the_next_request(board, artifact):
+@pytest.fixture
+def ctrl_c():
+    """Interrupts, also where what started the tests ignores it, as shells do in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_answer_that_was_not_waited_for_does_not_come_to_the_next_request(
+    board, artifact, ctrl_c
+):
     target = board()
     session = target.load(artifact)
-    alarm = threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
-    alarm.start()
+    ctrl_c.start()
     with pytest.raises(KeyboardInterrupt):
         target.compare(session, session, Patience(least_s=30, limit_s=60))
     assert target.board.facts().python

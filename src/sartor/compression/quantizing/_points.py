@@ -6,17 +6,21 @@ from dataclasses import dataclass
 
 from torch import fx, nn
 
+from sartor.compression.quantizing._nodes import (
+    averages,
+    clips,
+    is_operator,
+    is_sum,
+    module_of,
+    only_moves,
+    sums_up,
+)
 from sartor.compression.quantizing._quantizers import can_be_quantized
 from sartor.compression.quantizing._scheme import Scheme
 from sartor.errors import PolicyError
-from sartor.graph import Effect, function_effect, module_effect, operator_name
+from sartor.graph import operator_name
 from sartor.policy import FULL_WIDTH, Policy
 
-_CLIPPING_MODULES = (nn.ReLU, nn.ReLU6)
-_CLIPPING_FUNCTIONS = ("relu", "relu6")
-_AVERAGING_MODULES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
-_ADAPTIVE = ("adaptive_avg_pool1d", "adaptive_avg_pool2d")
-_AVERAGING_FUNCTIONS = ("mean", "avg_pool1d", "avg_pool2d", *_ADAPTIVE)
 #: Bits that activations have at most.
 _WIDEST = 8
 
@@ -134,7 +138,7 @@ def _points_of_sums(
     bits_of = dict(calls)
     points = []
     for node in network.graph.nodes:
-        if not _is_sum(node):
+        if not is_sum(node):
             continue
 
         summands = tuple(node.all_input_nodes)
@@ -157,34 +161,15 @@ def _points_of_means(
     bits_of = dict(calls)
     points = []
     for node in network.graph.nodes:
-        if not _averages(network, node):
+        if not averages(network, node):
             continue
         source = node.all_input_nodes[0]
-        if not bits_of or _sums_up(network, source):
+        if not bits_of or sums_up(network, source):
             continue
         readers = _nearest(network, node, "users")
         bits = max((bits_of[call] for call in readers if call in bits_of), default=_WIDEST)
         points.append(RoundedTensor(source, bits, source, readers=(node,)))
     return points
-
-
-def _averages(network: fx.GraphModule, node: fx.Node) -> bool:
-    module = _module(network, node)
-    if module is not None:
-        return isinstance(module, _AVERAGING_MODULES)
-    return _is_operator(node) and operator_name(node) in _AVERAGING_FUNCTIONS
-
-
-def _sums_up(network: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a tensor is a sum, perhaps clipped."""
-    while _clips(network, node):
-        node = node.all_input_nodes[0]
-    return _is_sum(node)
-
-
-def _is_sum(node: fx.Node) -> bool:
-    is_add = _is_operator(node) and operator_name(node) == "add"
-    return is_add and len(node.all_input_nodes) > 1
 
 
 def _layers_around(network: fx.GraphModule, node: fx.Node) -> list[fx.Node]:
@@ -202,7 +187,7 @@ def _nearest(network: fx.GraphModule, node: fx.Node, direction: str) -> list[fx.
         if here in seen:
             continue
         seen.add(here)
-        module = _module(network, here)
+        module = module_of(network, here)
         if module is not None and can_be_quantized(module):
             found[here] = None
         else:
@@ -224,28 +209,15 @@ def _written(network: fx.GraphModule, call: fx.Node) -> fx.Node:
     node = call
     while len(node.users) == 1:
         (user,) = node.users
-        if _clips(network, user):
+        if clips(network, user):
             return user
 
-        module = _module(network, user)
+        module = module_of(network, user)
         if not isinstance(module, nn.Identity):
             break
         node = user
 
     return node
-
-
-def _clips(network: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op == "call_function":
-        return operator_name(node) in _CLIPPING_FUNCTIONS
-    return isinstance(_module(network, node), _CLIPPING_MODULES)
-
-
-def _module(network: fx.GraphModule, node: fx.Node) -> nn.Module | None:
-    """The module that a node calls."""
-    if node.op != "call_module":
-        return None
-    return network.get_submodule(str(node.target))
 
 
 def _is_read_on(node: fx.Node) -> bool:
@@ -260,7 +232,7 @@ def _moved_summands(network: fx.GraphModule, rounded: dict[fx.Node, int]) -> lis
     """
     points: dict[fx.Node, RoundedTensor] = {}
     for node in network.graph.nodes:
-        if not _is_operator(node) or operator_name(node) != "add":
+        if not is_operator(node) or operator_name(node) != "add":
             continue
 
         for summand in node.all_input_nodes:
@@ -277,28 +249,6 @@ def _moved_summands(network: fx.GraphModule, rounded: dict[fx.Node, int]) -> lis
 def _moved_from(network: fx.GraphModule, node: fx.Node, rounded: dict[fx.Node, int]) -> fx.Node:
     """The nearest tensor that is rounded, or computed, of which a node moves the elements."""
     source = node
-    while source not in rounded and _only_moves(network, source):
+    while source not in rounded and only_moves(network, source):
         source = source.all_input_nodes[0]
     return source
-
-
-def _only_moves(network: fx.GraphModule, node: fx.Node) -> bool:
-    if len(node.all_input_nodes) != 1:
-        return False
-
-    module = _module(network, node)
-    # Where a batch norm was folded, an Identity is left.
-    if isinstance(module, nn.Identity):
-        return True
-    if module is not None:
-        return module_effect(module) is Effect.MOVE
-
-    if not _is_operator(node):
-        return False
-
-    effect = function_effect(operator_name(node))
-    return effect is Effect.MOVE
-
-
-def _is_operator(node: fx.Node) -> bool:
-    return node.op in ("call_function", "call_method")
