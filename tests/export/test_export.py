@@ -120,7 +120,7 @@ def test_widths_that_onnx_lacks_are_refused_and_pt2_holds_them(model, data, tmp_
     with pytest.raises(
         UsageError,
         match=r"a\.onnx: .* has 4 bits, an ONNX file holds 8; "
-        r"sartor\.load and pt2 hold every width",
+        r"sartor\.load, pt2 and onnx-bitserial hold every width",
     ):
         export(candidate, (images[:1],), tmp_path / "a.onnx", "onnx")
     path = export(candidate, (images[:1],), tmp_path / "a.pt2", "pt2")

@@ -76,7 +76,7 @@ def _require_width(network: fx.GraphModule, path: Path) -> None:
         if bits != BITS:
             raise UsageError(
                 f"{path}: {name} has {bits} bits, an ONNX file holds {BITS}; "
-                "sartor.load and pt2 hold every width"
+                "sartor.load, pt2 and onnx-bitserial hold every width"
             )
 
 
