@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -62,7 +63,9 @@ def test_a_board_that_hangs_is_given_up_after_the_limit(board, artifact):
         with pytest.raises(RunError, match=r"board has not answered for 10 s; .* --resume"):
             session.seconds()
     finally:
-        os.kill(process, signal.SIGKILL)
+        # It ended with what carried the requests, if that was seen in time.
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def test_a_board_that_never_greets_is_given_up_after_the_limit(board, stand_in):
