@@ -106,6 +106,8 @@ def test_few_bits_stand_beside_int8_and_fp32(tmp_path):
     operators = [node.op_type for node in onnx.load(path).graph.node]
     assert operators.count("BitSerial") == 1
     assert operators.count("Conv") == 2
+    named = {node.name for node in onnx.load(path).graph.node}
+    assert named >= {layer.name for layer in network.layers}
 
 
 def test_layers_that_the_kernel_lacks_are_refused_by_name():

@@ -25,8 +25,6 @@ from sartor.targets._written_out import norms_written_out
 _OPSET = 17
 #: Bits that QuantizeLinear and DequantizeLinear have.
 BITS = 8
-#: Of operators that sartor has kernels for.
-DOMAIN = "sartor"
 
 
 def write_onnx(
@@ -45,19 +43,48 @@ def write_onnx(
     Raises `UsageError` for other widths than the 8 bits that these operators have, `RunError` for a
     network that ONNX lacks operators for.
     """
-    onnx = require("onnx", extra="onnxruntime")
     _require_width(network, path)
+    return write_model(
+        network,
+        inputs,
+        path,
+        named=network,
+        extra="onnxruntime",
+        dynamic_batch=dynamic_batch,
+        metadata=metadata,
+    )
+
+
+def write_model(
+    network: fx.GraphModule,
+    inputs: Sequence[Tensor],
+    path: Path,
+    *,
+    named: fx.GraphModule,
+    extra: str,
+    dynamic_batch: bool = False,
+    metadata: Mapping[str, str] | None = None,
+    domains: Mapping[str, int] | None = None,
+    known: Sequence[str] = (),
+) -> Path:
+    """Write a network as it is traced; nodes bear the names of the layers of ``named``.
+
+    ``domains`` are those of operators beside ONNX's with their versions, ``known`` the names of
+    all that may stand in the file. ``extra`` installs what is needed. Raises `RunError` for an
+    operator of another domain.
+    """
+    onnx = require("onnx", extra=extra)
 
     def fill(temporary: Path) -> None:
         plain, outputs = flat_outputs(norms_written_out(without_defaults(network)))
-        trace_into(temporary, plain, inputs, outputs, dynamic_batch=dynamic_batch)
+        _trace_into(temporary, plain, inputs, outputs, dynamic_batch=dynamic_batch, domains=domains)
 
         # PyTorch's exporter only writes files, so the model is read back
         model = onnx.load(temporary)
-        require_operators(model, known=(DOMAIN,))
+        _require_operators(model, known=known)
         explicit_pads(model)
         store_integers(model)
-        name_layers(model, network)
+        name_layers(model, named)
         onnx.helper.set_model_props(model, dict(metadata or {}))
         onnx.save(model, temporary)
 
@@ -80,7 +107,7 @@ def _require_width(network: fx.GraphModule, path: Path) -> None:
             )
 
 
-def trace_into(
+def _trace_into(
     path: Path,
     network: fx.GraphModule,
     inputs: Sequence[Tensor],
@@ -131,7 +158,7 @@ def _require_tracing_exporter() -> None:
         )
 
 
-def require_operators(model: Any, known: Sequence[str] = ()) -> None:
+def _require_operators(model: Any, known: Sequence[str] = ()) -> None:
     """Raise `RunError` naming an operator that is none of ONNX's, nor of a domain that is known."""
     for node in model.graph.node:
         if node.domain and node.domain not in known:

@@ -18,13 +18,7 @@ from torch import Tensor, fx, nn
 from sartor.compression import ActivationQuantizer, QuantizedWeight, is_quantized
 from sartor.compression.modules import with_own_graph
 from sartor.errors import UsageError
-from sartor.machine import require, write_atomically
-from sartor.targets._flat_outputs import flat_outputs
-from sartor.targets._onnx_file import require_operators, trace_into
-from sartor.targets._onnx_graph import explicit_pads
-from sartor.targets._onnx_names import name_layers
-from sartor.targets._specialized import without_defaults
-from sartor.targets._written_out import norms_written_out
+from sartor.targets._onnx_file import write_model
 
 #: Where QONNX's operators live.
 DOMAIN = "qonnx.custom_op.general"
@@ -42,23 +36,17 @@ def write_qonnx(
     Raises `UsageError` for zero points, which engines of FINN do not have, `RunError` for a network
     that ONNX lacks operators for.
     """
-    onnx = require("onnx", extra="qonnx")
-    ready = _with_quant_nodes(network, path)
-
-    def fill(temporary: Path) -> None:
-        plain, outputs = flat_outputs(norms_written_out(without_defaults(ready)))
+    return write_model(
+        _with_quant_nodes(network, path),
+        inputs,
+        path,
+        named=network,
+        extra="qonnx",
+        metadata=metadata,
         # The exporter warns of a domain that nothing is of.
-        domains = {DOMAIN: 1} if is_quantized(network) else {}
-        trace_into(temporary, plain, inputs, outputs, domains=domains)
-        model = onnx.load(temporary)
-        require_operators(model, known=(DOMAIN,))
-        explicit_pads(model)
-        name_layers(model, network)
-        onnx.helper.set_model_props(model, dict(metadata or {}))
-        onnx.save(model, temporary)
-
-    write_atomically(path, fill)
-    return path
+        domains={DOMAIN: 1} if is_quantized(network) else {},
+        known=(DOMAIN,),
+    )
 
 
 def _with_quant_nodes(network: fx.GraphModule, path: Path) -> fx.GraphModule:

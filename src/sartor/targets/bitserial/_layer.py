@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from sartor.compression import ActivationQuantizer, QuantizedWeight, rounded_once
 from sartor.compression.modules import bias_of
-from sartor.targets._onnx_file import DOMAIN
 
-#: The operator's domain and name.
+#: Of operators that there are kernels for here, and the one of this layer.
+DOMAIN = "sartor"
 OPERATOR = f"{DOMAIN}::BitSerial"
 #: Output channels that stand together, and input channels of a word (`kernel.c`).
 _LANES = 8

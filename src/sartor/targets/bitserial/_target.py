@@ -17,9 +17,9 @@ from sartor.compression.modules import with_own_graph
 from sartor.graph import LayerSpec
 from sartor.policy import FULL_WIDTH
 from sartor.targets._base import Description, Support
-from sartor.targets._onnx_file import BITS, write_onnx
+from sartor.targets._onnx_file import BITS, write_model
 from sartor.targets._onnxruntime import OnnxRuntimeTarget
-from sartor.targets.bitserial._layer import BitSerialLayer
+from sartor.targets.bitserial._layer import DOMAIN, BitSerialLayer
 from sartor.targets.bitserial._library import library
 
 _INTEGER = ((FULL_WIDTH, FULL_WIDTH), (BITS, BITS))
@@ -93,10 +93,18 @@ def write_bitserial(
 ) -> Path:
     """Write a network as `write_onnx` does; layers of few bits are operators of ``sartor``.
 
-    Raises what `write_onnx` does.
+    Raises `RunError` for a network that ONNX lacks operators for.
     """
-    serial = _with_operators(network)
-    return write_onnx(serial, inputs, path, dynamic_batch=dynamic_batch, metadata=metadata)
+    return write_model(
+        _with_operators(network),
+        inputs,
+        path,
+        named=network,
+        extra="onnxruntime",
+        dynamic_batch=dynamic_batch,
+        metadata=metadata,
+        known=(DOMAIN,),
+    )
 
 
 def _with_operators(network: fx.GraphModule) -> fx.GraphModule:
