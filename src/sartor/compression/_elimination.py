@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sartor.compression.modules import weight_of
-from sartor.compression.refitting import Refitter, as_matrix, columns_of, ridge_shift
+from sartor.compression.refitting import Refitter, as_matrix, columns_of, damped
 from sartor.graph import Group, Network
 from sartor.machine import FloatArray, IntArray
 
@@ -34,10 +34,7 @@ class Voter:
 
         # With the ridge of the later fit, without which few samples have no inverse.
         gram, _ = refitter.gram(layer)
-        shift = ridge_shift(gram, refitter.ridge)
-        damped = gram.clone()
-        damped.diagonal().add_(shift)
-        self.inverse = torch.linalg.inv(damped)
+        self.inverse = torch.linalg.inv(damped(gram, refitter.ridge))
 
         # Squared errors of outputs are weighted by their sensitivity.
         sensitivity = refitter.calibration.sensitivity[layer]

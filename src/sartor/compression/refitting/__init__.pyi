@@ -2,8 +2,8 @@ from ._calibration import Calibration as Calibration
 from ._calibration import groups_of as groups_of
 from ._calibration import norms_of_outputs as norms_of_outputs
 from ._joins import find_joins as find_joins
+from ._least_squares import damped as damped
 from ._least_squares import least_squares as least_squares
-from ._least_squares import ridge_shift as ridge_shift
 from ._masks import error_curve as error_curve
 from ._masks import keep_largest as keep_largest
 from ._matrix import as_matrix as as_matrix

@@ -19,16 +19,20 @@ def ridge_shift(gram: Tensor, ridge: float) -> Tensor:
     return ridge * energy + _SMALLEST_SHIFT
 
 
+def damped(gram: Tensor, ridge: float) -> Tensor:
+    """G + λI, (…, n, n); λ is `ridge_shift`."""
+    result = gram.clone()
+    result.diagonal(dim1=-2, dim2=-1).add_(ridge_shift(gram, ridge))
+    return result
+
+
 def ridge_solve(gram: Tensor, right: Tensor, ridge: float) -> Tensor:
     """D that solves (G + λI) D = R, for G (…, n, n) and R (…, n, outputs); λ is `ridge_shift`."""
-    shift = ridge_shift(gram, ridge)
-    damped = gram.clone()
-    damped.diagonal(dim1=-2, dim2=-1).add_(shift)
-
+    system = damped(gram, ridge)
     there = solving_device(gram.device)
-    factor, failed = torch.linalg.cholesky_ex(damped.to(there))
+    factor, failed = torch.linalg.cholesky_ex(system.to(there))
     if failed.any():
-        return _without_full_rank(damped, right)
+        return _without_full_rank(system, right)
     solution = torch.cholesky_solve(right.to(there), factor)
     return solution.to(right.device)
 

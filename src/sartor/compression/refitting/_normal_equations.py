@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +55,22 @@ class NormalEquations:
         gram = _square(centred_x)
         cross = centred_x.mT @ centred_y
         return cls(x.shape[-2], mean_x, mean_y, gram, cross)
+
+    @classmethod
+    def of_parts(
+        cls, samples: Iterable[tuple[Tensor, Tensor]], *, centred: bool
+    ) -> NormalEquations:
+        """Of samples that come in parts, of which there is at least one."""
+        parts = (cls.of(x, y, centred=centred) for x, y in samples)
+        equations = next(parts)
+        for part in parts:
+            equations = equations.merged(part)
+        return equations
+
+    def shift(self, weight: Tensor) -> Tensor:
+        """What is missing from the means of Y, (…, outputs), with weights (…, outputs, inputs)."""
+        explained = (weight @ self.mean_x[..., None]).squeeze(-1)
+        return self.mean_y - explained
 
     def merged(self, other: NormalEquations) -> NormalEquations:
         """Of the samples of both."""

@@ -145,11 +145,7 @@ class SequentialRefit:
         if is_few and groups == 1 and density >= 1:
             return _fit_few(samples, start, self.solver.ridge, centred=centred)
 
-        parts = (NormalEquations.of(x, y, centred=centred) for x, y in samples)
-        equations = next(parts)
-        for part in parts:
-            equations = equations.merged(part)
-
+        equations = NormalEquations.of_parts(samples, centred=centred)
         weight = self.solver.solve(
             layer,
             equations.gram,
@@ -158,9 +154,7 @@ class SequentialRefit:
             kept=self.kept,
             density=density,
         )
-        explained = (weight @ equations.mean_x[..., None]).squeeze(-1)
-        shift = equations.mean_y - explained
-        return weight.view(outputs, inputs), shift.flatten()
+        return weight.view(outputs, inputs), equations.shift(weight).flatten()
 
     def _samples(
         self,

@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sartor.compression.refitting import ridge_shift
+from sartor.compression.refitting import damped
+from sartor.compression.rounding._nearest import nearest
 from sartor.machine import solving_device
 
 #: Relative to the mean diagonal of G: what GPTQ adds, so that G can be inverted.
@@ -42,8 +43,8 @@ def round_compensated(
         stop = min(start + _BLOCK, inputs)
         lost = torch.zeros_like(left[:, start:stop])
         for column in range(start, stop):
-            nearest = _nearest(left[:, column], scale, zero_point, limits)
-            rounded[:, column] = torch.where(weight[:, column] == 0, 0.0, nearest)
+            possible = nearest(left[:, column], scale, zero_point, limits)
+            rounded[:, column] = torch.where(weight[:, column] == 0, 0.0, possible)
 
             missing = left[:, column] - rounded[:, column]
             error = missing / influence[column, column]
@@ -57,17 +58,7 @@ def round_compensated(
 
 def _influence(gram: Tensor) -> Tensor:
     """What an error at each input asks of the later ones: the upper Cholesky factor of G⁻¹."""
-    damped = gram.clone()
-    damped.diagonal().add_(ridge_shift(gram, _DAMPING))
-
     there = solving_device(gram.device)
-    factor = torch.linalg.cholesky(damped.to(there))
+    factor = torch.linalg.cholesky(damped(gram, _DAMPING).to(there))
     inverse = torch.cholesky_inverse(factor)
     return torch.linalg.cholesky(inverse, upper=True).to(gram.device)
-
-
-def _nearest(values: Tensor, scale: Tensor, zero_point: Tensor, limits: tuple[int, int]) -> Tensor:
-    """The nearest numbers that can be represented, of one input, (outputs,)."""
-    steps = (values / scale).round() + zero_point
-    whole = steps.clamp(*limits)
-    return (whole - zero_point) * scale

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sartor.compression.quantizing import Scheme, limits_of, whole_range
+from sartor.compression.rounding._nearest import nearest
 
 #: Shares of the range that just holds all weights.
 _SHARES = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4)
@@ -30,8 +31,11 @@ def fitting_range(
     zero_points = torch.stack([zero_point for _, zero_point in ranges])
 
     # (shares, outputs, n)
-    step, zero = scales[..., None], zero_points[..., None]
-    whole = ((weight / step).round() + zero).clamp(*limits_of(bits, scheme))
-    errors = ((whole - zero) * step - weight).square() @ energy
+    limits = limits_of(bits, scheme)
+    rounded = nearest(weight, scales[..., None], zero_points[..., None], limits)
+    errors = (rounded - weight).square() @ energy
+
     best = errors.argmin(0, keepdim=True)
-    return scales.gather(0, best)[0], zero_points.gather(0, best)[0]
+    scale = scales.gather(0, best)
+    zero_point = zero_points.gather(0, best)
+    return scale[0], zero_point[0]

@@ -120,33 +120,28 @@ class RoundingRefit:
 
         given = self._given.of(step.asked, asked_later)
         targets = self._wanted.of([step.wanted], wanted_later)
-        equations = self._equations(layer, module, zip(given, targets, strict=True))
+        samples = self._samples(layer, module, zip(given, targets, strict=True))
+        centred = bias_of(module) is not None
+        equations = NormalEquations.of_parts(samples, centred=centred)
         self.candidate.set_submodule(layer, _rounded(module, equations, self.ridge))
 
         self._given.forget_all_but(asked_later)
         self._wanted.forget_all_but(wanted_later)
 
-    def _equations(
+    def _samples(
         self,
         layer: str,
         module: nn.Module,
         parts: Iterator[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]],
-    ) -> NormalEquations:
-        """Of what a layer reads and should give, with an axis of its groups in front."""
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """What a layer reads and should give, part by part, with an axis of its groups in front."""
         groups = groups_of(module)
         taps = weight_of(module)[0, 0].numel()
-        centred = bias_of(module) is not None
-
-        found: NormalEquations | None = None
         for (inputs, *shortcuts), (wanted,) in parts:
             outputs = wanted - sum(shortcuts)
             x = in_groups(self.calibration.windows(layer, module, inputs), taps, groups)
             y = in_groups(self.calibration.outputs(layer, outputs), 1, groups)
-            part = NormalEquations.of(x, y, centred=centred)
-            found = part if found is None else found.merged(part)
-
-        assert found is not None
-        return found
+            yield x, y
 
 
 def _summand_beside(node: fx.Node, addition: fx.Node) -> fx.Node:
@@ -185,6 +180,5 @@ def _rounded(module: nn.Module, equations: NormalEquations, ridge: float) -> nn.
         "weight_zero_point": zero_point.flatten(),
     }
     if bias_of(module) is not None:
-        explained = (rounded @ equations.mean_x[..., None]).squeeze(-1)
-        tensors["bias"] = (equations.mean_y - explained).flatten()
+        tensors["bias"] = equations.shift(rounded).flatten()
     return with_tensors(module, tensors)
