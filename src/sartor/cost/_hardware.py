@@ -6,22 +6,16 @@ from typing import Protocol
 
 from sartor.budget import Bound, Bounded
 from sartor.cost._band import Band
+from sartor.cost._latency import LatencyPredictor
 from sartor.cost._layer_settings import LayerSettings
 from sartor.machine import FloatArray, IntArray
 
 
-class HardwareCosts(Protocol):
-    """Costs of policies on a device, in closed form, as predictors of latency give them.
+class HardwareCosts(LatencyPredictor, Protocol):
+    """Costs of policies on a device, in closed form, of which latency is one.
 
-    Attributes:
-        original_s: Seconds that the original network takes.
+    Nothing is learned from estimates, and they are what it will say of a candidate itself.
     """
-
-    original_s: float
-
-    def seconds(self, counts: IntArray, options: LayerSettings) -> FloatArray:
-        """Seconds (policies,) of counts (policies, groups) and settings (policies, layers)."""
-        ...
 
     def total(self, quantity: Bounded, counts: IntArray, options: LayerSettings) -> FloatArray:
         """One of the device's quantities (policies,), at the worse end of what it may be."""
@@ -37,12 +31,4 @@ class HardwareCosts(Protocol):
 
     def limits(self) -> tuple[Bound, ...]:
         """Bounds that hold whatever a budget says: no more than the whole device."""
-        ...
-
-    def correct(self, counts: IntArray, options: LayerSettings, seconds: float) -> None:
-        """Nothing is learned from estimates."""
-        ...
-
-    def error(self) -> float:
-        """0: it predicts what it will say of a candidate itself."""
         ...

@@ -23,14 +23,14 @@ from sartor.compression import (
     network_on,
     read_policy,
 )
-from sartor.cost import CostModel
+from sartor.cost import CostModel, LatencyPredictor
 from sartor.data import Data, Images
 from sartor.errors import UsageError
 from sartor.graph import Given, Network, trace
 from sartor.machine import Progress, Step, channels_last, choose_device
 from sartor.pipeline._options import SearchOptions
 from sartor.policy import Policy
-from sartor.problem import LatencyPredictor, Multiples, Precision, Problem, SearchSpace
+from sartor.problem import Multiples, Precision, Problem, SearchSpace
 from sartor.scoring import CallableScorer, ImageScorer, Scorer, require_scorable
 from sartor.targets import Deployment, LatencyTable, Target
 from sartor.tasks import Task

@@ -6,7 +6,6 @@ from ._decisions import Precision as Precision
 from ._decisions import WeightDecision as WeightDecision
 from ._drafts import CostDraft as CostDraft
 from ._drafts import PolicyDraft as PolicyDraft
-from ._latency import LatencyPredictor as LatencyPredictor
 from ._methods import Granularity as Granularity
 from ._methods import Method as Method
 from ._multiples import Multiples as Multiples

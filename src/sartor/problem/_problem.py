@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from sartor.budget import QUANTITIES, Bounded, Budget, Quantity
-from sartor.cost import Cost, CostModel, HardwareCosts, LayerSettings
+from sartor.cost import Cost, CostModel, HardwareCosts, LatencyPredictor, LayerSettings
 from sartor.errors import TraceError, UsageError
 from sartor.graph import Network
 from sartor.machine import BoolArray, FloatArray, IntArray
 from sartor.policy import Policy
 from sartor.problem import _corners
 from sartor.problem._decisions import Decision
-from sartor.problem._latency import LatencyPredictor
 from sartor.problem._limits import BudgetLimits, affordable, wastes_nothing
 from sartor.problem._mapping import DecisionMap
 from sartor.problem._space import SearchSpace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from sartor.cost import LayerSettings
+from sartor.cost._layer_settings import LayerSettings
 from sartor.machine import FloatArray, IntArray
 
 
